@@ -1,0 +1,3 @@
+from leadset.cli import main
+
+raise SystemExit(main())

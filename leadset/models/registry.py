@@ -1,0 +1,106 @@
+"""The registry of architectures: a model file registers itself, and nothing else has to be told.
+
+The contract that every registered network honours:
+
+* the constructor takes ``leads`` (a tuple of lead names in standard order) and ``n_classes`` first, then options by name;
+* ``model.input_spec`` (`leadset.preprocess.InputSpec`) says which input it wants: rate, seconds, filter, scaling, extras;
+* ``model(x, mask=None)`` takes ``x`` (b, l, t) float32 and ``mask`` (b, t) bool, true where a sample was recorded and
+  false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from leadset.classes import label_space
+from leadset.leads import resolve_leads
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A registered architecture: how to build it, where it comes from."""
+
+    name: str
+    build: Callable[..., nn.Module]
+    title: str
+    citation: str
+
+    @property
+    def card(self) -> str:
+        """Path of its model card inside the repository."""
+        return f"docs/models/{self.name}.md"
+
+
+_REGISTRY: dict[str, ModelEntry] = {}
+
+
+def register_model(name: str, *, title: str, citation: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Class decorator that registers an architecture under ``name``."""
+
+    def register(build: type[nn.Module]) -> type[nn.Module]:
+        if name in _REGISTRY:
+            raise ValueError(f"model {name!r} is registered twice")
+        _REGISTRY[name] = ModelEntry(name, build, title, citation)
+        return build
+
+    return register
+
+
+@cache
+def _import_all() -> None:
+    import leadset.models as package
+
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.ispkg and module.name != "registry":
+            import_module(f"{package.__name__}.{module.name}")
+
+
+def list_models() -> list[str]:
+    """Names of all registered architectures, sorted."""
+    _import_all()
+    return sorted(_REGISTRY)
+
+
+def model_entry(name: str) -> ModelEntry:
+    """The registration of ``name``.
+
+    Raises:
+        ValueError: no such model; the message lists those there are.
+    """
+    _import_all()
+    if name not in _REGISTRY:
+        raise ValueError(f"no model {name!r}: expected one of {', '.join(sorted(_REGISTRY))}")
+    return _REGISTRY[name]
+
+
+def create_model(
+    name: str, leads: int | str | Sequence[str] = 12, n_classes: int | None = None, **options: Any
+) -> nn.Module:
+    """Builds an untrained network.
+
+    Args:
+        name: one of `list_models`.
+        leads: a lead set's size, its text (``"II,V5"``) or its lead names.
+        n_classes: number of logits; the scored classes of the Challenge by default.
+        options: the architecture's own options, by name.
+
+    Raises:
+        ValueError: unknown model, lead set or option value.
+        TypeError: an option that the architecture does not have.
+    """
+    entry = model_entry(name)
+    model = entry.build(resolve_leads(leads), len(label_space()) if n_classes is None else n_classes, **options)
+    model.model_name, model.options = name, options
+    return model
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
