@@ -1,4 +1,4 @@
-"""Diagnoses: label spaces with their SNOMED CT codes, equivalent codes, weights, and the text labels met in old headers.
+"""Diagnoses: label spaces with SNOMED CT codes, equivalent codes and weights, and the text labels of old headers.
 
 A label space is one TOML file in ``leadset/label_spaces``; adding a file adds a label space.
 """
@@ -83,7 +83,7 @@ class LabelSpace:
         return self.index[self.normal]
 
     def encode(self, codes: Iterable[str]) -> np.ndarray:
-        """Codes to a bool vector (classes,): a class is positive if any of its codes is there; other codes are ignored."""
+        """Codes to a bool vector (k,): a class is positive if any of its codes is there; other codes are ignored."""
         row = np.zeros(len(self), dtype=bool)
         row[[self.index[code] for code in codes if code in self.index]] = True
         return row

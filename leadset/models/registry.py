@@ -2,8 +2,8 @@
 
 The contract that every registered network honours:
 
-* the constructor takes ``leads`` (a tuple of lead names in standard order) and ``n_classes`` first, then options by name;
-* ``model.input_spec`` (`leadset.preprocess.InputSpec`) says which input it wants: rate, seconds, filter, scaling, extras;
+* the constructor takes ``leads`` (a tuple of lead names in standard order) and ``n_classes`` first, then options;
+* ``model.input_spec`` (`leadset.preprocess.InputSpec`) says which input it wants: rate, length, filter, scaling;
 * ``model(x, mask=None)`` takes ``x`` (b, l, t) float32 and ``mask`` (b, t) bool, true where a sample was recorded and
   false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside.
 """

@@ -1,0 +1,111 @@
+"""ResNet-34 on the time axis: 12-lead ECG classification of Zhang et al. (2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from leadset.models.layers.masking import halve, masked_max, masked_mean, silence
+from leadset.models.registry import register_model
+from leadset.preprocess import InputSpec, Transform
+
+DROPOUT = 0.2
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions of width 7 with a shortcut: conv, BN, ReLU, dropout, conv, BN, add, ReLU."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv1 = nn.Conv1d(channels_in, channels, 7, stride, 3, bias=False)
+        self.bn1 = nn.BatchNorm1d(channels)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.conv2 = nn.Conv1d(channels, channels, 7, 1, 3, bias=False)
+        self.bn2 = nn.BatchNorm1d(channels)
+        self.shortcut = None
+        if stride != 1 or channels_in != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv1d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm1d(channels)
+            )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Features (b, f_in, t) to (b, f, ceil(t/stride)); ``mask`` is that of the output."""
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        x = silence(self.dropout(F.relu(self.bn1(self.conv1(x)))), mask)
+        return silence(F.relu(self.bn2(self.conv2(x)) + shortcut), mask)
+
+
+@register_model(
+    "resnet34",
+    title="ResNet-34",
+    citation="Zhang, Yang, Yuan, Zhang: Interpretable deep learning for automatic diagnosis of 12-lead "
+    "electrocardiogram. iScience 24(4):102373, 2021",
+)
+class ResNet34(nn.Module):
+    """Stem, four stages of 3, 4, 6 and 3 residual blocks, average and maximum over time, one linear layer.
+
+    Departs from the paper: 10-s windows, drawn at random in training and averaged at test, with masked pooling, instead
+    of the last 30 s padded with zeros on the left; ``window="published"`` restores that, and then no mask is used.
+
+    Args:
+        leads: lead names; only their number matters to the network.
+        n_classes: number of logits.
+        width: channels of the first stage (64 as published; each later stage doubles them).
+        blocks: residual blocks per stage ((2, 2, 2, 2) is the ResNet-18 of the same authors).
+        rate: sampling rate of the input in Hz (500 as published).
+        seconds: window length.
+        window: ``"masked"`` or ``"published"``.
+    """
+
+    def __init__(
+        self,
+        leads: tuple[str, ...],
+        n_classes: int,
+        *,
+        width: int = 64,
+        blocks: tuple[int, int, int, int] = (3, 4, 6, 3),
+        rate: int = 500,
+        seconds: float = 10.0,
+        window: str = "masked",
+    ) -> None:
+        super().__init__()
+        if window not in ("masked", "published"):
+            raise ValueError(f"window={window!r}: expected 'masked' or 'published'")
+        self.masked = window == "masked"
+        self.input_spec = (
+            InputSpec(Transform(rate), round(rate * seconds))
+            if self.masked
+            else InputSpec(Transform(rate), 30 * rate, window="tail")
+        )
+        self.conv1 = nn.Conv1d(len(leads), width, 15, 2, 7, bias=False)
+        self.bn1 = nn.BatchNorm1d(width)
+        self.pool = nn.MaxPool1d(3, 2, 1)
+        stages, channels_in = [], width
+        for stage, count in enumerate(blocks):
+            channels = width * 2**stage
+            stages.append(
+                nn.ModuleList(
+                    BasicBlock(channels_in if i == 0 else channels, channels, 2 if i == 0 and stage > 0 else 1)
+                    for i in range(count)
+                )
+            )
+            channels_in = channels
+        self.stages = nn.ModuleList(stages)
+        self.fc = nn.Linear(2 * channels_in, n_classes)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Signals (b, l, t) in mV and mask (b, t) to logits (b, k)."""
+        if not self.masked:
+            mask = None
+        mask = halve(mask)
+        x = silence(F.relu(self.bn1(self.conv1(x))), mask)
+        mask = halve(mask)
+        x = silence(self.pool(x), mask)
+        for stage in self.stages:
+            for block in stage:
+                if block.stride == 2:
+                    mask = halve(mask)
+                x = block(x, mask)
+        return self.fc(torch.cat([masked_mean(x, mask), masked_max(x, mask)], dim=1))
