@@ -7,7 +7,26 @@ exactly a `Prepared` recording, so that a stored window and a window of a record
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+
+from leadset.leads import LEADS, LIMB_WEIGHTS, canonical_lead
+
+# Leads whose share of finite samples is below this are treated as missing; above it, gaps are bridged by a line.
+MIN_FINITE_SHARE = 0.5
+# Below this SD in mV a lead carries no heartbeat: z-scoring must not blow its noise up to unit variance.
+MIN_SD_MV = 0.005
+# A median SD over the leads outside this range (mV) means that the unit in the header is probably wrong.
+PLAUSIBLE_SD_MV = (0.005, 5.0)
+# Share of samples that sit exactly on a lead's own maximum or minimum from which on it counts as clipped.
+CLIPPED_SHARE = 0.02
+# Windows averaged at test, at most: a 30-min recording is sampled evenly.
+MAX_TEST_WINDOWS = 16
+_INT16_MAX = 32767
 
 
 @dataclass(frozen=True)
@@ -22,6 +41,12 @@ class Transform:
     rate: int = 500
     filter: str = "none"
 
+    def __post_init__(self) -> None:
+        if self.rate < 1:
+            raise ValueError(f"rate={self.rate}: expected a positive sampling rate in Hz")
+        if self.filter not in FILTERS:
+            raise ValueError(f"filter={self.filter!r}: expected one of {', '.join(FILTERS)}")
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -30,20 +55,281 @@ class InputSpec:
     Attributes:
         transform: rate and filter of the recording that windows are cut from.
         samples: window length at that rate; shorter recordings are zero-padded and masked.
-        scaling: ``"none"`` (millivolts), ``"lead"`` (zero mean, unit SD per lead over the whole recording),
-            ``"recording"`` (one mean and SD for all leads), ``"range"`` (each lead's extremes to -1 and 1).
+        scaling: a name out of `SCALINGS`.
         window: ``"crop"`` (random crop in training, evenly spaced windows averaged at test, padding at the end) or
             ``"tail"`` (the last samples only, padding at the start).
-        extras: names of further inputs.
     """
 
-    transform: Transform = Transform()
+    transform: Transform = field(default_factory=Transform)
     samples: int = 5000
     scaling: str = "none"
     window: str = "crop"
-    extras: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.scaling not in SCALINGS:
+            raise ValueError(f"scaling={self.scaling!r}: expected one of {', '.join(SCALINGS)}")
+        if self.window not in ("crop", "tail"):
+            raise ValueError(f"window={self.window!r}: expected 'crop' or 'tail'")
 
     @property
     def seconds(self) -> float:
         """Window length in seconds."""
         return self.samples / self.transform.rate
+
+    def to_json(self) -> dict:
+        """As plain values, for `entry.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict) -> InputSpec:
+        """The inverse of `to_json`."""
+        return cls(**{**values, "transform": Transform(**values["transform"])})
+
+
+@dataclass
+class Prepared:
+    """A recording after its transform.
+
+    Attributes:
+        samples: (12, t) int16, leads in standard order; absent leads are zero.
+        statistics: (5, 12) float32: mV per unit, then mean, SD, minimum and maximum in mV.
+        flags: what was repaired or looks wrong, such as ``"flat:V1"``.
+    """
+
+    samples: np.ndarray
+    statistics: np.ndarray
+    flags: tuple[str, ...]
+
+
+# --- filters -------------------------------------------------------------------------------------------------------
+
+
+def _butterworth(order: int, edges: float | tuple[float, float], kind: str) -> Callable[[int], np.ndarray]:
+    def design(rate: int) -> np.ndarray:
+        from scipy.signal import butter
+
+        return butter(order, edges, kind, fs=rate, output="sos")
+
+    return design
+
+
+#: Filter designs by name: rate in Hz to second-order sections, run forward and backward.
+FILTERS: dict[str, Callable[[int], np.ndarray] | None] = {
+    "none": None,
+    # Baseline wander out, ST segment kept: two passes of order 1 have -6 dB at 0.5 Hz.
+    "highpass": _butterworth(1, 0.5, "highpass"),
+}
+
+
+@cache
+def _filter_sections(name: str, rate: int) -> np.ndarray:
+    return FILTERS[name](rate)
+
+
+def _filtered(signal: np.ndarray, transform: Transform) -> np.ndarray:
+    from scipy.signal import sosfiltfilt
+
+    sections = _filter_sections(transform.filter, transform.rate)
+    padding = min(transform.rate, signal.shape[1] - 1)
+    return sosfiltfilt(sections, signal, axis=1, padtype="odd", padlen=padding)
+
+
+# --- preparing a recording -----------------------------------------------------------------------------------------
+
+
+@cache
+def _resampling_window(up: int, down: int) -> np.ndarray:
+    """The low-pass that `scipy.signal.resample_poly` designs by default, designed once instead of per recording."""
+    from scipy.signal import firwin
+
+    widest = max(up, down)
+    return firwin(20 * widest + 1, 1 / widest, window=("kaiser", 5.0)).astype(np.float32)
+
+
+def resample(signal: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray:
+    """Polyphase resampling of (l, t) along time; both ends are continued by a line, so that an offset does not ring."""
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(rate_to / rate_from).limit_denominator(2000)
+    if ratio == 1:
+        return signal
+    up, down = ratio.numerator, ratio.denominator
+    return resample_poly(signal, up, down, axis=1, window=_resampling_window(up, down), padtype="line")
+
+
+def _arranged(signal: np.ndarray, leads: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Twelve rows in standard order from whatever leads there are: (12, t), names of the missing ones."""
+    names = [canonical_lead(name) for name in leads]
+    if tuple(names) == LEADS:
+        return signal, []
+    arranged = np.zeros((len(LEADS), signal.shape[1]), dtype=np.float32)
+    missing = []
+    for row, lead in enumerate(LEADS):
+        if lead in names:
+            arranged[row] = signal[names.index(lead)]
+        else:
+            missing.append(lead)
+    return arranged, missing
+
+
+def _repair_gaps(signal: np.ndarray, missing: list[str]) -> tuple[np.ndarray, list[str], list[str]]:
+    """Bridges NaN and infinite samples by lines; leads that are mostly gaps become missing ones."""
+    # One sum finds out whether there is anything to repair: it is finite only if every sample is.
+    with np.errstate(invalid="ignore"):
+        total = signal.sum(dtype=np.float64)
+    if np.isfinite(total):
+        return signal, missing, []
+    signal, flags, missing = signal.copy(), [], list(missing)
+    finite = np.isfinite(signal)
+    for row in np.flatnonzero(~finite.all(axis=1)):
+        good = finite[row]
+        if good.mean() < MIN_FINITE_SHARE:
+            signal[row] = 0
+            missing.append(LEADS[row])
+        else:
+            signal[row, ~good] = np.interp(np.flatnonzero(~good), np.flatnonzero(good), signal[row, good])
+        flags.append(f"nonfinite:{LEADS[row]}")
+    return signal, missing, flags
+
+
+def _derive_limb_leads(signal: np.ndarray, missing: list[str]) -> tuple[np.ndarray, list[str], list[str]]:
+    """Fills missing limb leads from any two that are there (Einthoven, Goldberger); (12, t), still missing, flags."""
+    have = [lead for lead in LIMB_WEIGHTS if lead not in missing]
+    wanted = [lead for lead in LIMB_WEIGHTS if lead in missing]
+    if not wanted or len(have) < 2:
+        return signal, missing, [f"missing:{lead}" for lead in missing]
+    to_first_two = np.linalg.inv(np.array([LIMB_WEIGHTS[lead] for lead in have[:2]]))
+    first_two = to_first_two @ signal[[LEADS.index(lead) for lead in have[:2]]]
+    signal = signal.copy()
+    for lead in wanted:
+        signal[LEADS.index(lead)] = np.array(LIMB_WEIGHTS[lead]) @ first_two
+    missing = [lead for lead in missing if lead not in wanted]
+    flags = [f"derived:{lead}" for lead in wanted] + [f"missing:{lead}" for lead in missing]
+    return signal, missing, flags
+
+
+def _appearance_flags(signal: np.ndarray, statistics: np.ndarray, missing: list[str]) -> list[str]:
+    """Flags for flat and clipped leads and for an implausible unit."""
+    _, _, sd, low, high = statistics
+    present = np.array([lead not in missing for lead in LEADS])
+    flags = [f"flat:{LEADS[row]}" for row in np.flatnonzero(present & (low == high))]
+    alive = present & (low < high)
+    if alive.any():
+        at_limit = (signal == low[:, None]).mean(axis=1), (signal == high[:, None]).mean(axis=1)
+        clipped = alive & (np.maximum(*at_limit) > CLIPPED_SHARE)
+        flags += [f"clipped:{LEADS[row]}" for row in np.flatnonzero(clipped)]
+        if not PLAUSIBLE_SD_MV[0] <= np.median(sd[alive]) <= PLAUSIBLE_SD_MV[1]:
+            flags.append("implausible_amplitude")
+    return flags
+
+
+def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Transform) -> Prepared:
+    """A recording in millivolts, ready to cut windows from.
+
+    Args:
+        signal: (l, t) in mV, any leads in any order; NaN and infinity are allowed.
+        fs: sampling rate in Hz.
+        leads: the l lead names.
+        transform: the rate and filter wanted.
+
+    Raises:
+        ValueError: no samples, no usable lead of the twelve, or a shape that does not fit the names.
+    """
+    signal = np.asarray(signal, dtype=np.float32)
+    if signal.ndim != 2 or signal.shape[0] != len(leads) or not signal.shape[1] or not fs > 0:
+        raise ValueError(f"signal of shape {signal.shape} at {fs} Hz: expected ({len(leads)} leads, samples)")
+    signal, missing = _arranged(signal, leads)
+    signal, missing, flags = _repair_gaps(signal, missing)
+    signal, missing, more = _derive_limb_leads(signal, missing)
+    flags += more
+    if len(missing) == len(LEADS):
+        raise ValueError(f"no usable lead: found {', '.join(leads) or 'none'}, expected some of {' '.join(LEADS)}")
+    signal = resample(signal, fs, transform.rate)
+    low, high = signal.min(axis=1), signal.max(axis=1)
+    mean, sd = signal.mean(axis=1), signal.std(axis=1)
+    flags += _appearance_flags(signal, np.stack([sd, mean, sd, low, high]), missing)
+    if transform.filter != "none":
+        signal = _filtered(signal, transform)
+        low, high, mean, sd = signal.min(axis=1), signal.max(axis=1), signal.mean(axis=1), signal.std(axis=1)
+    unit = np.maximum(np.maximum(-low, high), np.float32(1e-6)) / _INT16_MAX
+    samples = np.rint(signal / unit[:, None].astype(np.float32)).astype(np.int16)
+    return Prepared(samples, np.stack([unit, mean, sd, low, high]).astype(np.float32), tuple(flags))
+
+
+# --- windows -------------------------------------------------------------------------------------------------------
+
+
+def _scale_none(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(statistics.shape[1], np.float32), np.zeros(statistics.shape[1], np.float32)
+
+
+def _scale_lead(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _, mean, sd, _, _ = statistics
+    gain = 1 / np.maximum(sd, MIN_SD_MV)
+    return gain, -mean * gain
+
+
+def _scale_recording(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _, mean, sd, _, _ = statistics
+    overall = mean.mean()
+    gain = 1 / max(np.sqrt((sd**2 + (mean - overall) ** 2).mean()), MIN_SD_MV)
+    return np.full_like(mean, gain), np.full_like(mean, -overall * gain)
+
+
+def _scale_range(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    *_, low, high = statistics
+    gain = np.where(high > low, 2 / np.maximum(high - low, MIN_SD_MV), 0)
+    return gain, np.where(high > low, -low * gain - 1, 0)
+
+
+#: Amplitude scalings by name: statistics (5, l) of the whole recording to gain and offset (l,) on millivolts.
+SCALINGS: dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
+    "none": _scale_none,  # millivolts
+    "lead": _scale_lead,  # zero mean and unit SD per lead
+    "recording": _scale_recording,  # one mean and SD for all leads: their ratios stay
+    "range": _scale_range,  # each lead's extremes to -1 and 1
+}
+
+
+def window_starts(n_samples: int, spec: InputSpec) -> np.ndarray:
+    """First samples of the windows averaged at test: evenly spaced, together covering up to 16 window lengths."""
+    if spec.window == "tail" or n_samples <= spec.samples:
+        return np.array([n_samples - spec.samples if spec.window == "tail" else 0])
+    count = min(-(-n_samples // spec.samples), MAX_TEST_WINDOWS)
+    return np.linspace(0, n_samples - spec.samples, count).round().astype(int)
+
+
+def random_start(n_samples: int, spec: InputSpec, rng: np.random.Generator) -> int:
+    """First sample of a training window, uniform over all that fit."""
+    if spec.window == "tail" or n_samples <= spec.samples:
+        return int(window_starts(n_samples, spec)[0])
+    return int(rng.integers(n_samples - spec.samples + 1))
+
+
+def cut_window(
+    samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], start: int, spec: InputSpec
+) -> tuple[np.ndarray, np.ndarray]:
+    """A scaled window of a prepared recording.
+
+    Args:
+        samples: (12, t) int16, in memory or mapped.
+        statistics: (5, 12) as in `Prepared`.
+        rows: indices of the wanted leads.
+        start: first sample; may be negative (padding before the recording).
+        spec: length and scaling.
+
+    Returns:
+        Window (l, spec.samples) float32 with zeros as padding, and mask (spec.samples,) bool.
+    """
+    rows = list(rows)
+    first, last = max(start, 0), min(start + spec.samples, samples.shape[1])
+    statistics = statistics[:, rows]
+    gain, offset = SCALINGS[spec.scaling](statistics)
+    window = np.zeros((len(rows), spec.samples), dtype=np.float32)
+    inside = slice(first - start, last - start)
+    window[:, inside] = samples[rows, first:last]
+    window[:, inside] *= (statistics[0] * gain).astype(np.float32)[:, None]
+    window[:, inside] += offset.astype(np.float32)[:, None]
+    mask = np.zeros(spec.samples, dtype=bool)
+    mask[inside] = True
+    return window, mask
