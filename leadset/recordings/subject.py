@@ -1,0 +1,85 @@
+"""The comment lines of a header: age, sex, diagnoses, patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from leadset.classes import TEXT_LABELS
+
+_FIELD = re.compile(r"<?\s*([A-Za-z][A-Za-z _-]*?)\s*>?\s*[:=]\s*(.*)")
+_AGE = re.compile(r"[<>~]?\s*([+-]?\d+(?:\.\d*)?)\s*\+?\s*([a-z]*)\.?")
+_LABEL_SEPARATOR = re.compile(r"[,;|]|(?<=\d)\s+(?=\d)")
+
+_UNKNOWN = frozenset({"", "nan", "unknown", "unknows", "none", "null", "na", "n/a", "?", "-"})
+_SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
+_YEARS = {
+    **dict.fromkeys(("", "y", "yr", "yrs", "year", "years"), 1.0),
+    **dict.fromkeys(("m", "mo", "month", "months"), 1 / 12),
+    **dict.fromkeys(("w", "week", "weeks"), 7 / 365.25),
+    **dict.fromkeys(("d", "day", "days"), 1 / 365.25),
+}
+_OLDEST = 120.0
+
+
+class Subject(NamedTuple):
+    """What the comments say: age in years, sex, distinct SNOMED CT codes in order, patient, flags."""
+
+    age: float | None
+    sex: str | None
+    codes: tuple[str, ...]
+    patient: str | None
+    flags: tuple[str, ...]
+
+
+def parse_comments(comments: Iterable[str]) -> Subject:
+    """Reads comments (without their ``#``) in any of the dialects; what is missing or unknown is None or empty."""
+    values: dict[str, list[str]] = {}
+    for comment in comments:
+        match = _FIELD.match(comment)
+        if match:
+            key = re.sub(r"[ _-]", "", match[1]).casefold()
+            values.setdefault(key, []).append(match[2].strip())
+    age, age_flags = parse_age(values.get("age", [""])[0])
+    sex, sex_flags = _parse_sex(values.get("sex", [""])[0])
+    codes, code_flags = parse_codes(",".join(values.get("dx", ())))
+    patient = (values.get("patient") or values.get("patientid") or [""])[0]
+    return Subject(
+        age, sex, codes, None if patient.casefold() in _UNKNOWN else patient, age_flags + sex_flags + code_flags
+    )
+
+
+def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
+    """Age in years from ``74``, ``90+``, ``6 months`` and the like, with flags."""
+    text = text.strip().casefold()
+    if text in _UNKNOWN:
+        return None, ()
+    match = _AGE.fullmatch(text)
+    if match is None or match[2] not in _YEARS:
+        return None, ("age_unreadable",)
+    age = float(match[1]) * _YEARS[match[2]]
+    if 0 <= age <= _OLDEST:
+        return age, ()
+    return None, ("age_implausible",)
+
+
+def _parse_sex(text: str) -> tuple[str | None, tuple[str, ...]]:
+    text = text.casefold()
+    sex = _SEXES.get(text)
+    return sex, () if sex or text in _UNKNOWN else ("sex_unreadable",)
+
+
+def parse_codes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Distinct SNOMED CT codes in order, from codes or text labels, with flags."""
+    codes: dict[str, None] = {}
+    flags = set()
+    for label in map(str.strip, _LABEL_SEPARATOR.split(text)):
+        if label.isascii() and label.isdigit():
+            codes[label] = None
+        elif label.casefold() in TEXT_LABELS:
+            codes[TEXT_LABELS[label.casefold()]] = None
+            flags.add("text_labels")
+        elif label.casefold() not in _UNKNOWN:
+            flags.add("unknown_label")
+    return tuple(codes), tuple(sorted(flags))
