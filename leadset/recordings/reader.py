@@ -26,6 +26,7 @@ class Recording:
         leads: distinct lead names in standard spelling, in file order, one for each row of ``signal``.
         age: years or None. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes.
         flags: out of `leadset.recordings.errors.FLAGS`.
+        patient: who it was recorded from, where the header says so.
         path: the header file, None for a recording that comes from no file.
     """
 
@@ -37,6 +38,7 @@ class Recording:
     sex: str | None = None
     codes: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    patient: str | None = None
     path: Path | None = None
 
     @property
@@ -105,7 +107,8 @@ def _assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | 
     leads = tuple(dict.fromkeys(header.leads))
     if len(leads) < len(header.leads):
         signal_mv = signal_mv[[header.leads.index(lead) for lead in leads]]
-    return Recording(header.name, signal_mv, header.fs, leads, header.age, header.sex, header.codes, flags, path)
+    subject = {"age": header.age, "sex": header.sex, "codes": header.codes, "patient": header.patient}
+    return Recording(header.name, signal_mv, header.fs, leads, **subject, flags=flags, path=path)
 
 
 def _length_flags(header: Header, raw: np.ndarray, source: str | Path) -> tuple[str, ...]:

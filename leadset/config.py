@@ -1,0 +1,97 @@
+"""`leadset.toml`: every choice a user may make, read into one checked, frozen object."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from leadset.classes import list_label_spaces
+from leadset.leads import resolve_leads
+
+ENVIRONMENT_VARIABLE = "LEADSET_CONFIG"
+DEFAULT_FILE = Path(__file__).resolve().parent.parent / "leadset.toml"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The choices of `leadset.toml`; what each means and why it has its value is said there."""
+
+    label_space: str = "challenge2021"
+    lead_sets: tuple[tuple[str, ...], ...] = tuple(resolve_leads(n) for n in (12, 6, 4, 3, 2))
+    architectures: tuple[str, ...] = ("all",)
+    preset: str = "auto"
+    seed: int = 2021
+    time_limit_hours: float = 44.0
+    epochs: int = 30
+    min_steps: int = 600
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    validation_share: float = 0.15
+    workers: int = -1
+    keep_work: bool = False
+    cache: str = ""
+    presets: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def options(self, architecture: str, preset: str) -> dict[str, Any]:
+        """The model options that a preset gives an architecture."""
+        return dict(self.presets.get(preset, {}).get(architecture, {}))
+
+
+_POSITIVE = ("time_limit_hours", "epochs", "min_steps", "batch_size", "learning_rate")
+
+
+def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Values with the types of `Config`; every mistake is an error that names file, key, found and expected."""
+    known = {f.name: f for f in fields(Config)}
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"{source}: unknown key {key!r}; expected one of {', '.join(known)}")
+        wanted = type(getattr(Config(), key))
+        accepted = {float: (int, float), tuple: list}.get(wanted, wanted)
+        if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
+            raise ValueError(f"{source}: {key} = {value!r}; expected {wanted.__name__}")
+    try:
+        if "lead_sets" in values:
+            values["lead_sets"] = tuple(resolve_leads(leads) for leads in values["lead_sets"])
+    except ValueError as error:
+        raise ValueError(f"{source}: lead_sets: {error}") from None
+    if "architectures" in values:
+        values["architectures"] = tuple(values["architectures"])
+    for key in _POSITIVE:
+        if key in values and not values[key] > 0:
+            raise ValueError(f"{source}: {key} = {values[key]!r}; expected a positive number")
+    if not 0 < values.get("validation_share", 0.15) < 1:
+        raise ValueError(f"{source}: validation_share = {values['validation_share']!r}; expected between 0 and 1")
+    if values.get("label_space", "challenge2021") not in list_label_spaces():
+        expected = ", ".join(list_label_spaces())
+        raise ValueError(f"{source}: label_space = {values['label_space']!r}; expected one of {expected}")
+    presets = values.get("presets", {})
+    if values.get("preset", "auto") not in ("auto", *presets):
+        raise ValueError(f"{source}: preset = {values['preset']!r}; expected one of {', '.join(('auto', *presets))}")
+    return values
+
+
+def load_config(path: str | Path | None = None) -> Config:
+    """Reads a configuration.
+
+    Args:
+        path: a TOML file; by default the one that the environment variable ``LEADSET_CONFIG`` names, or else the
+            `leadset.toml` beside the package. Without any of these, the defaults apply.
+
+    Raises:
+        OSError: the named file cannot be read.
+        ValueError: not TOML, an unknown key, or a value that does not fit.
+    """
+    path = Path(path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FILE)
+    if path == DEFAULT_FILE and not path.exists():
+        return Config()
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: not valid TOML: {error}") from None
+    return Config(**_checked(values, str(path)))

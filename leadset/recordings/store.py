@@ -1,0 +1,218 @@
+"""The packed store: prepared recordings as int16 in memory-mapped chunk files, one copy for all lead sets and models.
+
+A chunk holds up to `CHUNK` recordings of one folder. Its name is a digest of the transform and of the identity (name,
+size, modification time) of every file in it: a changed file makes a new chunk, an unchanged one is found again. Each
+recording is its statistics (5 × 12 float32) followed by its samples (12 × t int16). A chunk counts only once its index
+is there and agrees with the data in length and checksum; what a kill left half-written is built again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from leadset.files import write_atomically
+from leadset.leads import LEADS
+from leadset.preprocess import Prepared, Transform, prepare
+from leadset.recordings.reader import Recording, read_recording
+
+# Raised whenever `prepare` or the layout changes what a chunk holds.
+STORE_VERSION = 1
+# Recordings per chunk: small enough to lose little to a kill, large enough for few files.
+CHUNK = 64
+_STATISTICS = 5 * len(LEADS)
+_STATISTICS_BYTES = 4 * _STATISTICS
+
+
+@dataclass(frozen=True)
+class StoredRecording:
+    """Index entry of one recording; ``start`` is its first byte in the chunk file."""
+
+    name: str
+    path: str
+    start: int
+    n_samples: int
+    fs: float
+    codes: tuple[str, ...]
+    age: float | None
+    sex: str | None
+    patient: str | None
+    flags: tuple[str, ...]
+    digest: str
+
+    @property
+    def source(self) -> str:
+        """The data set it came from: its folder's name, looking through PhysioNet's ``g1`` … ``gN``."""
+        folder = Path(self.path).parent
+        return folder.parent.name if folder.name[:1] == "g" and folder.name[1:].isdigit() else folder.name
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A recording that could not be read, and why."""
+
+    path: str
+    message: str
+
+
+class Store:
+    """Prepared recordings by index; opening it reads the index only, samples are mapped when asked for."""
+
+    def __init__(self, transform: Transform, chunks: Sequence[tuple[Path, dict]]) -> None:
+        self.transform = transform
+        self.recordings: list[StoredRecording] = []
+        self.failures: list[Failure] = []
+        self._files: list[Path] = []
+        self._chunk_of: list[int] = []
+        self._maps: dict[int, np.ndarray] = {}
+        for file, index in chunks:
+            self._chunk_of += [len(self._files)] * len(index["recordings"])
+            self._files.append(file)
+            self.recordings += [_entry(values) for values in index["recordings"]]
+            self.failures += [Failure(**values) for values in index["failures"]]
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getstate__(self) -> dict:
+        # Maps are opened again where a worker process needs them, instead of being copied to it.
+        return {**self.__dict__, "_maps": {}}
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Samples (12, t) int16, mapped, and statistics (5, 12) float32 of recording ``i``, as in `Prepared`."""
+        entry, chunk = self.recordings[i], self._chunk_of[i]
+        if chunk not in self._maps:
+            self._maps[chunk] = np.memmap(self._files[chunk], dtype=np.uint8, mode="r")
+        data = self._maps[chunk]
+        samples = entry.start + _STATISTICS_BYTES
+        end = samples + 2 * len(LEADS) * entry.n_samples
+        statistics = data[entry.start : samples].view(np.float32).reshape(5, -1)
+        return data[samples:end].view(np.int16).reshape(len(LEADS), -1), statistics
+
+
+def _entry(values: dict) -> StoredRecording:
+    return StoredRecording(**{**values, "codes": tuple(values["codes"]), "flags": tuple(values["flags"])})
+
+
+# --- building ------------------------------------------------------------------------------------------------------
+
+
+def _identities(paths: Sequence[Path]) -> dict[Path, list]:
+    """Per header: name, size and modification time of every file that shares its stem (header and signal)."""
+    by_folder: dict[Path, dict[str, list]] = {}
+    for folder in {path.parent for path in paths}:
+        stems: dict[str, list] = {}
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                try:
+                    status = entry.stat()
+                except OSError:  # a dangling link: the reader will say what is wrong with it
+                    continue
+                stems.setdefault(Path(entry.name).stem, []).append([entry.name, status.st_size, status.st_mtime_ns])
+        by_folder[folder] = stems
+    return {path: by_folder[path.parent].get(path.stem, []) for path in paths}
+
+
+def _planned_chunks(paths: Sequence[Path], transform: Transform) -> Iterator[tuple[str, list[Path]]]:
+    """Splits the recordings, folder by folder, into chunks named by what they will hold."""
+    identities = _identities(paths)
+    for folder, members in groupby(sorted(paths), key=lambda path: path.parent):
+        members = list(members)
+        for first in range(0, len(members), CHUNK):
+            part = members[first : first + CHUNK]
+            content = [STORE_VERSION, asdict(transform), str(folder), [identities[path] for path in part]]
+            yield blake2b(json.dumps(content).encode(), digest_size=16).hexdigest(), part
+
+
+def _read_index(folder: Path, key: str) -> dict | None:
+    """The index of a finished, undamaged chunk, or None."""
+    try:
+        index = json.loads((folder / f"{key}.json").read_text())
+        data = np.memmap(folder / f"{key}.i16", dtype=np.uint8, mode="r") if index["bytes"] else b""
+        intact = len(data) == index["bytes"] and zlib.crc32(data) == index["crc32"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return index if intact else None
+
+
+def _packed(recording: Recording, prepared: Prepared, path: Path, start: int) -> tuple[bytes, dict]:
+    samples = prepared.samples.tobytes()
+    entry = StoredRecording(
+        name=recording.name,
+        path=str(path),
+        start=start,
+        n_samples=prepared.samples.shape[1],
+        fs=float(recording.fs),
+        codes=recording.codes,
+        age=recording.age,
+        sex=recording.sex,
+        patient=recording.patient,
+        flags=(*recording.flags, *prepared.flags),
+        # Quantised to each lead's own maximum, twins agree even where two headers announce different gains.
+        digest=blake2b(samples, digest_size=16).hexdigest(),
+    )
+    padding = bytes(-len(samples) % 4)  # the next recording's statistics stay aligned
+    return prepared.statistics.tobytes() + samples + padding, asdict(entry)
+
+
+def _ensure_chunk(folder: Path, key: str, paths: Sequence[Path], transform: Transform) -> dict:
+    """Finds or builds one chunk; returns its index. Bad recordings are listed in it, never raised."""
+    index = _read_index(folder, key)
+    if index is not None:
+        return index
+    recordings, failures, length, crc = [], [], 0, 0
+    with write_atomically(folder / f"{key}.i16", "wb") as file:
+        for path in paths:
+            try:
+                recording = read_recording(path)
+                prepared = prepare(recording.signal, recording.fs, recording.leads, transform)
+            except Exception as error:
+                failures.append({"path": str(path), "message": f"{error}" or type(error).__name__})
+                continue
+            packed, entry = _packed(recording, prepared, path, length)
+            file.write(packed)
+            recordings.append(entry)
+            length, crc = length + len(packed), zlib.crc32(packed, crc)
+    index = {"bytes": length, "crc32": crc, "recordings": recordings, "failures": failures}
+    with write_atomically(folder / f"{key}.json") as file:
+        json.dump(index, file)
+    return index
+
+
+def build_store(
+    paths: Sequence[Path], transform: Transform, folder: Path, n_jobs: int = -1, progress: bool = True
+) -> Store:
+    """Prepares recordings in parallel, or finds them prepared, and opens the store.
+
+    Args:
+        paths: header files.
+        transform: what is done to each recording.
+        folder: where chunks are kept; made if missing. Several stores may share it.
+        n_jobs: worker processes, as joblib counts them; joblib's own configuration (a Dask cluster, say) applies.
+        progress: show a progress bar.
+
+    A killed build goes on where it stopped. Memory is bounded by one recording per worker, plus the index.
+    """
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = list(_planned_chunks(paths, transform))
+    # Worker processes cost about a second to start: one chunk is done sooner here.
+    pool = Parallel(n_jobs=n_jobs if len(plan) > 1 else 1, return_as="generator")
+    chunks = []
+    with tqdm(total=len(paths), desc="prepare", unit="rec", disable=not progress) as bar:
+        for (key, part), index in zip(
+            plan, pool(delayed(_ensure_chunk)(folder, key, part, transform) for key, part in plan), strict=True
+        ):
+            chunks.append((folder / f"{key}.i16", index))
+            bar.update(len(part))
+    return Store(transform, chunks)

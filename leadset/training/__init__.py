@@ -1,0 +1,1 @@
+"""Training: splits, the loop, decision thresholds, time planning. Knows no particular model."""
