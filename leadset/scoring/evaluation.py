@@ -1,0 +1,125 @@
+"""From folders or arrays to scores."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leadset.classes import LabelSpace, label_space
+from leadset.recordings import find_recordings
+from leadset.scoring import metrics
+from leadset.scoring.labels import read_labels
+from leadset.scoring.outputs import read_outputs
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The five scores of the Challenge, and three of them by class (k,), NaN where a class has none.
+
+    Attributes:
+        unanswered: output files that were empty or unreadable and count as 0 for every class.
+    """
+
+    space: LabelSpace
+    n_recordings: int
+    auroc: float
+    auprc: float
+    accuracy: float
+    f_measure: float
+    challenge_metric: float
+    class_auroc: np.ndarray
+    class_auprc: np.ndarray
+    class_f_measure: np.ndarray
+    unanswered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A data set with its answers: record names, labels and decisions (n, k) bool, scalars (n, k)."""
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    decisions: np.ndarray
+    scalars: np.ndarray
+    unanswered: tuple[str, ...]
+
+
+def evaluate(label_dir: str | Path, output_dir: str | Path, space: LabelSpace | str = "challenge2021") -> Scores:
+    """Scores a folder of output files against a folder of headers, exactly as the Challenge does.
+
+    Args:
+        label_dir: headers in either dialect, also in folders inside it.
+        output_dir: one ``<header file stem>.csv`` for each header; further files are ignored.
+        space: a label space or its name.
+
+    Raises:
+        OSError: a folder or a file cannot be read, or an output file is missing, which the message names.
+        ValueError: no header, no output file, two headers of one name, no label at all.
+    """
+    space = label_space(space) if isinstance(space, str) else space
+    answered = load(label_dir, output_dir, space)
+    return score(answered.labels, answered.decisions, answered.scalars, space, answered.unanswered)
+
+
+def score(
+    labels: np.ndarray,
+    decisions: np.ndarray,
+    scalars: np.ndarray,
+    space: LabelSpace,
+    unanswered: tuple[str, ...] = (),
+) -> Scores:
+    """Scores arrays (n, k); a scalar that is not finite counts as 0, as it would in an output file.
+
+    Raises:
+        ValueError: the arrays are not (n, k) with the classes of ``space``.
+    """
+    labels = metrics.as_matrix(labels, len(space)).astype(bool)
+    class_auroc, class_auprc = metrics.Ranking(labels, scalars).areas()
+    class_f_measure = metrics.f_measure(labels, decisions)
+    return Scores(
+        space=space,
+        n_recordings=len(labels),
+        auroc=metrics.macro(class_auroc),
+        auprc=metrics.macro(class_auprc),
+        accuracy=metrics.accuracy(labels, decisions),
+        f_measure=metrics.macro(class_f_measure),
+        challenge_metric=metrics.challenge_metric(labels, decisions, space),
+        class_auroc=class_auroc,
+        class_auprc=class_auprc,
+        class_f_measure=class_f_measure,
+        unanswered=unanswered,
+    )
+
+
+def load(label_dir: str | Path, output_dir: str | Path, space: LabelSpace) -> Answered:
+    """Reads headers and their output files, sorted by record name; raises as `evaluate` does."""
+    headers = _headers_by_stem(label_dir)
+    outputs = {entry.name for entry in os.scandir(output_dir) if entry.name.endswith(".csv") and entry.is_file()}
+    if not outputs:
+        raise ValueError(f"{output_dir}: found no output file, expected {next(iter(headers))}.csv and the like")
+    missing = [stem for stem in headers if f"{stem}.csv" not in outputs]
+    if missing:
+        more = f" (and for {len(missing) - 1} more headers)" if len(missing) > 1 else ""
+        first = os.path.join(output_dir, f"{missing[0]}.csv")
+        raise FileNotFoundError(f"{headers[missing[0]]}: found no output file, expected {first}{more}")
+    answers = read_outputs([os.path.join(output_dir, f"{stem}.csv") for stem in headers], space)
+    labels = read_labels(headers.values(), space)
+    return Answered(tuple(headers), labels, answers.decisions, answers.scalars, answers.unanswered)
+
+
+def _headers_by_stem(folder: str | Path) -> dict[str, str]:
+    """Headers by file stem, sorted.
+
+    Raises:
+        ValueError: two headers share a stem, and so an output file.
+    """
+    headers: dict[str, str] = {}
+    for path in map(str, find_recordings(folder)):
+        stem = os.path.splitext(os.path.basename(path))[0]
+        if stem in headers:
+            raise ValueError(f"found {headers[stem]} and {path}, expected one header for the output file {stem}.csv")
+        headers[stem] = path
+    return dict(sorted(headers.items()))

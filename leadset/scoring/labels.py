@@ -1,0 +1,39 @@
+"""The labels of a folder of headers.
+
+Scoring asks for one comment of each header. Parsing whole headers (`leadset.recordings`) would take longer than all the
+rest of an evaluation, so that the line is looked up here; what it says is read by the same `parse_codes`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from leadset.classes import LabelSpace
+from leadset.recordings.subject import parse_codes
+
+_DX = re.compile(rb"^[ \t]*#[ \t]*<?[ \t]*Dx[ \t]*>?[ \t]*[:=]([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+
+
+def read_labels(paths: Iterable[str | Path], space: LabelSpace) -> np.ndarray:
+    """Labels (n, k) bool of headers in either dialect; codes outside ``space`` are ignored.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: no header has a ``#Dx`` line, so that nothing says what is right.
+    """
+    found = [_diagnoses(path) for path in paths]
+    if not any(found):
+        raise ValueError(f"found no '#Dx' line in any of {len(found)} headers, expected the labels to score against")
+    texts = [b",".join(lines) for lines in found]
+    rows = {text: space.encode(parse_codes(text.decode("utf-8", "replace"))[0]) for text in set(texts)}
+    return np.array([rows[text] for text in texts])
+
+
+def _diagnoses(path: str | Path) -> list[bytes]:
+    """What follows ``#Dx:``, once for each such line."""
+    with open(path, "rb", buffering=0) as file:
+        return _DX.findall(file.readall())
