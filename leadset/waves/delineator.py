@@ -1,0 +1,125 @@
+"""`delineate`: the marks of all waves of a recording, whatever its rate, length, leads and state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadset.waves.fusion import fuse
+from leadset.waves.marks import MARKS, QRSON, TON, R, drop_disordered
+from leadset.waves.repair import Repaired, repair
+from leadset.waves.rules import rule_marks
+from leadset.waves.wavelet import transform
+
+#: name: function of a transform and the (leads,) usable mask giving marks (leads, beats, 13) on the grid.
+METHODS = {"wavelet": rule_marks}
+#: Seconds of a recording analysed at a time, and the overlap at each joint; thresholds stay local to an excerpt.
+EXCERPT, OVERLAP = 240.0, 4.0
+#: Sampling rates in Hz that make sense for an ECG.
+LOWEST_RATE, HIGHEST_RATE = 50.0, 10_000.0
+#: A mark this close (ms) to samples that were missing in the input is dropped.
+GUARD = 20
+
+
+@dataclass(frozen=True)
+class Delineation:
+    """Marks of a recording, in samples of the input (fractions included); NaN is a missing mark.
+
+    Attributes:
+        fs: sampling rate in Hz that positions refer to.
+        marks: (leads, beats, 13) in the order of `leadset.waves.MARKS`; the beats are common to all leads.
+        fused: (beats, 13) one set of marks for all leads.
+        quality: (leads,) from 0 (nothing to be read) to 1 (clean).
+        flags: per lead the names of what is wrong with it, out of `leadset.waves.repair.FLAGS`.
+        method: name of the method.
+    """
+
+    fs: float
+    marks: np.ndarray
+    fused: np.ndarray
+    quality: np.ndarray
+    flags: tuple[frozenset[str], ...]
+    method: str
+
+    @property
+    def present(self) -> np.ndarray:
+        """(leads, beats, 13) True where there is a mark."""
+        return ~np.isnan(self.marks)
+
+    @property
+    def r_peaks(self) -> np.ndarray:
+        """(beats,) R peaks in samples, ascending."""
+        return self.fused[:, R]
+
+
+def delineate(signal_mv: np.ndarray, fs: float, method: str = "wavelet") -> Delineation:
+    """P, QRS and T waves of every lead and beat.
+
+    A signal that can be read never raises: what cannot be seen is missing, and the quality says so.
+
+    Args:
+        signal_mv: (leads, samples) or (samples,) in millivolts; NaN and infinity mark missing samples.
+        fs: sampling rate in Hz.
+        method: a name out of `METHODS`.
+
+    Returns:
+        The marks, see `Delineation`.
+
+    Raises:
+        ValueError: not a one- or two-dimensional array of numbers, no samples, a senseless rate, an unknown method.
+    """
+    signal = np.asarray(signal_mv, dtype=np.float32)
+    if signal.ndim == 1:
+        signal = signal[None]
+    if signal.ndim != 2 or not signal.size:
+        raise ValueError(f"expected a signal of shape (leads, samples), got shape {np.shape(signal_mv)}")
+    if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+        raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz")
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: expected one of {', '.join(METHODS)}")
+    repaired = repair(signal, fs)
+    marks = _all_excerpts(repaired, fs, method)
+    _drop_unseen(marks, repaired, fs)
+    return Delineation(float(fs), marks, fuse(marks, fs), repaired.quality, repaired.flags, method)
+
+
+def _all_excerpts(repaired: Repaired, fs: float, method: str) -> np.ndarray:
+    """Marks (leads, beats, 13) in input samples, excerpt by excerpt."""
+    leads, samples = repaired.signal.shape
+    step, overlap = round(EXCERPT * fs), round(OVERLAP * fs)
+    joint = 0.1 * fs
+    parts = []
+    for start in range(0, max(samples - overlap, 1), step):
+        stop = start + step if start + step < samples - overlap else samples
+        first, last = max(start - overlap, 0), min(stop + overlap, samples)
+        grid = transform(repaired.signal[:, first:last], fs)
+        marks = METHODS[method](grid, repaired.usable)
+        marks = grid.to_input(marks) + first
+        r = _beat_positions(marks)
+        inside = (r >= (start - joint if start else 0)) & (r < (stop + joint if stop < samples else samples))
+        parts.append(marks[:, inside])
+    marks = np.concatenate(parts, axis=1) if parts else np.full((leads, 0, len(MARKS)), np.nan)
+    distinct = np.diff(_beat_positions(marks), prepend=-np.inf) > 2 * joint
+    return marks[:, distinct] if len(parts) > 1 else marks
+
+
+def _beat_positions(marks: np.ndarray) -> np.ndarray:
+    """(beats,) median R over the leads that have one; every beat has one in some lead."""
+    return np.nanmedian(marks[:, :, R], axis=0) if marks.shape[1] else np.zeros(0)
+
+
+def _drop_unseen(marks: np.ndarray, repaired: Repaired, fs: float) -> None:
+    """Sets missing, in place, whatever lies outside the recording or on samples that were missing, and what is left
+    incomplete by that."""
+    leads, samples = repaired.signal.shape
+    marks[(marks < 0) | (marks > samples - 1)] = np.nan
+    if repaired.missing.any():
+        guard = round(GUARD * fs / 1000)
+        reach = np.cumsum(np.pad(repaired.missing, ((0, 0), (guard + 1, guard))), axis=1)
+        lost = reach[:, 2 * guard + 1 :] > reach[:, : -2 * guard - 1]
+        at = np.nan_to_num(marks).round().astype(int)
+        marks[lost[np.arange(leads)[:, None, None], at]] = np.nan
+    flat = marks.reshape(-1, len(MARKS))
+    flat[np.isnan(flat[:, [QRSON, R, TON - 1]]).any(axis=1), QRSON:TON] = np.nan
+    drop_disordered(flat)

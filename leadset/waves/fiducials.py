@@ -1,0 +1,207 @@
+"""QRS limits, T and P waves of every lead and beat by the wavelet rules.
+
+Martínez et al. 2004 (see `wavelet`), with the thresholds of the paper as fractions of a lobe's height. A *lobe* is a
+modulus maximum of a scale: the steepest point of a flank. Positions are grid samples, arrays (n,) over all pairs of
+lead and beat, ``rows`` names the lead of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadset.waves.marks import MARKS, P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S
+from leadset.waves.search import first_true, gather, last_true, limit, local_maxima, ms, pick, zero_crossing
+
+#: Half width of the window around a common beat in which a lead's own complex lies.
+QRS_HALF = ms(100)
+#: Significance of a further lobe before and after the main pair, and the farthest it may lie from the one before it.
+Q_LOBE, S_LOBE, LOBE_REACH = 0.06, 0.09, ms(65)
+#: Further lobes looked for on each side (a complex such as qRsR' has two beyond its main pair).
+FURTHER_LOBES = 2
+#: Onset and end thresholds relative to the outermost lobe, by its sign.
+QRS_ONSET = {1: 0.05, -1: 0.07}
+QRS_END = {1: 0.125, -1: 0.071}
+QRS_CAP = ms(80)
+
+
+@dataclass(frozen=True)
+class WaveRule:
+    """How a P or T wave is found in its window.
+
+    Attributes:
+        detection: smallest main lobe relative to the RMS of the beat on the same scale.
+        side: smallest side lobe relative to the main one; second: the same for the smaller of two side lobes.
+        spacing: largest distance of a side lobe from the main one.
+        onset, end: threshold of the limits relative to the first and last lobe.
+        cap: largest distance of a limit from its lobe.
+        smallest: smallest peak-to-peak of the lobes in mV per grid sample, under which nothing is called a wave.
+    """
+
+    detection: float
+    side: float
+    second: float
+    spacing: int
+    onset: float
+    end: float
+    cap: int
+    smallest: float
+
+
+T_RULE = WaveRule(0.25, 1 / 8, 2.5 / 8, ms(200), 0.25, 1 / 2.5, ms(120), 0.01)
+P_RULE = WaveRule(0.02, 1 / 8, 1.0, ms(110), 0.5, 1 / 1.1, ms(100), 0.01)
+#: Length of the longest T and P windows.
+T_LENGTH, P_LENGTH = ms(600), ms(340)
+SHORTEST_WINDOW = ms(100)
+
+
+def delineate_qrs(scales: np.ndarray, signal: np.ndarray, rows: np.ndarray, centre: np.ndarray, marks: np.ndarray) -> None:
+    """Fills QRSon, Q, R, S, QRSend of ``marks`` (n, 13); the complex lies around ``centre`` (n,)."""
+    w = scales[1]
+    start = centre - QRS_HALF
+    around = gather(w, rows, start, 2 * QRS_HALF + 1)
+    rise, fall = start + around.argmax(axis=1), start + around.argmin(axis=1)
+    left, right = np.minimum(rise, fall), np.maximum(rise, fall)
+    reference = np.abs(around).max(axis=1)
+    lobes = [left, right]
+    first, last = left, right
+    for _ in range(FURTHER_LOBES):
+        earlier = _next_lobe(w, rows, first, Q_LOBE * reference, -1)
+        later = _next_lobe(w, rows, last, S_LOBE * reference, 1)
+        lobes = [earlier, *lobes, later]
+        first, last = earlier, later
+    sign_first, sign_last = np.sign(w[rows, _inside(first, w)]), np.sign(w[rows, _inside(last, w)])
+    marks[:, QRSON] = limit(w, rows, first, np.where(sign_first > 0, QRS_ONSET[1], QRS_ONSET[-1]), -1, QRS_CAP)
+    marks[:, QRSEND] = limit(w, rows, last, np.where(sign_last > 0, QRS_END[1], QRS_END[-1]), 1, QRS_CAP)
+    _name_peaks(w, signal, rows, np.stack(lobes, axis=1), marks)
+
+
+def _inside(position: np.ndarray, w: np.ndarray) -> np.ndarray:
+    return np.clip(position, 0, w.shape[1] - 1)
+
+
+def _next_lobe(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, threshold: np.ndarray, direction: int) -> np.ndarray:
+    """The nearest lobe of the other sign outwards of ``lobe``, or ``lobe`` itself where there is none."""
+    values = gather(w, rows, lobe, LOBE_REACH + 2, direction)
+    magnitude = np.abs(values)
+    found = local_maxima(magnitude) & (magnitude > threshold[:, None]) & (np.sign(values) == -np.sign(values[:, :1]))
+    step = first_true(found)
+    return np.where(step < 0, lobe, lobe + direction * step)
+
+
+def _name_peaks(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np.ndarray, marks: np.ndarray) -> None:
+    """Peaks between neighbouring lobes: R is the highest positive one (of a QS complex the lowest), Q and S its neighbours."""
+    n, m = lobes.shape
+    peaks, heights = np.full((n, m - 1), np.nan), np.zeros((n, m - 1))
+    for i in range(m - 1):
+        there = lobes[:, i] < lobes[:, i + 1]
+        rising = w[rows, _inside(lobes[:, i], w)] > 0
+        peaks[:, i] = np.where(there, _extremum(signal, rows, lobes[:, i], lobes[:, i + 1], rising), np.nan)
+        drop = np.abs(w[rows, _inside(lobes[:, i], w)]) + np.abs(w[rows, _inside(lobes[:, i + 1], w)])
+        heights[:, i] = np.where(there, np.where(rising, drop, -drop), 0)
+    everyone = np.arange(n)
+    main = np.abs(heights).argmax(axis=1)
+    best = heights.argmax(axis=1)
+    positive = (heights[everyone, main] > 0) | (heights[everyone, best] > 0.25 * np.abs(heights[everyone, main]))
+    centre = np.where(positive, best, main)
+    marks[:, R] = peaks[everyone, centre]
+    neighbour = lambda step: np.where(  # noqa: E731
+        positive & (centre + step >= 0) & (centre + step < m - 1),
+        peaks[everyone, np.clip(centre + step, 0, m - 2)], np.nan)
+    marks[:, Q], marks[:, S] = neighbour(-1), neighbour(1)
+
+
+def _extremum(signal: np.ndarray, rows: np.ndarray, left: np.ndarray, right: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Interpolated position of the extremum of the signal between two lobes (parabola through three samples)."""
+    span = 2 * QRS_HALF + 1
+    values = gather(signal, rows, left, span) * np.where(positive, 1, -1)[:, None]
+    values = np.where(np.arange(span) <= (right - left)[:, None], values, -np.inf)
+    at = left + values.argmax(axis=1)
+    y = gather(signal, rows, at - 1, 3)
+    curvature = y[:, 0] - 2 * y[:, 1] + y[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.where(curvature != 0, 0.5 * (y[:, 0] - y[:, 2]) / curvature, 0)
+    return at + np.clip(shift, -0.5, 0.5)
+
+
+def delineate_t(scales: np.ndarray, rows: np.ndarray, following: np.ndarray, rr: np.ndarray, marks: np.ndarray) -> None:
+    """Fills Ton, T1, T2, Tend; ``following`` is the next complex's R and ``rr`` the interval up to it."""
+    r = marks[:, R]
+    start = np.fmax(np.fmax(r + ms(100), marks[:, S] + ms(50)), marks[:, QRSEND] + 1)
+    reach = np.where(rr > ms(1000), np.minimum(0.6 * rr, 1.2 * T_LENGTH), T_LENGTH)
+    stop = np.minimum(r + reach, following - np.minimum(0.4 * rr, ms(240)))
+    found = _find_wave(scales, rows, start, stop, r, following, T_RULE)
+    marks[:, [TON, T1, T2, TEND]] = found
+
+
+def delineate_p(scales: np.ndarray, rows: np.ndarray, preceding: np.ndarray, previous_end: np.ndarray,
+                marks: np.ndarray) -> None:
+    """Fills Pon, P1, P2, Pend; ``preceding`` is the previous complex's R, ``previous_end`` the end of its T wave."""
+    stop = marks[:, QRSON] - ms(20)
+    start = np.fmax(marks[:, QRSON] - P_LENGTH, np.fmax(previous_end, preceding + ms(150)))
+    found = _find_wave(scales, rows, start, stop, preceding, marks[:, R], P_RULE)
+    marks[:, [PON, P1, P2, PEND]] = found
+
+
+def _find_wave(scales, rows, start, stop, beat_start, beat_stop, rule: WaveRule) -> np.ndarray:
+    """(n, 4) onset, two peaks, end; on scale 4, where that shows nothing on scale 5."""
+    found = np.full((len(rows), 4), np.nan)
+    todo = np.nonzero(stop - start >= SHORTEST_WINDOW)[0]
+    for k in (3, 4):
+        if len(todo):
+            found[todo] = _find_on_scale(scales[k], scales[k - 1], rows[todo], start[todo], stop[todo],
+                                         beat_start[todo], beat_stop[todo], rule)
+            todo = todo[np.isnan(found[todo, 0])]
+    return found
+
+
+def _find_on_scale(w, finer, rows, start, stop, beat_start, beat_stop, rule: WaveRule) -> np.ndarray:
+    start = np.ceil(start).astype(int)
+    length = int(np.ceil((stop - start).max())) + 1
+    values = gather(w, rows, start, length)
+    magnitude = np.abs(values)
+    lobe = local_maxima(magnitude) & (np.arange(length) <= (stop - start)[:, None])
+    main = np.where(lobe, magnitude, -1).argmax(axis=1)
+    height = pick(magnitude, main)
+    present = lobe[np.arange(len(rows)), main] & (height > rule.detection * _rms(w, rows, beat_start, beat_stop))
+    column = np.arange(length)
+    side = lobe & (np.sign(values) == -np.sign(pick(values, main))[:, None]) & (magnitude > rule.side * height[:, None])
+    before = last_true(side & (column < main[:, None]) & (column >= main[:, None] - rule.spacing))
+    after = first_true(side & (column > main[:, None]) & (column <= main[:, None] + rule.spacing))
+    low, high = pick(magnitude, before), pick(magnitude, after)
+    both = (before >= 0) & (after >= 0)
+    two = both & (np.minimum(low, high) > rule.second * height)
+    keep_before = (before >= 0) & (two | ~both | (low >= high))
+    keep_after = (after >= 0) & (two | ~both | (high > low))
+    present &= (keep_before | keep_after) & (height + np.maximum(low, high) > rule.smallest)
+    first = start + np.where(keep_before, before, main)
+    last = start + np.where(keep_after, after, main)
+    middle = start + main
+    on = limit(w, rows, first, np.full(len(rows), rule.onset), -1, rule.cap)
+    end = limit(w, rows, last, np.full(len(rows), rule.end), 1, rule.cap)
+    peak_before, peak_after = (_peak(finer, w, rows, a, b, rule.spacing) for a, b in ((first, middle), (middle, last)))
+    result = np.stack([on, np.where(keep_before, peak_before, peak_after), np.where(two, peak_after, np.nan), end], axis=1)
+    result[~present] = np.nan
+    return result
+
+
+def _peak(finer, w, rows, left, right, span: int) -> np.ndarray:
+    """Zero crossing between two lobes: the finer scale's crossing nearest to the coarser one's."""
+    coarse = zero_crossing(w, rows, left, right, span)
+    around = np.nan_to_num(coarse, nan=0).round().astype(int) - ms(24)
+    fine = zero_crossing(finer, rows, around, around + 2 * ms(24), 2 * ms(24))
+    return np.where(np.isnan(fine) | np.isnan(coarse), coarse, fine)
+
+
+def _rms(w: np.ndarray, rows: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """(n,) root mean square of ``w`` from ``start`` to ``stop``."""
+    total = np.pad(np.cumsum(w.astype(np.float64) ** 2, axis=1), ((0, 0), (1, 0)))
+    a = np.clip(np.nan_to_num(start, nan=0), 0, w.shape[1] - 1).astype(int)
+    b = np.maximum(np.clip(np.nan_to_num(stop, nan=0), 0, w.shape[1]).astype(int), a + 1)
+    return np.sqrt((total[rows, b] - total[rows, a]) / (b - a))
+
+
+def empty_marks(n: int) -> np.ndarray:
+    """(n, 13) marks, all missing."""
+    return np.full((n, len(MARKS)), np.nan)

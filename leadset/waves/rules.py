@@ -1,0 +1,41 @@
+"""The wavelet method: beats common to all leads, then the rules of `fiducials` in every lead."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leadset.waves.fiducials import delineate_p, delineate_qrs, delineate_t, empty_marks
+from leadset.waves.marks import MARKS, TEND, R, drop_disordered
+from leadset.waves.qrs import find_beats
+from leadset.waves.wavelet import Transform
+
+
+def rule_marks(grid: Transform, usable: np.ndarray) -> np.ndarray:
+    """Marks by the wavelet rules.
+
+    Args:
+        grid: the recording and its wavelet scales.
+        usable: (leads,) False for leads that abstain; they get no marks.
+
+    Returns:
+        (leads, beats, 13) in grid samples, NaN = missing.
+    """
+    leads, samples = grid.signal.shape
+    beats = find_beats(grid.scales, usable)
+    marks = np.full((leads, len(beats), len(MARKS)), np.nan)
+    seen = np.nonzero(usable)[0]
+    if not len(beats):
+        return marks
+    rows, centre = np.repeat(seen, len(beats)), np.tile(beats, len(seen))
+    flat = empty_marks(len(rows))
+    delineate_qrs(grid.scales, grid.signal, rows, centre, flat)
+    r = flat[:, R].reshape(len(seen), -1)
+    following = np.pad(r[:, 1:], ((0, 0), (0, 1)), constant_values=samples - 1)
+    preceding = np.pad(r[:, :-1], ((0, 0), (1, 0)))
+    delineate_t(grid.scales, rows, following.ravel(), (following - r).ravel(), flat)
+    ends = flat[:, TEND].reshape(len(seen), -1)
+    previous_end = np.pad(ends[:, :-1], ((0, 0), (1, 0)), constant_values=np.nan)
+    delineate_p(grid.scales, rows, preceding.ravel(), previous_end.ravel(), flat)
+    drop_disordered(flat)
+    marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
+    return marks
