@@ -1,0 +1,97 @@
+"""The convolutional encoder shared by STAR (per lead and patch) and MVMS-net (per view)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from leadset.models.layers.masking import masked_mean
+from leadset.models.layers.mish import Mish
+
+STEM_KERNEL = 25
+KERNEL = 15
+#: Groups that a block's features are split into: three branches and a bypass.
+SCALE = 4
+
+
+class SplitBlock(nn.Module):
+    """Residual block whose features go through three branches and a pooled bypass; halves time.
+
+    After Res2Net (S. Gao et al., 2019), with an attention before the shortcut is added. As published the branches run
+    in parallel; ``cascade`` feeds each with its predecessor's output as in Res2Net, for which the stride moves to the
+    first 1 × 1 convolution so that lengths agree, and the bypass is then an identity.
+
+    Args:
+        inputs, outputs: numbers of features.
+        attention: builds the attention module from the number of features.
+        cascade: see above.
+    """
+
+    def __init__(self, inputs: int, outputs: int, attention: Callable[[int], nn.Module], cascade: bool = False) -> None:
+        super().__init__()
+        width = outputs * 26 // 64
+        first, second = ((1, 2), (1, 1)) if cascade else ((1, 1), (1, 2))
+        self.cascade = cascade
+        # Activation before the norm here, after it everywhere else: the published order.
+        self.expand = nn.Sequential(
+            nn.Conv2d(inputs, SCALE * width, 1, first, bias=False), Mish(), nn.BatchNorm2d(SCALE * width)
+        )
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(width, width, (1, KERNEL), second, (0, KERNEL // 2), bias=False),
+                nn.BatchNorm2d(width),
+                Mish(),
+            )
+            for _ in range(SCALE - 1)
+        )
+        self.bypass = nn.Identity() if cascade else nn.AvgPool2d((1, 3), (1, 2), (0, 1))
+        self.merge = nn.Sequential(nn.Conv2d(SCALE * width, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.attention = attention(outputs)
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, (1, 2)), nn.BatchNorm2d(outputs))
+        self.activation = Mish()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, f, 1, t) to (b, f', 1, ⌈t/2⌉)."""
+        *groups, bypass = self.expand(x).chunk(SCALE, 1)
+        outputs: list[Tensor] = []
+        for branch, group in zip(self.branches, groups, strict=True):
+            outputs.append(branch(group + outputs[-1] if self.cascade and outputs else group))
+        out = self.merge(torch.cat([*outputs, self.bypass(bypass)], 1))
+        return self.activation(self.attention(out) + self.shortcut(x))
+
+
+class TemporalEncoder(nn.Module):
+    """Stem convolution, `SplitBlock`s, mean over time.
+
+    Args:
+        channels: input channels.
+        widths: features of the stem, then of each block.
+        attention: builds a block's attention from its number of features.
+        cascade: see `SplitBlock`.
+    """
+
+    def __init__(
+        self, channels: int, widths: Sequence[int], attention: Callable[[int], nn.Module], cascade: bool = False
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, widths[0], (1, STEM_KERNEL), bias=False), nn.BatchNorm2d(widths[0]), Mish()
+        )
+        self.blocks = nn.Sequential(*(SplitBlock(f_in, f_out, attention, cascade) for f_in, f_out in pairwise(widths)))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Features (b, f) of ``x`` (b, c, t), t ≥ 25.
+
+        The mean runs over the positions whose centre is a real sample by ``mask`` (b, t); the convolutions before it
+        see padding as the zeros it is made of.
+        """
+        # Features innermost in memory: CPU convolutions then need no reordering of their input and output.
+        x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        x = self.blocks(self.stem(x)).squeeze(2)
+        if mask is not None:
+            margin = STEM_KERNEL // 2
+            mask = mask[:, margin : mask.shape[1] - margin : 2 ** len(self.blocks)]
+        return masked_mean(x, mask)
