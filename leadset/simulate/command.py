@@ -1,0 +1,37 @@
+"""``python -m leadset simulate OUT -n 400``: a Challenge-style folder of simulated recordings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from leadset.simulate.mixture import NAMES, parse_labels
+from leadset.simulate.write import write_dataset
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("out", type=Path, help="folder to write; it must be empty or missing")
+    parser.add_argument("-n", type=int, required=True, help="number of recordings")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed writes the same bytes (default: 0)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each recording (default: 10)")
+    parser.add_argument("--rate", type=int, help="samples a second (default: what each source's recorder has)")
+    parser.add_argument(
+        "--labels", help=f"main diagnoses to draw from, with commas between, out of {' '.join(NAMES)} (default: all)"
+    )
+    parser.add_argument("--force", action="store_true", help="write into a folder that is not empty")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the recordings; returns the exit status."""
+    from tqdm import tqdm
+
+    if arguments.out.is_dir() and any(arguments.out.iterdir()) and not arguments.force:
+        raise ValueError(f"{arguments.out} is not empty: name another folder, or add --force to write into it")
+    labels = parse_labels(arguments.labels)
+    written = write_dataset(
+        arguments.out, arguments.n, arguments.seed, arguments.seconds, arguments.rate, labels
+    )
+    sources = {path.parent.parent.name for path in tqdm(written, total=arguments.n, unit="rec", desc="simulate")}
+    print(f"{arguments.n} recordings of {len(sources)} sources in {arguments.out}")
+    return 0

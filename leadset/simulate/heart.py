@@ -1,0 +1,156 @@
+"""Individual hearts: everything that is drawn once for a recording before its diagnoses change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from leadset.simulate import loops
+from leadset.simulate.draws import Draws
+
+#: Rhythms that the beat generator tells apart (values of `Heart.rhythm`).
+SINUS, FIBRILLATION = range(2)
+
+#: Kinds of P wave and of QRS-T (second axis of the loops of `Heart`).
+P_SINUS, P_ECTOPIC = range(2)
+CONDUCTED, VENTRICULAR = range(2)
+
+
+@dataclass
+class Heart:
+    """Hearts of n recordings; conditions change these arrays in place, row by row. Times in seconds, vectors in mV."""
+
+    age: np.ndarray
+    female: np.ndarray
+    rate: np.ndarray  # mean ventricular rate, beats a minute
+    pr: np.ndarray
+    p_duration: np.ndarray
+    qrs_duration: np.ndarray  # (n, kinds)
+    qtc: np.ndarray  # (n, kinds), Fridericia
+    p: np.ndarray  # (n, kinds, components, 5)
+    qrs: np.ndarray
+    t: np.ndarray
+    rhythm: np.ndarray
+    respiration: np.ndarray  # breaths a second
+    respiratory_swing: np.ndarray  # relative change of RR with breathing
+    slow_swing: np.ndarray  # the same at the 0.1-Hz rhythm of blood pressure
+    jitter: np.ndarray  # relative SD of what is left
+    premature: dict[str, np.ndarray] = field(default_factory=dict)  # "atrial", "ventricular": share of beats
+
+    @property
+    def n(self) -> int:
+        """Number of recordings."""
+        return len(self.age)
+
+
+def draw_hearts(draws: Draws, age: np.ndarray, female: np.ndarray) -> Heart:
+    """Healthy hearts in sinus rhythm for persons of given age (n,) in years and sex (n,).
+
+    Means and spreads of the intervals and their dependence on age and sex follow the reference tables of Rijnbeek et
+    al., "Normal values of the electrocardiogram for ages 16-90 years", J. Electrocardiol. 47:914-921, 2014.
+    """
+    n = draws.n
+    older = (age - 50) / 10
+    swing = np.clip(0.045 * np.exp(-0.022 * (age - 20)) * np.exp(0.5 * draws.normal()), 0.002, 0.09)
+    heart = Heart(
+        age=age,
+        female=female,
+        rate=np.full(n, 70.0),
+        pr=np.clip(0.152 + 0.003 * older - 0.004 * female + 0.020 * draws.normal(), 0.115, 0.195),
+        p_duration=np.clip(0.106 + 0.001 * older - 0.004 * female + 0.010 * draws.normal(), 0.075, 0.130),
+        qrs_duration=np.clip(0.094 - 0.007 * female + 0.008 * draws.normal(), 0.070, 0.112)[:, None].repeat(2, 1),
+        qtc=np.clip(0.404 + 0.012 * female + 0.002 * older + 0.015 * draws.normal(), 0.35, 0.45)[:, None].repeat(2, 1),
+        p=_p_loops(draws),
+        qrs=np.zeros((n, 2, *loops.QRS_NORMAL.shape)),
+        t=np.zeros((n, 2, *loops.T_NORMAL.shape)),
+        rhythm=np.full(n, SINUS),
+        respiration=np.clip(0.25 + 0.05 * draws.normal(), 0.13, 0.45),
+        respiratory_swing=swing,
+        slow_swing=swing * draws.uniform(low=0.2, high=1.0),
+        jitter=draws.uniform(low=0.002, high=0.012),
+        premature={"atrial": np.zeros(n), "ventricular": np.zeros(n)},
+    )
+    heart.qrs[:, CONDUCTED] = _normal_qrs(draws, age, female)
+    heart.t[:, CONDUCTED] = _normal_t(draws, age, female, heart.qrs[:, CONDUCTED])
+    _set_ventricular(draws, heart)
+    return heart
+
+
+def vary(draws: Draws, loop: np.ndarray, spread: float) -> np.ndarray:
+    """Individual versions (n, components, 5) of a loop: ``spread`` is the relative SD of vectors, a fifth of it that of
+    times."""
+    out = np.broadcast_to(loop, (draws.n, *loop.shape[-2:])).copy()
+    out[..., :2] *= 1 + 0.2 * spread * draws.normal(loop.shape[-2], 2)
+    size = np.linalg.norm(out[..., 2:], axis=-1, keepdims=True)
+    out[..., 2:] += 0.6 * spread * size * draws.normal(loop.shape[-2], 3)
+    return out
+
+
+def _p_loops(draws: Draws) -> np.ndarray:
+    size = np.exp(0.25 * draws.normal(1, 1))
+    sinus, ectopic = vary(draws, loops.P_SINUS, 0.3), vary(draws, loops.P_SINUS, 0.9)
+    out = np.stack([sinus, ectopic], axis=1)
+    out[..., 2:] *= size[:, None]
+    return out
+
+
+def _normal_qrs(draws: Draws, age: np.ndarray, female: np.ndarray) -> np.ndarray:
+    qrs = vary(draws, loops.QRS_NORMAL, 0.22)
+    qrs = loops.rotate(qrs, np.clip(14 * draws.normal(), -35, 35), "y")
+    axis = np.clip(45 - 0.55 * (age - 50) + 22 * draws.normal(), -25, 85)
+    qrs = loops.with_axis(qrs, axis)
+    size = np.exp(0.22 * draws.normal()) * np.where(female, 0.92, 1.05) * np.where(age < 30, 1.12, 1.0)
+    qrs[..., 2:] *= size[:, None, None]
+    return qrs
+
+
+def _normal_t(draws: Draws, age: np.ndarray, female: np.ndarray, qrs: np.ndarray) -> np.ndarray:
+    t = vary(draws, loops.T_NORMAL, 0.2)
+    t = loops.rotate(t, 12 * draws.normal(), "y")
+    axis = np.clip(0.5 * loops.frontal_axis(qrs) + 20 + 12 * draws.normal(), -10, 80)
+    t = loops.with_axis(t, axis)
+    size = np.exp(0.28 * draws.normal()) * np.where(female, 0.85, 1.0) * np.clip(1.25 - 0.005 * age, 0.8, 1.25)
+    t[..., 2:] *= size[:, None, None]
+    return t
+
+
+def _set_ventricular(draws: Draws, heart: Heart) -> None:
+    """The shape of a premature ventricular beat: one slow wave away from its origin, and a T wave against it."""
+    n = heart.n
+    from_right = draws.flags(0.6)
+    direction = np.stack([
+        np.where(from_right, 0.55, -0.45) + 0.35 * draws.normal(),
+        0.25 + 0.7 * draws.normal(),
+        np.where(from_right, 0.75, -0.65) + 0.35 * draws.normal(),
+    ], axis=1)
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    size = 1.25 * np.exp(0.25 * draws.normal())
+    heights = np.array([0.30, 0.75, 0.95, 0.55, 0.20])
+    turn = np.cumsum(0.22 * draws.normal(5, 3), axis=1)
+    qrs = np.empty((n, 5, 5))
+    qrs[..., 0] = np.array([0.16, 0.33, 0.50, 0.68, 0.84]) + 0.02 * draws.normal(5)
+    qrs[..., 1] = np.array([0.065, 0.095, 0.105, 0.095, 0.065])
+    qrs[..., 2:] = (size[:, None] * heights)[..., None] * (direction[:, None] + turn)
+    heart.qrs[:, VENTRICULAR] = qrs
+    heart.qrs_duration[:, VENTRICULAR] = np.clip(0.148 + 0.014 * draws.normal(), 0.122, 0.19)
+    heart.qtc[:, VENTRICULAR] += heart.qrs_duration[:, VENTRICULAR] - heart.qrs_duration[:, CONDUCTED]
+    heart.t[:, VENTRICULAR] = discordant_t(draws, heart.qrs[:, VENTRICULAR], 0.30)
+
+
+def discordant_t(draws: Draws, qrs: np.ndarray, ratio: float) -> np.ndarray:
+    """ST segment and T wave (n, components, 5) that point against a wide QRS complex.
+
+    Args:
+        draws: where variation comes from.
+        qrs: loops of the QRS complexes (n, components, 5).
+        ratio: height of the T wave relative to the QRS complex.
+    """
+    t = np.broadcast_to(loops.T_NORMAL, (draws.n, *loops.T_NORMAL.shape)).copy()
+    net = loops.net_vector(qrs)
+    height = np.linalg.norm(qrs[..., 2:], axis=-1).max(axis=1)
+    opposite = -net / np.linalg.norm(net, axis=1, keepdims=True) + 0.15 * draws.normal(3)
+    size = ratio * height * np.exp(0.2 * draws.normal())
+    shares = np.array([0.35, 0.55, 0.80])
+    t[..., 2:] = (size[:, None] * shares)[..., None] * opposite[:, None]
+    return t

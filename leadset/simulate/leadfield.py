@@ -1,0 +1,74 @@
+"""From the heart vector to leads, and from electrodes to leads.
+
+Axes of the heart vector, as Frank's: X to the patient's left, Y to the feet, Z to the back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leadset.leads import LEADS, LIMB_WEIGHTS
+from leadset.simulate.draws import Draws
+
+#: The leads that are recorded; the other four limb leads follow from I and II.
+RECORDED: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+
+#: Lead vectors (8, 3) in the order of ``RECORDED``: Dower, Machado & Osborne, "On deriving the electrocardiogram from
+#: vectorcardiographic leads", Clin. Cardiol. 3:87-95, 1980.
+DOWER = np.array([
+    [0.632, -0.235, 0.059],
+    [0.235, 1.066, -0.132],
+    [-0.515, 0.157, -0.917],
+    [0.044, 0.164, -1.387],
+    [0.882, 0.098, -1.277],
+    [1.213, 0.127, -0.601],
+    [1.125, 0.127, -0.086],
+    [0.831, 0.076, 0.230],
+])
+
+#: The nine electrodes whose potentials make the leads.
+ELECTRODES: tuple[str, ...] = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def _electrode_weights() -> np.ndarray:
+    weights = np.zeros((len(RECORDED), len(ELECTRODES)))
+    weights[0, :2] = -1, 1
+    weights[1, [0, 2]] = -1, 1
+    weights[2:, :3] = -1 / 3  # Wilson's central terminal
+    weights[2:, 3:] = np.eye(6)
+    return weights
+
+
+#: Leads (8) as weights of the electrodes (9).
+ELECTRODE_WEIGHTS = _electrode_weights()
+
+
+def lead_vectors(draws: Draws) -> np.ndarray:
+    """Lead vectors (n, 8, 3) of individual bodies: Dower's, with electrodes placed and tissue conducting differently.
+
+    A chest electrode lies up to half a space from its place, towards either neighbour, and sees the heart from its own
+    distance; all six share the depth of the chest.
+    """
+    n = draws.n
+    vectors = np.broadcast_to(DOWER, (n, *DOWER.shape)).copy()
+    shift = np.clip(0.2 * draws.normal(1) + 0.1 * draws.normal(6), -0.5, 0.5)[..., None]
+    chest = vectors[:, 2:]
+    before = np.concatenate([chest[:, :1], chest[:, :-1]], axis=1)
+    after = np.concatenate([chest[:, 1:], chest[:, -1:]], axis=1)
+    vectors[:, 2:] = chest + np.abs(shift) * (np.where(shift < 0, before, after) - chest)
+    depth, distance = np.exp(0.15 * draws.normal(1, 1)), np.exp(0.08 * draws.normal(6, 1))
+    vectors[:, 2:] *= depth * distance
+    return vectors + 0.03 * draws.normal(*DOWER.shape)
+
+
+def twelve_leads(recorded: np.ndarray) -> np.ndarray:
+    """All twelve leads (n, 12, t) from the eight recorded ones (n, 8, t), by Einthoven's and Goldberger's relations."""
+    out = np.empty((recorded.shape[0], len(LEADS), recorded.shape[2]), dtype=recorded.dtype)
+    for i, lead in enumerate(LEADS):
+        if lead in RECORDED:
+            out[:, i] = recorded[:, RECORDED.index(lead)]
+        else:
+            first, second = LIMB_WEIGHTS[lead]
+            np.multiply(recorded[:, 0], first, out=out[:, i])
+            out[:, i] += second * recorded[:, 1]
+    return out

@@ -1,0 +1,107 @@
+"""Fiducial marks, exact because they are read off the noise-free waves of each lead.
+
+Layout of `leadset.delineate`: Pon P1 P2 Pend QRSon Q R S QRSend Ton T1 T2 Tend.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leadset.leads import LEADS
+from leadset.simulate.heart import Heart
+from leadset.simulate.leadfield import twelve_leads
+from leadset.simulate.rhythm import Beats
+
+#: Names of the marks in order.
+MARKS: tuple[str, ...] = (
+    "Pon", "P1", "P2", "Pend", "QRSon", "Q", "R", "S", "QRSend", "Ton", "T1", "T2", "Tend",
+)
+
+_P, _QRS, _T = slice(0, 4), slice(4, 9), slice(9, 13)
+
+# A wave of a lead begins and ends where it leaves and returns to this share of its largest deflection, or this many
+# mV if that is more; a wave that stays below twice the latter cannot be seen and has no marks.
+_SHARE = {"P": 0.08, "QRS": 0.03, "T": 0.06}
+_FLOOR = {"P": 0.008, "QRS": 0.015, "T": 0.012}
+
+_FRACTIONS = np.linspace(-0.15, 1.25, 421)  # of a wave's duration, within which it is looked at
+
+
+def beat_marks(heart: Heart, beats: Beats, vectors: np.ndarray, seconds: float, rate: float) -> list[np.ndarray]:
+    """Marks (12, beats, 13) of each recording, in samples (fractional, NaN = missing).
+
+    Args:
+        heart: whose waves.
+        beats: and when; those whose QRS complex begins within the recording in some lead get marks.
+        vectors: lead vectors (n, 8, 3).
+        seconds: length of the recording; marks outside it are missing.
+        rate: samples a second.
+    """
+    offsets = {
+        "P": _two_peaks(heart.p, vectors, "P"),
+        "QRS": _qrs(heart.qrs, vectors),
+        "T": _two_peaks(heart.t, vectors, "T"),
+    }
+    out = []
+    for row in range(heart.n):
+        beat = np.flatnonzero(beats.used[row] & (beats.onset[row] >= 0) & (beats.onset[row] < seconds))
+        kind = beats.kind[row, beat]
+        onset, duration = beats.onset[row, beat, None], heart.qrs_duration[row, kind, None]
+        marks = np.empty((len(LEADS), len(beat), len(MARKS)))
+        p_offsets = offsets["P"][row, beats.p_kind[row, beat]].transpose(1, 0, 2)
+        marks[..., _P] = beats.p_onset[row, beat, None] + heart.p_duration[row] * p_offsets
+        marks[..., _QRS] = onset + duration * offsets["QRS"][row, kind].transpose(1, 0, 2)
+        jt = beats.qt[row, beat, None] - duration
+        marks[..., _T] = onset + duration + jt * offsets["T"][row, kind].transpose(1, 0, 2)
+        marks[(marks < 0) | (marks >= seconds)] = np.nan
+        begun = np.isfinite(marks[..., _QRS.start]).any(axis=0)
+        out.append((marks[:, begun] * rate).astype(np.float32))
+    return out
+
+
+def _waves(loops: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Loops (n, kinds, components, 5) as waves (n, kinds, 12, fractions) in mV."""
+    n, kinds = loops.shape[:2]
+    shape = np.exp(-0.5 * ((_FRACTIONS - loops[..., :1]) / loops[..., 1:2]) ** 2)
+    recorded = vectors[:, None] @ (loops[..., 2:].swapaxes(-1, -2) @ shape)
+    return twelve_leads(recorded.reshape(n * kinds, *recorded.shape[2:])).reshape(n, kinds, len(LEADS), -1)
+
+
+def _limits(waves: np.ndarray, wave: str) -> tuple[np.ndarray, np.ndarray]:
+    """Onset and end as fractions, NaN where the wave is too small to be seen."""
+    height = np.abs(waves).max(axis=-1)
+    visible = np.abs(waves) > np.maximum(_SHARE[wave] * height, _FLOOR[wave])[..., None]
+    onset, end = _FRACTIONS[visible.argmax(axis=-1)], _FRACTIONS[::-1][visible[..., ::-1].argmax(axis=-1)]
+    unseen = height < 2 * _FLOOR[wave]
+    return np.where(unseen, np.nan, onset), np.where(unseen, np.nan, end)
+
+
+def _two_peaks(loops: np.ndarray, vectors: np.ndarray, wave: str) -> np.ndarray:
+    """Onset, first peak, second peak and end (n, kinds, 12, 4) of a P or T wave; the second only if it is biphasic."""
+    waves = _waves(loops, vectors)
+    onset, end = _limits(waves, wave)
+    up, down = waves.argmax(axis=-1), waves.argmin(axis=-1)
+    top, bottom = waves.max(axis=-1), -waves.min(axis=-1)
+    biphasic = np.minimum(top, bottom) > np.maximum(0.25 * np.maximum(top, bottom), _FLOOR[wave])
+    main = np.where(top >= bottom, up, down)
+    first = np.where(biphasic, np.minimum(up, down), main)
+    second = np.where(biphasic, _FRACTIONS[np.maximum(up, down)], np.nan)
+    marks = np.stack([onset, _FRACTIONS[first], second, end], axis=-1)
+    return np.where(np.isnan(onset)[..., None], np.nan, marks)
+
+
+def _qrs(loops: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Onset, Q, R, S and end (n, kinds, 12, 5): R is the highest positive deflection, Q and S the lowest negative ones
+    before and after it; a QS complex has no R and its lowest point is Q."""
+    waves = _waves(loops, vectors)
+    onset, end = _limits(waves, "QRS")
+    threshold = np.maximum(_SHARE["QRS"] * np.abs(waves).max(axis=-1), 2 * _FLOOR["QRS"])
+    peak, top = waves.argmax(axis=-1), waves.max(axis=-1)
+    has_r = top > threshold
+    place = np.arange(len(_FRACTIONS))
+    before = np.where(has_r[..., None] & (place >= peak[..., None]), np.inf, waves)
+    after = np.where(~has_r[..., None] | (place <= peak[..., None]), np.inf, waves)
+    q = np.where(before.min(axis=-1) < -threshold, _FRACTIONS[before.argmin(axis=-1)], np.nan)
+    s = np.where(after.min(axis=-1) < -threshold, _FRACTIONS[after.argmin(axis=-1)], np.nan)
+    marks = np.stack([onset, q, np.where(has_r, _FRACTIONS[peak], np.nan), s, end], axis=-1)
+    return np.where(np.isnan(onset)[..., None], np.nan, marks)

@@ -1,0 +1,131 @@
+"""Recordings as files, the way the Challenge publishes them: ``<source>/g1/S00001.hea`` and ``.mat``."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from leadset.leads import LEADS
+from leadset.simulate.device import DEVICES, Device
+from leadset.simulate.draws import Draws
+from leadset.simulate.generator import check_limits, draw_devices, simulate_indices
+from leadset.simulate.mixture import parse_labels
+
+_BATCH = 32
+_GROUP = 8 * _BATCH  # recordings among which those of one rate are looked for
+_FOLDER_SIZE = 1000  # recordings in g1, g2, ...
+_LARGEST = 32767  # the most negative int16 stands for a missing sample
+
+
+def write_dataset(
+    folder: Path,
+    n: int,
+    seed: int = 0,
+    seconds: float = 10.0,
+    rate: int | None = None,
+    labels: str | Iterable[str] | Mapping[str, float] | None = None,
+) -> Iterator[Path]:
+    """Writes recordings 0 to n - 1 of a seed as they are taken from the iterator of their headers' paths.
+
+    The signal of a recording is written before its header and each file under another name first, so that a header
+    never stands beside half a signal. The same arguments write the same bytes.
+
+    Args:
+        folder: where to; made if it is missing.
+        n: how many.
+        seed: of the data set.
+        seconds: length of each.
+        rate: samples a second; None for what each source's device has.
+        labels: as of `leadset.simulate.simulate`.
+
+    Raises:
+        ValueError: as of `leadset.simulate.simulate`.
+        OSError: a file cannot be written.
+    """
+    if n < 1:
+        raise ValueError(f"cannot simulate {n} recordings: expected at least 1")
+    check_limits(seconds, rate or DEVICES[0].rate)
+    return _write_all(folder, n, seed, seconds, rate, parse_labels(labels))
+
+
+def _write_all(
+    folder: Path, n: int, seed: int, seconds: float, rate: int | None, weights: Mapping[str, float]
+) -> Iterator[Path]:
+    for first in range(0, n, _GROUP):
+        indices = range(first, min(first + _GROUP, n))
+        devices = [replace(device, rate=rate or device.rate) for device in draw_devices(seed, indices)]
+        jobs = sorted(zip(indices, devices, strict=True), key=lambda job: (job[1].rate, job[0]))
+        for common_rate, group in groupby(jobs, key=lambda job: job[1].rate):
+            same = list(group)
+            for start in range(0, len(same), _BATCH):
+                part = same[start : start + _BATCH]
+                # Double precision: what is rounded to integers must not depend on the machine.
+                made = simulate_indices([i for i, _ in part], seed, seconds, common_rate, weights, False, np.float64)
+                people = _person_texts(seed, [i for i, _ in part], made.ages, made.sexes)
+                for (index, device), signal, person, codes in zip(part, made.signals, people, made.codes, strict=True):
+                    yield _write_recording(folder, index, device, signal, person, codes)
+
+
+def _write_recording(
+    folder: Path, index: int, device: Device, signal: np.ndarray, person: tuple[str, str], codes: Sequence[str]
+) -> Path:
+    place = folder / device.source / f"g{1 + index // _FOLDER_SIZE}"
+    place.mkdir(parents=True, exist_ok=True)
+    name = f"S{index + 1:05d}"
+    samples = np.clip(np.rint(signal * device.gain), -_LARGEST, _LARGEST).astype("<i2")
+    _write(place / f"{name}.mat", mat_bytes(samples))
+    _write(place / f"{name}.hea", header_text(name, samples, device, person, codes).encode())
+    return place / f"{name}.hea"
+
+
+def mat_bytes(samples: np.ndarray) -> bytes:
+    """A MATLAB v4 file with the matrix ``val`` out of little-endian int16 samples (leads, samples)."""
+    int16_matrix = 30
+    return struct.pack("<5i", int16_matrix, *samples.shape, 0, 4) + b"val\0" + samples.tobytes(order="F")
+
+
+def header_text(
+    name: str, samples: np.ndarray, device: Device, person: tuple[str, str], codes: Sequence[str]
+) -> str:
+    """A WFDB header in the device's dialect.
+
+    Args:
+        name: of the recording.
+        samples: int16 (12, samples).
+        device: names dialect, rate and gain.
+        person: age and sex as texts.
+        codes: SNOMED CT codes.
+    """
+    today = device.dialect == "today"
+    layout, gain = ("16x1+24", f"{device.gain:.1f}(0)/mV") if today else ("16+24", f"{device.gain}/mV")
+    mark = "# " if today else "#"
+    lines = [f"{name} {len(LEADS)} {device.rate} {samples.shape[1]}"]
+    for lead, row in zip(LEADS, samples, strict=True):
+        checksum = row.sum(dtype=np.int16)  # WFDB's checksum wraps at 16 bits
+        lines.append(f"{name}.mat {layout} {gain} 16 0 {row[0]} {checksum} 0 {lead}")
+    age, sex = person
+    comments = {"Age": age, "Sex": sex, "Dx": ",".join(codes), "Rx": "Unknown", "Hx": "Unknown", "Sx": "Unknown"}
+    lines += [f"{mark}{key}: {value}" for key, value in comments.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _person_texts(seed: int, indices: Sequence[int], ages: np.ndarray, sexes: Sequence[str]) -> list[tuple[str, str]]:
+    """Age and sex as the sources write them: sometimes unknown, sometimes abbreviated."""
+    draws = Draws(seed, indices, purpose=2)
+    age_form = draws.choice(np.array([0.97, 0.02, 0.01]))
+    sex_form = draws.choice(np.array([0.95, 0.03, 0.02]))
+    ages_as = [(str(int(age)), "NaN", "Unknown") for age in ages]
+    sexes_as = [(sex, sex[0], "Unknown") for sex in sexes]
+    return [(a[i], s[j]) for a, s, i, j in zip(ages_as, sexes_as, age_form, sex_form, strict=True)]
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

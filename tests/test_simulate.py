@@ -1,0 +1,222 @@
+"""The simulator: what it promises about labels, marks, files and seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leadset.classes import label_space
+from leadset.cli import main
+from leadset.leads import LEADS, LIMB_WEIGHTS
+from leadset.simulate import simulate
+from leadset.simulate.marks import MARKS
+from leadset.simulate.mixture import NAMES
+
+CODES = {d.abbreviation: set(d.codes) for d in label_space().classes}
+P_ON, QRS_ON, QRS_END, T_END = (MARKS.index(name) for name in ("Pon", "QRSon", "QRSend", "Tend"))
+
+
+def first_last(marks: np.ndarray, on: int, end: int) -> np.ndarray:
+    """Duration in samples (beats,) from the earliest onset to the latest end over the leads."""
+    seen = np.isfinite(marks[..., on]).any(axis=0) & np.isfinite(marks[..., end]).any(axis=0)
+    return np.nanmax(marks[:, seen, end], axis=0) - np.nanmin(marks[:, seen, on], axis=0)
+
+
+def intervals(marks: np.ndarray) -> np.ndarray:
+    """RR intervals in samples."""
+    return np.diff(np.nanmin(marks[..., QRS_ON], axis=0))
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    return simulate(48, seed=3)
+
+
+def test_shapes_units_and_codes(mixed):
+    assert mixed.signals.shape == (48, 12, 5000)
+    assert mixed.signals.dtype == np.float32
+    assert np.isfinite(mixed.signals).all()
+    assert 0.3 < np.ptp(mixed.signals, axis=-1).mean() < 3  # millivolts
+    known = set().union(*(CODES[name] for name in NAMES))
+    assert all(codes and set(codes) <= known for codes in mixed.codes)
+    assert set(mixed.sexes) == {"Male", "Female"}
+    assert ((mixed.ages >= 0) & (mixed.ages < 100)).all()
+
+
+def test_limb_leads_follow_from_two(mixed):
+    one, two = mixed.signals[:, 0], mixed.signals[:, 1]
+    for lead, (a, b) in LIMB_WEIGHTS.items():
+        np.testing.assert_allclose(mixed.signals[:, LEADS.index(lead)], a * one + b * two, atol=2e-6)
+
+
+def test_a_recording_depends_only_on_seed_and_index(mixed):
+    alone = simulate(3, seed=3, start=40)
+    np.testing.assert_array_equal(alone.signals, mixed.signals[40:43])
+    assert alone.codes == mixed.codes[40:43]
+    np.testing.assert_array_equal(alone.marks[1], mixed.marks[41])
+    assert not np.array_equal(simulate(1, seed=4).signals[0], mixed.signals[0])
+
+
+def test_marks_are_in_order_and_on_the_waves():
+    quiet = simulate(16, seed=1, labels="NSR")
+    for signal, marks in zip(quiet.signals, quiet.marks, strict=True):
+        assert marks.shape[0] == 12
+        assert marks.shape[2] == 13
+        inner = marks[:, 1:-1]
+        for pair in ("Pon P1", "P1 Pend", "QRSon R", "R QRSend", "Ton T1", "T1 Tend"):
+            name, after = (MARKS.index(mark) for mark in pair.split())
+            assert np.nanmin(inner[..., after] - inner[..., name]) >= 0, pair
+        lead = LEADS.index("II")
+        for r in inner[lead, :, MARKS.index("R")]:
+            if np.isfinite(r):  # the R mark is a local maximum of the signal, give or take noise and filter
+                near = signal[lead, int(r) - 12 : int(r) + 13]
+                assert abs(near.argmax() - 12) <= 4
+
+
+@pytest.mark.parametrize(("label", "low", "high"), [("SB", 35, 60), ("NSR", 60, 100), ("STach", 100, 170)])
+def test_rates(label, low, high):
+    made = simulate(24, seed=5, labels={label: 1})
+    for marks, codes in zip(made.marks, made.codes, strict=True):
+        assert set(codes) & CODES[label]
+        assert low - 1 < 60 * made.rate / intervals(marks).mean() < high + 1
+
+
+def test_first_degree_block_and_normal_pr():
+    for label, low, high in (("IAVB", 0.2, 0.4), ("NSR", 0.1, 0.2)):
+        made = simulate(24, seed=6, labels=label)
+        for marks in made.marks:
+            pr = np.nanmedian(np.nanmin(marks[:, 1:-1, QRS_ON], axis=0) - np.nanmin(marks[:, 1:-1, P_ON], axis=0))
+            assert low <= pr / made.rate <= high
+
+
+def test_qrs_durations():
+    for label, low, high in (("LBBB", 0.12, 0.2), ("RBBB", 0.12, 0.2), ("NSR", 0.06, 0.12)):
+        made = simulate(24, seed=7, labels=label)
+        for marks in made.marks:
+            assert low <= np.median(first_last(marks, QRS_ON, QRS_END)) / made.rate <= high, label
+
+
+def test_bundle_branch_blocks_look_like_themselves():
+    v1, v6 = LEADS.index("V1"), LEADS.index("V6")
+    left, right = (simulate(24, seed=8, labels=label) for label in ("LBBB", "RBBB"))
+
+    def late_net(made, lead):
+        """Mean of the second half of the QRS complex relative to its onset, for each recording."""
+        values = []
+        for signal, marks in zip(made.signals, made.marks, strict=True):
+            onset, end = (int(np.nanmedian(marks[:, 2, i])) for i in (QRS_ON, QRS_END))
+            values.append(signal[lead, (onset + end) // 2 : end].mean() - signal[lead, onset])
+        return np.array(values)
+
+    assert np.mean(late_net(left, v1) < 0) > 0.9
+    assert np.mean(late_net(left, v6) > 0) > 0.9
+    assert np.mean(late_net(right, v1) > 0) > 0.9
+    assert np.mean(late_net(right, v6) < 0) > 0.8
+
+
+def test_fibrillation_is_irregular_and_without_p_waves():
+    fibrillation, sinus = (simulate(24, seed=9, labels=label) for label in ("AF", "NSR"))
+
+    def irregularity(made):
+        return np.array([intervals(marks).std() / intervals(marks).mean() for marks in made.marks])
+
+    assert all(np.isnan(marks[..., :4]).all() for marks in fibrillation.marks)
+    assert all(np.isfinite(marks[:, 1:-1, P_ON]).any() for marks in sinus.marks)
+    assert irregularity(fibrillation).min() > 0.07
+    assert np.median(irregularity(fibrillation)) > 4 * np.median(irregularity(sinus))
+
+
+def test_premature_beats_come_early_and_pause_as_they_should():
+    made = simulate(40, seed=10, labels="PVC")
+    compensated = []
+    for marks, codes in zip(made.marks, made.codes, strict=True):
+        assert set(codes) & CODES["PVC"]
+        rr = intervals(marks)
+        assert rr.min() < 0.85 * rr.mean()
+        early = 1 + int(rr[1:-1].argmin())
+        if not set(codes) & CODES["AF"]:
+            compensated.append((rr[early] + rr[early + 1]) / np.median(rr))
+    assert np.median(compensated) == pytest.approx(2, abs=0.1)
+
+    for marks in simulate(24, seed=11, labels="PAC").marks:
+        rr = intervals(marks)
+        assert rr.min() < 0.9 * rr.mean()
+
+
+def test_label_mixtures():
+    with pytest.raises(ValueError, match=r"'XYZ'.*NSR"):
+        simulate(1, labels="NSR,XYZ")
+    with pytest.raises(ValueError, match="at least 1"):
+        simulate(0)
+    with pytest.raises(ValueError, match="expected 2 to"):
+        simulate(1, seconds=0.5)
+    codes = simulate(60, labels={"af": 3, "NSR": 1}, seconds=2, marks=False).codes
+    share = np.mean([bool(set(c) & CODES["AF"]) for c in codes])
+    assert 0.55 < share < 0.95
+    assert all(set(c) <= CODES["AF"] | CODES["NSR"] for c in codes)
+
+
+def test_sampling_rates_show_the_same_heart():
+    fast, slow = (simulate(2, seed=2, rate=rate, seconds=5) for rate in (1000, 250))
+    assert fast.codes == slow.codes
+    np.testing.assert_allclose(fast.marks[0] / 4, slow.marks[0], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("simulated") / "data"
+    assert main(["simulate", str(out), "-n", "40", "--seed", "1", "--seconds", "3"]) == 0
+    return out
+
+
+def test_files_are_read_by_wfdb(folder):
+    import wfdb
+
+    headers = sorted(folder.rglob("*.hea"))
+    assert len(headers) == 40
+    assert {path.parent.name for path in headers} == {"g1"}
+    dialects, rates = set(), set()
+    for path in headers:
+        record = wfdb.rdrecord(str(path.with_suffix("")), physical=False)
+        assert list(record.sig_name) == list(LEADS)
+        assert [c % 65536 for c in record.checksum] == [int(c) % 65536 for c in record.calc_checksum()]
+        assert list(record.d_signal[0]) == record.init_value
+        assert record.sig_len == round(3 * record.fs)
+        dialects.add("16x1+24" in path.read_text())
+        rates.add(record.fs)
+    assert dialects == {True, False}
+    assert len(rates) >= 2
+
+
+def test_written_signals_are_the_simulated_ones(folder):
+    import wfdb
+
+    made = simulate(40, seed=1, seconds=3, rate=500)
+    for path in folder.rglob("*.hea"):
+        record = wfdb.rdrecord(str(path.with_suffix("")))
+        index = int(path.stem[1:]) - 1
+        if record.fs == 500:
+            np.testing.assert_allclose(record.p_signal.T, made.signals[index], atol=0.6 / min(record.adc_gain))
+        codes = path.read_text().split("Dx: ")[1].splitlines()[0]
+        assert tuple(codes.split(",")) == made.codes[index]
+
+
+def test_the_same_seed_writes_the_same_bytes(folder, tmp_path, capsys):
+    again = tmp_path / "again"
+    assert main(["simulate", str(again), "-n", "7", "--seed", "1", "--seconds", "3"]) == 0
+    for path in again.rglob("*.*"):
+        assert path.read_bytes() == (folder / path.relative_to(again)).read_bytes()
+    assert main(["simulate", str(again), "-n", "1"]) == 1
+    assert "not empty" in capsys.readouterr().err
+    assert main(["simulate", str(again), "-n", "8", "--seed", "1", "--seconds", "3", "--force"]) == 0
+    assert len(list(again.rglob("*.mat"))) == 8
+
+
+def test_wrong_command_lines(tmp_path, capsys):
+    assert main(["simulate", str(tmp_path / "a"), "-n", "0"]) == 1
+    assert "at least 1" in capsys.readouterr().err
+    assert main(["simulate", str(tmp_path / "a"), "-n", "2", "--labels", "NSR,Foo"]) == 1
+    assert "'Foo'" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
