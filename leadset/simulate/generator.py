@@ -13,7 +13,7 @@ from leadset.simulate.device import DEVICES, Device
 from leadset.simulate.draws import Draws
 from leadset.simulate.heart import draw_hearts
 from leadset.simulate.leadfield import ELECTRODE_WEIGHTS, lead_vectors, twelve_leads
-from leadset.simulate.marks import beat_marks
+from leadset.simulate.marks import beat_marks, fit_durations
 from leadset.simulate.mixture import NAMES, draw_codes, draw_diagnoses, parse_labels
 from leadset.simulate.noise import draw_levels, electrode_noise
 from leadset.simulate.render import heart_vector
@@ -109,8 +109,9 @@ def simulate_indices(
     heart = draw_hearts(draws, age, female)
     for column, condition in enumerate(CONDITIONS.values()):
         condition.change(heart, present[:, column], draws)
-    beats = draw_beats(draws, heart, seconds)
     vectors = lead_vectors(draws)
+    offsets = fit_durations(heart, vectors)
+    beats = draw_beats(draws, heart, seconds)
 
     skipped, samples = round(LEAD_IN * rate), round(seconds * rate)
     padded = next_fast_len(skipped + samples + round(LEAD_OUT * rate), real=True)
@@ -128,7 +129,7 @@ def simulate_indices(
         codes=codes,
         ages=age,
         sexes=["Female" if x else "Male" for x in female],
-        marks=beat_marks(heart, beats, vectors, seconds, rate) if marks else [],
+        marks=beat_marks(heart, beats, offsets, seconds, rate) if marks else [],
     )
 
 

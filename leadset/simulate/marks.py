@@ -5,6 +5,8 @@ Layout of `leadset.delineate`: Pon P1 P2 Pend QRSon Q R S QRSend Ton T1 T2 Tend.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from leadset.leads import LEADS
@@ -24,35 +26,66 @@ _P, _QRS, _T = slice(0, 4), slice(4, 9), slice(9, 13)
 _SHARE = {"P": 0.08, "QRS": 0.03, "T": 0.06}
 _FLOOR = {"P": 0.008, "QRS": 0.015, "T": 0.012}
 
-_FRACTIONS = np.linspace(-0.15, 1.25, 421)  # of a wave's duration, within which it is looked at
+_FRACTIONS = np.linspace(-0.2, 1.3, 251)  # of a wave's duration, within which it is looked at
 
 
-def beat_marks(heart: Heart, beats: Beats, vectors: np.ndarray, seconds: float, rate: float) -> list[np.ndarray]:
+@dataclass(frozen=True)
+class WaveOffsets:
+    """Where the marks of each wave lie, as fractions of its duration (n, kinds, 12, marks)."""
+
+    p: np.ndarray
+    qrs: np.ndarray
+    t: np.ndarray
+
+
+def fit_durations(heart: Heart, vectors: np.ndarray) -> WaveOffsets:
+    """Stretches the loops of hearts in place until their waves last exactly as long as the hearts say.
+
+    Over the twelve leads, the earliest visible onset of P wave and QRS complex and the latest visible end of all three
+    waves become their limits. (Where a T wave begins is left to its shape.)
+
+    Args:
+        heart: whose loops.
+        vectors: lead vectors (n, 8, 3).
+
+    Returns:
+        Where the marks of the stretched waves are.
+    """
+    p, qrs, t = _two_peaks(heart.p, vectors, "P"), _qrs(heart.qrs, vectors), _two_peaks(heart.t, vectors, "T")
+    return WaveOffsets(_stretch(heart.p, p, True), _stretch(heart.qrs, qrs, True), _stretch(heart.t, t, False))
+
+
+def _stretch(loops: np.ndarray, offsets: np.ndarray, from_onset: bool) -> np.ndarray:
+    unseen = np.isnan(offsets[..., 0])
+    start = np.where(unseen, np.inf, offsets[..., 0]).min(axis=2) * from_onset
+    end = np.where(unseen, -np.inf, offsets[..., -1]).max(axis=2)
+    start, length = np.where(np.isfinite(start), start, 0.0), np.where(np.isfinite(end), end - start, 1.0)
+    loops[..., 0] = (loops[..., 0] - start[..., None]) / length[..., None]
+    loops[..., 1] /= length[..., None]
+    return (offsets - start[..., None, None]) / length[..., None, None]
+
+
+def beat_marks(heart: Heart, beats: Beats, offsets: WaveOffsets, seconds: float, rate: float) -> list[np.ndarray]:
     """Marks (12, beats, 13) of each recording, in samples (fractional, NaN = missing).
 
     Args:
         heart: whose waves.
         beats: and when; those whose QRS complex begins within the recording in some lead get marks.
-        vectors: lead vectors (n, 8, 3).
+        offsets: from `fit_durations`.
         seconds: length of the recording; marks outside it are missing.
         rate: samples a second.
     """
-    offsets = {
-        "P": _two_peaks(heart.p, vectors, "P"),
-        "QRS": _qrs(heart.qrs, vectors),
-        "T": _two_peaks(heart.t, vectors, "T"),
-    }
     out = []
     for row in range(heart.n):
         beat = np.flatnonzero(beats.used[row] & (beats.onset[row] >= 0) & (beats.onset[row] < seconds))
         kind = beats.kind[row, beat]
         onset, duration = beats.onset[row, beat, None], heart.qrs_duration[row, kind, None]
         marks = np.empty((len(LEADS), len(beat), len(MARKS)))
-        p_offsets = offsets["P"][row, beats.p_kind[row, beat]].transpose(1, 0, 2)
+        p_offsets = offsets.p[row, beats.p_kind[row, beat]].transpose(1, 0, 2)
         marks[..., _P] = beats.p_onset[row, beat, None] + heart.p_duration[row] * p_offsets
-        marks[..., _QRS] = onset + duration * offsets["QRS"][row, kind].transpose(1, 0, 2)
+        marks[..., _QRS] = onset + duration * offsets.qrs[row, kind].transpose(1, 0, 2)
         jt = beats.qt[row, beat, None] - duration
-        marks[..., _T] = onset + duration + jt * offsets["T"][row, kind].transpose(1, 0, 2)
+        marks[..., _T] = onset + duration + jt * offsets.t[row, kind].transpose(1, 0, 2)
         marks[(marks < 0) | (marks >= seconds)] = np.nan
         begun = np.isfinite(marks[..., _QRS.start]).any(axis=0)
         out.append((marks[:, begun] * rate).astype(np.float32))
