@@ -8,6 +8,7 @@ from pathlib import Path
 FLAGS: dict[str, str] = {
     "age_implausible": "age below 0 or above 120 years, taken as unknown",
     "age_unreadable": "age is neither a number nor a word for unknown",
+    "checksum_mismatch": "samples do not add up to the header's checksum (only `doctor` looks)",
     "default_gain": "gain missing, zero or not finite: 200 per unit, the WFDB default",
     "default_rate": "sampling rate missing: 250 Hz, the WFDB default",
     "duplicate_lead": "a lead occurs twice: the first one is kept",

@@ -23,15 +23,18 @@ DEFAULT_RATE = 250.0  # Hz (WFDB)
 # Outside these bounds a value is damage, and float32 millivolts or a resampler's buffers would overflow.
 _RATES = (1.0, 100_000.0)
 _GAINS = (1e-6, 1e12)
+_LARGEST_BASELINE = 2.0**31
 
 #: Units met in headers, case-folded (the micro sign folds to a Greek mu): their usual spelling and how many make a mV.
 _UNITS: dict[str, tuple[str, float]] = {
     "mv": ("mV", 1.0), "uv": ("uV", 1e3), "\N{GREEK SMALL LETTER MU}v": ("uV", 1e3), "nv": ("nV", 1e6), "v": ("V", 1e-3)
 }
-_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)"
+_FORMAT = re.compile(r"(\d{1,4})(?:x([1-9]\d{0,5}))?(?::(\d{1,9}))?(?:\+(\d{1,15}))?")
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)"
 _GAIN = re.compile(rf"({_NUMBER})(?:\(({_NUMBER})\))?(?:/(\S+))?", re.IGNORECASE)
-_INTEGER_FIELD = re.compile(rf"{_NUMBER}|unknown", re.IGNORECASE)
+# Each of the five integers (resolution, zero, initial, checksum, block size) may be missing; what is left is the lead.
+_INTEGER = rf"(?:\s+({_NUMBER}|unknown)(?!\S))?"
+_SIGNAL = re.compile(rf"(\S+)\s+(\S+)(?:\s+(\S+){_INTEGER * 5}(?:\s+(.+))?)?", re.IGNORECASE)
 _FREQUENCY = re.compile(rf"({_NUMBER})(?:/.*)?", re.IGNORECASE)
 _EXTENSION = re.compile(r"\.(?:mat|dat|hea)$", re.IGNORECASE)
 
@@ -180,78 +183,84 @@ def _parse_signal_line(
     line: str, index: int, source: str | Path, number: int
 ) -> tuple[SignalSpec, tuple[str, ...]]:
     """One signal line: file, format, gain, up to five integers, and the rest, which is the lead name."""
-    file, *fields = line.split()
-    path = PurePosixPath(file)
-    if path.is_absolute() or ".." in path.parts or "\\" in file or file == "~" or not file.isprintable():
+    match = _SIGNAL.fullmatch(line)
+    if match is None:
+        raise ReadError(source, f"signal line {line!r}", "file name, format, gain, integers, lead name", number)
+    file, form, scale, resolution, zero, initial, checksum, _, name = match.groups()
+    if not _stays_in_folder(file):
         raise ReadError(source, f"signal file {file!r}", "a file in the folder of the header", number)
-    format_fields = _parse_format(fields[0]) if fields else None
+    format_fields = _parse_format(form)
     if format_fields is None:
-        found = f"format {fields[0]}" if fields else "no format"
-        raise ReadError(source, found, "a WFDB format such as 16 or 16x1+24", number)
-    rest = fields[1:]
-    gain_fields = _parse_gain(rest[0]) if rest else (0.0, None, "mV")
+        raise ReadError(source, f"format {form}", "a WFDB format such as 16 or 16x1+24", number)
+    gain_fields = _parse_gain(scale or "0")
     if gain_fields is None:
-        raise ReadError(source, f"gain {rest[0]}", "a gain such as 1000/mV or 1000(0)/mV", number)
-    gain, baseline, unit = gain_fields
-    flags = []
-    if not math.isfinite(gain) or gain == 0:
-        gain = DEFAULT_GAIN
-        flags.append("default_gain")
-    elif not _GAINS[0] <= abs(gain) <= _GAINS[1]:
-        raise ReadError(source, f"gain {rest[0]}", f"{_GAINS[0]:g} to {_GAINS[1]:g} per unit", number)
-    unit, known = _UNITS[unit.casefold()][0] if unit.casefold() in _UNITS else unit, unit.casefold() in _UNITS
-    if not known:
-        flags.append("unknown_unit")
-    # A line may lack some of the five integers (resolution, zero, initial, checksum, block): what follows is the lead.
-    taken = 1
-    while taken < min(6, len(rest)) and _INTEGER_FIELD.fullmatch(rest[taken]):
-        taken += 1
-    resolution, zero, initial, checksum, _ = [*map(_integer, rest[1:taken]), *[None] * 5][:5]
+        expected = f"a gain of {_GAINS[0]:g} to {_GAINS[1]:g}, such as 1000/mV or 1000.0(0)/mV"
+        raise ReadError(source, f"gain {scale}", expected, number)
+    gain, baseline, unit, flags = gain_fields
+    adc_zero = _integer(zero) or 0
     spec = SignalSpec(
-        file, *format_fields, gain, float(zero or 0) if baseline is None else baseline, unit,
-        resolution, zero or 0, initial, checksum, canonical_lead(" ".join(rest[taken:]) or f"signal {index + 1}"),
+        file, *format_fields, gain, float(adc_zero) if baseline is None else baseline, unit, _integer(resolution),
+        adc_zero, _integer(initial), _integer(checksum), canonical_lead(name or f"signal {index + 1}"),
     )
-    return spec, tuple(flags)
+    return spec, flags
+
+
+@lru_cache(maxsize=1024)
+def _stays_in_folder(file: str) -> bool:
+    """Whether a file name is relative and leads nowhere above; ``~``, a signal without samples, is no file."""
+    path = PurePosixPath(file)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in file and file != "~" and file.isprintable()
 
 
 @lru_cache(maxsize=1024)
 def _parse_format(text: str) -> tuple[int, int, int, int] | None:
     """Format, samples per frame, skew, byte offset from ``16x1:0+24``; None if it is none."""
     match = _FORMAT.fullmatch(text)
-    if match is None or len(text) > 40:
+    if match is None:
         return None
     form, per_frame, skew, offset = match.groups()
     return int(form), int(per_frame or 1), int(skew or 0), int(offset or 0)
 
 
 @lru_cache(maxsize=1024)
-def _parse_gain(text: str) -> tuple[float, float | None, str] | None:
-    """Gain, baseline (None: not given or not finite) and unit from ``1000.0(0)/mV``; None if it is none."""
+def _parse_gain(text: str) -> tuple[float, float | None, str, tuple[str, ...]] | None:
+    """Gain, baseline (None: not given or not finite), unit and flags from ``1000.0(0)/mV``; None if it is none."""
     match = _GAIN.fullmatch(text)
     if match is None:
         return None
-    gain, baseline, unit = match.groups()
-    zero = None if baseline is None else float(baseline)
-    return float(gain), zero if zero is not None and math.isfinite(zero) else None, unit or "mV"
-
-
-def _integer(text: str) -> int | None:
-    """An integer, also from ``5000.0``; None for anything else."""
-    try:
-        return int(text) if len(text) < 20 else None
-    except ValueError:
-        pass
-    try:
-        value = float(text)
-    except ValueError:
+    gain, flags = float(match[1]), []
+    if gain == 0 or not math.isfinite(gain):
+        gain = DEFAULT_GAIN
+        flags.append("default_gain")
+    baseline = float(match[2] or "nan")
+    if not _GAINS[0] <= abs(gain) <= _GAINS[1] or abs(baseline) > _LARGEST_BASELINE:
         return None
-    return int(value) if value.is_integer() and abs(value) < 1e18 else None
+    unit = match[3] or "mV"
+    if unit.casefold() not in _UNITS:
+        flags.append("unknown_unit")
+    else:
+        unit = _UNITS[unit.casefold()][0]
+    return gain, None if math.isnan(baseline) else baseline, unit, tuple(flags)
+
+
+def _integer(text: str | None) -> int | None:
+    """An integer of at most 18 digits, also from ``5000.0``; None for anything else."""
+    if text is None:
+        return None
+    try:
+        value = int(text) if len(text) < 20 else float(text)
+    except ValueError:
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+    return int(value) if abs(value) < 1e18 and value == int(value) else None
 
 
 def _dialect(signal_lines: list[tuple[int, str]], comments: list[str]) -> str:
     """Which of the two dialects of the Challenge the text is written in, judged by comments and signal lines."""
     keys = [comment for comment in comments if comment.lstrip().casefold().startswith(("age:", "sex:", "dx:"))]
-    if not keys:
+    if not any("dx" in key.casefold() for key in keys):
         return "wfdb"
     signs = {"current" if key[0].isspace() else "2021" for key in keys}
     signs |= {"current" if "x" in line.split(None, 2)[1] else "2021" for _, line in signal_lines}

@@ -56,7 +56,7 @@ def read_recording(path: str | Path) -> Recording:
     """
     path = header_path(path)
     header = read_header(path)
-    return _assemble(header, read_raw(header, path.parent), path, path)
+    return assemble(header, read_raw(header, path.parent), path, path)
 
 
 def recording_from_parts(header_text: str, raw: np.ndarray, source: str = "recording") -> Recording:
@@ -65,7 +65,7 @@ def recording_from_parts(header_text: str, raw: np.ndarray, source: str = "recor
     Raises:
         ReadError: the text is no header, or the array has another number of leads or no samples.
     """
-    return _assemble(parse_header(header_text, source), np.asarray(raw), source, None)
+    return assemble(parse_header(header_text, source), np.asarray(raw), source, None)
 
 
 def read_header(path: str | Path) -> Header:
@@ -96,12 +96,23 @@ def header_path(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.casefold() == ".hea":
         return path
-    appended = path.with_name(f"{path.name}.hea")
-    return appended if appended.exists() or not path.suffix else path.with_suffix(".hea")
+    # A stem may hold a dot, so only what is a signal file loses its ending.
+    is_signal = path.suffix.casefold() in (".mat", ".dat") or path.is_file()
+    return path.with_suffix(".hea") if is_signal else path.with_name(f"{path.name}.hea")
 
 
-def _assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | None) -> Recording:
-    """Counts in millivolts with one row for each distinct lead."""
+def assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | None) -> Recording:
+    """A `Recording` from a header and its counts (leads, samples): millivolts, one row for each distinct lead.
+
+    Args:
+        header: the header.
+        raw: counts in file order.
+        source: what messages call the recording.
+        path: the header's file, if there is one.
+
+    Raises:
+        ReadError: see `recording_from_parts`.
+    """
     flags = (*header.flags, *_length_flags(header, raw, source))
     signal_mv = to_millivolts(raw, header)
     leads = tuple(dict.fromkeys(header.leads))

@@ -24,8 +24,8 @@ _INVALID_SAMPLE = {16: -32768, 24: -(1 << 23), 32: -(1 << 31), 61: -32768, 80: -
 
 # MATLAB v4: type (30 = little-endian, int16, full matrix), rows, columns, imaginary flag, length of the name with its
 # final zero; then the name.
-_MAT4 = struct.Struct("<5i4s")
-_MAT4_INT16 = 30
+MAT4 = struct.Struct("<5i4s")
+MAT4_INT16 = 30
 _LARGEST_FLOAT32_INTEGER = 1 << 24
 
 
@@ -40,6 +40,8 @@ def read_raw(header: Header, folder: str | Path) -> np.ndarray:
     """
     folder = Path(folder)
     groups = [(file, tuple(signals)) for file, signals in groupby(header.signals, key=lambda signal: signal.file)]
+    if len({file for file, _ in groups}) < len(groups):
+        raise ReadError(folder / header.name, "a file named on lines apart", "one block of signal lines for each file")
     blocks = []
     for file, signals in groups:
         path = folder / file
@@ -81,10 +83,7 @@ def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
         if baseline.any():
             signal_mv -= baseline.astype(np.float32)
         signal_mv /= gain.astype(np.float32)
-    for row, counts, signal in zip(signal_mv, raw, signals, strict=True):
-        invalid = _INVALID_SAMPLE.get(signal.format)
-        if invalid is not None and counts.size and counts.min() <= invalid:
-            row[counts == invalid] = np.nan
+    _blank_invalid(signal_mv, raw, signals)
     return signal_mv
 
 
@@ -97,6 +96,16 @@ def signal_hash(raw: np.ndarray) -> str:
     digest = hashlib.blake2b(repr(raw.shape).encode(), digest_size=16)
     digest.update(narrow.data)
     return digest.hexdigest()
+
+
+def checksum_mismatches(raw: np.ndarray, header: Header) -> tuple[str, ...]:
+    """Leads whose counts (leads, samples) do not add up to the header's checksum modulo 2^16; zero means none given."""
+    sums = raw.sum(axis=1, dtype=np.int64)
+    return tuple(
+        signal.lead
+        for signal, total in zip(header.signals, sums.tolist(), strict=True)
+        if signal.checksum and (total - signal.checksum) % (1 << 16)
+    )
 
 
 def _read_group(path: Path, signals: tuple[SignalSpec, ...], header: Header) -> np.ndarray:
@@ -121,16 +130,16 @@ def _read_group(path: Path, signals: tuple[SignalSpec, ...], header: Header) -> 
 def _read_mat(path: Path, n_leads: int) -> np.ndarray:
     """``val`` (leads, samples) of a MATLAB file: int16 v4 directly, anything else through scipy."""
     with open(path, "rb") as file:
-        head = file.read(_MAT4.size)
-        if len(head) == _MAT4.size:
-            kind, rows, columns, imaginary, name_length, name = _MAT4.unpack(head)
-            if (kind, imaginary, name_length, name) == (_MAT4_INT16, 0, 4, b"val\0"):
+        head = file.read(MAT4.size)
+        if len(head) == MAT4.size:
+            kind, rows, columns, imaginary, name_length, name = MAT4.unpack(head)
+            if (kind, imaginary, name_length, name) == (MAT4_INT16, 0, 4, b"val\0"):
                 if rows != n_leads:
                     raise ReadError(path, f"{rows} rows", f"{n_leads}, one for each signal line of the header")
                 samples = np.fromfile(file, dtype="<i2")
                 n_samples = min(samples.size // rows, max(columns, 0))
                 return samples[: n_samples * rows].reshape(n_samples, rows).T
-    if len(head) < _MAT4.size:
+    if len(head) < MAT4.size:
         raise ReadError(path, f"{len(head)} bytes", "a MATLAB file")
     return _load_mat(path, n_leads)
 
@@ -169,8 +178,8 @@ def _read_with_wfdb(path: Path, signals: tuple[SignalSpec, ...], header: Header)
         raise ReadError(path, f"{path.stat().st_size} bytes", _announced(header))
     try:
         record = wfdb.rdrecord(
-            str(path.parent / header.name), physical=False, channel_names=None,
-            channels=[header.signals.index(signal) for signal in signals],
+            str(path.parent / header.name), physical=False,
+            channels=[index for index, signal in enumerate(header.signals) if signal.file == path.name],
         )
     except Exception as error:  # wfdb meets damaged files with errors of many kinds
         raise ReadError(path, f"what wfdb cannot read ({error})", f"format {signals[0].format}") from error
@@ -187,6 +196,18 @@ def _narrow(raw: np.ndarray) -> np.ndarray:
                 if np.array_equal(narrowed, raw):
                     return narrowed
     return raw
+
+
+def _blank_invalid(signal_mv: np.ndarray, raw: np.ndarray, signals: tuple[SignalSpec, ...]) -> None:
+    """Puts NaN where a count stands for "no valid sample"."""
+    invalid = [_INVALID_SAMPLE.get(signal.format) for signal in signals]
+    highest = max((count for count in invalid if count is not None), default=None)
+    # One pass over the whole array spares most recordings the passes over each lead; NaN counts go through it.
+    if highest is None or raw.size == 0 or raw.min() > highest:
+        return
+    for row, counts, count in zip(signal_mv, raw, invalid, strict=True):
+        if count is not None:
+            row[counts == count] = np.nan
 
 
 def _reach(raw: np.ndarray) -> float:

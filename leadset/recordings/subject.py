@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from leadset.classes import TEXT_LABELS
 
-_FIELD = re.compile(r"<?\s*([A-Za-z][A-Za-z _-]*?)\s*>?\s*[:=]\s*(.*)")
+_FIELD = re.compile(r"<?([A-Za-z _-]+)>?[:=](.*)")
+# Some headers put `Age: 47  Sex: M` on one line.
+_NEXT_FIELD = re.compile(r"(?<=\S)\s{2,}(?=[A-Za-z]+:)")
 _AGE = re.compile(r"[<>~]?\s*([+-]?\d+(?:\.\d*)?)\s*\+?\s*([a-z]*)\.?")
 _LABEL_SEPARATOR = re.compile(r"[,;|]|(?<=\d)\s+(?=\d)")
 
@@ -37,10 +39,10 @@ def parse_comments(comments: Iterable[str]) -> Subject:
     """Reads comments (without their ``#``) in any of the dialects; what is missing or unknown is None or empty."""
     values: dict[str, list[str]] = {}
     for comment in comments:
-        match = _FIELD.match(comment)
-        if match:
-            key = re.sub(r"[ _-]", "", match[1]).casefold()
-            values.setdefault(key, []).append(match[2].strip())
+        for match in map(_FIELD.match, _NEXT_FIELD.split(comment.strip())):
+            if match:
+                key = re.sub(r"[ _-]", "", match[1]).casefold()
+                values.setdefault(key, []).append(match[2].strip())
     age, age_flags = parse_age(values.get("age", [""])[0])
     sex, sex_flags = _parse_sex(values.get("sex", [""])[0])
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))

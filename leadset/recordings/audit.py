@@ -1,0 +1,127 @@
+"""The facts of every recording of a folder, gathered in parallel."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from leadset.classes import label_space
+from leadset.files import write_atomically
+from leadset.preprocess import Transform, prepare
+from leadset.recordings.errors import ReadError
+from leadset.recordings.reader import assemble, read_header
+from leadset.recordings.signals import checksum_mismatches, read_raw, signal_hash
+
+# Recordings for which one process is done sooner than worker processes have started.
+_FEW = 400
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One recording; what could not be found out is empty.
+
+    Attributes:
+        path: header file, relative to the audited folder.
+        source: its folder, looking through PhysioNet's ``g1`` … ``gN``; ``.`` for the audited folder itself.
+        name: record name. dialect: of the header, see `Header`.
+        fs: sampling rate in Hz. seconds: duration. samples: per lead, as in the file.
+        leads: names in file order. age: years. sex, patient, codes: as in the header.
+        scored: abbreviations of the scored classes that the codes stand for.
+        labels: ``"scored"`` (at least one class), ``"unscored"`` (other codes only) or ``"none"``.
+        signal: digest of the counts. twin_of: path of the first recording with the same digest, if it is another one.
+        same_stem_as: path of the first header of the same file name in another folder.
+        flags: of reading and of preparing.
+        error: why training will skip the recording; empty if it will not.
+    """
+
+    path: str
+    source: str
+    name: str = ""
+    dialect: str = ""
+    fs: float | None = None
+    samples: int | None = None
+    seconds: float | None = None
+    leads: tuple[str, ...] = ()
+    age: float | None = None
+    sex: str | None = None
+    patient: str | None = None
+    codes: tuple[str, ...] = ()
+    scored: tuple[str, ...] = ()
+    labels: str = ""
+    signal: str = ""
+    twin_of: str = ""
+    same_stem_as: str = ""
+    flags: tuple[str, ...] = ()
+    error: str = ""
+
+
+def audit_recording(path: Path, folder: Path) -> Audit:
+    """Reads and prepares one recording of ``folder`` as training would; never raises on what it finds in the files."""
+    row = Audit(path.relative_to(folder).as_posix(), _source(path.parent.relative_to(folder)))
+    try:
+        header = read_header(path)
+        space = label_space()
+        classes = tuple(itertools.compress(space.abbreviations, space.encode(header.codes)))
+        row = replace(
+            row, name=header.name, dialect=header.dialect, fs=header.fs, leads=header.leads, age=header.age,
+            sex=header.sex, patient=header.patient, codes=header.codes, scored=classes, flags=header.flags,
+            labels="scored" if classes else "unscored" if header.codes else "none",
+        )
+        raw = read_raw(header, path.parent)
+        row = replace(row, samples=raw.shape[1], seconds=raw.shape[1] / header.fs, signal=signal_hash(raw))
+        recording = assemble(header, raw, path, path)
+        flags = recording.flags + (("checksum_mismatch",) if checksum_mismatches(raw, header) else ())
+        row = replace(row, flags=flags)
+        prepared = prepare(recording.signal, recording.fs, recording.leads, Transform())
+        return replace(row, flags=flags + prepared.flags)
+    except ReadError as error:
+        return replace(row, error=str(error))
+    except Exception as error:  # one bad recording never ends an audit of thousands
+        return replace(row, error=f"{path}: {error or type(error).__name__}")
+
+
+def audit_folder(folder: str | Path, paths: Sequence[Path], n_jobs: int = -1) -> list[Audit]:
+    """Audits header files below ``folder``, in their order, with twins and repeated file names marked.
+
+    Args:
+        folder: what paths are given relative to.
+        paths: header files, as `find_recordings` returns them.
+        n_jobs: worker processes, as joblib counts them.
+    """
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    pool = Parallel(n_jobs=n_jobs if len(paths) > _FEW else 1, return_as="generator")
+    rows = pool(delayed(audit_recording)(path, Path(folder)) for path in paths)
+    return _mark_repeats(tqdm(rows, total=len(paths), desc="audit", unit="rec", disable=None))
+
+
+def write_csv(rows: Iterable[Audit], path: str | Path) -> None:
+    """Writes one line per recording; several values in a field are separated by blanks."""
+    with write_atomically(path) as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Audit)])
+        for row in rows:
+            values = asdict(row).values()
+            writer.writerow([" ".join(value) if isinstance(value, tuple) else value for value in values])
+
+
+def _source(folder: Path) -> str:
+    last = folder.name
+    return (folder.parent if last[:1] == "g" and last[1:].isdigit() else folder).as_posix()
+
+
+def _mark_repeats(rows: Iterable[Audit]) -> list[Audit]:
+    """Fills ``twin_of`` and ``same_stem_as`` with the first recording of its kind."""
+    first_signal: dict[str, str] = {}
+    first_stem: dict[str, str] = {}
+    marked = []
+    for row in rows:
+        twin = first_signal.setdefault(row.signal, row.path) if row.signal else row.path
+        namesake = first_stem.setdefault(Path(row.path).stem, row.path)
+        row = row if twin == row.path else replace(row, twin_of=twin)
+        marked.append(row if namesake == row.path else replace(row, same_stem_as=namesake))
+    return marked
