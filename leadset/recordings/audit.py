@@ -80,7 +80,7 @@ def audit_recording(path: Path, folder: Path) -> Audit:
     except ReadError as error:
         return replace(row, error=str(error))
     except Exception as error:  # one bad recording never ends an audit of thousands
-        return replace(row, error=f"{path}: {error or type(error).__name__}")
+        return replace(row, error=f"{path}: {str(error) or type(error).__name__}")
 
 
 def audit_folder(folder: str | Path, paths: Sequence[Path], n_jobs: int = -1) -> list[Audit]:

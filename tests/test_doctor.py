@@ -1,0 +1,151 @@
+"""The audit of a folder: counts, oddities, repeats, and what will be skipped."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from files_on_disk import header_text, make_counts, write_recording
+
+from leadset.cli import main
+from leadset.recordings import FLAGS, audit, find_recordings
+from leadset.recordings.audit import audit_folder, audit_recording
+from leadset.recordings.doctor import report
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two sources with one fault of each kind."""
+    root = tmp_path / "data"
+    flat, gaps = make_counts(seed=1), make_counts(seed=2)
+    flat[7] = 5
+    gaps[8, :10] = -32768
+    first, second = root / "training/alpha/g1", root / "training/beta/g2"
+    sums = [int(row.sum()) % 65536 or 1 for row in make_counts()]
+    write_recording(first, "A0001", checksums=sums)
+    write_recording(first, "A0002", flat, comments=("# Age: 300", "# Dx: 59118001,713427006"), form="16x1+24")
+    write_recording(first, "A0003", gaps, comments=("#Dx: 55827005",), checksums=[1] * 12)
+    write_recording(first, "A0004")  # the signal of A0001
+    write_recording(second, "A0001", make_counts(2, seed=3), comments=("#Dx: nonsense",), leads=("II", "V5"))
+    write_recording(second, "B0001", make_counts(1, seed=4), leads=("ECG",))
+    (write_recording(second, "B0002").with_suffix(".mat")).unlink()
+    (write_recording(second, "B0003").with_suffix(".mat")).unlink()
+    write_recording(second, "B0004", text="B0004 12 fast 1000\n")
+    (second / "B0005.hea").write_bytes(bytes(range(256)))
+    return root
+
+
+def _rows(root):
+    return {row.path: row for row in audit_folder(root, find_recordings(root))}
+
+
+def test_facts_of_each_recording(folder):
+    rows = _rows(folder)
+    clean = rows["training/alpha/g1/A0001.hea"]
+    assert (clean.source, clean.dialect) == ("training/alpha", "2021")
+    assert (clean.fs, clean.samples, clean.seconds) == (500, 1000, 2)
+    assert (clean.scored, clean.labels, clean.flags, clean.error) == (("NSR",), "scored", (), "")
+    flat = rows["training/alpha/g1/A0002.hea"]
+    assert flat.scored == ("RBBB",)  # both codes of a pair are one class
+    assert (flat.dialect, flat.flags) == ("current", ("age_implausible", "flat:V2"))
+    gaps = rows["training/alpha/g1/A0003.hea"]
+    assert (gaps.labels, gaps.scored, gaps.codes) == ("unscored", (), ("55827005",))
+    assert gaps.flags == ("checksum_mismatch", "nonfinite:V3")
+    reduced = rows["training/beta/g2/A0001.hea"]
+    assert (reduced.labels, reduced.leads, reduced.flags[0]) == ("none", ("II", "V5"), "unknown_label")
+    assert "missing:V1" in reduced.flags
+
+
+def test_repeats_are_marked(folder):
+    rows = _rows(folder)
+    twins = {path: row.twin_of for path, row in rows.items() if row.twin_of}
+    assert twins == {"training/alpha/g1/A0004.hea": "training/alpha/g1/A0001.hea"}
+    namesakes = {path: row.same_stem_as for path, row in rows.items() if row.same_stem_as}
+    assert namesakes == {"training/beta/g2/A0001.hea": "training/alpha/g1/A0001.hea"}
+
+
+def test_what_cannot_be_used_is_told_and_ends_nothing(folder, monkeypatch):
+    errors = {path.split("/")[-1]: row.error for path, row in _rows(folder).items() if row.error}
+    assert set(errors) == {"B0001.hea", "B0002.hea", "B0003.hea", "B0004.hea", "B0005.hea"}
+    assert "no usable lead: found ECG" in errors["B0001.hea"]
+    assert "B0002.mat: found no such file" in errors["B0002.hea"]
+    assert "B0004.hea, line 1: found sampling rate fast" in errors["B0004.hea"]
+
+    def broken(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(audit, "prepare", broken)
+    row = audit_recording(folder / "training/alpha/g1/A0001.hea", folder)
+    assert row.error.endswith("A0001.hea: MemoryError")
+
+
+def test_processes_find_the_same(folder, monkeypatch):
+    paths = find_recordings(folder)
+    alone = audit_folder(folder, paths, n_jobs=1)
+    monkeypatch.setattr(audit, "_FEW", 0)
+    assert audit_folder(folder, paths, n_jobs=2) == alone
+
+
+def test_report(folder):
+    text = report(list(_rows(folder).values()))
+    table = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert table["training/alpha"][1:3] == ["4", "0"]
+    assert table["training/alpha"][-3:] == ["3", "1", "0"]
+    assert table["training/beta"][1:3] == ["6", "5"]
+    assert table["all"][1:3] == ["10", "5"]
+    assert table["RBBB"][1] == "1"
+    assert table["AF"][1] == "0"
+    assert table["flat"][1:] == ["1", "a", "lead", "is", "constant"]
+    assert table["age_implausible"][2:] == FLAGS["age_implausible"].split()
+    assert "training/alpha/g1/A0004.hea = training/alpha/g1/A0001.hea" in text
+    assert "5 of 10 recordings will be skipped:" in text
+    # Reasons that differ in the record's name only are one line.
+    assert "2 × found no such file, expected the signal of B0002: training/beta/g2/B0002.hea" in text
+    assert "found sampling rate fast, expected 1 to 100000 Hz, line 1: training/beta/g2/B0004.hea" in text
+
+
+def test_command_writes_one_line_per_recording(folder, tmp_path, capsys):
+    output = tmp_path / "out" / "audit.csv"
+    assert main(["doctor", str(folder), "-o", str(output)]) == 0
+    assert f"10 lines written to {output}" in capsys.readouterr().out
+    with open(output, newline="") as file:
+        lines = {line["path"]: line for line in csv.DictReader(file)}
+    assert len(lines) == 10
+    line = lines["training/alpha/g1/A0002.hea"]
+    assert (line["codes"], line["scored"], line["age"], line["fs"]) == ("59118001 713427006", "RBBB", "", "500.0")
+    assert lines["training/beta/g2/B0002.hea"]["error"].endswith("expected the signal of B0002")
+
+
+def test_command_without_anything_to_audit(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    cases = {"missing": "no such folder", "empty": "no recording in it", "file": "a file, expected a folder"}
+    for name, message in cases.items():
+        assert main(["doctor", str(tmp_path / name)]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_command_where_nothing_can_be_used(tmp_path, capsys):
+    (tmp_path / "A.hea").write_text(header_text())
+    assert main(["doctor", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "1 of 1 recordings will be skipped" in captured.out
+    assert "none of 1 recordings can be used" in captured.err
+
+
+def test_units_that_cannot_be_right_are_noticed(tmp_path):
+    path = write_recording(tmp_path, gain="1000/V")
+    row = audit_recording(path, tmp_path)
+    assert (row.source, row.flags) == (".", ("implausible_amplitude",))
+
+
+def test_real_challenge_recordings(real_data):
+    root = real_data / "challenge"
+    rows = audit_folder(root, find_recordings(root))
+    assert [row.error for row in rows if row.error] == []
+    assert not any("checksum_mismatch" in row.flags for row in rows)
+    counts = {name: sum(name in row.scored for row in rows) for name in ("NSR", "STach", "SB", "PAC", "RBBB", "AF")}
+    assert counts == {"NSR": 62, "STach": 29, "SB": 28, "PAC": 28, "RBBB": 27, "AF": 22}
+    assert sum(bool(row.twin_of) for row in rows) >= 1
+    assert all(np.isclose(row.seconds, row.samples / row.fs) and row.leads for row in rows)
