@@ -86,6 +86,8 @@ def test_wide_and_fractional_counts_keep_their_precision():
     expected[1, 0] = np.nan  # the invalid sample of format 32
     for dtype in (np.int32, np.int64, np.float64):
         np.testing.assert_array_equal(to_millivolts(counts.astype(dtype), header), expected.astype(np.float32))
+    header = parse_header(header_text(leads=("I",), form="32", gain="1(8388607)/mV"))
+    assert to_millivolts(np.array([[16777217]]), header) == 8388610  # through float32 it would be one less
     fractions = np.array([[0.5, np.nan, np.inf], [1.25, -2.5, 0]])
     header = parse_header(header_text(leads=("I", "II"), gain="2/mV"))
     np.testing.assert_array_equal(to_millivolts(fractions, header), (fractions / 2).astype(np.float32))
@@ -143,6 +145,13 @@ def test_truncated_mat_keeps_its_whole_samples(tmp_path):
     recording = read_recording(path)
     assert np.array_equal(recording.signal, counts[:, :600])
     assert recording.flags == ("short_file",)
+
+
+def test_bytes_after_the_matrix_are_no_samples(tmp_path):
+    counts = make_counts(12, 1000)
+    path = write_recording(tmp_path, counts=counts, gain="1/mV")
+    (tmp_path / "A0001.mat").write_bytes(mat4_bytes(counts) + mat4_bytes(counts))
+    assert np.array_equal(read_recording(path).signal, counts)
 
 
 def test_announced_sizes_reserve_no_memory(tmp_path):
