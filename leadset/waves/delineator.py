@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadset.waves.fusion import fuse
+from leadset.waves.learned import learned_marks
 from leadset.waves.marks import MARKS, QRSON, TON, R, drop_disordered
 from leadset.waves.repair import Repaired, repair
 from leadset.waves.rules import rule_marks
 from leadset.waves.wavelet import transform
 
 #: name: function of a transform and the (leads,) usable mask giving marks (leads, beats, 13) on the grid.
-METHODS = {"wavelet": rule_marks}
+METHODS = {"learned": learned_marks, "wavelet": rule_marks}
 #: Seconds of a recording analysed at a time, and the overlap at each joint; thresholds stay local to an excerpt.
 EXCERPT, OVERLAP = 240.0, 4.0
 #: Sampling rates in Hz that make sense for an ECG.

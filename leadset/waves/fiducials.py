@@ -56,7 +56,8 @@ T_LENGTH, P_LENGTH = ms(600), ms(340)
 SHORTEST_WINDOW = ms(100)
 
 
-def delineate_qrs(scales: np.ndarray, signal: np.ndarray, rows: np.ndarray, centre: np.ndarray, marks: np.ndarray) -> None:
+def delineate_qrs(scales: np.ndarray, signal: np.ndarray, rows: np.ndarray, centre: np.ndarray,
+                  marks: np.ndarray) -> None:
     """Fills QRSon, Q, R, S, QRSend of ``marks`` (n, 13); the complex lies around ``centre`` (n,)."""
     w = scales[1]
     start = centre - QRS_HALF
@@ -90,8 +91,9 @@ def _next_lobe(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, threshold: np.
     return np.where(step < 0, lobe, lobe + direction * step)
 
 
-def _name_peaks(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np.ndarray, marks: np.ndarray) -> None:
-    """Peaks between neighbouring lobes: R is the highest positive one (of a QS complex the lowest), Q and S its neighbours."""
+def _name_peaks(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np.ndarray,
+                marks: np.ndarray) -> None:
+    """Names the peaks between lobes: R is the highest positive one (of a QS complex the lowest), Q and S lie beside it."""
     n, m = lobes.shape
     peaks, heights = np.full((n, m - 1), np.nan), np.zeros((n, m - 1))
     for i in range(m - 1):
@@ -112,7 +114,8 @@ def _name_peaks(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np.n
     marks[:, Q], marks[:, S] = neighbour(-1), neighbour(1)
 
 
-def _extremum(signal: np.ndarray, rows: np.ndarray, left: np.ndarray, right: np.ndarray, positive: np.ndarray) -> np.ndarray:
+def _extremum(signal: np.ndarray, rows: np.ndarray, left: np.ndarray, right: np.ndarray,
+              positive: np.ndarray) -> np.ndarray:
     """Interpolated position of the extremum of the signal between two lobes (parabola through three samples)."""
     span = 2 * QRS_HALF + 1
     values = gather(signal, rows, left, span) * np.where(positive, 1, -1)[:, None]
@@ -157,6 +160,29 @@ def _find_wave(scales, rows, start, stop, beat_start, beat_stop, rule: WaveRule)
 
 
 def _find_on_scale(w, finer, rows, start, stop, beat_start, beat_stop, rule: WaveRule) -> np.ndarray:
+    floor = rule.detection * _rms(w, rows, beat_start, beat_stop)
+    lobes = _find_lobes(w, rows, start, stop, floor, rule)
+    on = limit(w, rows, lobes.first, np.full(len(rows), rule.onset), -1, rule.cap)
+    end = limit(w, rows, lobes.last, np.full(len(rows), rule.end), 1, rule.cap)
+    one, two = _peaks(finer, w, rows, lobes, rule)
+    result = np.stack([on, one, two, end], axis=1)
+    result[~lobes.present] = np.nan
+    return result
+
+
+@dataclass(frozen=True)
+class _Lobes:
+    """Flanks of a wave, (n,) each: the first, the steepest and the last; two of them agree unless it is biphasic."""
+
+    present: np.ndarray
+    first: np.ndarray
+    main: np.ndarray
+    last: np.ndarray
+    biphasic: np.ndarray
+
+
+def _find_lobes(w, rows, start, stop, floor, rule: WaveRule) -> _Lobes:
+    """The largest lobe above ``floor`` in each window and the neighbours of the other sign that make it a wave."""
     start = np.ceil(start).astype(int)
     length = int(np.ceil((stop - start).max())) + 1
     values = gather(w, rows, start, length)
@@ -164,26 +190,36 @@ def _find_on_scale(w, finer, rows, start, stop, beat_start, beat_stop, rule: Wav
     lobe = local_maxima(magnitude) & (np.arange(length) <= (stop - start)[:, None])
     main = np.where(lobe, magnitude, -1).argmax(axis=1)
     height = pick(magnitude, main)
-    present = lobe[np.arange(len(rows)), main] & (height > rule.detection * _rms(w, rows, beat_start, beat_stop))
     column = np.arange(length)
     side = lobe & (np.sign(values) == -np.sign(pick(values, main))[:, None]) & (magnitude > rule.side * height[:, None])
     before = last_true(side & (column < main[:, None]) & (column >= main[:, None] - rule.spacing))
     after = first_true(side & (column > main[:, None]) & (column <= main[:, None] + rule.spacing))
     low, high = pick(magnitude, before), pick(magnitude, after)
     both = (before >= 0) & (after >= 0)
-    two = both & (np.minimum(low, high) > rule.second * height)
-    keep_before = (before >= 0) & (two | ~both | (low >= high))
-    keep_after = (after >= 0) & (two | ~both | (high > low))
-    present &= (keep_before | keep_after) & (height + np.maximum(low, high) > rule.smallest)
-    first = start + np.where(keep_before, before, main)
-    last = start + np.where(keep_after, after, main)
-    middle = start + main
-    on = limit(w, rows, first, np.full(len(rows), rule.onset), -1, rule.cap)
-    end = limit(w, rows, last, np.full(len(rows), rule.end), 1, rule.cap)
-    peak_before, peak_after = (_peak(finer, w, rows, a, b, rule.spacing) for a, b in ((first, middle), (middle, last)))
-    result = np.stack([on, np.where(keep_before, peak_before, peak_after), np.where(two, peak_after, np.nan), end], axis=1)
-    result[~present] = np.nan
-    return result
+    biphasic = both & (np.minimum(low, high) > rule.second * height)
+    keep_before = (before >= 0) & (biphasic | ~both | (low >= high))
+    keep_after = (after >= 0) & (biphasic | ~both | (high > low))
+    present = lobe[np.arange(len(rows)), main] & (height > floor) & (keep_before | keep_after)
+    present &= height + np.maximum(low, high) > rule.smallest
+    first, last = np.where(keep_before, before, main), np.where(keep_after, after, main)
+    return _Lobes(present, start + first, start + main, start + last, biphasic)
+
+
+def _peaks(finer, w, rows, lobes: _Lobes, rule: WaveRule) -> tuple[np.ndarray, np.ndarray]:
+    """First and second peak of a wave; the second only where it is biphasic."""
+    before = _peak(finer, w, rows, lobes.first, lobes.main, rule.spacing)
+    after = _peak(finer, w, rows, lobes.main, lobes.last, rule.spacing)
+    return np.where(lobes.first < lobes.main, before, after), np.where(lobes.biphasic, after, np.nan)
+
+
+def peaks_between(scales: np.ndarray, rows: np.ndarray, on: np.ndarray, end: np.ndarray,
+                  rule: WaveRule) -> tuple[np.ndarray, np.ndarray]:
+    """First and second peak (n,) of waves whose limits are known; NaN where the slopes show none."""
+    margin = ms(24)
+    lobes = _find_lobes(scales[3], rows, on - margin, end + margin, 0, rule)
+    one, two = (np.where(lobes.present & (peak > on) & (peak < end), peak, np.nan)
+                for peak in _peaks(scales[2], scales[3], rows, lobes, rule))
+    return np.where(np.isnan(one), two, one), np.where(np.isnan(one), np.nan, two)
 
 
 def _peak(finer, w, rows, left, right, span: int) -> np.ndarray:

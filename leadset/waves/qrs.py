@@ -14,7 +14,7 @@ from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
 from leadset.waves.search import ms
 from leadset.waves.wavelet import GRID_RATE
 
-#: Length of the blocks whose maxima tell the height of a typical complex, and the number of blocks in the running median.
+#: Length of the blocks whose maxima tell the height of a typical complex, and of the running median over blocks.
 BLOCK, N_BLOCKS = ms(1500), 9
 #: Width of the sliding mean under which slopes of one complex merge.
 MERGE = ms(100)
@@ -50,7 +50,7 @@ def block_levels(envelope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def common_envelope(envelope: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """(t,) weighted mean of the usable leads' envelopes in units of their typical complex; all 0 without such a lead."""
+    """(t,) weighted mean of the usable leads' envelopes in units of their typical complex; 0 without such a lead."""
     height, background = block_levels(envelope)
     contrast = height / np.maximum(background, 1e-6)
     weight = np.where(usable[:, None] & (height > SMALLEST), np.maximum(contrast - CONTRAST_FLOOR, 1e-3), 0)

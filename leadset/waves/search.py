@@ -46,7 +46,8 @@ def pick(values: np.ndarray, column: np.ndarray) -> np.ndarray:
     return np.where(column < 0, 0, values[np.arange(len(values)), np.maximum(column, 0)])
 
 
-def limit(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, fraction: np.ndarray, direction: int, cap: int) -> np.ndarray:
+def limit(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, fraction: np.ndarray, direction: int,
+          cap: int) -> np.ndarray:
     """(n,) where a wave ends, walking outwards from its outermost lobe (modulus maximum).
 
     It is the nearer of two places: where |w| has fallen below ``fraction`` of its value at the lobe (interpolated), or
@@ -55,7 +56,7 @@ def limit(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, fraction: np.ndarra
     magnitude = np.abs(gather(w, rows, lobe, cap + 2, direction))
     threshold = (fraction * magnitude[:, 0])[:, None]
     below = magnitude < threshold
-    minimum = np.pad((magnitude[:, 1:-1] < magnitude[:, :-2]) & (magnitude[:, 1:-1] <= magnitude[:, 2:]), ((0, 0), (1, 1)))
+    minimum = local_maxima(-magnitude)
     below[:, 0] = False
     stop = first_true(below | minimum)
     stop = np.where(stop < 0, cap, np.minimum(stop, cap))
@@ -67,7 +68,7 @@ def limit(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, fraction: np.ndarra
 
 
 def zero_crossing(w: np.ndarray, rows: np.ndarray, left: np.ndarray, right: np.ndarray, span: int) -> np.ndarray:
-    """(n,) interpolated first sign change of ``w`` between lobes ``left`` < ``right`` at most ``span`` apart, or NaN."""
+    """(n,) interpolated first sign change of ``w`` from ``left`` to ``right``, at most ``span`` apart, or NaN."""
     values = gather(w, rows, left, span + 1)
     change = (values[:, :-1] * values[:, 1:] <= 0) & (values[:, :-1] != 0)
     change &= np.arange(span) < (right - left)[:, None]

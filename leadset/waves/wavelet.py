@@ -1,11 +1,12 @@
 """Zero-phase quadratic-spline wavelet transform of all leads at once.
 
-Martínez, Almeida, Olmos, Rocha, Laguna, IEEE Trans. Biomed. Eng. 51(4):570-581, 2004; prototype filters of Li, Zheng and
-Tai, 1995. The wavelet is the derivative of a smoothing function: an extremum of a scale is a steepest slope, a zero
-crossing between two extrema of opposite sign is the peak of a wave. The published filters advance scale k by
-2^(k-1) - 1/2 samples; here only their amplitude is applied, so that every scale crosses zero at the peak itself.
+Martínez, Almeida, Olmos, Rocha, Laguna, IEEE Trans. Biomed. Eng. 51(4):570-581, 2004; prototype filters of Li, Zheng,
+Tai, IEEE Trans. Biomed. Eng. 42(1):21-28, 1995. The wavelet is the derivative of a smoothing function: an extremum of a
+scale is a steepest slope, a zero crossing between two extrema of opposite sign is the peak of a wave. The published
+filters advance scale k by 2^(k-1) - 1/2 samples; here only their amplitude is applied, so that every scale crosses zero
+at the peak itself.
 
-The transform is evaluated on one grid of 250 Hz whatever the rate of the recording: the multipliers vanish above 125 Hz,
+The transform is evaluated on one grid of 250 Hz whatever the rate of the recording: multipliers vanish above 125 Hz,
 so the inverse Fourier transform on that grid is a band-limited resampling and loses nothing.
 """
 

@@ -1,0 +1,135 @@
+"""The learned method: the network's heat maps say where marks are, the wavelet rules name the peaks.
+
+Beats are peaks of the R heat averaged over the leads. Around each beat every mark is sought in its heat map: the
+centroid of the heat about its maximum is the position, the sum of it the confidence that the mark exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from leadset.waves import network
+from leadset.waves.fiducials import P_RULE, T_RULE, delineate_qrs, empty_marks, peaks_between
+from leadset.waves.marks import MARKS, P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S, drop_disordered
+from leadset.waves.search import gather
+from leadset.waves.wavelet import GRID_RATE, Transform
+
+
+def cells(duration: float) -> int:
+    """Milliseconds as cells of the heat maps."""
+    return round(duration * GRID_RATE / (1000 * network.HEAT_CELL))
+
+
+#: Mean R heat over the leads that makes a beat, and the refractory period.
+BEAT_HEAT, REFRACTORY = 0.35, cells(200)
+#: The heat of one certain mark, summed over cells (a Gaussian of 14 ms).
+FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
+#: Cells about the maximum whose centroid is the position.
+ABOUT = 2
+#: Confidence, averaged over a wave's three marks, from which it exists.
+P_CONFIDENCE, QRS_CONFIDENCE, T_CONFIDENCE = 0.4, 0.25, 0.4
+ONSET, PEAK, END = 0, 1, 2
+#: First channel of each wave.
+P_HEAT, QRS_HEAT, T_HEAT = 0, 3, 6
+
+
+@dataclass(frozen=True)
+class _Heat:
+    """Heat maps (12, leads, t) seen from ``rows`` (n,), the lead of each pair of lead and beat."""
+
+    maps: np.ndarray
+    rows: np.ndarray
+
+    def seek(self, channel: int, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Position (grid samples) and confidence of a mark between cells ``start`` and ``stop``, (n,) each."""
+        start, stop = np.round(start).astype(int), np.round(stop).astype(int)
+        length = max(int((stop - start).max()) + 1, 1)
+        window = gather(self.maps[channel], self.rows, start, length)
+        outside = np.arange(length) > (stop - start)[:, None]
+        window = np.where(outside, 0, window)
+        at = start + window.argmax(axis=1)
+        near = gather(self.maps[channel], self.rows, at - ABOUT, 2 * ABOUT + 1)
+        total = near.sum(axis=1)
+        centre = at + (near * np.arange(-ABOUT, ABOUT + 1)).sum(axis=1) / np.maximum(total, 1e-9)
+        confidence = np.where(stop >= start, total / FULL_HEAT, 0)
+        return (centre + 0.5) * network.HEAT_CELL - 0.5, confidence
+
+
+def learned_marks(grid: Transform, usable: np.ndarray) -> np.ndarray:
+    """Marks by the network; arguments and result as of `rules.rule_marks`."""
+    leads, samples = grid.signal.shape
+    marks = np.full((leads, 0, len(MARKS)), np.nan)
+    if not usable.any():
+        return marks
+    logit = network.logits(grid.scales, usable)
+    maps = np.moveaxis(1 / (1 + np.exp(-np.clip(logit, -30, 30))), 2, 0)
+    seen = np.nonzero(usable)[0]
+    beats = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
+    if not len(beats):
+        return marks
+    marks = np.full((leads, len(beats), len(MARKS)), np.nan)
+    heat = _Heat(maps, np.repeat(seen, len(beats)))
+    fill = lambda values: np.tile(values, len(seen))  # noqa: E731
+    end = samples // network.HEAT_CELL
+    following, preceding = fill(np.append(beats[1:], end)), fill(np.append(0, beats[:-1]))
+    flat = empty_marks(len(heat.rows))
+    _qrs(heat, grid, fill(beats), flat)
+    _t_wave(heat, grid, fill(beats), following, flat)
+    _p_wave(heat, grid, fill(beats), preceding, flat)
+    drop_disordered(flat)
+    marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
+    return marks
+
+
+def find_beats(heat: np.ndarray) -> np.ndarray:
+    """Cells (beats,) of the beats in the R heat (t,) common to all leads."""
+    mass = np.convolve(heat, np.ones(2 * ABOUT + 1) / FULL_HEAT, "same")
+    return np.nonzero((mass == maximum_filter1d(mass, 2 * REFRACTORY + 1)) & (mass > BEAT_HEAT))[0]
+
+
+def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, marks: np.ndarray) -> None:
+    on, sure_on = heat.seek(QRS_HEAT + ONSET, beat - cells(200), beat)
+    end, sure_end = heat.seek(QRS_HEAT + END, beat, beat + cells(260))
+    _, sure = heat.seek(QRS_HEAT + PEAK, beat - cells(100), beat + cells(100))
+    delineate_qrs(grid.scales, grid.signal, heat.rows, (beat * network.HEAT_CELL).astype(int), marks)
+    marks[:, QRSON], marks[:, QRSEND] = on, end
+    for column in (Q, S):
+        marks[(marks[:, column] <= on) | (marks[:, column] >= end), column] = np.nan
+    outside = (marks[:, R] <= on) | (marks[:, R] >= end)
+    marks[outside, R] = np.clip((beat + 0.5) * network.HEAT_CELL - 0.5, on + 1, end - 1)[outside]
+    marks[(sure_on + sure + sure_end < 3 * QRS_CONFIDENCE) | (end <= on + 2)] = np.nan
+
+
+def _t_wave(heat: _Heat, grid: Transform, beat: np.ndarray, following: np.ndarray, marks: np.ndarray) -> None:
+    stop = np.minimum(beat + cells(700), following - cells(60))
+    peak, sure_peak = heat.seek(T_HEAT + PEAK, beat + cells(80), stop)
+    middle = peak / network.HEAT_CELL
+    on, sure_on = heat.seek(T_HEAT + ONSET, np.maximum(middle - cells(340), beat + cells(30)), middle)
+    end, sure_end = heat.seek(T_HEAT + END, middle, np.minimum(middle + cells(340), following))
+    there = (sure_on + sure_peak + sure_end >= 3 * T_CONFIDENCE) & ~np.isnan(marks[:, R])
+    _fill_wave(grid, heat.rows, there, (on, peak, end), (TON, T1, T2, TEND), T_RULE, marks)
+
+
+def _p_wave(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, marks: np.ndarray) -> None:
+    start = np.maximum(beat - cells(480), preceding + cells(120))
+    peak, sure_peak = heat.seek(P_HEAT + PEAK, start, beat - cells(30))
+    middle = peak / network.HEAT_CELL
+    on, sure_on = heat.seek(P_HEAT + ONSET, middle - cells(180), middle)
+    end, sure_end = heat.seek(P_HEAT + END, middle, np.minimum(middle + cells(180), beat))
+    there = (sure_on + sure_peak + sure_end >= 3 * P_CONFIDENCE) & ~np.isnan(marks[:, R])
+    end = np.minimum(end, np.nan_to_num(marks[:, QRSON], nan=np.inf))
+    _fill_wave(grid, heat.rows, there, (on, peak, end), (PON, P1, P2, PEND), P_RULE, marks)
+
+
+def _fill_wave(grid, rows, there, found, columns, rule, marks) -> None:
+    """Fills a wave's marks where it is there; the slopes refine the peak and tell whether there are two."""
+    where = np.nonzero(there)[0]
+    if not len(where):
+        return
+    on, peak, end = (values[where] for values in found)
+    one, two = peaks_between(grid.scales, rows[where], on, end, rule)
+    one = np.where(np.isnan(one), peak, one)
+    marks[np.ix_(where, columns)] = np.stack([on, one, two, end], axis=1)

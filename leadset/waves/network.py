@@ -1,0 +1,162 @@
+"""A small convolutional network that draws, for every lead, where marks are: the learned delineator's eye.
+
+Input are scales 1 to 5 of the wavelet transform on the 250-Hz grid, compressed and in units of the lead's typical
+slope, in cells of four samples (16 ms). Output are logits per cell: one heat map per onset, peak and end of P, QRS and
+T, and one map of the extent of each wave. The body is an encoder and decoder over four resolutions (U-Net,
+Ronneberger, Fischer, Brox, MICCAI 2015); at every resolution a lead also sees the mean over all usable leads, so that
+one set of weights serves any number of leads (Deep Sets, Zaheer et al., NeurIPS 2017).
+
+`forward` is written once for two backends: numpy here, torch where the weights are learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from leadset.waves.qrs import BLOCK, block_levels, slope_envelope
+
+#: Grid samples per cell of the input, and cells per coarsest cell: the length must be a multiple of their product.
+CELL, COARSEST = 8, 4
+#: Grid samples per cell of the output.
+HEAT_CELL = 4
+#: Heat maps and extents, in the order of the output channels.
+HEAT: tuple[str, ...] = (
+    "P onset", "P peak", "P end", "QRS onset", "R peak", "QRS end", "T onset", "T peak", "T end",
+)
+EXTENT: tuple[str, ...] = ("P", "QRS", "T")
+#: Slope, relative to the lead's typical one, at which a scale is compressed to half its limit; per scale 1 to 5.
+KNEE = np.array([0.2, 0.3, 0.3, 0.25, 0.25], dtype=np.float32)
+#: Grid samples between the values of each scale that a cell holds.
+STRIDE: tuple[int, ...] = (1, 1, 1, 2, 2)
+INPUTS = sum(CELL // stride for stride in STRIDE)
+#: Channels at 32, 64 and 128 ms.
+WIDTH: tuple[int, ...] = (32, 40, 48)
+#: layer: (inputs, outputs, taps)
+LAYERS: dict[str, tuple[int, int, int]] = {
+    "stem": (INPUTS, WIDTH[0], 3),
+    "encode0": (WIDTH[0], WIDTH[0], 5),
+    **{f"down{k}": (2 * WIDTH[k - 1], WIDTH[k], 1) for k in (1, 2)},
+    **{f"encode{k}": (WIDTH[k], WIDTH[k], 5) for k in (1, 2)},
+    **{f"context{k}": (WIDTH[k], WIDTH[k], 1) for k in (0, 1, 2)},
+    "deep1": (WIDTH[2], WIDTH[2], 5),
+    "deep2": (WIDTH[2], WIDTH[2], 5),
+    **{f"up{k}": (WIDTH[k + 1], 2 * WIDTH[k], 1) for k in (0, 1)},
+    **{f"decode{k}": (WIDTH[k], WIDTH[k], 5) for k in (0, 1)},
+    "head": (WIDTH[0], (len(HEAT) + len(EXTENT)) * CELL // HEAT_CELL, 3),
+}
+WEIGHTS = Path(__file__).with_name("network.safetensors")
+
+
+def forward(cells, layer: Callable, relu: Callable, across: Callable):
+    """Logits (..., leads, t, 12) of cells (..., leads, t, INPUTS).
+
+    Args:
+        cells: array of the backend, t a multiple of `COARSEST`.
+        layer: ``layer(name, x)`` convolves x (..., leads, t, c) along t with that layer's weights.
+        relu: rectifier of the backend.
+        across: mean over the usable leads, (..., 1, t, c).
+    """
+    x = relu(layer("stem", cells))
+    x = x + relu(layer("encode0", x))
+    skips = [x]
+    for k in (1, 2):
+        x = relu(layer(f"down{k}", _halve(x)))
+        x = x + relu(layer(f"encode{k}", x))
+        skips.append(x)
+    x = relu(x + layer("context2", across(x)))
+    x = x + relu(layer("deep1", x))
+    x = x + relu(layer("deep2", x))
+    for k in (1, 0):
+        x = relu(_double(layer(f"up{k}", x)) + skips[k] + layer(f"context{k}", across(skips[k])))
+        x = x + relu(layer(f"decode{k}", x))
+    return _double(layer("head", x))
+
+
+def _halve(x):
+    """Pairs of neighbours along t side by side."""
+    return x.reshape(*x.shape[:-2], x.shape[-2] // 2, 2 * x.shape[-1])
+
+
+def _double(x):
+    """The inverse of `_halve`."""
+    return x.reshape(*x.shape[:-2], 2 * x.shape[-2], x.shape[-1] // 2)
+
+
+def make_cells(scales: np.ndarray) -> np.ndarray:
+    """The network's input (leads, t, INPUTS) from wavelet scales (5, leads, samples); the end is padded with zeros."""
+    _, leads, samples = scales.shape
+    envelope = slope_envelope(scales)
+    height, _ = block_levels(envelope)
+    typical = np.maximum(_interpolate(height, samples), 1e-4)
+    length = -(-samples // (CELL * COARSEST)) * CELL * COARSEST
+    cells = np.zeros((leads, length // CELL, INPUTS), dtype=np.float32)
+    column = 0
+    for scale, knee, stride in zip(scales, KNEE, STRIDE, strict=True):
+        part = scale[:, ::stride]
+        part = part / (np.abs(part) + knee * typical[:, ::stride])
+        width = CELL // stride
+        whole = part.shape[1] // width
+        cells[:, :whole, column : column + width] = part[:, : whole * width].reshape(leads, whole, width)
+        rest = part.shape[1] - whole * width
+        if rest:
+            cells[:, whole, column : column + rest] = part[:, whole * width :]
+        column += width
+    return cells
+
+
+def _interpolate(levels: np.ndarray, samples: int) -> np.ndarray:
+    """(leads, samples) block levels (leads, blocks) with straight lines between the blocks' centres."""
+    position = np.clip((np.arange(samples) - BLOCK / 2) / BLOCK, 0, levels.shape[1] - 1)
+    left = np.minimum(position.astype(int), max(levels.shape[1] - 2, 0))
+    right = np.minimum(left + 1, levels.shape[1] - 1)
+    share = (position - left).astype(np.float32)
+    return levels[:, left] * (1 - share) + levels[:, right] * share
+
+
+@lru_cache(maxsize=1)
+def load_weights() -> dict[str, np.ndarray]:
+    """Weights of every layer as (taps * inputs, outputs) and bias (outputs,), in float32."""
+    from safetensors.numpy import load_file
+
+    return {name: array.astype(np.float32) for name, array in load_file(WEIGHTS).items()}
+
+
+def logits(scales: np.ndarray, usable: np.ndarray, weights: dict[str, np.ndarray] | None = None) -> np.ndarray:
+    """Heat maps and extents of every lead.
+
+    Args:
+        scales: (5, leads, samples) of `wavelet.transform`.
+        usable: (leads,) leads that take part in the mean over leads.
+        weights: of `load_weights`, for which None stands.
+
+    Returns:
+        (leads, t, 12) logits per cell of 16 ms in the order of `HEAT` and `EXTENT`.
+    """
+    weights = load_weights() if weights is None else weights
+    cells = make_cells(scales)
+    share = (usable / max(usable.sum(), 1)).astype(np.float32)
+
+    def layer(name: str, x: np.ndarray) -> np.ndarray:
+        _, outputs, taps = LAYERS[name]
+        leads, t, channels = x.shape
+        if taps > 1:
+            padded = np.zeros((leads, t + taps - 1, channels), dtype=np.float32)
+            padded[:, taps // 2 : taps // 2 + t] = x
+            flat = np.lib.stride_tricks.as_strided(
+                padded, (leads, t, taps * channels), (padded.strides[0], padded.strides[1], padded.strides[2]))
+            x = np.ascontiguousarray(flat)
+        y = x.reshape(leads * t, -1) @ weights[f"{name}.weight"]
+        y += weights[f"{name}.bias"]
+        return y.reshape(leads, t, outputs)
+
+    def relu(x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0, out=x)
+
+    def across(x: np.ndarray) -> np.ndarray:
+        return np.tensordot(share, x, axes=1)[None]
+
+    return forward(cells, layer, relu, across)
