@@ -11,8 +11,8 @@ from leadset.classes import label_space
 from leadset.cli import main
 from leadset.leads import LEADS, LIMB_WEIGHTS
 from leadset.simulate import simulate
-from leadset.simulate.marks import MARKS
 from leadset.simulate.mixture import NAMES
+from leadset.waves import MARKS
 
 CODES = {d.abbreviation: set(d.codes) for d in label_space().classes}
 P_ON, QRS_ON, QRS_END, T_END = (MARKS.index(name) for name in ("Pon", "QRSon", "QRSend", "Tend"))

@@ -47,7 +47,7 @@ def _condition(abbreviation: str, mean_age: float = 60.0, frequency: tuple[int, 
     return register
 
 
-@_condition("NSR", 58)
+@_condition("NSR", 50)
 def _sinus_rhythm(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     _set_rate(heart, rows, 74 + 10 * draws.normal(), 60.5, 99.5)
 

@@ -59,8 +59,8 @@ def draw_hearts(draws: Draws, age: np.ndarray, female: np.ndarray) -> Heart:
         rate=np.full(n, 70.0),
         pr=np.clip(0.152 + 0.003 * older - 0.004 * female + 0.020 * draws.normal(), 0.115, 0.195),
         p_duration=np.clip(0.106 + 0.001 * older - 0.004 * female + 0.010 * draws.normal(), 0.075, 0.130),
-        qrs_duration=np.clip(0.094 - 0.007 * female + 0.008 * draws.normal(), 0.070, 0.112)[:, None].repeat(2, 1),
-        qtc=np.clip(0.404 + 0.012 * female + 0.002 * older + 0.015 * draws.normal(), 0.35, 0.45)[:, None].repeat(2, 1),
+        qrs_duration=np.clip(0.090 - 0.007 * female + 0.008 * draws.normal(), 0.070, 0.112)[:, None].repeat(2, 1),
+        qtc=np.clip(0.398 + 0.012 * female + 0.002 * older + 0.015 * draws.normal(), 0.35, 0.45)[:, None].repeat(2, 1),
         p=_p_loops(draws),
         qrs=np.zeros((n, 2, *loops.QRS_NORMAL.shape)),
         t=np.zeros((n, 2, *loops.T_NORMAL.shape)),
@@ -88,7 +88,7 @@ def vary(draws: Draws, loop: np.ndarray, spread: float) -> np.ndarray:
 
 
 def _p_loops(draws: Draws) -> np.ndarray:
-    size = np.exp(0.25 * draws.normal(1, 1))
+    size = np.exp(0.20 * draws.normal(1, 1))
     sinus, ectopic = vary(draws, loops.P_SINUS, 0.3), vary(draws, loops.P_SINUS, 0.9)
     out = np.stack([sinus, ectopic], axis=1)
     out[..., 2:] *= size[:, None]
@@ -97,8 +97,8 @@ def _p_loops(draws: Draws) -> np.ndarray:
 
 def _normal_qrs(draws: Draws, age: np.ndarray, female: np.ndarray) -> np.ndarray:
     qrs = vary(draws, loops.QRS_NORMAL, 0.22)
-    qrs = loops.rotate(qrs, np.clip(14 * draws.normal(), -35, 35), "y")
-    axis = np.clip(45 - 0.55 * (age - 50) + 22 * draws.normal(), -25, 85)
+    qrs = loops.rotate(qrs, np.clip(4 + 18 * draws.normal(), -40, 45), "y")
+    axis = np.clip(43 - 0.55 * (age - 50) + 27 * draws.normal(), -28, 88)
     qrs = loops.with_axis(qrs, axis)
     size = np.exp(0.22 * draws.normal()) * np.where(female, 0.92, 1.05) * np.where(age < 30, 1.12, 1.0)
     qrs[..., 2:] *= size[:, None, None]
@@ -107,8 +107,8 @@ def _normal_qrs(draws: Draws, age: np.ndarray, female: np.ndarray) -> np.ndarray
 
 def _normal_t(draws: Draws, age: np.ndarray, female: np.ndarray, qrs: np.ndarray) -> np.ndarray:
     t = vary(draws, loops.T_NORMAL, 0.2)
-    t = loops.rotate(t, 12 * draws.normal(), "y")
-    axis = np.clip(0.5 * loops.frontal_axis(qrs) + 20 + 12 * draws.normal(), -10, 80)
+    t = loops.rotate(t, 17 * draws.normal(), "y")
+    axis = np.clip(0.4 * loops.frontal_axis(qrs) + 25 + 13 * draws.normal(), -10, 80)
     t = loops.with_axis(t, axis)
     size = np.exp(0.28 * draws.normal()) * np.where(female, 0.85, 1.0) * np.clip(1.25 - 0.005 * age, 0.8, 1.25)
     t[..., 2:] *= size[:, None, None]

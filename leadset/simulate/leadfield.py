@@ -26,6 +26,12 @@ DOWER = np.array([
     [0.831, 0.076, 0.230],
 ])
 
+#: How the atria are seen, relative to the ventricles: they lie behind them, farther from the chest electrodes.
+_ATRIA = np.array([[1.35, 1.0, 1.0]] * 2 + [[0.62, 0.62, 0.62]] * 6)
+
+#: Columns of the lead vectors of each chamber.
+VENTRICLES, ATRIA = slice(0, 3), slice(3, 6)
+
 #: The nine electrodes whose potentials make the leads.
 ELECTRODES: tuple[str, ...] = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -44,7 +50,7 @@ ELECTRODE_WEIGHTS = _electrode_weights()
 
 
 def lead_vectors(draws: Draws) -> np.ndarray:
-    """Lead vectors (n, 8, 3) of individual bodies: Dower's, with electrodes placed and tissue conducting differently.
+    """Lead vectors (n, 8, 6) of individual bodies, for ventricles and atria: Dower's, varied.
 
     A chest electrode lies up to half a space from its place, towards either neighbour, and sees the heart from its own
     distance; all six share the depth of the chest.
@@ -56,9 +62,10 @@ def lead_vectors(draws: Draws) -> np.ndarray:
     before = np.concatenate([chest[:, :1], chest[:, :-1]], axis=1)
     after = np.concatenate([chest[:, 1:], chest[:, -1:]], axis=1)
     vectors[:, 2:] = chest + np.abs(shift) * (np.where(shift < 0, before, after) - chest)
-    depth, distance = np.exp(0.15 * draws.normal(1, 1)), np.exp(0.08 * draws.normal(6, 1))
+    depth, distance = 0.93 * np.exp(0.15 * draws.normal(1, 1)), np.exp(0.08 * draws.normal(6, 1))
     vectors[:, 2:] *= depth * distance
-    return vectors + 0.03 * draws.normal(*DOWER.shape)
+    vectors += 0.03 * draws.normal(*DOWER.shape)
+    return np.concatenate([vectors, vectors * _ATRIA], axis=2)
 
 
 def twelve_leads(recorded: np.ndarray) -> np.ndarray:

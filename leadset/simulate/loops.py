@@ -16,17 +16,17 @@ from leadset.simulate.leadfield import DOWER
 
 #: Right atrium (forward, down), then left atrium (left, backward).
 P_SINUS = np.array([
-    [0.36, 0.135, 0.030, 0.075, -0.045],
-    [0.64, 0.135, 0.055, 0.060, 0.035],
+    [0.36, 0.135, 0.058, 0.078, -0.065],
+    [0.64, 0.135, 0.095, 0.050, 0.035],
 ])
 
 #: Septum, apex, free wall, posterior wall, base.
 QRS_NORMAL = np.array([
-    [0.19, 0.070, -0.14, -0.05, -0.20],
-    [0.36, 0.080, 0.38, 0.36, -0.42],
-    [0.49, 0.085, 0.85, 0.72, 0.12],
-    [0.63, 0.080, 0.30, 0.20, 0.58],
-    [0.79, 0.080, -0.16, -0.08, 0.26],
+    [0.19, 0.060, -0.13, -0.05, -0.15],
+    [0.35, 0.075, 0.42, 0.36, -0.36],
+    [0.49, 0.085, 0.92, 0.72, 0.10],
+    [0.63, 0.080, 0.30, 0.20, 0.66],
+    [0.79, 0.080, -0.10, -0.06, 0.28],
 ])
 
 #: The septum is crossed from right to left, the free wall late and slowly: no septal q, broad notched plateau.
@@ -46,13 +46,14 @@ QRS_RIGHT_TERMINAL = np.array([
 
 #: ST segment, the slow rise and the steeper fall of the T wave.
 T_NORMAL = np.array([
-    [0.15, 0.150, 0.010, 0.008, -0.020],
-    [0.52, 0.130, 0.090, 0.080, -0.080],
-    [0.71, 0.110, 0.210, 0.180, -0.150],
+    [0.15, 0.150, 0.022, 0.016, -0.050],
+    [0.52, 0.130, 0.115, 0.090, -0.080],
+    [0.71, 0.110, 0.270, 0.200, -0.150],
 ])
 
-#: Rows of the lead matrix for lead I and aVF, which define the frontal axis.
-_FRONTAL = np.stack([DOWER[0], DOWER[1] - DOWER[0] / 2])
+#: Lead I and aVF as rows of the lead matrix, which span the frontal plane; Goldberger's leads are shorter than
+#: Einthoven's by half the root of 3.
+_FRONTAL = np.stack([DOWER[0], (DOWER[1] - DOWER[0] / 2) * 2 / np.sqrt(3)])
 
 
 def net_vector(loops: np.ndarray) -> np.ndarray:
@@ -63,7 +64,7 @@ def net_vector(loops: np.ndarray) -> np.ndarray:
 def frontal_axis(loops: np.ndarray) -> np.ndarray:
     """Frontal electrical axis of loops (..., components, 5) in degrees, from the net areas in lead I and aVF."""
     one, foot = np.moveaxis(net_vector(loops) @ _FRONTAL.T, -1, 0)
-    return np.degrees(np.arctan2(foot * 2 / np.sqrt(3), one))  # Goldberger's leads are shorter by half the root of 3
+    return np.degrees(np.arctan2(foot, one))
 
 
 def rotate(loops: np.ndarray, degrees: np.ndarray, axis: str) -> np.ndarray:
@@ -78,7 +79,15 @@ def rotate(loops: np.ndarray, degrees: np.ndarray, axis: str) -> np.ndarray:
 
 def with_axis(loops: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Loops (n, components, 5) turned in the frontal plane until their axis is ``degrees`` (n,)."""
-    for _ in range(4):  # the lead vectors are not quite at their textbook angles, so one turn is not enough
-        error = (degrees - frontal_axis(loops) + 180) % 360 - 180
-        loops = rotate(loops, error, "z")
-    return loops
+    wanted = np.radians(degrees)[:, None]
+    # The axis is right when the net vector, turned by phi, is at right angles to ``across``, the lead that looks across
+    # the wanted direction: a cos(phi) + b sin(phi) + c = 0. Of the two solutions one points the other way.
+    across = np.sin(wanted) * _FRONTAL[0] - np.cos(wanted) * _FRONTAL[1]
+    net = net_vector(loops)
+    a = across[:, 0] * net[:, 0] + across[:, 1] * net[:, 1]
+    b = across[:, 1] * net[:, 0] - across[:, 0] * net[:, 1]
+    c = across[:, 2] * net[:, 2]
+    half = np.arccos(np.clip(-c / np.hypot(a, b), -1, 1))
+    turned = [rotate(loops, np.degrees(np.arctan2(b, a) + sign * half), "z") for sign in (1, -1)]
+    error = np.abs((frontal_axis(turned[0]) - degrees + 180) % 360 - 180)
+    return np.where((error < 90)[:, None, None], *turned)

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from leadset.simulate.draws import Draws
 from leadset.simulate.heart import FIBRILLATION, Heart
+from leadset.simulate.leadfield import ATRIA, VENTRICLES
 from leadset.simulate.rhythm import LEAD_IN, Beats
 
-#: Seconds over which a wave is drawn, from its onset; Gaussians end there whatever their width.
-_P_WINDOW, _QRS_WINDOW, _ST_T_WINDOW = 0.22, 0.30, 0.80
+
+@dataclass(frozen=True)
+class _Edges:
+    """How a wave is faded in and out, as fractions of its duration, and the most seconds it is drawn for.
+
+    Gaussians have no beginning; muscle has, and whoever marks a wave marks where its line bends.
+    """
+
+    rise: tuple[float, float]
+    fall: tuple[float, float]
+    seconds: float
+
+    def gate(self, fraction: np.ndarray) -> np.ndarray:
+        """Weight from 0 to 1 at fractions of a wave's duration."""
+        up = np.clip((fraction - self.rise[0]) / (self.rise[1] - self.rise[0]), 0, 1)
+        down = np.clip((self.fall[1] - fraction) / (self.fall[1] - self.fall[0]), 0, 1)
+        return up * up * (3 - 2 * up) * down * down * (3 - 2 * down)
+
+
+_P = _Edges((-0.05, 0.07), (0.93, 1.05), 0.20)
+_QRS = _Edges((-0.02, 0.05), (0.95, 1.03), 0.24)
+_ST_T = _Edges((-0.20, 0.20), (0.95, 1.30), 0.80)
 
 
 def heart_vector(draws: Draws, heart: Heart, beats: Beats, samples: int, rate: float, dtype: np.dtype) -> np.ndarray:
-    """Heart vector (n, 3, samples) in mV; sample 0 is `LEAD_IN` seconds before the recording's first."""
+    """Heart vectors of ventricles and atria (n, 6, samples) in mV; the first sample is `LEAD_IN` seconds early."""
     n = heart.n
     row, beat = np.nonzero(beats.used)
     kind, onset = beats.kind[row, beat], beats.onset[row, beat] + LEAD_IN
     qrs_duration = heart.qrs_duration[row, kind]
     # No two beats are alike: breathing changes the heart's distance.
     size = 1 + 0.03 * draws.normal(1)[row, 0] * np.sin(2 * np.pi * heart.respiration[row] * onset)
-    out = np.zeros((3, n * samples))
-    add = _Adder(out, samples, rate, dtype)
-    add(row, onset, qrs_duration, heart.qrs[row, kind], size, _QRS_WINDOW)
+    out = np.zeros((6, n * samples))
+    add = _Adder(out[VENTRICLES], samples, rate, dtype)
+    add(row, onset, qrs_duration, heart.qrs[row, kind], size, _QRS)
     jt = beats.qt[row, beat] - qrs_duration
-    add(row, onset + qrs_duration, jt, heart.t[row, kind], size, _ST_T_WINDOW)
+    add(row, onset + qrs_duration, jt, heart.t[row, kind], size, _ST_T)
     with_p = np.isfinite(beats.p_onset[row, beat])
     row, beat, size = row[with_p], beat[with_p], size[with_p]
     p_loops = heart.p[row, beats.p_kind[row, beat]]
-    add(row, beats.p_onset[row, beat] + LEAD_IN, heart.p_duration[row], p_loops, size, _P_WINDOW)
-    vector = out.reshape(3, n, samples).transpose(1, 0, 2).astype(dtype)
-    _add_fibrillation(draws, heart, vector, rate)
+    add = _Adder(out[ATRIA], samples, rate, dtype)
+    add(row, beats.p_onset[row, beat] + LEAD_IN, heart.p_duration[row], p_loops, size, _P)
+    vector = out.reshape(6, n, samples).transpose(1, 0, 2).astype(dtype)
+    _add_fibrillation(draws, heart, vector[:, ATRIA], rate)
     return vector
 
 
@@ -47,17 +71,16 @@ class _Adder:
         duration: np.ndarray,
         loop: np.ndarray,
         size: np.ndarray,
-        window: float,
+        edges: _Edges,
     ) -> None:
-        # The first component may begin a little before the onset: start one fifth of the window earlier.
-        first = np.floor((onset - 0.2 * window) * self.rate).astype(np.int64)
-        index = first[:, None] + np.arange(int(1.2 * window * self.rate) + 2)
+        first = np.ceil((onset + edges.rise[0] * duration) * self.rate).astype(np.int64)
+        index = first[:, None] + np.arange(int(edges.seconds * self.rate) + 1)
         fraction = ((index / self.rate - onset[:, None]) / duration[:, None]).astype(self.dtype)
         centre, width = loop[..., 0].astype(self.dtype), loop[..., 1].astype(self.dtype)
         shape = (fraction[:, None] - centre[..., None]) / width[..., None]
         np.exp(-0.5 * shape * shape, out=shape)
         vectors = (loop[..., 2:] * size[:, None, None]).transpose(0, 2, 1).astype(self.dtype)
-        waves = vectors @ shape
+        waves = vectors @ shape * edges.gate(fraction)[:, None]
         inside = (index >= 0) & (index < self.samples)
         place = (index + row[:, None] * self.samples)[inside]
         for axis in range(3):
@@ -68,7 +91,7 @@ def _add_fibrillation(draws: Draws, heart: Heart, vector: np.ndarray, rate: floa
     """Fibrillatory waves: a sawtooth of 4-9 Hz whose size and frequency wander, after Stridh & Sörnmo, IEEE Trans.
     Biomed. Eng. 48:105-111, 2001; they are seen best in V1, as their vector points forward and down."""
     frequency = np.clip(6.0 + 0.9 * draws.normal(1), 4, 9)
-    height = 0.045 * np.exp(0.4 * draws.normal(1))
+    height = 0.065 * np.exp(0.4 * draws.normal(1))
     direction = np.array([-0.45, 0.5, -0.55]) + 0.2 * draws.normal(3)
     wander = draws.uniform(2, 4)
     phase = 2 * np.pi * draws.uniform(3, 1)
