@@ -77,7 +77,7 @@ def score(
         ValueError: the arrays are not (n, k) with the classes of ``space``.
     """
     labels = metrics.as_matrix(labels, len(space)).astype(bool)
-    class_auroc, class_auprc = metrics.Ranking(labels, scalars).areas()
+    class_auroc, class_auprc = metrics.areas(labels, scalars)
     class_f_measure = metrics.f_measure(labels, decisions)
     return Scores(
         space=space,

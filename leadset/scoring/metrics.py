@@ -36,54 +36,83 @@ def macro(values: np.ndarray) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-class Ranking:
-    """The scalars of each class in descending order: sorted once, then the areas of any resampling without a sort.
+def areas(labels: np.ndarray, scalars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC and AUPRC of each class (k,), by the trapezoidal and the step rule over all distinct scalars.
 
-    A scalar that is not finite counts as 0, as it does in an output file.
+    Both are NaN for a class without positives; AUROC is NaN, AUPRC is not, for a class without negatives. A scalar
+    that is not finite counts as 0, as it does in an output file.
 
     Raises:
         ValueError: labels and scalars are not matrices of one shape.
     """
+    both = np.array([_areas_of_class(y, p) for y, p in zip(*_by_class(labels, scalars), strict=True)])
+    return both[:, 0], both[:, 1]
+
+
+class Ranking:
+    """The same areas for resampled data sets: the scalars of each class are sorted once.
+
+    Arguments and errors as in `areas`.
+    """
 
     def __init__(self, labels: np.ndarray, scalars: np.ndarray) -> None:
-        labels = as_matrix(labels).astype(bool)
-        scalars = np.nan_to_num(as_matrix(scalars, like=labels).astype(float), posinf=0.0, neginf=0.0)
-        self._classes = [_rank(labels[:, k], np.ascontiguousarray(scalars[:, k])) for k in range(labels.shape[1])]
+        self._classes = [_rank(y, p) for y, p in zip(*_by_class(labels, scalars), strict=True)]
 
-    def areas(self, counts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """AUROC and AUPRC (k,), by the trapezoidal and the step rule over all distinct scalars.
+    def areas(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """AUROC and AUPRC (k,) with each recording counted ``counts`` (n,) times."""
+        both = np.array([_resampled_areas(*ranked, counts) for ranked in self._classes])
+        return both[:, 0], both[:, 1]
 
-        Both are NaN for a class without positives; AUROC is NaN, AUPRC is not, for a class without negatives.
-        """
-        areas = np.array([_areas(*ranked, counts) for ranked in self._classes])
-        return areas[:, 0], areas[:, 1]
+
+def _by_class(labels: np.ndarray, scalars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and finite scalars, checked, as (k, n)."""
+    labels = as_matrix(labels).astype(bool, copy=False)
+    scalars = as_matrix(scalars, like=labels).astype(float, copy=False)
+    finite = np.isfinite(scalars)
+    if not finite.all():
+        scalars = np.where(finite, scalars, 0.0)
+    return np.ascontiguousarray(labels.T), np.ascontiguousarray(scalars.T)
+
+
+def _areas_of_class(positive: np.ndarray, scalars: np.ndarray) -> tuple[float, float]:
+    """The areas only grow at the scalars of positives; counting there spares sorting labels along with scalars."""
+    positives, negatives = np.sort(scalars[positive]), np.sort(scalars[~positive])
+    first = np.flatnonzero(np.append(True, positives[1:] != positives[:-1]))[: len(positives)]
+    tp = len(positives) - first
+    fp = len(negatives) - np.searchsorted(negatives, positives[first], side="left")
+    fp_above = len(negatives) - np.searchsorted(negatives, positives[first], side="right")
+    return _sum_areas(tp[::-1], fp[::-1], fp_above[::-1], len(positives), len(negatives))
 
 
 def _rank(positive: np.ndarray, scalars: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recordings by descending scalar, which of them are positive, and the last place of each run of equal scalars."""
     order = np.argsort(-scalars)
     ranked = scalars[order]
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    return order, positive[order], last
+    return order, positive[order], np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
 
 
-def _areas(order: np.ndarray, positive: np.ndarray, last: np.ndarray, counts: np.ndarray | None) -> tuple[float, float]:
-    if counts is None:
-        tp, decided = np.cumsum(positive)[last], last + 1
-    else:
-        weights = counts[order]
-        tp, decided = np.cumsum(weights * positive)[last], np.cumsum(weights)[last]
-    n_positive, n_negative = tp[-1], decided[-1] - tp[-1]
+def _resampled_areas(
+    order: np.ndarray, positive: np.ndarray, last: np.ndarray, counts: np.ndarray
+) -> tuple[float, float]:
+    weights = counts[order]
+    tp = np.cumsum(weights * positive)[last]
+    fp = np.cumsum(weights)[last] - tp
+    return _sum_areas(tp, fp, np.append(0, fp[:-1]), tp[-1], fp[-1])
+
+
+def _sum_areas(
+    tp: np.ndarray, fp: np.ndarray, fp_above: np.ndarray, n_positive: int, n_negative: int
+) -> tuple[float, float]:
+    """Areas from the true and false positives at descending scalars, and the false ones strictly above each."""
     if n_positive == 0:
         return np.nan, np.nan
-    tpr = tp / n_positive
-    gain = np.diff(tpr, prepend=0.0)
-    # A scalar that was not drawn gains nothing, whatever its precision, so that its 0/0 may be taken as 0.
-    auprc = _running_sum(gain * (tp / np.maximum(decided, 1)))
+    gain = np.diff(tp / n_positive, prepend=0.0)
+    # Where nothing is decided yet nothing is gained either: its precision 0/0 may be taken as 0.
+    auprc = _running_sum(gain * (tp / np.maximum(tp + fp, 1)))
     if n_negative == 0:
         return np.nan, auprc
-    tnr = (n_negative - (decided - tp)) / n_negative
-    return _running_sum(0.5 * gain * (tnr + np.append(1.0, tnr[:-1]))), auprc
+    tnr, tnr_above = (n_negative - fp) / n_negative, (n_negative - fp_above) / n_negative
+    return _running_sum(0.5 * gain * (tnr + tnr_above)), auprc
 
 
 def _running_sum(terms: np.ndarray) -> float:
@@ -92,26 +121,26 @@ def _running_sum(terms: np.ndarray) -> float:
 
 
 def auroc(labels: np.ndarray, scalars: np.ndarray) -> np.ndarray:
-    """Area under the receiver operating characteristic (k,); see `Ranking.areas`."""
-    return Ranking(labels, scalars).areas()[0]
+    """Area under the receiver operating characteristic (k,); see `areas`."""
+    return areas(labels, scalars)[0]
 
 
 def auprc(labels: np.ndarray, scalars: np.ndarray) -> np.ndarray:
-    """Area under the precision-recall curve (k,); see `Ranking.areas`."""
-    return Ranking(labels, scalars).areas()[1]
+    """Area under the precision-recall curve (k,); see `areas`."""
+    return areas(labels, scalars)[1]
 
 
 def accuracy(labels: np.ndarray, decisions: np.ndarray, counts: np.ndarray | None = None) -> float:
     """Share of the recordings whose decisions all agree with the labels."""
-    labels = as_matrix(labels).astype(bool)
+    labels = as_matrix(labels).astype(bool, copy=False)
     right = (labels == as_matrix(decisions, like=labels).astype(bool)).all(axis=1)
     return float(np.average(right, weights=counts))
 
 
 def f_measure(labels: np.ndarray, decisions: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """F-measure 2TP / (2TP + FP + FN) of each class (k,); NaN for one that is neither labelled nor decided."""
-    labels = as_matrix(labels).astype(bool)
-    decisions = as_matrix(decisions, like=labels).astype(bool)
+    labels = as_matrix(labels).astype(bool, copy=False)
+    decisions = as_matrix(decisions, like=labels).astype(bool, copy=False)
     if counts is None:
         twice_tp = 2.0 * (labels & decisions).sum(axis=0)
         denominator = labels.sum(axis=0) + decisions.sum(axis=0)
@@ -127,19 +156,44 @@ def challenge_metric(labels: np.ndarray, decisions: np.ndarray, space: LabelSpac
     A recording with labels y and decisions b earns the sum of the weights over all pairs in y × b, divided by
     max(1, |y ∪ b|). To score many decisions for the same labels, use `leadset.scoring.ChallengeMetric`.
     """
-    labels = as_matrix(labels, len(space)).astype(bool)
-    decisions = as_matrix(decisions, like=labels).astype(bool)
-    normal = np.zeros_like(labels)
-    normal[:, space.normal_index] = True
-    observed, correct, inactive = (_reward(labels, b, space.weights) for b in (decisions, labels, normal))
+    labels = as_matrix(labels, len(space)).astype(bool, copy=False)
+    decisions = as_matrix(decisions, like=labels).astype(bool, copy=False)
+    n = len(labels)
+    labelled, decided = _positives(labels), _positives(decisions)
+    normal = np.arange(n), np.full(n, space.normal_index)
+    n_labelled = np.bincount(labelled[0], minlength=n)
+    n_either = np.bincount(_positives(labels | decisions)[0], minlength=n)
+    observed = _reward(labelled, decided, n_either, space.weights)
+    correct = _reward(labelled, labelled, n_labelled, space.weights)
+    inactive = _reward(labelled, normal, n_labelled + ~labels[:, space.normal_index], space.weights)
     return (observed - inactive) / (correct - inactive) if correct != inactive else 0.0
 
 
-def _reward(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray) -> float:
-    """Weights times the confusion matrix, to which `numpy.bincount` adds pair after pair in the recordings' order."""
-    n_classes = labels.shape[1]
-    recording, labelled = np.nonzero(labels)
-    pair, decided = np.nonzero(decisions[recording])
-    share = 1.0 / np.maximum((labels | decisions).sum(axis=1), 1)
-    confusion = np.bincount(labelled[pair] * n_classes + decided, share[recording[pair]], minlength=n_classes**2)
-    return float(np.sum(weights * confusion.reshape(n_classes, n_classes)))
+def _reward(
+    labelled: tuple[np.ndarray, np.ndarray],
+    decided: tuple[np.ndarray, np.ndarray],
+    union: np.ndarray,
+    weights: np.ndarray,
+) -> float:
+    """Weights times the confusion matrix, to which `numpy.bincount` adds pair after pair in the recordings' order.
+
+    Args:
+        labelled, decided: recording and class of each positive, recording after recording.
+        union: (n,) number of classes that are labelled or decided.
+    """
+    recording, label = labelled
+    n_decided = np.bincount(decided[0], minlength=len(union))
+    # Each label once for every decision on its recording, and beside it those decisions.
+    repeats = n_decided[recording]
+    ahead = (np.cumsum(n_decided) - n_decided)[recording] - (np.cumsum(repeats) - repeats)
+    pair = np.arange(repeats.sum()) + np.repeat(ahead, repeats)
+    cell = np.repeat(label * len(weights), repeats) + decided[1][pair]
+    share = np.repeat(1.0 / np.maximum(union, 1)[recording], repeats)
+    return float(np.sum(weights * np.bincount(cell, share, minlength=weights.size).reshape(weights.shape)))
+
+
+def _positives(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each true entry, row after row (`numpy.nonzero`, which is slow on matrices)."""
+    place = np.flatnonzero(matrix)
+    row = place // matrix.shape[1]
+    return row, place - row * matrix.shape[1]
