@@ -11,11 +11,17 @@ from leadset.classes import label_space
 from leadset.cli import main
 from leadset.leads import LEADS, LIMB_WEIGHTS
 from leadset.simulate import simulate
-from leadset.simulate.mixture import NAMES
+from leadset.simulate.conditions import CONDITIONS
 from leadset.waves import MARKS
 
-CODES = {d.abbreviation: set(d.codes) for d in label_space().classes}
+CODES = {name: set(condition.codes) for name, condition in CONDITIONS.items()}
 P_ON, QRS_ON, QRS_END, T_END = (MARKS.index(name) for name in ("Pon", "QRSon", "QRSend", "Tend"))
+
+
+def test_every_class_of_both_label_spaces_can_be_simulated():
+    for space in ("challenge2021", "cpsc2018"):
+        for diagnosis in label_space(space).classes:
+            assert any(set(diagnosis.codes) & codes for codes in CODES.values()), diagnosis.abbreviation
 
 
 def first_last(marks: np.ndarray, on: int, end: int) -> np.ndarray:
@@ -39,7 +45,7 @@ def test_shapes_units_and_codes(mixed):
     assert mixed.signals.dtype == np.float32
     assert np.isfinite(mixed.signals).all()
     assert 0.3 < np.ptp(mixed.signals, axis=-1).mean() < 3  # millivolts
-    known = set().union(*(CODES[name] for name in NAMES))
+    known = set().union(*CODES.values())
     assert all(codes and set(codes) <= known for codes in mixed.codes)
     assert set(mixed.sexes) == {"Male", "Female"}
     assert ((mixed.ages >= 0) & (mixed.ages < 100)).all()

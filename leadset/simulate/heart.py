@@ -10,11 +10,13 @@ from leadset.simulate import loops
 from leadset.simulate.draws import Draws
 
 #: Rhythms that the beat generator tells apart (values of `Heart.rhythm`).
-SINUS, FIBRILLATION = range(2)
+SINUS, FIBRILLATION, FLUTTER, JUNCTIONAL, PACED_VENTRICLE = range(5)
 
 #: Kinds of P wave and of QRS-T (second axis of the loops of `Heart`).
 P_SINUS, P_ECTOPIC = range(2)
 CONDUCTED, VENTRICULAR = range(2)
+
+_QRS_COMPONENTS = len(loops.QRS_NORMAL) + len(loops.QRS_RIGHT_TERMINAL)  # the most that any condition needs
 
 
 @dataclass
@@ -23,7 +25,11 @@ class Heart:
 
     age: np.ndarray
     female: np.ndarray
+    rhythm: np.ndarray
     rate: np.ndarray  # mean ventricular rate, beats a minute
+    atrial_rate: np.ndarray  # flutter waves a minute
+    block: np.ndarray  # atrial waves for a beat of the ventricles
+    block_varies: np.ndarray
     pr: np.ndarray
     p_duration: np.ndarray
     qrs_duration: np.ndarray  # (n, kinds)
@@ -31,7 +37,9 @@ class Heart:
     p: np.ndarray  # (n, kinds, components, 5)
     qrs: np.ndarray
     t: np.ndarray
-    rhythm: np.ndarray
+    atrial_spike: np.ndarray  # a pacemaker before P
+    ventricular_spike: np.ndarray  # and before QRS
+    spike: np.ndarray  # (n, 3)
     respiration: np.ndarray  # breaths a second
     respiratory_swing: np.ndarray  # relative change of RR with breathing
     slow_swing: np.ndarray  # the same at the 0.1-Hz rhythm of blood pressure
@@ -42,6 +50,12 @@ class Heart:
     def n(self) -> int:
         """Number of recordings."""
         return len(self.age)
+
+    def widen(self, rows: np.ndarray, duration: np.ndarray) -> None:
+        """Sets the duration (n,) of conducted QRS complexes; QT grows with it, as the JT interval hardly changes."""
+        longer = duration - self.qrs_duration[:, CONDUCTED]
+        self.qrs_duration[rows, CONDUCTED] = duration[rows]
+        self.qtc[rows, CONDUCTED] += 0.8 * longer[rows]
 
 
 def draw_hearts(draws: Draws, age: np.ndarray, female: np.ndarray) -> Heart:
@@ -56,25 +70,40 @@ def draw_hearts(draws: Draws, age: np.ndarray, female: np.ndarray) -> Heart:
     heart = Heart(
         age=age,
         female=female,
+        rhythm=np.full(n, SINUS),
         rate=np.full(n, 70.0),
+        atrial_rate=np.full(n, 300.0),
+        block=np.ones(n, dtype=int),
+        block_varies=np.zeros(n, dtype=bool),
         pr=np.clip(0.152 + 0.003 * older - 0.004 * female + 0.020 * draws.normal(), 0.115, 0.195),
         p_duration=np.clip(0.106 + 0.001 * older - 0.004 * female + 0.010 * draws.normal(), 0.075, 0.130),
         qrs_duration=np.clip(0.090 - 0.007 * female + 0.008 * draws.normal(), 0.070, 0.112)[:, None].repeat(2, 1),
         qtc=np.clip(0.398 + 0.012 * female + 0.002 * older + 0.015 * draws.normal(), 0.35, 0.45)[:, None].repeat(2, 1),
         p=_p_loops(draws),
-        qrs=np.zeros((n, 2, *loops.QRS_NORMAL.shape)),
-        t=np.zeros((n, 2, *loops.T_NORMAL.shape)),
-        rhythm=np.full(n, SINUS),
+        qrs=np.zeros((n, 2, _QRS_COMPONENTS, 5)),
+        t=np.zeros((n, 2, len(loops.T_NORMAL), 5)),
+        atrial_spike=np.zeros(n, dtype=bool),
+        ventricular_spike=np.zeros(n, dtype=bool),
+        spike=np.zeros((n, 3)),
         respiration=np.clip(0.25 + 0.05 * draws.normal(), 0.13, 0.45),
         respiratory_swing=swing,
         slow_swing=swing * draws.uniform(low=0.2, high=1.0),
         jitter=draws.uniform(low=0.002, high=0.012),
         premature={"atrial": np.zeros(n), "ventricular": np.zeros(n)},
     )
-    heart.qrs[:, CONDUCTED] = _normal_qrs(draws, age, female)
-    heart.t[:, CONDUCTED] = _normal_t(draws, age, female, heart.qrs[:, CONDUCTED])
+    everyone = np.ones(n, dtype=bool)
+    set_loops(heart.qrs, everyone, CONDUCTED, _normal_qrs(draws, age, female))
+    set_loops(heart.t, everyone, CONDUCTED, _normal_t(draws, age, female, heart.qrs[:, CONDUCTED]))
     _set_ventricular(draws, heart)
     return heart
+
+
+def set_loops(target: np.ndarray, rows: np.ndarray, kind: int, new: np.ndarray) -> None:
+    """Puts loops (n, components, 5) in the place of those of one kind (n, kinds, more components, 5); the components
+    left over get no height and a width that can be divided by."""
+    empty = np.zeros((len(new), target.shape[2] - new.shape[1], 5))
+    empty[..., 1] = 1.0
+    target[rows, kind] = np.concatenate([new, empty], axis=1)[rows]
 
 
 def vary(draws: Draws, loop: np.ndarray, spread: float) -> np.ndarray:
@@ -132,7 +161,7 @@ def _set_ventricular(draws: Draws, heart: Heart) -> None:
     qrs[..., 0] = np.array([0.16, 0.33, 0.50, 0.68, 0.84]) + 0.02 * draws.normal(5)
     qrs[..., 1] = np.array([0.065, 0.095, 0.105, 0.095, 0.065])
     qrs[..., 2:] = (size[:, None] * heights)[..., None] * (direction[:, None] + turn)
-    heart.qrs[:, VENTRICULAR] = qrs
+    set_loops(heart.qrs, np.ones(n, dtype=bool), VENTRICULAR, qrs)
     heart.qrs_duration[:, VENTRICULAR] = np.clip(0.148 + 0.014 * draws.normal(), 0.122, 0.19)
     heart.qtc[:, VENTRICULAR] += heart.qrs_duration[:, VENTRICULAR] - heart.qrs_duration[:, CONDUCTED]
     heart.t[:, VENTRICULAR] = discordant_t(draws, heart.qrs[:, VENTRICULAR], 0.30)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from leadset.leads import LIMB_WEIGHTS
 from leadset.simulate.leadfield import DOWER
 
 #: Right atrium (forward, down), then left atrium (left, backward).
@@ -65,6 +66,14 @@ def frontal_axis(loops: np.ndarray) -> np.ndarray:
     """Frontal electrical axis of loops (..., components, 5) in degrees, from the net areas in lead I and aVF."""
     one, foot = np.moveaxis(net_vector(loops) @ _FRONTAL.T, -1, 0)
     return np.degrees(np.arctan2(foot, one))
+
+
+def limb_voltage(loops: np.ndarray) -> np.ndarray:
+    """Largest height in mV from peak to peak over the limb leads, of loops (n, components, 5)."""
+    limb = np.array([first * DOWER[0] + second * DOWER[1] for first, second in LIMB_WEIGHTS.values()])
+    shape = np.exp(-0.5 * ((np.linspace(0, 1, 60) - loops[..., :1]) / loops[..., 1:2]) ** 2)
+    waves = limb @ loops[..., 2:].swapaxes(-1, -2) @ shape
+    return np.ptp(waves, axis=-1).max(axis=-1)
 
 
 def rotate(loops: np.ndarray, degrees: np.ndarray, axis: str) -> np.ndarray:

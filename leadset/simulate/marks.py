@@ -53,9 +53,9 @@ def fit_durations(heart: Heart, vectors: np.ndarray) -> WaveOffsets:
 
 def _stretch(loops: np.ndarray, offsets: np.ndarray, from_onset: bool) -> np.ndarray:
     unseen = np.isnan(offsets[..., 0])
-    start = np.where(unseen, np.inf, offsets[..., 0]).min(axis=2) * from_onset
-    end = np.where(unseen, -np.inf, offsets[..., -1]).max(axis=2)
-    start, length = np.where(np.isfinite(start), start, 0.0), np.where(np.isfinite(end), end - start, 1.0)
+    never = unseen.all(axis=2)
+    start = np.where(never | (not from_onset), 0.0, np.where(unseen, np.inf, offsets[..., 0]).min(axis=2))
+    length = np.where(never, 1.0, np.where(unseen, -np.inf, offsets[..., -1]).max(axis=2) - start)
     loops[..., 0] = (loops[..., 0] - start[..., None]) / length[..., None]
     loops[..., 1] /= length[..., None]
     return (offsets - start[..., None, None]) / length[..., None, None]
@@ -73,7 +73,9 @@ def beat_marks(heart: Heart, beats: Beats, offsets: WaveOffsets, seconds: float,
     """
     out = []
     for row in range(heart.n):
-        beat = np.flatnonzero(beats.used[row] & (beats.onset[row] >= 0) & (beats.onset[row] < seconds))
+        beat = np.flatnonzero(
+            beats.used[row] & beats.conducted[row] & (beats.onset[row] >= 0) & (beats.onset[row] < seconds)
+        )
         kind = beats.kind[row, beat]
         onset, duration = beats.onset[row, beat, None], heart.qrs_duration[row, kind, None]
         marks = np.empty((len(LEADS), len(beat), len(MARKS)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadset.simulate.draws import Draws
-from leadset.simulate.heart import FIBRILLATION, Heart
+from leadset.simulate.heart import CONDUCTED, FIBRILLATION, FLUTTER, Heart
 from leadset.simulate.leadfield import ATRIA, VENTRICLES
 from leadset.simulate.rhythm import LEAD_IN, Beats
 
@@ -33,29 +33,46 @@ class _Edges:
 _P = _Edges((-0.05, 0.07), (0.93, 1.05), 0.20)
 _QRS = _Edges((-0.02, 0.05), (0.95, 1.03), 0.24)
 _ST_T = _Edges((-0.20, 0.20), (0.95, 1.30), 0.80)
+_SPIKE = _Edges((-0.5, 0.0), (1.0, 1.5), 0.012)
+_SPIKE_SECONDS = 0.005
 
 
 def heart_vector(draws: Draws, heart: Heart, beats: Beats, samples: int, rate: float, dtype: np.dtype) -> np.ndarray:
     """Heart vectors of ventricles and atria (n, 6, samples) in mV; the first sample is `LEAD_IN` seconds early."""
     n = heart.n
     row, beat = np.nonzero(beats.used)
+    # No two beats are alike: breathing changes the heart's distance.
+    breath = np.sin(2 * np.pi * heart.respiration[:, None] * beats.onset)
+    size = (1 + 0.03 * draws.normal(1) * breath)[row, beat]
+    out = np.zeros((6, n * samples))
+    onset = beats.p_onset[row, beat] + LEAD_IN
+    has_p = np.isfinite(onset)
+    add = _Adder(out[ATRIA], samples, rate, dtype)
+    p_loops = heart.p[row, beats.p_kind[row, beat]]
+    add(row[has_p], onset[has_p], heart.p_duration[row[has_p]], p_loops[has_p], size[has_p], _P)
+    paced = has_p & heart.atrial_spike[row]
+    add(row[paced], onset[paced], _SPIKE_SECONDS, _spikes(heart, row[paced]), size[paced], _SPIKE)
+
+    followed = beats.conducted[row, beat]
+    row, beat, size = row[followed], beat[followed], size[followed]
     kind, onset = beats.kind[row, beat], beats.onset[row, beat] + LEAD_IN
     qrs_duration = heart.qrs_duration[row, kind]
-    # No two beats are alike: breathing changes the heart's distance.
-    size = 1 + 0.03 * draws.normal(1)[row, 0] * np.sin(2 * np.pi * heart.respiration[row] * onset)
-    out = np.zeros((6, n * samples))
     add = _Adder(out[VENTRICLES], samples, rate, dtype)
     add(row, onset, qrs_duration, heart.qrs[row, kind], size, _QRS)
     jt = beats.qt[row, beat] - qrs_duration
     add(row, onset + qrs_duration, jt, heart.t[row, kind], size, _ST_T)
-    with_p = np.isfinite(beats.p_onset[row, beat])
-    row, beat, size = row[with_p], beat[with_p], size[with_p]
-    p_loops = heart.p[row, beats.p_kind[row, beat]]
-    add = _Adder(out[ATRIA], samples, rate, dtype)
-    add(row, beats.p_onset[row, beat] + LEAD_IN, heart.p_duration[row], p_loops, size, _P)
+    paced = heart.ventricular_spike[row] & (kind == CONDUCTED)
+    add(row[paced], onset[paced] - _SPIKE_SECONDS, _SPIKE_SECONDS, _spikes(heart, row[paced]), size[paced], _SPIKE)
     vector = out.reshape(6, n, samples).transpose(1, 0, 2).astype(dtype)
     _add_fibrillation(draws, heart, vector[:, ATRIA], rate)
+    _add_flutter(draws, heart, beats, vector[:, ATRIA], rate)
     return vector
+
+
+def _spikes(heart: Heart, row: np.ndarray) -> np.ndarray:
+    """Pacemaker pulses as loops of one component."""
+    pulse = np.broadcast_to([0.5, 0.25], (len(row), 2))
+    return np.concatenate([pulse, heart.spike[row]], axis=1)[:, None]
 
 
 class _Adder:
@@ -68,14 +85,14 @@ class _Adder:
         self,
         row: np.ndarray,
         onset: np.ndarray,
-        duration: np.ndarray,
+        duration: np.ndarray | float,
         loop: np.ndarray,
         size: np.ndarray,
         edges: _Edges,
     ) -> None:
         first = np.ceil((onset + edges.rise[0] * duration) * self.rate).astype(np.int64)
         index = first[:, None] + np.arange(int(edges.seconds * self.rate) + 1)
-        fraction = ((index / self.rate - onset[:, None]) / duration[:, None]).astype(self.dtype)
+        fraction = ((index / self.rate - onset[:, None]) / np.reshape(duration, (-1, 1))).astype(self.dtype)
         centre, width = loop[..., 0].astype(self.dtype), loop[..., 1].astype(self.dtype)
         shape = (fraction[:, None] - centre[..., None]) / width[..., None]
         np.exp(-0.5 * shape * shape, out=shape)
@@ -91,8 +108,8 @@ def _add_fibrillation(draws: Draws, heart: Heart, vector: np.ndarray, rate: floa
     """Fibrillatory waves: a sawtooth of 4-9 Hz whose size and frequency wander, after Stridh & Sörnmo, IEEE Trans.
     Biomed. Eng. 48:105-111, 2001; they are seen best in V1, as their vector points forward and down."""
     frequency = np.clip(6.0 + 0.9 * draws.normal(1), 4, 9)
-    height = 0.065 * np.exp(0.4 * draws.normal(1))
-    direction = np.array([-0.45, 0.5, -0.55]) + 0.2 * draws.normal(3)
+    height = 0.045 * np.exp(0.4 * draws.normal(1))
+    direction = np.array([-0.5, 0.4, -1.1]) + 0.25 * draws.normal(3)
     wander = draws.uniform(2, 4)
     phase = 2 * np.pi * draws.uniform(3, 1)
     rows = np.flatnonzero(heart.rhythm == FIBRILLATION)
@@ -108,3 +125,20 @@ def _add_fibrillation(draws: Draws, heart: Heart, vector: np.ndarray, rate: floa
         own = angle + 0.7 * phase[:, axis]
         saw = np.sin(own) + 0.4 * np.sin(2 * own) + 0.2 * np.sin(3 * own)
         vector[rows, axis] += (height * direction[rows, axis, None]).astype(vector.dtype) * swell * saw
+
+
+def _add_flutter(draws: Draws, heart: Heart, beats: Beats, vector: np.ndarray, rate: float) -> None:
+    """Flutter waves: a sawtooth that falls slowly and rises fast in II, III and aVF, and is upright in V1."""
+    height = 0.11 * np.exp(0.35 * draws.normal(1))
+    usual = draws.flags(0.85)[:, None]  # the circle runs down the right free wall; otherwise the other way round
+    direction = np.where(usual, [-0.1, 1.0, 0.35], [0.2, -0.8, 0.5]) + 0.15 * draws.normal(3)
+    lag = 0.4 * draws.normal(3)
+    rows = np.flatnonzero(heart.rhythm == FLUTTER)
+    if not len(rows):
+        return
+    time = np.arange(vector.shape[2]) / rate - LEAD_IN - beats.onset[rows, :1]
+    angle = 2 * np.pi * ((heart.atrial_rate[rows, None] / 60 * time) % 1)
+    for axis in range(3):
+        own = (angle + lag[rows, axis, None]).astype(vector.dtype)
+        saw = sum(np.sin(k * own) / k for k in range(1, 5))
+        vector[rows, axis] += (height * direction)[rows, axis, None].astype(vector.dtype) * saw

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadset.simulate.draws import Draws
-from leadset.simulate.heart import CONDUCTED, FIBRILLATION, P_ECTOPIC, P_SINUS, VENTRICULAR, Heart
+from leadset.simulate.heart import CONDUCTED, FIBRILLATION, FLUTTER, P_ECTOPIC, P_SINUS, SINUS, VENTRICULAR, Heart
 
 #: Seconds simulated before the first and after the last sample, so that waves and filters have no edge there.
 LEAD_IN, LEAD_OUT = 1.5, 0.5
@@ -22,6 +22,7 @@ class Beats:
 
     onset: np.ndarray  # of the QRS complex
     used: np.ndarray
+    conducted: np.ndarray  # whether the ventricles follow
     kind: np.ndarray  # CONDUCTED, VENTRICULAR
     p_onset: np.ndarray  # NaN without a P wave
     p_kind: np.ndarray
@@ -31,22 +32,25 @@ class Beats:
 def draw_beats(draws: Draws, heart: Heart, seconds: float) -> Beats:
     """Beats from `LEAD_IN` seconds before the first sample to `LEAD_OUT` seconds after the last."""
     count = int((LEAD_IN + seconds + LEAD_OUT) * _FASTEST) + 2
-    sinus, fibrillation = _sinus_intervals(draws, heart, count), _fibrillation_intervals(draws, heart, count)
-    fibrillating = heart.rhythm == FIBRILLATION
-    rr = np.where(fibrillating[:, None], fibrillation, sinus)
+    regular, irregular, flutter = (
+        make(draws, heart, count) for make in (_sinus_intervals, _fibrillation_intervals, _flutter_intervals)
+    )
+    choice = [(heart.rhythm == rhythm)[:, None] for rhythm in (FIBRILLATION, FLUTTER)]
+    rr = np.select(choice, [irregular, flutter], regular)
     atrial, ventricular = _premature(draws, heart, rr, seconds)
-    rr = np.maximum(_with_premature(draws, rr, atrial, ventricular, fibrillating), _SHORTEST_RR)
+    rr = np.maximum(_with_premature(draws, rr, atrial, ventricular, choice[0] | choice[1]), _SHORTEST_RR)
 
     onset = np.cumsum(rr, axis=1) - rr[:, :1] * draws.uniform(1) - LEAD_IN
     kind = np.where(ventricular, VENTRICULAR, CONDUCTED)
     pr = heart.pr[:, None] + np.where(atrial, 0.015, 0.0) + 0.002 * draws.normal(count)
-    has_p = ~ventricular & ~fibrillating[:, None]
+    has_p = ~ventricular & (heart.rhythm == SINUS)[:, None]
     qtc = np.take_along_axis(heart.qtc, kind, axis=1)
     # QT follows the heart rate of the last minute more than the last interval.
-    memory = 0.75 * 60 / heart.rate[:, None] + 0.25 * rr
+    memory = 0.75 * 60 / heart.rate[:, None] + 0.25 * rr * _blocked(heart)[:, None]
     return Beats(
         onset=onset,
         used=onset < seconds + LEAD_OUT,
+        conducted=ventricular | (np.arange(count) % _blocked(heart)[:, None] == 0),
         kind=kind,
         p_onset=np.where(has_p, onset - pr, np.nan),
         p_kind=np.where(atrial, P_ECTOPIC, P_SINUS),
@@ -54,9 +58,14 @@ def draw_beats(draws: Draws, heart: Heart, seconds: float) -> Beats:
     )
 
 
+def _blocked(heart: Heart) -> np.ndarray:
+    """P waves for a beat of the ventricles (n,); flutter waves are not counted, as they make no beats of their own."""
+    return np.where(heart.rhythm == SINUS, heart.block, 1)
+
+
 def _sinus_intervals(draws: Draws, heart: Heart, count: int) -> np.ndarray:
     """RR intervals (n, count) with the breathing and the 0.1-Hz part of heart rate variability."""
-    mean = 60 / heart.rate[:, None]
+    mean = 60 / (heart.rate * _blocked(heart))[:, None]
     time = mean * np.arange(count)
     phase = 2 * np.pi * draws.uniform(2)
     breath = np.sin(2 * np.pi * heart.respiration[:, None] * time + phase[:, :1])
@@ -74,6 +83,13 @@ def _fibrillation_intervals(draws: Draws, heart: Heart, count: int) -> np.ndarra
     # Wilson & Hilferty: the cube root of a gamma variable is close to normal.
     root = 1 - 1 / (9 * shape) + draws.normal(count) / (3 * np.sqrt(shape))
     return shortest + (mean - shortest) * np.maximum(root, 0.0) ** 3
+
+
+def _flutter_intervals(draws: Draws, heart: Heart, count: int) -> np.ndarray:
+    """RR intervals (n, count) of whole numbers of flutter waves."""
+    change = np.digitize(draws.uniform(count), [0.25, 0.8]) - 1  # one wave less, as many, one more
+    waves = np.where(heart.block_varies[:, None], np.maximum(heart.block[:, None] + change, 2), heart.block[:, None])
+    return waves * 60 / heart.atrial_rate[:, None] * (1 + 0.003 * draws.normal(count))
 
 
 def _premature(draws: Draws, heart: Heart, rr: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +114,7 @@ def _premature(draws: Draws, heart: Heart, rr: np.ndarray, seconds: float) -> tu
 
 
 def _with_premature(
-    draws: Draws, rr: np.ndarray, atrial: np.ndarray, ventricular: np.ndarray, fibrillating: np.ndarray
+    draws: Draws, rr: np.ndarray, atrial: np.ndarray, ventricular: np.ndarray, no_sinus: np.ndarray
 ) -> np.ndarray:
     """Intervals before each beat once premature beats have come early.
 
@@ -113,7 +129,7 @@ def _with_premature(
     out = np.where(ventricular, early_ventricular * rr, out)
     previous = np.concatenate([rr[:, :1], rr[:, :-1]], axis=1)
     taken = np.concatenate([out[:, :1], out[:, :-1]], axis=1)
-    compensatory = np.where(fibrillating[:, None], 1.2 * rr, np.maximum(previous + rr - taken, 1.1 * rr))
+    compensatory = np.where(no_sinus, 1.2 * rr, np.maximum(previous + rr - taken, 1.1 * rr))
     pause = draws.uniform(count, low=1.02, high=1.2) * rr
     out = np.where(_shifted(atrial) & ~atrial & ~ventricular, pause, out)
     return np.where(_shifted(ventricular) & ~ventricular, compensatory, out)
