@@ -77,6 +77,12 @@ def test_choosing_leads_by_name():
     assert chosen.dtype == np.int16
 
 
+def test_of_a_lead_that_occurs_twice_the_first_counts():
+    header = OLD.replace(" 0 avr\n", " 0 II\n")
+    assert helper_code.choose_leads(np.array([[1], [2], [3]]), header, ("II",)) == [[1]]
+    assert helper_code.get_adc_gains(header, ("II",)) == [1000]
+
+
 def test_sorting_leads():
     assert helper_code.sort_leads(["V2", "X", "avf", "I", "II"]) == ("I", "II", "aVF", "V2", "X")
 

@@ -15,6 +15,7 @@ import pytest
 import evaluate_model
 from leadset import label_space, scoring
 from leadset.classes import Diagnosis, LabelSpace, list_label_spaces
+from leadset.scoring.labels import read_labels
 from leadset.scoring.metrics import Ranking, areas
 
 ROOT = Path(evaluate_model.__file__).parent
@@ -34,10 +35,13 @@ def one_hot(*rows: tuple[int, ...]) -> np.ndarray:
 
 
 def draw(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, decisions, scalars with ties; some classes all negative or all positive."""
+    """Labels, decisions, scalars; ties where the seed is even, few positives where it is below 4.
+
+    With more positives, some classes are all negative or all positive.
+    """
     rng = np.random.default_rng(seed)
-    labels = rng.random((n, k)) < rng.choice([0, 0.1, 0.5, 1], k)
-    decisions = rng.random((n, k)) < 0.3
+    labels = rng.random((n, k)) < (0.04 if seed < 4 else rng.choice([0, 0.1, 0.5, 1], k))
+    decisions = rng.random((n, k)) < (0.02 if seed < 4 else 0.3)
     scalars = rng.random((n, k)) if seed % 2 else rng.integers(0, 5, (n, k)) / 5
     return labels, decisions, scalars
 
@@ -134,7 +138,7 @@ def test_scores_are_those_of_the_loops_to_the_last_bit(seed: int):
     np.testing.assert_array_equal([scores.class_auroc, scores.class_auprc, scores.class_f_measure], by_class)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_searching_finds_the_same_score(seed: int):
     labels, decisions, scalars = draw(50, len(CHALLENGE), seed)
     metric = scoring.ChallengeMetric(labels, CHALLENGE)
@@ -150,7 +154,7 @@ def test_searching_finds_the_same_score(seed: int):
 # --- intervals --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_counted_recordings_are_repeated_ones(seed: int):
     labels, decisions, scalars = draw(40, len(CHALLENGE), seed)
     counts = np.random.default_rng(seed).integers(0, 4, 40)
@@ -257,6 +261,19 @@ def test_an_empty_answer_is_a_file_of_empty_lines(tmp_path: Path):
     assert answers.unanswered == (str(tmp_path / "R1.csv"),)
 
 
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    path = tmp_path / "R1.csv"
+    scoring.write_output(path, "R1", ["1"], [1], [0.5])
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        scoring.write_output(path, "R1", ["1"], [0], [0.25])
+    assert path.read_text() == "#R1\n1\n1\n0.5\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     ("recording_id", "codes", "labels"), [("R1", ["1"], [1, 0]), ("R1\nR2", ["1"], [1]), ("R1", ["1,2"], [1])]
 )
@@ -353,6 +370,21 @@ def test_folders_in_another_label_space(tmp_path: Path):
     scores = scoring.evaluate(*write_case(tmp_path, HEADERS, OUTPUTS), space="cpsc2018")
     assert scores.n_recordings == 4 and len(scores.class_auroc) == 9
     assert scores.f_measure == pytest.approx((1 + 2 / 3 + 0) / 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "classes"),
+    [
+        ("#Dx: 1,3", [1, 1, 0]), ("# Dx: 1 , 3", [1, 1, 0]), ("#Dx:2\r", [0, 1, 0]), ("  # dx :\t9", [0, 0, 1]),
+        ("#Dx: 1,1,77", [1, 0, 0]), ("#Dx: 2,3\n#Dx: 9", [0, 1, 1]), ("#Dx: ", [0, 0, 0]), ("#Dx: 11", [0, 0, 0]),
+        ("#Rx: Dx: 1", [0, 0, 0]),
+    ],
+)  # fmt: skip
+def test_reading_labels(tmp_path: Path, line: str, classes: list[int]):
+    labelled, other = tmp_path / "R1.hea", tmp_path / "R2.hea"
+    labelled.write_text(f"R1 12 500 5000\nR1.mat 16+24 1000/mV 16 0 0 0 0 I\n#Age: 2\n{line}\n#Sx: 9\n")
+    other.write_text("R2 12 500 5000\n#Dx: 1\n")
+    assert read_labels([labelled, other], THREE).astype(int).tolist() == [classes, [1, 0, 0]]
 
 
 @pytest.mark.parametrize(

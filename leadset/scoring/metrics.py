@@ -179,7 +179,7 @@ def _reward(
 
     Args:
         labelled, decided: recording and class of each positive, recording after recording.
-        union: (n,) number of classes that are labelled or decided.
+        union: (n,) number of classes that are labelled or decided, 1 or more where one is labelled.
     """
     recording, label = labelled
     n_decided = np.bincount(decided[0], minlength=len(union))
@@ -188,7 +188,7 @@ def _reward(
     ahead = (np.cumsum(n_decided) - n_decided)[recording] - (np.cumsum(repeats) - repeats)
     pair = np.arange(repeats.sum()) + np.repeat(ahead, repeats)
     cell = np.repeat(label * len(weights), repeats) + decided[1][pair]
-    share = np.repeat(1.0 / np.maximum(union, 1)[recording], repeats)
+    share = np.repeat(1.0 / union[recording], repeats)
     return float(np.sum(weights * np.bincount(cell, share, minlength=weights.size).reshape(weights.shape)))
 
 

@@ -69,7 +69,7 @@ class ChallengeMetric:
         earned = np.einsum("nk,nk->n", self._gain, without)
         union = self._n_labels + np.einsum("nk,nk->n", self._surplus, without)
         without_k = earned / np.maximum(union, 1.0)
-        with_k = (earned + self._gain[:, k]) / np.maximum(union + self._surplus[:, k], 1.0)
+        with_k = (earned + self._gain[:, k]) / (union + self._surplus[:, k])
         order = np.argsort(-np.asarray(scalars))
         ranked = np.asarray(scalars)[order]
         last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
