@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from itertools import groupby
@@ -97,10 +97,18 @@ class Store:
         statistics = data[entry.start : samples].view(np.float32).reshape(5, -1)
         return data[samples:end].view(np.int16).reshape(len(LEADS), -1), statistics
 
+    def without(self, paths: Container[str]) -> Store:
+        """The same store less the recordings of these header files."""
+        kept = [i for i, recording in enumerate(self.recordings) if recording.path not in paths]
+        other = Store(self.transform, [])
+        other._files, other.failures = self._files, self.failures
+        other.recordings = [self.recordings[i] for i in kept]
+        other._chunk_of = [self._chunk_of[i] for i in kept]
+        return other
+
 
 def _entry(values: dict) -> StoredRecording:
     return StoredRecording(**{**values, "codes": tuple(values["codes"]), "flags": tuple(values["flags"])})
-
 
 # --- building ------------------------------------------------------------------------------------------------------
 

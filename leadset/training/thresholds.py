@@ -55,7 +55,10 @@ def fit_thresholds(
     """
     labels = labels.astype(bool)
     metric = ChallengeMetric(labels, space)
-    pooled = max(_POOLED_GRID, key=lambda t: metric(DecisionRule(np.full(len(space), t))(probabilities)))
+    # Equal scores (too few recordings to tell) go to the threshold nearest to one half.
+    pooled = max(
+        _POOLED_GRID, key=lambda t: (metric(DecisionRule(np.full(len(space), t))(probabilities)), -abs(t - 0.5))
+    )
     own = _coordinate_ascent(metric, probabilities, pooled)
     trust = labels.sum(axis=0) / (labels.sum(axis=0) + SHRINKAGE)
     mixed = trust * _log_odds(own) + (1 - trust) * _log_odds(np.full(len(space), pooled))

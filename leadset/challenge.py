@@ -1,0 +1,84 @@
+"""The three calls of the Challenge's drivers, and the batched form of the second driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from leadset.entry import Entry, load_entry
+from leadset.recordings import find_recordings, recording_from_parts
+from leadset.scoring.outputs import write_output
+from leadset.training.run import train_entry
+
+
+def training_code(data_directory: str, model_directory: str) -> None:
+    """Trains every architecture on every lead set; called by ``train_model.py``."""
+    train_entry(data_directory, model_directory)
+
+
+def load_model(model_directory: str, leads: Sequence[str]) -> Entry:
+    """The entry, networks for these leads loaded; the organisers' driver calls it once per distinct lead tuple."""
+    entry = load_entry(model_directory)
+    entry.load(leads)
+    return entry
+
+
+def run_model(model: Entry, header: str, recording: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Classes, 0/1 labels and probabilities of one recording; always answers.
+
+    Args:
+        model: from `load_model`.
+        header: text of the header file.
+        recording: (l, t) raw counts in file order.
+    """
+    try:
+        answer = model.predict(recording_from_parts(header, recording))
+    except Exception as error:  # the driver would turn it into an empty answer, which is worth less than any other
+        answer = model.unanswered("recording", str(error) or type(error).__name__)
+    return list(answer.codes), answer.labels.astype(int), answer.probabilities
+
+
+class TestReport(NamedTuple):
+    """Number of output files written, and (name, reason) of the recordings that could not be judged."""
+
+    written: int
+    failures: list[tuple[str, str]]
+
+
+def test_entry(
+    model_directory: str | Path, data_directory: str | Path, output_directory: str | Path, per_model: bool = False
+) -> TestReport:
+    """Answers every recording of a folder; the outputs are those of the organisers' one-at-a-time driver.
+
+    Args:
+        model_directory: a trained entry.
+        data_directory: recordings, nested or not.
+        output_directory: made if missing; ``<header stem>.csv`` goes there.
+        per_model: also write each architecture's own answers to ``<output_directory>/<architecture>/``.
+
+    Raises:
+        OSError, ValueError: no entry, no data folder or no recording in it; never because of one recording.
+    """
+    entry = load_entry(model_directory)
+    by_stem: dict[str, Path] = {}
+    failures = []
+    for path in find_recordings(data_directory):
+        if path.stem in by_stem:
+            failures.append((path.stem, f"{path}: has the name of {by_stem[path.stem]}, whose answer is kept"))
+        else:
+            by_stem[path.stem] = path
+    outputs = Path(output_directory)
+    outputs.mkdir(parents=True, exist_ok=True)
+    answers = tqdm(entry.predict(by_stem.values()), "answer", len(by_stem), unit="rec")
+    for stem, answer in zip(by_stem, answers, strict=True):
+        write_output(outputs / f"{stem}.csv", answer.name, answer.codes, answer.labels, answer.probabilities)
+        if answer.failed:
+            failures.append((stem, answer.flags[-1]))
+        for architecture, (labels, probabilities) in answer.by_model.items() if per_model else ():
+            (outputs / architecture).mkdir(exist_ok=True)
+            write_output(outputs / architecture / f"{stem}.csv", answer.name, answer.codes, labels, probabilities)
+    return TestReport(len(by_stem), failures)

@@ -1,0 +1,222 @@
+"""A trained entry: the model folder on disk, and its answers for one recording or many."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from leadset.classes import label_space
+from leadset.decision import DecisionRule
+from leadset.inference import predict
+from leadset.leads import lead_set_name, sort_leads, with_derived
+from leadset.manifest import Manifest, Member, TrainedSet
+from leadset.models import create_model
+from leadset.preprocess import Prepared, Transform, prepare
+from leadset.recordings import Recording, read_recording
+
+# Recordings read ahead and answered together: enough to fill groups of windows, few enough to stay small in memory.
+READ_AHEAD = 32
+_READERS = 2
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the entry says about one recording.
+
+    Attributes:
+        name: record name.
+        codes: class keys (codes of one class joined by ``|``), in the order of the label space.
+        labels: (k,) bool decisions, at least one of them true.
+        probabilities: (k,) float.
+        flags: what was repaired or looks wrong; ``"unanswered: …"`` says that only the prior could be given, and why.
+        by_model: labels and probabilities of each network alone, by architecture.
+    """
+
+    name: str
+    codes: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    flags: tuple[str, ...]
+    by_model: dict[str, tuple[np.ndarray, np.ndarray]]
+
+    @property
+    def failed(self) -> bool:
+        """Whether the recording could not be judged."""
+        return any(flag.startswith("unanswered") for flag in self.flags)
+
+
+@dataclass
+class _Question:
+    """A recording on its way: its prepared forms, or what is wrong with it."""
+
+    name: str
+    leads: tuple[str, ...] = ()
+    prepared: dict[Transform, Prepared] | None = None
+    flags: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Entry:
+    """A loaded model folder; networks are loaded when a recording first needs them.
+
+    Args:
+        folder: as `train_model.py` wrote it.
+        device: where to run; a GPU if there is one.
+
+    Raises:
+        FileNotFoundError: there is no entry in the folder.
+        ValueError: the entry is damaged or not of this kit.
+    """
+
+    def __init__(self, folder: str | Path, device: str | torch.device | None = None) -> None:
+        self.folder = Path(folder)
+        self.manifest = Manifest.read(self.folder)
+        self.space = label_space(self.manifest.label_space)
+        if self.manifest.classes != self.space.keys:
+            raise ValueError(f"{self.folder}: its classes are not those of label space {self.space.name}")
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._networks: dict[str, nn.Module] = {}
+
+    def trained_set(self, leads: Iterable[str]) -> TrainedSet:
+        """The lead set that answers for recordings with these leads.
+
+        The very set if it was trained; otherwise the largest trained one whose leads are all there or follow from two
+        limb leads; otherwise the one that lacks fewest leads (those are then zero).
+        """
+        leads = sort_leads(leads)
+        for trained in self.manifest.sets:
+            if trained.leads == leads:
+                return trained
+        have = with_derived(leads)
+        return min(self.manifest.sets, key=lambda t: (len(set(t.leads) - have), -len(t.leads)))
+
+    def load(self, leads: Iterable[str]) -> None:
+        """Loads the networks that recordings with these leads need, ahead of the first question."""
+        trained = self.trained_set(leads)
+        for member in trained.members:
+            self._network(trained, member)
+
+    def _network(self, trained: TrainedSet, member: Member) -> nn.Module:
+        if member.weights not in self._networks:
+            path = self.folder / member.weights
+            try:
+                model = create_model(member.architecture, trained.leads, len(self.space), **member.options)
+                model.load_state_dict(load_file(path))
+            except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
+                raise ValueError(f"{path}: cannot be loaded as {member.architecture}: {error}") from error
+            self._networks[member.weights] = model.eval().to(self.device)
+        return self._networks[member.weights]
+
+    # --- questions ---------------------------------------------------------------------------------------------
+
+    def predict(
+        self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
+    ) -> Answer | Iterator[Answer]:
+        """Answers one recording, or an iterable of them as an iterator in the same order.
+
+        Recordings are read ahead while the networks work, and answered in groups; the answers are the same, to the
+        bit, as one at a time. Nothing about a single recording raises: what cannot be read or judged is answered with
+        the class shares of the training data and a flag.
+
+        Args:
+            recordings: `Recording` objects or paths of headers.
+        """
+        if isinstance(recordings, (Recording, str, Path)):
+            return next(self._answers([self._question(recordings)]))
+        return self._stream(recordings)
+
+    def _stream(self, recordings: Iterable[Recording | str | Path]) -> Iterator[Answer]:
+        groups = _batched(recordings)
+        with ThreadPoolExecutor(_READERS) as readers:
+            coming = None
+            for group in groups:
+                reading = [readers.submit(self._question, recording) for recording in group]
+                if coming is not None:
+                    yield from self._answers([future.result() for future in coming])
+                coming = reading
+            if coming is not None:
+                yield from self._answers([future.result() for future in coming])
+
+    def _question(self, recording: Recording | str | Path) -> _Question:
+        name = recording.name if isinstance(recording, Recording) else Path(recording).stem
+        try:
+            if not isinstance(recording, Recording):
+                recording = read_recording(recording)
+            trained = self.trained_set(recording.leads)
+            prepared = {
+                transform: prepare(recording.signal, recording.fs, recording.leads, transform)
+                for transform in {member.spec.transform for member in trained.members}
+            }
+        except Exception as error:
+            return _Question(name, error=str(error) or type(error).__name__)
+        flags = (*recording.flags, *next(iter(prepared.values())).flags)
+        return _Question(recording.name, recording.leads, prepared, flags)
+
+    def _answers(self, questions: Sequence[_Question]) -> Iterator[Answer]:
+        answers: dict[int, Answer] = {}
+        readable: dict[tuple[str, ...], list[int]] = {}
+        for i, question in enumerate(questions):
+            if question.prepared is None:
+                answers[i] = self.unanswered(question.name, question.error)
+            else:
+                readable.setdefault(self.trained_set(question.leads).leads, []).append(i)
+        for leads, members in readable.items():
+            group = [questions[i] for i in members]
+            answers.update(zip(members, self._judge(self.trained_set(leads), group), strict=True))
+        for i in range(len(questions)):
+            yield answers[i]
+
+    def _judge(self, trained: TrainedSet, questions: Sequence[_Question]) -> Iterator[Answer]:
+        by_member = []
+        for member in trained.members:
+            prepared = [question.prepared[member.spec.transform] for question in questions]
+            items = ((p.samples, p.statistics) for p in prepared)
+            by_member.append(np.stack(list(predict(self._network(trained, member), items, trained.leads, member.spec))))
+        joint = np.tensordot(trained.weights, np.stack(by_member), axes=1)
+        for i, question in enumerate(questions):
+            if not np.isfinite(joint[i]).all():
+                yield self.unanswered(question.name, "the networks gave no finite probability", question.flags)
+                continue
+            by_model = {
+                member.architecture: (_decide(member.rule, p[i]), p[i])
+                for member, p in zip(trained.members, by_member, strict=True)
+            }
+            labels = _decide(trained.rule, joint[i])
+            yield Answer(question.name, self.space.keys, labels, joint[i], question.flags, by_model)
+
+    def unanswered(self, name: str, reason: str, flags: tuple[str, ...] = ()) -> Answer:
+        """The answer where nothing can be judged: class shares of the training data, the commonest class decided."""
+        labels = np.zeros(len(self.space), dtype=bool)
+        labels[int(np.argmax(self.manifest.prior))] = True
+        prior = self.manifest.prior
+        architectures = {member.architecture for trained in self.manifest.sets for member in trained.members}
+        by_model = dict.fromkeys(architectures, (labels, prior))
+        return Answer(name, self.space.keys, labels, prior, (*flags, f"unanswered: {reason}"), by_model)
+
+    def __repr__(self) -> str:
+        sets = ", ".join(lead_set_name(trained.leads) for trained in self.manifest.sets)
+        return f"<Entry {self.folder} lead sets {sets}>"
+
+
+def _decide(rule: DecisionRule, probabilities: np.ndarray) -> np.ndarray:
+    return rule(probabilities[None])[0]
+
+
+def _batched(items: Iterable) -> Iterator[tuple]:
+    iterator = iter(items)
+    while group := tuple(itertools.islice(iterator, READ_AHEAD)):
+        yield group
+
+
+def load_entry(model_dir: str | Path, device: str | torch.device | None = None) -> Entry:
+    """Opens a model folder; see `Entry`."""
+    return Entry(model_dir, device)

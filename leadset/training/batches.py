@@ -1,0 +1,101 @@
+"""Training batches as a function of the step number: any step can be drawn again, so a run resumes where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from leadset.inference import lead_rows
+from leadset.preprocess import InputSpec, cut_window, random_start
+from leadset.recordings.store import Store
+
+# Augmentation that keeps Einthoven's relations: one gain for all leads, and a little white noise in units of the SD of
+# the window.
+GAIN_SD = 0.1
+NOISE_SHARE = 0.02
+
+
+class Batch(NamedTuple):
+    """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32."""
+
+    windows: Tensor
+    mask: Tensor | None
+    labels: Tensor
+
+
+class StepBatches(Dataset):
+    """Map from step to `Batch`; a permutation of the recordings per epoch, drawn from the seed and the epoch alone.
+
+    Args:
+        store: prepared recordings.
+        indices: which of them to train on.
+        labels: (len(store), k) bool.
+        leads: lead set.
+        spec: the network's input.
+        batch_size: recordings per batch; the last batch of an epoch is filled from the next permutation.
+        steps: number of steps altogether.
+        seed: of permutations, crops and augmentation.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        indices: Sequence[int],
+        labels: np.ndarray,
+        leads: Sequence[str],
+        spec: InputSpec,
+        batch_size: int,
+        steps: int,
+        seed: int,
+    ) -> None:
+        self.store, self.indices, self.labels = store, np.asarray(indices), labels.astype(np.float32)
+        self.rows, self.spec = lead_rows(leads), spec
+        self.batch_size, self.steps, self.seed = batch_size, steps, seed
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def _members(self, step: int) -> np.ndarray:
+        """Recordings of a step: a stretch of the endless row of permutations."""
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs, places = np.divmod(positions, len(self.indices))
+        order = {int(e): np.random.default_rng([self.seed, 0, e]).permutation(self.indices) for e in np.unique(epochs)}
+        return np.array([order[int(e)][p] for e, p in zip(epochs, places, strict=True)])
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.seed, 1, step])
+        members = self._members(step)
+        windows = np.empty((len(members), len(self.rows), self.spec.samples), dtype=np.float32)
+        masks = np.empty((len(members), self.spec.samples), dtype=bool)
+        for i, member in enumerate(members):
+            samples, statistics = self.store[member]
+            start = random_start(samples.shape[1], self.spec, rng)
+            windows[i], masks[i] = cut_window(samples, statistics, self.rows, start, self.spec)
+        sd = windows.std(axis=(1, 2), keepdims=True)
+        windows += NOISE_SHARE * sd * rng.standard_normal(windows.shape, dtype=np.float32)
+        windows *= np.exp(GAIN_SD * rng.standard_normal((len(members), 1, 1), dtype=np.float32))
+        mask = None
+        if not masks.all():
+            windows *= masks[:, None]
+            mask = torch.from_numpy(masks)
+        return Batch(torch.from_numpy(windows), mask, torch.from_numpy(self.labels[members]))
+
+
+def step_loader(batches: StepBatches, first_step: int, device: torch.device) -> Iterator[Batch]:
+    """Batches from ``first_step`` on, made in worker processes where a GPU would otherwise wait for them."""
+    on_gpu = device.type == "cuda"
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(first_step, len(batches)),
+        num_workers=4 if on_gpu else 0,
+        pin_memory=on_gpu,
+        # Forked workers would inherit the state of this process's threads.
+        multiprocessing_context="forkserver" if on_gpu else None,
+    )
+    return iter(loader)

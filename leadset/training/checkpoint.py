@@ -1,0 +1,82 @@
+"""The state of an unfinished training run on disk: safetensors and JSON, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from leadset.files import write_atomically
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Writes parameters and buffers of a network."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with write_atomically(path, "wb") as file:
+        file.write(save(tensors))
+
+
+def save_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor] | None, progress: dict
+) -> None:
+    """Writes everything that the next step depends on, in one file: weights, moments, best weights so far, progress.
+
+    Args:
+        path: a safetensors file; ``progress`` travels in its metadata, so that the two never disagree.
+        model: the network.
+        optimizer: its optimiser.
+        best: weights of the best validation so far, if any.
+        progress: plain values (step, scores, seconds spent).
+    """
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in (best or {}).items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors["random"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random_cuda"] = torch.cuda.get_rng_state()
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with write_atomically(path, "wb") as file:
+        file.write(save(tensors, metadata={"progress": json.dumps(progress)}))
+
+
+def read_progress(path: Path) -> dict | None:
+    """The progress that `save_state` wrote, without the weights; None where there is nothing readable."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["progress"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None
+
+
+def load_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor] | None, dict] | None:
+    """Restores what `save_state` wrote; returns best weights and progress, or None where nothing can be restored.
+
+    A missing or damaged file is not an error: the run then starts again.
+    """
+    progress = read_progress(path)
+    if progress is None:
+        return None
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    groups: dict[str, dict] = {"model": {}, "best": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition(".")
+        if rest:
+            groups[group][rest] = tensor
+    model.load_state_dict(groups["model"])
+    state = optimizer.state_dict()
+    for name, tensor in groups["optimizer"].items():
+        i, _, key = name.partition(".")
+        state["state"].setdefault(int(i), {})[key] = tensor
+    optimizer.load_state_dict(state)
+    torch.set_rng_state(tensors["random"])
+    if "random_cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random_cuda"])
+    return groups["best"] or None, progress

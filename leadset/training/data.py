@@ -1,0 +1,130 @@
+"""What a run trains on: stores, labels, and the split, for a folder of recordings."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from leadset.classes import LabelSpace
+from leadset.files import write_atomically
+from leadset.preprocess import Transform
+from leadset.recordings import find_recordings
+from leadset.recordings.store import Failure, Store, build_store
+from leadset.training.split import related_groups, stratified_parts
+
+TRAIN, VALID = 0, 1
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Recordings of one folder, prepared for every transform that the networks want.
+
+    Attributes:
+        stores: by transform; recording i is the same one in each of them.
+        labels: (n, k) bool.
+        part: (n,) `TRAIN`, `VALID`, or -1 for a recording without diagnosis.
+        failures: recordings that could not be read.
+    """
+
+    stores: dict[Transform, Store]
+    labels: np.ndarray
+    part: np.ndarray
+    failures: tuple[Failure, ...]
+
+    @property
+    def first(self) -> Store:
+        """Any of the stores: the index entries agree but for the number of samples."""
+        return next(iter(self.stores.values()))
+
+    @property
+    def train(self) -> np.ndarray:
+        """Indices of the training recordings."""
+        return np.flatnonzero(self.part == TRAIN)
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Indices of the validation recordings; those of training where the set is too small to have any."""
+        valid = np.flatnonzero(self.part == VALID)
+        return valid if len(valid) else self.train
+
+    @property
+    def valid_name(self) -> str:
+        """What `valid` is, for the provenance of whatever is fitted on it."""
+        return "validation" if (self.part == VALID).any() else "training (too few recordings for a validation part)"
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of signals, labels and parts: equal for equal training data."""
+        rows = sorted(
+            f"{r.digest} {','.join(r.codes)} {part}" for r, part in zip(self.first.recordings, self.part, strict=True)
+        )
+        return blake2b("\n".join(rows).encode(), digest_size=16).hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of recordings, for the entry and the log."""
+        return {
+            "found": len(self.part) + len(self.failures),
+            "train": int((self.part == TRAIN).sum()),
+            "validation": int((self.part == VALID).sum()),
+            "without_diagnosis": int((self.part < 0).sum()),
+            "unreadable": len(self.failures),
+        }
+
+    def write_split(self, path: Path) -> None:
+        """Writes which recording is in which part, one line each, with what could not be used and why."""
+        names = {TRAIN: "train", VALID: "validation", -1: "excluded"}
+        with write_atomically(path) as file:
+            writer = csv.writer(file)
+            writer.writerow(["recording", "source", "digest", "part", "reason"])
+            for recording, part in zip(self.first.recordings, self.part, strict=True):
+                reason = "no diagnosis in the header" if part < 0 else ""
+                writer.writerow([recording.name, recording.source, recording.digest, names[int(part)], reason])
+            for failure in self.failures:
+                writer.writerow([Path(failure.path).stem, "", "", "excluded", failure.message])
+
+
+def load_training_data(
+    folder: str | Path,
+    transforms: Iterable[Transform],
+    cache: Path,
+    space: LabelSpace,
+    validation_share: float,
+    seed: int,
+    workers: int = -1,
+) -> TrainingData:
+    """Finds, prepares and splits the recordings of a folder.
+
+    Twins (equal signals) and recordings of one patient stay in one part; classes and sources are spread evenly.
+
+    Raises:
+        OSError: no such folder.
+        ValueError: no recording, none that can be read, or none with a diagnosis.
+    """
+    paths = find_recordings(folder)
+    stores = {transform: build_store(paths, transform, cache, workers) for transform in dict.fromkeys(transforms)}
+    failures = {failure.path: failure for store in stores.values() for failure in store.failures}
+    stores = {transform: store.without(failures) for transform, store in stores.items()}
+    recordings = next(iter(stores.values())).recordings
+    if not recordings:
+        example = next(iter(failures.values()))
+        raise ValueError(f"{folder}: none of {len(paths)} recordings can be read; the first: {example.message}")
+    labels = np.array([space.encode(recording.codes) for recording in recordings])
+    labelled = np.flatnonzero([bool(recording.codes) for recording in recordings])
+    if not len(labelled):
+        raise ValueError(f"{folder}: none of {len(recordings)} recordings has a diagnosis, expected '# Dx:' lines")
+    part = np.full(len(recordings), -1)
+    part[labelled] = _split([recordings[i] for i in labelled], labels[labelled], validation_share, seed)
+    return TrainingData(stores, labels, part, tuple(failures.values()))
+
+
+def _split(recordings: list, labels: np.ndarray, validation_share: float, seed: int) -> np.ndarray:
+    sources = np.array([recording.source for recording in recordings])
+    spread = np.concatenate([labels, sources[:, None] == np.unique(sources)], axis=1)
+    patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in recordings]
+    groups = related_groups([recording.digest for recording in recordings], patients)
+    return stratified_parts(spread, groups, [1 - validation_share, validation_share], seed)

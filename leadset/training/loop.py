@@ -1,0 +1,226 @@
+"""Training one network: AdamW, one-cycle schedule, best validation kept, resumable at any step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from leadset.inference import predict
+from leadset.preprocess import InputSpec
+from leadset.recordings.store import Store
+from leadset.scoring.metrics import auroc, macro
+from leadset.training.batches import Batch, StepBatches, step_loader
+from leadset.training.checkpoint import load_state, save_state
+
+# One-cycle: share of the steps in which the rate rises, and how far below its peak it starts and ends.
+WARM_UP_SHARE = 0.2
+START_DIVISOR, END_DIVISOR = 25.0, 1e4
+GRADIENT_NORM = 1.0
+# A kill loses at most this many seconds of training.
+SAVE_EVERY_S = 60.0
+VALIDATION_GROUP = 32
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one network is trained on.
+
+    Attributes:
+        store: prepared recordings, of the network's transform.
+        labels: (len(store), k) bool.
+        train, valid: indices into the store.
+        leads: lead set.
+        spec: the network's input.
+        seed: of batches, dropout and initial weights.
+        batch_size, learning_rate, weight_decay: see `leadset.toml`.
+    """
+
+    store: Store
+    labels: np.ndarray
+    train: np.ndarray
+    valid: np.ndarray
+    leads: tuple[str, ...]
+    spec: InputSpec
+    seed: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps after which every recording has been seen about once."""
+        return max(1, round(len(self.train) / self.batch_size))
+
+    def batches(self, steps: int) -> StepBatches:
+        """The training batches of a run of that many steps."""
+        return StepBatches(
+            self.store, self.train, self.labels, self.leads, self.spec, self.batch_size, steps, self.seed
+        )
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """AdamW; biases and normalisation gains are not decayed."""
+        decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.learning_rate)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained network's best validation: its probabilities (n_valid, k), and how it came about as plain values."""
+
+    probabilities: np.ndarray
+    summary: dict
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Learning rate as a share of its peak (Smith and Topin, 2019, with cosine flanks)."""
+    rise = max(1.0, WARM_UP_SHARE * steps)
+    if step < rise:
+        start = 1 / START_DIVISOR
+        return start + (1 - start) * (1 - math.cos(math.pi * step / rise)) / 2
+    fall = (step - rise) / max(1.0, steps - rise)
+    return 1 / END_DIVISOR + (1 - 1 / END_DIVISOR) * (1 + math.cos(math.pi * fall)) / 2
+
+
+def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, device: torch.device) -> Tensor:
+    """One gradient step on the mean binary cross-entropy; returns the loss. bf16 autocast on a GPU."""
+    windows, labels = batch.windows.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
+    mask = None if batch.mask is None else batch.mask.to(device, non_blocking=True)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        loss = F.binary_cross_entropy_with_logits(model(windows, mask).float(), labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+    optimizer.step()
+    return loss.detach()
+
+
+def validate(model: nn.Module, task: Task) -> np.ndarray:
+    """Probabilities (n_valid, k) of the validation recordings; leaves the network in evaluation mode."""
+    model.eval()
+    recordings = (task.store[i] for i in task.valid)
+    return np.stack(list(predict(model, recordings, task.leads, task.spec, VALIDATION_GROUP)))
+
+
+def validation_score(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
+    """Macro AUROC and negative log loss; compared in this order, so that the loss decides where AUROC cannot."""
+    p = np.clip(probabilities, 1e-7, 1 - 1e-7)
+    log_loss = -np.where(labels, np.log(p), np.log(1 - p)).mean()
+    area = macro(auroc(labels, probabilities))
+    return (0.0 if math.isnan(area) else round(area, 6)), -float(log_loss)
+
+
+class Trainer:
+    """Trains one network for a number of steps.
+
+    Args:
+        model: freshly built, already on its device.
+        task: what it learns.
+        steps: planned number of steps.
+        state_file: where the unfinished run is kept.
+        log: called with a dictionary after each validation.
+        deadline: `time.monotonic` value after which it stops early, with a last validation if there was none.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        steps: int,
+        state_file: Path,
+        log: Callable[[dict], None],
+        deadline: float = math.inf,
+    ) -> None:
+        self.model, self.task, self.steps = model, task, steps
+        self.state_file, self.log, self.deadline = state_file, log, deadline
+        self.device = next(model.parameters()).device
+        self.optimizer = task.optimizer(model)
+        self.step, self.seconds, self.best_score, self.best = 0, 0.0, (-1.0, -math.inf), None
+        restored = load_state(state_file, model, self.optimizer)
+        if restored is not None and restored[1]["steps"] == steps:
+            self.best, progress = restored
+            self.step, self.seconds = progress["step"], progress["seconds"]
+            self.best_score = tuple(progress["best_score"])
+
+    def save(self) -> None:
+        """Writes the state from which the same run can go on."""
+        progress = {"step": self.step, "steps": self.steps, "seconds": self.seconds, "best_score": self.best_score}
+        save_state(self.state_file, self.model, self.optimizer, self.best, progress)
+
+    def _validate(self, losses: list[Tensor]) -> None:
+        probabilities = validate(self.model, self.task)
+        score = validation_score(self.task.labels[self.task.valid], probabilities)
+        if self.best is None or score > self.best_score:
+            self.best_score = score
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        loss = float(torch.stack(losses).mean()) if losses else None
+        progress = {"step": self.step, "steps": self.steps, "train_loss": loss}
+        self.log({**progress, "valid_auroc": score[0], "valid_loss": -score[1]})
+        losses.clear()
+        self.model.train()
+
+    def run(self, title: str) -> Outcome:
+        """Trains to the end, to the deadline or to an interrupt; the network then holds its best weights."""
+        self.model.train()
+        batches = step_loader(self.task.batches(self.steps), self.step, self.device)
+        losses: list[Tensor] = []
+        started = saved = time.monotonic()
+        spent_before = self.seconds
+        with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False) as bar:
+            try:
+                while self.step < self.steps and time.monotonic() < self.deadline:
+                    for group in self.optimizer.param_groups:
+                        group["lr"] = self.task.learning_rate * one_cycle(self.step, self.steps)
+                    losses.append(train_step(self.model, self.optimizer, next(batches), self.device))
+                    self.step += 1
+                    self.seconds = spent_before + time.monotonic() - started
+                    bar.update()
+                    if self.step % self.task.steps_per_epoch == 0 and self.step < self.steps:
+                        self._validate(losses)
+                        bar.set_postfix(auroc=f"{self.best_score[0]:.3f}")
+                    if time.monotonic() - saved > SAVE_EVERY_S:
+                        self.save()
+                        saved = time.monotonic()
+            except KeyboardInterrupt:
+                self.save()
+                raise
+            self._validate(losses)
+        self.model.load_state_dict(self.best)
+        probabilities = validate(self.model, self.task)
+        summary = {
+            "steps": self.step,
+            "planned_steps": self.steps,
+            "epochs": round(self.step / self.task.steps_per_epoch, 2),
+            "seconds": round(spent_before + time.monotonic() - started, 2),
+            "valid_auroc": self.best_score[0],
+            "valid_loss": -self.best_score[1],
+        }
+        return Outcome(probabilities, summary)
+
+
+def seconds_per_step(model: nn.Module, task: Task) -> float:
+    """Measured seconds of a training step, validation included, on a network that is thrown away afterwards."""
+    timed_steps = 2
+    device = next(model.parameters()).device
+    optimizer, batches = task.optimizer(model), step_loader(task.batches(timed_steps + 1), 0, device)
+    model.train()
+    train_step(model, optimizer, next(batches), device)
+    started = time.perf_counter()
+    for batch in batches:
+        float(train_step(model, optimizer, batch, device))
+    per_step = (time.perf_counter() - started) / timed_steps
+    some = task.valid[: 2 * VALIDATION_GROUP]
+    started = time.perf_counter()
+    validate(model, replace(task, valid=some))
+    per_validation = (time.perf_counter() - started) / len(some) * len(task.valid)
+    return per_step + per_validation / task.steps_per_epoch
