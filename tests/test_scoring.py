@@ -140,7 +140,7 @@ def test_scores_are_those_of_the_loops_to_the_last_bit(seed: int):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_searching_finds_the_same_score(seed: int):
-    labels, decisions, scalars = draw(50, len(CHALLENGE), seed)
+    labels, decisions, scalars = draw(200, len(CHALLENGE), seed)
     metric = scoring.ChallengeMetric(labels, CHALLENGE)
     assert metric(decisions) == pytest.approx(scoring.challenge_metric(labels, decisions, CHALLENGE), abs=1e-12)
     thresholds, scores = metric.sweep(decisions, 3, scalars[:, 3])
