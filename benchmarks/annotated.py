@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import wfdb
 
 #: Marks that LUDB and the QT Database annotate, as columns of a delineator's thirteen.
 SCORED: dict[str, int] = {
-    "P onset": 0, "P peak": 1, "P end": 3, "QRS onset": 4, "R peak": 6, "QRS end": 8, "T onset": 9, "T peak": 10, "T end": 12,
+    "P onset": 0, "P peak": 1, "P end": 3, "QRS onset": 4, "R peak": 6, "QRS end": 8,
+    "T onset": 9, "T peak": 10, "T end": 12,
 }
 #: Seconds within which a mark counts as found (EC57 for beats, and as published for LUDB and the QT Database).
 TOLERANCE = 0.150
@@ -87,8 +88,9 @@ def read_mitdb(folder: Path) -> Iterator[Annotated]:
         record = header.with_suffix("")
         signal = wfdb.rdrecord(str(record))
         annotation = wfdb.rdann(str(record), "atr")
-        beats = np.array([s for s, code in zip(annotation.sample, annotation.symbol, strict=True) if code in BEATS], float)
-        flutter = [s for s, code in zip(annotation.sample, annotation.symbol, strict=True) if code in "[]"]
+        coded = list(zip(annotation.sample, annotation.symbol, strict=True))
+        beats = np.array([at for at, code in coded if code in BEATS], float)
+        flutter = [at for at, code in coded if code in "[]"]
         yield Annotated(record.name, signal.p_signal.T.astype(np.float32), signal.fs, [{"R peak": beats}],
                         [(beats[0], float(signal.sig_len))], np.array(flutter, float).reshape(-1, 2))
 
@@ -119,7 +121,7 @@ class Tally:
     errors: list[float] = field(default_factory=list)
 
     def add(self, reference: np.ndarray, found: np.ndarray, fs: float, stretch: tuple[float, float],
-            excluded: np.ndarray = np.zeros((0, 2))) -> None:
+            excluded: Sequence[Sequence[float]] = ()) -> None:
         """Scores the marks of one lead; marks outside ``stretch`` or inside an excluded part are no false positives."""
         found = np.sort(found[~np.isnan(found)])
         assigned = match(reference, found, TOLERANCE * fs)

@@ -3,9 +3,9 @@
     python benchmarks/train_waves.py DATA OUTPUT.safetensors [--without FOLD --folds 4] [--steps 5000] [--seed 0]
 
 DATA holds the folders ``ludb`` (marks of every wave) and ``mitdb`` (R peaks only); the QT Database is never learned
-from. ``--without`` leaves out one fold of the recordings, for an honest score (see ``fold_of``); the weights shipped with
-the package are learned from all of them. Beside the recordings a third of every batch is drawn: beats made of Gaussian
-bumps whose limits are known. Noise of known kinds is added; no recorded noise is used.
+from. ``--without`` leaves out one fold of the recordings, for an honest score (see ``fold_of``); the weights shipped
+with the package are learned from all of them. Beside the recordings a fifth of every batch is drawn: beats made of
+Gaussian bumps whose limits are known. Noise of known kinds is added; no recorded noise is used.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from leadset.waves import network
+from leadset.waves.envelope import measure
 from leadset.waves.wavelet import GRID_RATE, transform
 
 #: Seconds of a training example and rows (leads of all recordings) of a batch.
@@ -87,7 +88,9 @@ def draw_beats(rng: np.random.Generator, leads: int) -> Example:
         waves = {"QRS": [(size * a, sd_r * b, sd_r * s) for a, b, s in bumps]}
         if has_p:
             waves["P"] = [(p, at_p, sd_p)]
-        waves["T"] = [(tw, at_t, sd_t)] if not biphasic else [(tw, at_t, sd_t * 0.7), (-0.7 * tw, at_t + 2.2 * sd_t, sd_t * 0.7)]
+        waves["T"] = [(tw, at_t, sd_t)]
+        if biphasic:
+            waves["T"] = [(tw, at_t, sd_t * 0.7), (-0.7 * tw, at_t + 2.2 * sd_t, sd_t * 0.7)]
         found: dict[str, np.ndarray] = {}
         for wave, parts in waves.items():
             for amplitude, offset, sd in parts:
@@ -127,7 +130,7 @@ def coloured(rng: np.random.Generator, leads: int, slope: float) -> np.ndarray:
 
 
 def spoil(example: Example, rng: np.random.Generator) -> None:
-    """Adds noise, wander, hum, steps and electrode artefacts; some leads become nothing but noise and lose their marks."""
+    """Adds noise, wander, hum, steps and electrode artefacts; some leads become nothing but noise, without marks."""
     signal, leads = example.signal, len(example.signal)
     size = np.maximum(np.percentile(signal, 99.5, axis=1) - np.percentile(signal, 0.5, axis=1), 0.05)[:, None]
     if rng.random() < 0.6:
@@ -204,7 +207,8 @@ def batch(sources: list[list[Example]], rng: np.random.Generator) -> tuple[torch
         if rng.random() < 0.1:  # a recording of low rate has nothing on the finest scales
             scales[0] *= 0.1
         usable = np.ptp(example.signal, axis=1) > 0.02
-        parts.append((network.make_cells(scales), *targets(example), usable))
+        cells = network.make_cells(scales, measure(scales, usable))
+        parts.append((cells, *targets(example), usable))
     return tuple(torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True))
 
 
@@ -257,7 +261,8 @@ def train(sources: list[list[Example]], steps: int, seed: int) -> Layers:
     for step in range(1, steps + 1):
         cells, target, weight, usable = batch(sources, rng)
         logit = model(cells, usable)[:, :, : target.shape[2]]
-        loss = nn.functional.binary_cross_entropy_with_logits(logit, target, weight, reduction="sum") / weight.sum().clamp(min=1)
+        loss = nn.functional.binary_cross_entropy_with_logits(logit, target, weight, reduction="sum")
+        loss = loss / weight.sum().clamp(min=1)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

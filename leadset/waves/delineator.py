@@ -6,14 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leadset.waves.envelope import measure
 from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
 from leadset.waves.marks import MARKS, QRSON, TON, R, drop_disordered
-from leadset.waves.repair import Repaired, repair
+from leadset.waves.quality import (
+    CLIPPED_SHARE,
+    FLAGS,
+    FLAT_RANGE,
+    NOISY,
+    Repaired,
+    badness,
+    beat_quality,
+    clipped_share,
+    measurements,
+    repair,
+)
 from leadset.waves.rules import rule_marks
 from leadset.waves.wavelet import transform
 
-#: name: function of a transform and the (leads,) usable mask giving marks (leads, beats, 13) on the grid.
+#: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
 METHODS = {"learned": learned_marks, "wavelet": rule_marks}
 #: Seconds of a recording analysed at a time, and the overlap at each joint; thresholds stay local to an excerpt.
 EXCERPT, OVERLAP = 240.0, 4.0
@@ -32,7 +44,8 @@ class Delineation:
         marks: (leads, beats, 13) in the order of `leadset.waves.MARKS`; the beats are common to all leads.
         fused: (beats, 13) one set of marks for all leads.
         quality: (leads,) from 0 (nothing to be read) to 1 (clean).
-        flags: per lead the names of what is wrong with it, out of `leadset.waves.repair.FLAGS`.
+        beat_quality: (leads, beats) the same for each beat, 0 where the complex is missing.
+        flags: per lead the names of what is wrong with it, out of `leadset.waves.quality.FLAGS`.
         method: name of the method.
     """
 
@@ -40,6 +53,7 @@ class Delineation:
     marks: np.ndarray
     fused: np.ndarray
     quality: np.ndarray
+    beat_quality: np.ndarray
     flags: tuple[frozenset[str], ...]
     method: str
 
@@ -47,6 +61,11 @@ class Delineation:
     def present(self) -> np.ndarray:
         """(leads, beats, 13) True where there is a mark."""
         return ~np.isnan(self.marks)
+
+    @property
+    def recording_quality(self) -> float:
+        """Quality of the recording as a whole: the probability that none of its leads is bad."""
+        return float(np.prod(self.quality))
 
     @property
     def r_peaks(self) -> np.ndarray:
@@ -79,30 +98,46 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "wavelet") -> Deli
         raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz")
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: expected one of {', '.join(METHODS)}")
-    repaired = repair(signal, fs)
-    marks = _all_excerpts(repaired, fs, method)
+    repaired = repair(signal)
+    marks, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)
-    return Delineation(float(fs), marks, fuse(marks, fs), repaired.quality, repaired.flags, method)
+    clipped = clipped_share(repaired.signal)
+    quality = repaired.usable * (1 - repaired.missing.mean(axis=1)) * (1 - clipped) / (1 + np.exp(odds))
+    return Delineation(float(fs), marks, fuse(marks, fs), quality, quality[:, None] * beats,
+                       _flags(repaired, clipped, quality), method)
 
 
-def _all_excerpts(repaired: Repaired, fs: float, method: str) -> np.ndarray:
-    """Marks (leads, beats, 13) in input samples, excerpt by excerpt."""
-    leads, samples = repaired.signal.shape
-    step, overlap = round(EXCERPT * fs), round(OVERLAP * fs)
-    joint = 0.1 * fs
-    parts = []
-    for start in range(0, max(samples - overlap, 1), step):
-        stop = start + step if start + step < samples - overlap else samples
+def _flags(repaired: Repaired, clipped: np.ndarray, quality: np.ndarray) -> tuple[frozenset[str], ...]:
+    """Names of what is wrong with each lead."""
+    gaps = repaired.missing.any(axis=1)
+    flat = np.ptp(repaired.signal, axis=1) <= FLAT_RANGE
+    found = {"missing samples": gaps, "flat": flat, "clipped": ~flat & (clipped > CLIPPED_SHARE),
+             "noisy": ~flat & (quality < NOISY)}
+    return tuple(frozenset(name for name in FLAGS if found[name][lead]) for lead in range(len(quality)))
+
+
+def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Marks (leads, beats, 13) in input samples, beat quality (leads, beats) and log odds of badness (leads,)."""
+    samples = repaired.signal.shape[1]
+    step, overlap, joint = round(EXCERPT * fs), round(OVERLAP * fs), 0.1 * fs
+    starts = range(0, max(samples - step // 2, 1), step)
+    marks, beats, odds = [], [], []
+    for start in starts:
+        stop = samples if start == starts[-1] else start + step
         first, last = max(start - overlap, 0), min(stop + overlap, samples)
         grid = transform(repaired.signal[:, first:last], fs)
-        marks = METHODS[method](grid, repaired.usable)
-        marks = grid.to_input(marks) + first
-        r = _beat_positions(marks)
+        envelope = measure(grid.scales, repaired.usable)
+        part = METHODS[method](grid, envelope, repaired.usable)
+        sharpness = beat_quality(grid, envelope, part[:, :, R])
+        odds.append(badness(measurements(grid, envelope)))
+        part = grid.to_input(part) + first
+        r = _beat_positions(part)
         inside = (r >= (start - joint if start else 0)) & (r < (stop + joint if stop < samples else samples))
-        parts.append(marks[:, inside])
-    marks = np.concatenate(parts, axis=1) if parts else np.full((leads, 0, len(MARKS)), np.nan)
-    distinct = np.diff(_beat_positions(marks), prepend=-np.inf) > 2 * joint
-    return marks[:, distinct] if len(parts) > 1 else marks
+        marks.append(part[:, inside])
+        beats.append(sharpness[:, inside])
+    joined, qualities = np.concatenate(marks, axis=1), np.concatenate(beats, axis=1)
+    distinct = np.diff(_beat_positions(joined), prepend=-np.inf) > 2 * joint  # a beat at a joint is found twice
+    return joined[:, distinct], qualities[:, distinct], np.mean(odds, axis=0)
 
 
 def _beat_positions(marks: np.ndarray) -> np.ndarray:

@@ -49,8 +49,8 @@ class WaveRule:
     smallest: float
 
 
-T_RULE = WaveRule(0.25, 1 / 8, 2.5 / 8, ms(200), 0.25, 1 / 2.5, ms(120), 0.01)
-P_RULE = WaveRule(0.02, 1 / 8, 1.0, ms(110), 0.5, 1 / 1.1, ms(100), 0.01)
+T_RULE = WaveRule(0.15, 1 / 8, 0.45, ms(200), 0.35, 0.45, ms(120), 0.01)
+P_RULE = WaveRule(0.02, 1 / 8, 1.0, ms(110), 0.55, 0.75, ms(100), 0.01)
 #: Length of the longest T and P windows.
 T_LENGTH, P_LENGTH = ms(600), ms(340)
 SHORTEST_WINDOW = ms(100)
@@ -93,7 +93,7 @@ def _next_lobe(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, threshold: np.
 
 def _name_peaks(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np.ndarray,
                 marks: np.ndarray) -> None:
-    """Names the peaks between lobes: R is the highest positive one (of a QS complex the lowest), Q and S lie beside it."""
+    """Names the peaks between lobes: R is the highest positive one (of QS the lowest), Q and S lie beside it."""
     n, m = lobes.shape
     peaks, heights = np.full((n, m - 1), np.nan), np.zeros((n, m - 1))
     for i in range(m - 1):

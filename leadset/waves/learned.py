@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from leadset.waves import network
+from leadset.waves.envelope import Envelope
 from leadset.waves.fiducials import P_RULE, T_RULE, delineate_qrs, empty_marks, peaks_between
 from leadset.waves.marks import MARKS, P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S, drop_disordered
 from leadset.waves.search import gather
@@ -58,13 +59,13 @@ class _Heat:
         return (centre + 0.5) * network.HEAT_CELL - 0.5, confidence
 
 
-def learned_marks(grid: Transform, usable: np.ndarray) -> np.ndarray:
+def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.ndarray:
     """Marks by the network; arguments and result as of `rules.rule_marks`."""
     leads, samples = grid.signal.shape
     marks = np.full((leads, 0, len(MARKS)), np.nan)
     if not usable.any():
         return marks
-    logit = network.logits(grid.scales, usable)
+    logit = network.logits(grid.scales, envelope, usable)
     maps = np.moveaxis(1 / (1 + np.exp(-np.clip(logit, -30, 30))), 2, 0)
     seen = np.nonzero(usable)[0]
     beats = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leadset.waves.qrs import BLOCK, block_levels, slope_envelope
+from leadset.waves.envelope import Envelope, between_blocks
 
 #: Grid samples per cell of the input, and cells per coarsest cell: the length must be a multiple of their product.
 CELL, COARSEST = 8, 4
@@ -86,12 +86,10 @@ def _double(x):
     return x.reshape(*x.shape[:-2], 2 * x.shape[-2], x.shape[-1] // 2)
 
 
-def make_cells(scales: np.ndarray) -> np.ndarray:
+def make_cells(scales: np.ndarray, envelope: Envelope) -> np.ndarray:
     """The network's input (leads, t, INPUTS) from wavelet scales (5, leads, samples); the end is padded with zeros."""
     _, leads, samples = scales.shape
-    envelope = slope_envelope(scales)
-    height, _ = block_levels(envelope)
-    typical = np.maximum(_interpolate(height, samples), 1e-4)
+    typical = np.maximum(between_blocks(envelope.height, samples), 1e-4)
     length = -(-samples // (CELL * COARSEST)) * CELL * COARSEST
     cells = np.zeros((leads, length // CELL, INPUTS), dtype=np.float32)
     column = 0
@@ -108,15 +106,6 @@ def make_cells(scales: np.ndarray) -> np.ndarray:
     return cells
 
 
-def _interpolate(levels: np.ndarray, samples: int) -> np.ndarray:
-    """(leads, samples) block levels (leads, blocks) with straight lines between the blocks' centres."""
-    position = np.clip((np.arange(samples) - BLOCK / 2) / BLOCK, 0, levels.shape[1] - 1)
-    left = np.minimum(position.astype(int), max(levels.shape[1] - 2, 0))
-    right = np.minimum(left + 1, levels.shape[1] - 1)
-    share = (position - left).astype(np.float32)
-    return levels[:, left] * (1 - share) + levels[:, right] * share
-
-
 @lru_cache(maxsize=1)
 def load_weights() -> dict[str, np.ndarray]:
     """Weights of every layer as (taps * inputs, outputs) and bias (outputs,), in float32."""
@@ -125,11 +114,13 @@ def load_weights() -> dict[str, np.ndarray]:
     return {name: array.astype(np.float32) for name, array in load_file(WEIGHTS).items()}
 
 
-def logits(scales: np.ndarray, usable: np.ndarray, weights: dict[str, np.ndarray] | None = None) -> np.ndarray:
+def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray,
+           weights: dict[str, np.ndarray] | None = None) -> np.ndarray:
     """Heat maps and extents of every lead.
 
     Args:
         scales: (5, leads, samples) of `wavelet.transform`.
+        envelope: slopes of the same recording.
         usable: (leads,) leads that take part in the mean over leads.
         weights: of `load_weights`, for which None stands.
 
@@ -137,7 +128,7 @@ def logits(scales: np.ndarray, usable: np.ndarray, weights: dict[str, np.ndarray
         (leads, t, 12) logits per cell of 16 ms in the order of `HEAT` and `EXTENT`.
     """
     weights = load_weights() if weights is None else weights
-    cells = make_cells(scales)
+    cells = make_cells(scales, envelope)
     share = (usable / max(usable.sum(), 1)).astype(np.float32)
 
     def layer(name: str, x: np.ndarray) -> np.ndarray:

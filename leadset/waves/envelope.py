@@ -1,0 +1,71 @@
+"""How steep every lead is around every moment and what is typical of it: common ground of detection and quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import median_filter, uniform_filter1d
+
+from leadset.waves.search import ms
+
+#: Width of the sliding mean under which slopes of one complex merge.
+MERGE = ms(100)
+#: Length of the blocks whose maxima tell the height of a typical complex, and of the running median over blocks.
+BLOCK, N_BLOCKS = ms(1500), 9
+#: The height of a typical complex over the background of its lead: leads below have no weight in the common envelope.
+CONTRAST_FLOOR = 2.0
+#: Smallest height (mV per grid sample) of a complex: below about 0.03 mV peak to peak nothing is called a beat.
+SMALLEST = 0.01
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Slopes of a recording on the 250-Hz grid.
+
+    Attributes:
+        leads: (leads, t) root mean square slope of scales 2 and 3 within 100 ms, in mV per grid sample.
+        blocks: (leads, blocks) its maximum in each block of 1.5 s.
+        height: (leads, blocks) height of a typical complex, the running median of those maxima.
+        background: (leads, blocks) running median of the blocks' medians.
+        common: (t,) mean of the usable leads in units of their typical complex, weighted by how far that stands out of
+            the lead's background; 0 without a usable lead.
+    """
+
+    leads: np.ndarray
+    blocks: np.ndarray
+    height: np.ndarray
+    background: np.ndarray
+    common: np.ndarray
+
+
+def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
+    """The envelope of scales (5, leads, t) with the (leads,) leads that are usable."""
+    energy = 2 * scales[1] ** 2 + scales[2] ** 2
+    leads = np.sqrt(np.maximum(uniform_filter1d(energy, MERGE, axis=1), 0))
+    count, samples = leads.shape
+    n_blocks = -(-samples // BLOCK)
+    padded = np.pad(leads, ((0, 0), (0, n_blocks * BLOCK - samples)), mode="edge").reshape(count, n_blocks, BLOCK)
+    blocks = padded.max(axis=2)
+    height = running_median(blocks)
+    background = running_median(np.median(padded[:, :, ::2], axis=2))
+    contrast = height / np.maximum(background, 1e-6)
+    weight = np.where(usable[:, None] & (height > SMALLEST), np.maximum(contrast - CONTRAST_FLOOR, 1e-3), 0)
+    share = weight / np.maximum(weight.sum(axis=0), 1e-9) / np.maximum(height, SMALLEST)
+    common = np.einsum("lt,lt->t", between_blocks(share, samples), leads)
+    return Envelope(leads, blocks, height, background, common)
+
+
+def running_median(blocks: np.ndarray) -> np.ndarray:
+    """Median over `N_BLOCKS` neighbouring blocks, (leads, blocks)."""
+    size = min(N_BLOCKS, 2 * blocks.shape[1] - 1)
+    return median_filter(blocks, size=(1, size), mode="nearest")
+
+
+def between_blocks(levels: np.ndarray, samples: int) -> np.ndarray:
+    """(leads, samples) levels (leads, blocks) with straight lines between the blocks' centres."""
+    position = np.clip((np.arange(samples, dtype=np.float32) - BLOCK / 2) / BLOCK, 0, levels.shape[1] - 1)
+    left = np.minimum(position.astype(int), max(levels.shape[1] - 2, 0))
+    right = np.minimum(left + 1, levels.shape[1] - 1)
+    share = (position - left).astype(np.float32)
+    return levels[:, left] * (1 - share) + levels[:, right] * share

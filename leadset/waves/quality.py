@@ -1,0 +1,112 @@
+"""What is wrong with a lead: repair of missing samples, and a quality from 0 to 1.
+
+The quality is the probability that a lead is good in a logistic model of a few measurements, fitted on the bad leads
+annotated in the training set of the PhysioNet/CinC Challenge 2011 (Silva, Moody, Celi, Comput. Cardiol. 38, 2011).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadset.waves.envelope import BLOCK, Envelope
+from leadset.waves.search import gather, ms
+from leadset.waves.wavelet import GRID_RATE, Transform
+
+#: Names of what may be wrong with a lead.
+FLAGS: tuple[str, ...] = ("missing samples", "flat", "clipped", "noisy")
+#: Peak-to-peak range in mV under which a lead, or a second of it, is flat.
+FLAT_RANGE = 0.02
+#: Range of a second in mV above which it is more than an ECG, under which it is low.
+HUGE_RANGE, LOW_RANGE = 3.0, 0.4
+#: A lead abstains with a larger share of missing samples than this; a lead is clipped with a larger share of samples
+#: at one of its extremes, or noisy with a lower quality.
+MOST_MISSING, CLIPPED_SHARE, NOISY = 0.5, 0.02, 0.5
+#: Reach around a beat for its quality; median over peak of the slopes there in a clean and in an unreadable beat.
+BEAT_REACH, CLEAN_RATIO, POOR_RATIO = ms(400), 0.15, 0.6
+#: Logistic model of badness: measurement -> weight. See benchmarks/fit_quality.py.
+WEIGHTS: dict[str, float] = {
+    "flat": 0.37, "huge": 0.76, "low": 1.4, "hiss": 1.58, "burst": 1.77, "drop": 0.67, "alone": 0.73, "wander": 1.81,
+}
+INTERCEPT = 4.27
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A signal without gaps.
+
+    Attributes:
+        signal: (leads, samples) in mV, missing samples bridged by straight lines.
+        missing: (leads, samples) True where they were.
+        usable: (leads,) False for leads that abstain: flat or mostly missing.
+    """
+
+    signal: np.ndarray
+    missing: np.ndarray
+    usable: np.ndarray
+
+
+def repair(signal: np.ndarray) -> Repaired:
+    """Bridges missing samples (NaN, infinite) and finds leads that cannot be used."""
+    missing = ~np.isfinite(signal)
+    if missing.any():
+        signal = signal.copy()
+        for row, gaps in zip(signal, missing, strict=True):
+            there = np.nonzero(~gaps)[0]
+            row[gaps] = np.interp(np.nonzero(gaps)[0], there, row[there]) if len(there) else 0
+    usable = (missing.mean(axis=1) <= MOST_MISSING) & (np.ptp(signal, axis=1) > FLAT_RANGE)
+    return Repaired(signal, missing, usable)
+
+
+def measurements(grid: Transform, envelope: Envelope) -> np.ndarray:
+    """(leads, 8) measurements in the order of `WEIGHTS`; all are near 0 or negative in a clean lead.
+
+    flat: share of seconds without signal; huge, low: log of the range of a second beyond the usual; hiss: log of the
+    mean finest slope, relative to a typical complex; burst, drop: log of the steepest and the least steep block
+    relative to a typical one; alone: 1 - correlation with the slopes of all leads; wander: log of the standard
+    deviation in mV of the seconds' mid-ranges.
+    """
+    leads, samples = grid.signal.shape
+    seconds = max(samples // GRID_RATE, 1)
+    second = grid.signal[:, : seconds * GRID_RATE].reshape(leads, seconds, -1)
+    top, bottom = second.max(axis=2), second.min(axis=2)
+    span = top - bottom
+    height = np.median(envelope.height, axis=1)
+    full = envelope.blocks[:, : max(samples // BLOCK, 1)]
+    centred = envelope.leads - envelope.leads.mean(axis=1, keepdims=True)
+    common = envelope.common - envelope.common.mean()
+    correlation = centred @ common / np.sqrt(np.einsum("lt,lt->l", centred, centred) * (common @ common) + 1e-9)
+    return np.stack([
+        (span < FLAT_RANGE).mean(axis=1),
+        np.log(np.maximum(span.max(axis=1) / HUGE_RANGE, 1)),
+        np.log(np.maximum(LOW_RANGE / np.maximum(np.median(span, axis=1), 0.01), 1)),
+        np.log((np.abs(grid.scales[0, :, ::3]).mean(axis=1) + 1e-3) / (height + 2e-3)),
+        np.log((full.max(axis=1) + 1e-3) / (height + 1e-3)),
+        np.log((height + 1e-3) / (full.min(axis=1) + 1e-3)),
+        1 - correlation,
+        np.log(0.05 + ((top + bottom) / 2).std(axis=1)),
+    ], axis=1)
+
+
+def badness(measured: np.ndarray) -> np.ndarray:
+    """(leads,) log odds that a lead is bad, from `measurements`."""
+    return measured @ np.array(list(WEIGHTS.values())) + INTERCEPT
+
+
+def beat_quality(grid: Transform, envelope: Envelope, r: np.ndarray) -> np.ndarray:
+    """(leads, beats) how far each complex at ``r`` (leads, beats) stands out of the slopes around it, from 0 to 1."""
+    leads, beats = r.shape
+    rows = np.repeat(np.arange(leads), beats)
+    start = np.nan_to_num(r).round().astype(int).ravel() - BEAT_REACH
+    around = gather(envelope.leads, rows, start, 2 * BEAT_REACH + 1)[:, ::4]
+    ratio = np.median(around, axis=1) / np.maximum(around.max(axis=1), 1e-9)
+    quality = np.clip((POOR_RATIO - ratio) / (POOR_RATIO - CLEAN_RATIO), 0, 1).reshape(leads, beats)
+    return np.where(np.isnan(r), 0, quality)
+
+
+def clipped_share(signal: np.ndarray) -> np.ndarray:
+    """(leads,) share of samples in runs of three or more at a lead's largest or smallest value."""
+    extreme = (signal == signal.max(axis=1, keepdims=True)) | (signal == signal.min(axis=1, keepdims=True))
+    run = extreme[:, :-2] & extreme[:, 1:-1] & extreme[:, 2:]
+    return run.mean(axis=1) if run.shape[1] else np.zeros(len(signal))
