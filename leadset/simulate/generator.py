@@ -54,6 +54,7 @@ def simulate(
     labels: str | Iterable[str] | Mapping[str, float] | None = None,
     *,
     start: int = 0,
+    noise: float = 1.0,
     marks: bool = True,
     dtype: type = np.float32,
 ) -> Simulated:
@@ -67,6 +68,7 @@ def simulate(
         labels: main diagnoses to draw from, as abbreviations (``"AF,NSR"`` or a sequence) or with weights; None for
             the default mixture. Every recording also carries the label of its rhythm.
         start: index of the first.
+        noise: factor on the level of all noise; 0 for the heart alone.
         marks: whether fiducial marks are wanted.
         dtype: of the signals; with ``float64`` what is rounded afterwards does not depend on the machine.
 
@@ -75,12 +77,12 @@ def simulate(
     """
     if n < 1:
         raise ValueError(f"cannot simulate {n} recordings: expected at least 1")
+    if not 0 <= noise < np.inf:
+        raise ValueError(f"cannot simulate noise {noise} times as strong: expected a number from zero")
     weights = parse_labels(labels)
-    starts = range(start, start + n, _BATCH)
-    parts = [
-        simulate_indices(range(first, min(first + _BATCH, start + n)), seed, seconds, rate, weights, marks, dtype)
-        for first in starts
-    ]
+    end = start + n
+    batches = [range(first, min(first + _BATCH, end)) for first in range(start, end, _BATCH)]
+    parts = [simulate_indices(batch, seed, seconds, rate, weights, noise, marks, dtype) for batch in batches]
     return Simulated(
         signals=np.concatenate([part.signals for part in parts]),
         rate=rate,
@@ -97,8 +99,9 @@ def simulate_indices(
     seconds: float,
     rate: float,
     weights: Mapping[str, float],
-    marks: bool,
-    dtype: type,
+    noise: float = 1.0,
+    marks: bool = False,
+    dtype: type = np.float32,
 ) -> Simulated:
     """Recordings of given indices in one batch; arguments as of `simulate`, labels as `parse_labels` returns them."""
     check_limits(seconds, rate)
@@ -119,10 +122,10 @@ def simulate_indices(
     response = np.stack([device.response(np.fft.rfftfreq(padded, 1 / rate)) for device in devices])
     vector = heart_vector(draws, heart, beats, padded, rate, dtype)
     vector = np.fft.irfft(np.fft.rfft(vector) * response[:, None].astype(dtype), padded)
-    levels = draw_levels(draws, np.array([device.mains for device in devices]))
-    noise = electrode_noise(draws, levels, padded, rate, response, dtype)
+    levels = draw_levels(draws, np.array([device.mains for device in devices]), noise)
+    electrodes = electrode_noise(draws, levels, padded, rate, response, dtype)
     inside = slice(skipped, skipped + samples)
-    recorded = vectors.astype(dtype) @ vector[..., inside] + ELECTRODE_WEIGHTS.astype(dtype) @ noise[..., inside]
+    recorded = vectors.astype(dtype) @ vector[..., inside] + ELECTRODE_WEIGHTS.astype(dtype) @ electrodes[..., inside]
     return Simulated(
         signals=twelve_leads(recorded),
         rate=rate,

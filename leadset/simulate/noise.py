@@ -1,4 +1,11 @@
-"""Noise of electrodes and surroundings, as spectra: one inverse transform a channel, whatever it consists of."""
+"""Noise of electrodes and surroundings.
+
+Spectra and burst statistics are those of the MIT-BIH Noise Stress Test Database (Moody, Muldrow & Mark, Comput.
+Cardiol. 11:381-384, 1984), measured with Welch's method (40-s segments, both channels averaged): baseline wander
+from record bw, muscle noise from record ma, electrode motion from record em. Levels are those of the PhysioNet/CinC
+Challenge 2011's acceptable recordings, measured between the beats in the bands 20-45, 65-95 and 105-120 Hz, in 2 Hz
+around the mains frequencies and below 0.4 Hz.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +16,64 @@ import numpy as np
 from leadset.simulate.draws import Draws
 from leadset.simulate.leadfield import ELECTRODES
 
+# Frequencies in Hz, and amplitude densities relative to each other at them.
+_WANDER = (
+    (0.03, 0.07, 0.12, 0.17, 0.25, 0.35, 0.45, 0.6, 0.85, 1.2, 1.7, 2.5, 4.0, 6.5, 10.0, 16.0),
+    (85, 440, 970, 690, 280, 184, 110, 53, 37, 21, 11, 6.2, 3.4, 2.5, 1.9, 1.0),
+)  # fmt: skip
+_MUSCLE = (
+    (2.5, 4.0, 6.5, 10.0, 16.0, 25.0, 35.0, 50.0, 70.0, 90.0, 115.0, 145.0, 180.0),
+    (1.0, 3.0, 5.1, 7.5, 10.5, 12.1, 11.4, 6.5, 1.65, 0.85, 0.76, 0.74, 0.74),
+)  # fmt: skip
+_MOTION = (
+    (0.2, 0.35, 0.6, 0.85, 1.2, 1.7, 2.5, 4.0, 6.5, 10.0, 16.0, 25.0, 35.0, 50.0),
+    (2.4, 1.1, 0.7, 1.25, 1.05, 0.93, 0.62, 0.32, 0.30, 0.17, 0.10, 0.05, 0.034, 0.024),
+)  # fmt: skip
+
+# Bursts: the logarithm of the RMS in half-second windows has this SD and this correlation with the window before.
+_WINDOW = 0.5
+_MUSCLE_SD, _MUSCLE_MEMORY = 0.55, 0.64
+_MOTION_SD, _MOTION_MEMORY = 1.1, 0.75
+
+_POP_EVERY = 2.5  # seconds in which an electrode can pop once
+
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """RMS in mV of each kind of noise at the nine electrodes (n, 9), and the mains frequency in Hz (n,)."""
+    """RMS in mV of each kind of noise at the nine electrodes (n, 9), and what belongs to the whole recording (n,)."""
 
     wander: np.ndarray
     muscle: np.ndarray
+    motion: np.ndarray
     mains: np.ndarray
     white: np.ndarray
     mains_frequency: np.ndarray
+    pops: np.ndarray  # probability that some electrode pops within `_POP_EVERY` seconds
 
 
-def draw_levels(draws: Draws, mains_frequency: np.ndarray) -> NoiseLevels:
-    """Levels of recordings as they are met: most are clean, a few are bad, and electrodes differ."""
+def draw_levels(draws: Draws, mains_frequency: np.ndarray, scale: float) -> NoiseLevels:
+    """Levels as they are met: most recordings are clean, a few are bad, and electrodes differ.
+
+    Args:
+        draws: where they come from.
+        mains_frequency: in Hz (n,).
+        scale: factor on all levels; 0 for signals of the heart alone.
+    """
     electrodes = len(ELECTRODES)
-    overall = np.exp(0.5 * draws.normal(1))
+    overall = scale * np.exp(0.4 * draws.normal(1))
 
     def level(median: float, spread: float, own: float) -> np.ndarray:
         return median * overall * np.exp(spread * draws.normal(1) + own * draws.normal(electrodes))
 
+    moving = draws.flags(0.12)[:, None]
     return NoiseLevels(
-        wander=level(0.035, 0.6, 0.5),
-        muscle=level(0.006, 0.6, 0.4),
-        mains=level(0.0015, 1.0, 0.6),
-        white=level(0.002, 0.3, 0.2),
+        wander=level(0.030, 0.7, 0.6),
+        muscle=level(0.0055, 0.5, 0.5),
+        motion=level(0.035, 0.6, 0.9) * moving,
+        mains=level(0.0016, 1.0, 0.7),
+        white=level(0.0042, 0.7, 0.35),
         mains_frequency=mains_frequency,
+        pops=np.where(draws.flags(0.06), 0.3, 0.0) * min(scale, 1.0),
     )
 
 
@@ -53,51 +92,69 @@ def electrode_noise(
     """
     frequency = np.fft.rfftfreq(samples, 1 / rate)
     white = draws.white_spectrum(len(ELECTRODES), len(frequency), dtype)
-    muscle_shape = _unit_power(_muscle_spectrum(frequency), samples).astype(dtype)
-    swell = _swell(draws, samples, dtype)
-    steady = levels.wander[..., None].astype(dtype) * _unit_power(_wander_spectrum(frequency), samples).astype(dtype)
-    steady += levels.white[..., None].astype(dtype) * _unit_power(np.ones_like(frequency), samples).astype(dtype)
-    out = np.fft.irfft(white * steady * response[:, None].astype(dtype), samples)
-    # The same white numbers serve both parts: they hardly overlap in frequency.
-    muscle = np.fft.irfft(white * (muscle_shape * response.astype(dtype))[:, None], samples)
-    out += levels.muscle[..., None].astype(dtype) * muscle * swell
-    out += _mains(draws, levels, samples, rate, response, dtype)
+    white *= response[:, None].astype(dtype)
+
+    def shape(table: tuple) -> np.ndarray:
+        """A measured spectrum, scaled so that white bins of unit variance become a signal of RMS 1."""
+        density = np.interp(np.log(frequency[1:]), *np.log(table), left=-np.inf, right=-np.inf)
+        amplitude = np.concatenate([[0.0], np.exp(density)])
+        return (amplitude * samples / np.sqrt(2 * np.sum(amplitude**2))).astype(dtype)
+
+    def at(level: np.ndarray) -> np.ndarray:
+        return level[..., None].astype(dtype)
+
+    flat = np.full(len(frequency), np.sqrt(samples / 2), dtype=dtype)
+    # The kinds hardly overlap in frequency, so that one set of white numbers serves all.
+    out = np.fft.irfft(white * (at(levels.wander) * shape(_WANDER) + at(levels.white) * flat), samples)
+    swell = _swell(draws, samples, rate, _MUSCLE_SD, _MUSCLE_MEMORY, dtype)
+    out += at(levels.muscle) * np.fft.irfft(white * shape(_MUSCLE), samples) * swell
+    swell = _swell(draws, samples, rate, _MOTION_SD, _MOTION_MEMORY, dtype)
+    moving = np.flatnonzero(levels.motion.any(axis=1))
+    out[moving] += at(levels.motion)[moving] * np.fft.irfft(white[moving] * shape(_MOTION), samples) * swell[moving]
+    _add_mains(draws, levels, rate, response, out)
+    _add_pops(draws, levels, rate, out)
     return out
 
 
-def _unit_power(shape: np.ndarray, samples: int) -> np.ndarray:
-    """A spectrum's amplitude, scaled so that white bins of unit variance become a signal of RMS 1."""
-    return shape * (samples / np.sqrt(2 * np.sum(shape**2)))
+def _swell(draws: Draws, samples: int, rate: float, sd: float, memory: float, dtype: np.dtype) -> np.ndarray:
+    """Envelope (n, 1, samples) of mean square 1 that comes and goes as bursts do."""
+    count = int(samples / rate / _WINDOW) + 2
+    steps = draws.normal(count)
+    logarithm = np.empty_like(steps)
+    logarithm[:, 0] = steps[:, 0]
+    for k in range(1, count):
+        logarithm[:, k] = memory * logarithm[:, k - 1] + np.sqrt(1 - memory**2) * steps[:, k]
+    knots = np.exp(sd * logarithm - sd**2).astype(dtype)
+    place = np.arange(samples) / (rate * _WINDOW)
+    left = place.astype(int)
+    share = (place - left).astype(dtype)
+    return (knots[:, left] * (1 - share) + knots[:, left + 1] * share)[:, None]
 
 
-def _wander_spectrum(frequency: np.ndarray) -> np.ndarray:
-    return np.where(frequency > 0.03, 1 / (1 + (frequency / 0.25) ** 2), 0.0)
+def _add_mains(draws: Draws, levels: NoiseLevels, rate: float, response: np.ndarray, out: np.ndarray) -> None:
+    """Hum: one phase for all electrodes, as it comes over the body, with a third harmonic."""
+    samples, dtype = out.shape[2], out.dtype
+    phase, third = draws.uniform(2), draws.uniform(1, low=0.0, high=0.3)
+    frequency = levels.mains_frequency[:, None] * [1, 3]
+    bins = np.minimum(np.rint(frequency * samples / rate), response.shape[1] - 1).astype(int)
+    gain = np.where(frequency < rate / 2, np.take_along_axis(response, bins, axis=1), 0.0)
+    turns = levels.mains_frequency[:, None] / rate * np.arange(samples)
+    hum = gain[:, :1] * np.sin(2 * np.pi * ((turns + phase[:, :1]) % 1).astype(dtype))
+    hum += third * gain[:, 1:] * np.sin(2 * np.pi * ((3 * turns + phase[:, 1:]) % 1).astype(dtype))
+    out += (levels.mains[..., None] * 2**0.5).astype(dtype) * hum[:, None].astype(dtype)
 
 
-def _muscle_spectrum(frequency: np.ndarray) -> np.ndarray:
-    rise = (frequency / 20) ** 2 / (1 + (frequency / 20) ** 2)
-    return rise / (1 + (frequency / 90) ** 2)
-
-
-def _swell(draws: Draws, samples: int, dtype: np.dtype) -> np.ndarray:
-    """Slow swelling (n, 1, samples) of muscle noise, about once in some seconds."""
-    knots = np.exp(0.45 * draws.normal(8))
-    place = np.linspace(0, knots.shape[1] - 1, samples)
-    left = np.minimum(place.astype(int), knots.shape[1] - 2)
-    share = place - left
-    return (knots[:, left] * (1 - share) + knots[:, left + 1] * share).astype(dtype)[:, None]
-
-
-def _mains(
-    draws: Draws, levels: NoiseLevels, samples: int, rate: float, response: np.ndarray, dtype: np.dtype
-) -> np.ndarray:
-    """Hum (n, 9, samples): one phase for all electrodes, as it comes over the body, with a third harmonic."""
-    phase = draws.uniform(2)[..., None]
-    third = draws.uniform(1, low=0.0, high=0.3)
-    turns = levels.mains_frequency[:, None] * np.arange(samples) / rate
-    bins = np.minimum(np.rint(levels.mains_frequency[:, None] * [1, 3] * samples / rate), response.shape[1] - 1)
-    gain = np.take_along_axis(response, bins.astype(int), axis=1)
-    gain[levels.mains_frequency[:, None] * [1, 3] >= rate / 2] = 0.0
-    hum = gain[:, :1] * np.sin(2 * np.pi * ((turns + phase[:, 0]) % 1)).astype(dtype)
-    hum += third * gain[:, 1:] * np.sin(2 * np.pi * ((3 * turns + phase[:, 1]) % 1)).astype(dtype)
-    return (levels.mains[..., None].astype(dtype) * 2**0.5) * hum[:, None].astype(dtype)
+def _add_pops(draws: Draws, levels: NoiseLevels, rate: float, out: np.ndarray) -> None:
+    """Sudden steps of one electrode that decay, as its contact with the skin changes."""
+    samples = out.shape[2]
+    slots = int(samples / rate / _POP_EVERY) + 1
+    happens = draws.uniform(slots) < levels.pops[:, None]
+    moment = (np.arange(slots) + draws.uniform(slots)) * _POP_EVERY
+    height = 0.35 * np.exp(0.7 * draws.normal(slots)) * np.where(draws.uniform(slots) < 0.5, -1, 1)
+    decay = 0.08 * np.exp(0.8 * draws.normal(slots))
+    electrode = (draws.uniform(slots) * len(ELECTRODES)).astype(int)
+    time = np.arange(samples) / rate
+    for row, slot in zip(*np.nonzero(happens), strict=True):
+        after = np.maximum(time - moment[row, slot], 0.0)
+        step = height[row, slot] * np.exp(-after / decay[row, slot]) * (time >= moment[row, slot])
+        out[row, electrode[row, slot]] += step.astype(out.dtype)

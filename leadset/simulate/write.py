@@ -66,7 +66,7 @@ def _write_all(
             for start in range(0, len(same), _BATCH):
                 part = same[start : start + _BATCH]
                 # Double precision: what is rounded to integers must not depend on the machine.
-                made = simulate_indices([i for i, _ in part], seed, seconds, common_rate, weights, False, np.float64)
+                made = simulate_indices([i for i, _ in part], seed, seconds, common_rate, weights, dtype=np.float64)
                 people = _person_texts(seed, [i for i, _ in part], made.ages, made.sexes)
                 for (index, device), signal, person, codes in zip(part, made.signals, people, made.codes, strict=True):
                     yield _write_recording(folder, index, device, signal, person, codes)
