@@ -12,6 +12,7 @@ from importlib import import_module
 
 #: verb: (module, one line of help)
 VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("leadset.demo", "train, answer and score on simulated recordings, with the Challenge's own commands"),
     "doctor": ("leadset.recordings.doctor", "audit a folder of recordings"),
     "simulate": ("leadset.simulate.command", "write a folder of simulated recordings with labels"),
 }

@@ -36,6 +36,10 @@ class Config:
     cache: str = ""
     presets: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.preset not in ("auto", *self.presets):
+            raise ValueError(f"preset = {self.preset!r}; expected one of {', '.join(('auto', *self.presets))}")
+
     def options(self, architecture: str, preset: str) -> dict[str, Any]:
         """The model options that a preset gives an architecture."""
         return dict(self.presets.get(preset, {}).get(architecture, {}))
@@ -69,9 +73,6 @@ def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
     if values.get("label_space", "challenge2021") not in list_label_spaces():
         expected = ", ".join(list_label_spaces())
         raise ValueError(f"{source}: label_space = {values['label_space']!r}; expected one of {expected}")
-    presets = values.get("presets", {})
-    if values.get("preset", "auto") not in ("auto", *presets):
-        raise ValueError(f"{source}: preset = {values['preset']!r}; expected one of {', '.join(('auto', *presets))}")
     return values
 
 
@@ -79,19 +80,25 @@ def load_config(path: str | Path | None = None) -> Config:
     """Reads a configuration.
 
     Args:
-        path: a TOML file; by default the one that the environment variable ``LEADSET_CONFIG`` names, or else the
-            `leadset.toml` beside the package. Without any of these, the defaults apply.
+        path: a TOML file whose keys take the place of those in the `leadset.toml` beside the package; by default the
+            one that the environment variable ``LEADSET_CONFIG`` names, if it does.
 
     Raises:
         OSError: the named file cannot be read.
         ValueError: not TOML, an unknown key, or a value that does not fit.
     """
-    path = Path(path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FILE)
-    if path == DEFAULT_FILE and not path.exists():
-        return Config()
+    values = _read(DEFAULT_FILE) if DEFAULT_FILE.exists() else {}
+    path = path or os.environ.get(ENVIRONMENT_VARIABLE)
+    if path:
+        own = _read(Path(path))
+        values = {**values, **own, "presets": {**values.get("presets", {}), **own.get("presets", {})}}
+    return Config(**values)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: not valid TOML: {error}") from None
-    return Config(**_checked(values, str(path)))
+    return _checked(values, str(path))

@@ -144,7 +144,8 @@ class ResUNetLC(nn.Module):
         leads: lead names; neighbours in this order share 3-row kernels.
         n_classes: number of logits.
         width: features outside the blocks, 128 as published; half as many inside.
-        samples: window length at 500 Hz, a multiple of 128.
+        samples: window length, a multiple of 128.
+        rate: sampling rate of the input in Hz (500 as published).
         variant: ``"resunet_lc"``, or an ablation of the paper: ``"res2d_lc"`` (plain residual blocks),
             ``"res2d_maxpool"`` (and no lead combiner), ``"res1d_maxpool"`` (and leads as input channels). The two
             two-dimensional ablations crash as released.
@@ -160,6 +161,7 @@ class ResUNetLC(nn.Module):
         *,
         width: int = 128,
         samples: int = 4096,
+        rate: int = 500,
         variant: str = "resunet_lc",
     ) -> None:
         super().__init__()
@@ -168,7 +170,7 @@ class ResUNetLC(nn.Module):
         if width < 2 or width % 2:
             raise ValueError(f"width is {width}: expected an even number")
         one_of("variant", variant, VARIANTS)
-        self.input_spec = InputSpec(Transform(rate=500), samples=samples, scaling="lead")
+        self.input_spec = InputSpec(Transform(rate), samples=samples, scaling="lead")
         self.leads_as_rows = variant != "res1d_maxpool"
         rows = 3 if self.leads_as_rows else 1
         self.stem = conv_norm(1 if self.leads_as_rows else len(leads), width, rows, STEM_KERNEL, stride=2)
