@@ -32,11 +32,11 @@ QRS_NORMAL = np.array([
 
 #: The septum is crossed from right to left, the free wall late and slowly: no septal q, broad notched plateau.
 QRS_LBBB = np.array([
-    [0.16, 0.065, 0.16, 0.12, -0.06],
-    [0.32, 0.095, 0.52, 0.30, 0.42],
-    [0.49, 0.095, 0.48, 0.12, 0.86],
-    [0.68, 0.095, 0.66, 0.14, 0.80],
-    [0.84, 0.070, 0.26, 0.02, 0.30],
+    [0.14, 0.055, 0.14, 0.12, -0.16],
+    [0.32, 0.095, 0.56, 0.30, 0.62],
+    [0.49, 0.095, 0.56, 0.12, 1.30],
+    [0.68, 0.095, 0.74, 0.14, 1.15],
+    [0.84, 0.070, 0.28, 0.02, 0.42],
 ])
 
 #: What follows the left ventricle in right bundle branch block: slow forces to the right and forward.
@@ -48,8 +48,8 @@ QRS_RIGHT_TERMINAL = np.array([
 #: ST segment, the slow rise and the steeper fall of the T wave.
 T_NORMAL = np.array([
     [0.15, 0.150, 0.022, 0.016, -0.050],
-    [0.52, 0.130, 0.115, 0.090, -0.080],
-    [0.71, 0.110, 0.270, 0.200, -0.150],
+    [0.52, 0.130, 0.095, 0.095, -0.065],
+    [0.71, 0.110, 0.215, 0.215, -0.120],
 ])
 
 #: Lead I and aVF as rows of the lead matrix, which span the frontal plane; Goldberger's leads are shorter than

@@ -22,7 +22,7 @@ PUBLIC_RECORDINGS = 88_253
 #: public data, drawn towards what the diagnosis is known for.
 _USUAL_RHYTHMS: dict[str, float] = {"NSR": 50, "SB": 22, "STach": 13, "SA": 4, "AF": 7, "AFL": 3, "Brady": 0.5}
 RHYTHM_WEIGHTS: dict[str, dict[str, float]] = {
-    "PAC": {"NSR": 55, "SB": 18, "STach": 15, "SA": 12},
+    "PAC": {"NSR": 46, "SB": 15, "STach": 28, "SA": 11},
     "IAVB": {"NSR": 62, "SB": 32, "STach": 2, "SA": 4},
     "LPR": {"NSR": 62, "SB": 32, "STach": 2, "SA": 4},
     "IRBBB": {"NSR": 60, "SB": 22, "STach": 8, "SA": 9},
@@ -40,6 +40,10 @@ _LIFTS: dict[frozenset[str], float] = {
         "LAD LBBB": 2.5, "LAD IRBBB": 1.2, "RAD RBBB": 1.5, "LAD PVC": 1.2, "QAb PRWP": 3.0, "QAb TInv": 2.5,
         "QAb TAb": 2.0, "LQT TAb": 2.0, "IAVB RBBB": 1.8, "IAVB LBBB": 2.0, "IAVB LAnFB": 1.8, "RBBB LAnFB": 3.0,
         "STD TAb": 2.0, "STE QAb": 3.0, "LQRSV TAb": 1.5, "PR PVC": 2.0, "NSIVCB PRWP": 3.0,
+        "LVHV PAC": 2.0, "LVHV STach": 1.8, "LVHV TAb": 2.0, "LVHV NSIVCB": 2.5, "LVHV NSR": 0.4, "LVHV AFL": 2.0,
+        "LVHV PVC": 2.0, "LVHV PRWP": 2.0, "LVH NSSTTA": 2.5, "LVH AF": 3.0, "LVH NSR": 0.5, "LVH TInv": 2.0,
+        "NSSTTA STach": 1.9, "NSSTTA AFL": 2.5, "NSSTTA LQT": 3.0, "NSSTTA LAD": 1.8, "NSSTTA IAVB": 1.8,
+        "NSSTTA NSR": 0.5, "NSSTTA AF": 2.0, "PAC NSR": 0.5, "NSSTTA STD": 2.0,
     }.items()
 }  # fmt: skip
 
@@ -60,6 +64,8 @@ _EXCLUSIVE: tuple[frozenset[str], ...] = tuple(
         "STD STE PR LBBB",
         "LQT PR",
         "PVC VEB",
+        "LVH LVHV LQRSV PR LBBB BBB",
+        "NSSTTA TAb TInv STE LBBB PR BBB",
     )
 )
 

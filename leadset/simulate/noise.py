@@ -35,6 +35,9 @@ _WINDOW = 0.5
 _MUSCLE_SD, _MUSCLE_MEMORY = 0.55, 0.64
 _MOTION_SD, _MOTION_MEMORY = 1.1, 0.75
 
+# Arms and legs are tense more often than the chest.
+_LIMB_MUSCLE = np.array([1.35] * 3 + [0.9] * 6)
+
 _POP_EVERY = 2.5  # seconds in which an electrode can pop once
 
 
@@ -68,10 +71,10 @@ def draw_levels(draws: Draws, mains_frequency: np.ndarray, scale: float) -> Nois
     moving = draws.flags(0.12)[:, None]
     return NoiseLevels(
         wander=level(0.030, 0.7, 0.6),
-        muscle=level(0.0055, 0.5, 0.5),
+        muscle=level(0.0026, 0.6, 0.5) * _LIMB_MUSCLE,
         motion=level(0.035, 0.6, 0.9) * moving,
         mains=level(0.0016, 1.0, 0.7),
-        white=level(0.0042, 0.7, 0.35),
+        white=level(0.0042, 0.7, 0.35) * _LIMB_MUSCLE,
         mains_frequency=mains_frequency,
         pops=np.where(draws.flags(0.06), 0.3, 0.0) * min(scale, 1.0),
     )

@@ -132,12 +132,12 @@ def _lengthen_pr(heart: Heart, rows: np.ndarray, longer: np.ndarray) -> None:
 
 
 def _set_left_block(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
-    qrs = loops.rotate(vary(draws, loops.QRS_LBBB, 0.25), 10 * draws.normal(), "y")
+    qrs = loops.rotate(vary(draws, loops.QRS_LBBB, 0.25), 12 * draws.normal(), "y")
     qrs = loops.with_axis(qrs, np.clip(15 + 28 * draws.normal(), -28, 80))
-    qrs[..., 2:] *= 1.2 * np.exp(0.25 * draws.normal(1, 1))
+    qrs[..., 2:] *= np.exp(0.25 * draws.normal(1, 1))
     heart.widen(rows, np.clip(0.148 + 0.014 * draws.normal(), 0.124, 0.19))
     set_loops(heart.qrs, rows, CONDUCTED, qrs)
-    set_loops(heart.t, rows, CONDUCTED, discordant_t(draws, qrs, 0.34))
+    set_loops(heart.t, rows, CONDUCTED, discordant_t(draws, qrs, 0.36))
 
 
 def _set_right_block(
@@ -145,12 +145,15 @@ def _set_right_block(
 ) -> None:
     own = heart.qrs[:, CONDUCTED, : len(loops.QRS_NORMAL)].copy()
     own[..., :2] *= (heart.qrs_duration[:, CONDUCTED] / duration)[:, None, None]  # the left ventricle keeps its pace
-    own[:, 3:, 2:] *= np.where(size > 0.7, 0.5, 0.85)[:, None, None]  # and is no longer alone at the end
-    terminal = vary(draws, loops.QRS_RIGHT_TERMINAL, 0.4)
+    # and is no longer alone at the end
+    complete = size > 0.7
+    own[:, 3:, 2:] *= np.where(complete, 0.45, 0.85)[:, None, None]
+    own[:, 2, 4] -= np.where(complete, 0.25, 0.0)
+    terminal = vary(draws, loops.QRS_RIGHT_TERMINAL, 0.5)
     terminal[..., 2:] *= size[:, None, None]
     heart.widen(rows, duration)
     set_loops(heart.qrs, rows, CONDUCTED, np.concatenate([own, terminal], axis=1))
-    against = discordant_t(draws, terminal, 0.45)
+    against = discordant_t(draws, terminal, 0.6)
     heart.t[rows, CONDUCTED, : against.shape[1], 2:] += (0.6 * against[..., 2:])[rows]
 
 

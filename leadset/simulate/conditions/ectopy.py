@@ -21,7 +21,7 @@ def premature_ventricular(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     _set_ventricular(heart, rows, draws)
 
 
-@condition("VEB", (700,), mean_age=65)
+@condition("VEB", (1944,), mean_age=65)
 def ventricular_ectopics(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     """The same under the code of the 2018 data."""
     _set_ventricular(heart, rows, draws)

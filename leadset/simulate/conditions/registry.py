@@ -38,12 +38,12 @@ class Condition:
 #: Every condition by its abbreviation, in the order in which they are applied.
 CONDITIONS: dict[str, Condition] = {}
 
-#: Codes met in the public data for what no class of a label space stands for alone.
-_OTHER_CODES = {"VEB": ("164884008",)}
+#: Frequent codes of the public data that are no class of a label space by themselves.
+_OTHER_CODES = {"VEB": ("164884008",), "LVH": ("164873001",), "LVHV": ("55827005",), "NSSTTA": ("428750005",)}
 
 
 def condition(abbreviation: str, counts: tuple[int, ...], mean_age: float = 60.0) -> Callable[[Change], Change]:
-    """Registers a change as the condition of a class of the Challenge's label space or that of CPSC 2018."""
+    """Registers a change as the condition of a class of the two label spaces, or of one of `_OTHER_CODES`."""
 
     def register(change: Change) -> Change:
         codes = _codes(abbreviation)

@@ -29,6 +29,15 @@ def abnormal_t_wave(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     heart.t[rows, CONDUCTED] = t[rows]
 
 
+@condition("NSSTTA", (4712,), mean_age=64)
+def nonspecific_change(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
+    """ST segments a little off the line and T waves low, not enough to be called anything else."""
+    t = heart.t[:, CONDUCTED].copy()
+    t[:, _T, 2:] = t[:, _T, 2:] * draws.uniform(1, 1, low=0.1, high=0.6) + 0.03 * draws.normal(1, 3)
+    t[:, _ST, 2:] += draws.uniform(1, 1, low=0.02, high=0.07) * _unit(np.array([-0.7, -0.5, 0.4]))
+    heart.t[rows, CONDUCTED] = t[rows]
+
+
 @condition("TInv", (3989,), mean_age=62)
 def inverted_t_wave(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     """T waves that point against the wall they belong to: in front, below, at the side, or all of these."""
@@ -43,7 +52,7 @@ def inverted_t_wave(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     heart.t[rows, CONDUCTED] = t[rows]
 
 
-@condition("STD", (869,), mean_age=62)
+@condition("STD", (3645,), mean_age=62)
 def st_depression(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     """An ST segment 0.1 to 0.3 mV low where the left ventricle is seen, and a T wave the flatter for it."""
     size = 0.11 + 0.07 * np.abs(draws.normal(1))
@@ -51,7 +60,7 @@ def st_depression(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     heart.t[rows, CONDUCTED, _T, 2:] *= draws.uniform(1, 1, low=0.2, high=0.9)[rows]
 
 
-@condition("STE", (220,), mean_age=60)
+@condition("STE", (628,), mean_age=60)
 def st_elevation(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     """An ST segment lifted over the front or the lower wall, running into a high T wave."""
     front = draws.flags(0.65)[:, None]

@@ -49,8 +49,10 @@ def sinus_tachycardia(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     _set_rate(heart, rows, 101 + np.abs(15 * draws.normal()), 101.5, 165)
     shorter = 0.85 + 0.1 * draws.uniform()
     heart.pr[rows] = np.maximum(heart.pr * shorter, 0.11)[rows]
+    heart.p[rows, ..., 2:] *= 1.25
+    heart.t[rows, CONDUCTED, :, 2:] *= draws.uniform(1, 1, low=0.4, high=1.0)[rows]
     for swing in (heart.respiratory_swing, heart.slow_swing, heart.jitter):
-        swing[rows] *= 0.3
+        swing[rows] *= 0.4
 
 
 @condition("Brady", (295,), mean_age=72)
@@ -67,6 +69,9 @@ def atrial_fibrillation(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     """No P waves, fibrillatory waves, no order in the RR intervals."""
     _set_rate(heart, rows, 88 * np.exp(0.27 * draws.normal()), 45, 165)
     heart.rhythm[rows] = FIBRILLATION
+    # Sick hearts, drugs and the rhythm itself leave few normal T waves.
+    change = draws.uniform(1, 1, low=0.0, high=1.0) + 0.25 * draws.normal(1, 3)
+    heart.t[rows, CONDUCTED, :, 2:] *= change[rows]
 
 
 @condition("AFL", (8374,), mean_age=68)
