@@ -2,10 +2,11 @@
 
     python benchmarks/train_waves.py DATA OUTPUT.safetensors [--without FOLD --folds 4] [--steps 5000] [--seed 0]
 
-DATA holds the folders ``ludb`` (marks of every wave) and ``mitdb`` (R peaks only); the QT Database is never learned
-from. ``--without`` leaves out one fold of the recordings, for an honest score (see ``fold_of``); the weights shipped
-with the package are learned from all of them. Beside the recordings a fifth of every batch is drawn: beats made of
-Gaussian bumps whose limits are known. Noise of known kinds is added; no recorded noise is used.
+DATA holds the folders ``ludb`` (marks of every wave), ``qtdb`` (the same for some thirty beats of each recording),
+``mitdb`` (R peaks only), ``af_2017`` and ``challenge`` (recordings of atrial fibrillation and flutter: nothing in them
+is a P wave). ``--without`` leaves out one fold of the recordings, for an honest score (see ``fold_of``); the weights
+shipped with the package are learned from all of them. A fifth of every batch is drawn: beats made of Gaussian bumps
+whose limits are known. Noise of known kinds is added; no recorded noise is used.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from annotated import Annotated, read_ludb, read_mitdb
+from annotated import Annotated, read_ludb, read_mitdb, read_qtdb
 from safetensors.numpy import save_file
 from torch import nn
 
+from leadset import read_recording
+from leadset.recordings import find_recordings
 from leadset.waves import network
 from leadset.waves.envelope import measure
 from leadset.waves.wavelet import GRID_RATE, transform
@@ -31,20 +34,34 @@ SECONDS, ROWS = 10.24, 48
 SAMPLES = int(SECONDS * GRID_RATE)
 CELLS = SAMPLES // network.HEAT_CELL
 #: Numbers of leads of a batch and how often each is drawn.
-LEADS, LEAD_ODDS = (1, 2, 3, 6, 12), (0.25, 0.3, 0.15, 0.1, 0.2)
+LEADS, LEAD_ODDS = (1, 2, 3, 6, 12), (0.22, 0.33, 0.1, 0.12, 0.23)
 #: Standard deviation of a mark's heat in grid samples (14 ms) and weight of the extents in the loss.
 HEAT_SD, EXTENT_WEIGHT = 3.5, 0.3
-R_PEAK = network.HEAT.index("R peak")
+#: What a batch of one, two, or more leads is made of.
+ODDS: dict[int, dict[str, float]] = {
+    1: {"drawn": 0.18, "mitdb": 0.2, "af single": 0.12, "qtdb": 0.15, "ludb": 0.35},
+    2: {"drawn": 0.18, "mitdb": 0.22, "af several": 0.08, "qtdb": 0.22, "ludb": 0.3},
+    3: {"drawn": 0.18, "af several": 0.1, "ludb": 0.72},
+}
+EVERYWHERE = np.array([[0.0, SAMPLES]])
+#: Atrial fibrillation and flutter (SNOMED CT).
+FIBRILLATION = {"164889003", "164890007"}
 PEAK_LEARNING_RATE, WEIGHT_DECAY = 4e-3, 1e-4
 
 
 @dataclass
 class Example:
-    """Leads on the grid with what is known of them: ``known`` (leads, channels, SAMPLES) masks the loss."""
+    """Leads on the grid and what is known of them.
+
+    Attributes:
+        signal: (leads, samples) in mV.
+        marks: per lead, heat map -> (m,) marks in grid samples, ascending.
+        known: per lead, heat map -> (i, 2) stretches in which all its marks are known; maps left out are unknown.
+    """
 
     signal: np.ndarray
     marks: list[dict[str, np.ndarray]]
-    known: list[dict[str, tuple[float, float]]]
+    known: list[dict[str, np.ndarray]]
 
 
 def fold_of(name: str, folds: int) -> int:
@@ -53,15 +70,52 @@ def fold_of(name: str, folds: int) -> int:
 
 
 def on_grid(recording: Annotated) -> Example:
-    """A recording on the grid; its reference marks in grid samples."""
+    """A recording on the grid; its reference marks in grid samples, known outside the excluded stretches."""
     grid = transform(recording.signal, recording.fs)
     leads = len(recording.signal)
     marks = [{name: grid.to_grid(at) for name, at in lead.items()} for lead in recording.marks]
-    known = [{name: tuple(grid.to_grid(np.array(stretch))) for name in lead}
-             for lead, stretch in zip(recording.marks, recording.stretches, strict=True)]
+    fences = recording.excluded.ravel().tolist()
+    known = [{name: grid.to_grid(np.array([start, *fences, stop]).reshape(-1, 2)) for name in lead}
+             for lead, (start, stop) in zip(recording.marks, recording.stretches, strict=True)]
     if len(marks) == 1:
         marks, known = marks * leads, known * leads
     return Example(grid.signal, marks, known)
+
+
+def sparsely_marked(recording: Annotated) -> Example:
+    """A recording of the QT Database: known are the beats that are marked, except for T onsets and R peaks.
+
+    T onsets are mostly left out there, and the mark of a complex is not always its R peak.
+    """
+    example = on_grid(recording)
+    marks = example.marks[0]
+    before = [_last_before(marks["P onset"], at, 100) for at in marks["QRS onset"]]
+    after = [-_last_before(-marks["T end"][::-1], -at, 200) for at in marks["QRS onset"]]
+    stretches = np.array([(start - 20, stop + 20) for start, stop in zip(before, after, strict=True)])
+    known = {name: stretches for name in network.HEAT if name not in ("T onset", "R peak")}
+    return Example(example.signal, example.marks, [known] * len(example.signal))
+
+
+def _last_before(marks: np.ndarray, at: float, reach: float) -> float:
+    """The last of the sorted marks within ``reach`` before ``at``, or ``at`` itself."""
+    i = np.searchsorted(marks, at)
+    return float(marks[i - 1]) if i and at - marks[i - 1] <= reach else float(at)
+
+
+def without_p(signal: np.ndarray, fs: float) -> Example:
+    """A recording of which only is known that it has no P waves."""
+    grid = transform(np.nan_to_num(signal), fs)
+    whole = np.array([[0.0, grid.signal.shape[1]]])
+    known = {name: whole for name in network.HEAT if name.startswith("P")}
+    return Example(grid.signal, [{name: np.zeros(0) for name in known}] * len(signal), [known] * len(signal))
+
+
+def read_fibrillation(data: Path) -> tuple[list[Example], list[Example]]:
+    """Recordings of atrial fibrillation or flutter: single-lead and twelve-lead ones."""
+    table = [line.split(",") for line in (data / "af_2017" / "REFERENCE.csv").read_text().split()]
+    single = [read_recording(data / "af_2017" / name) for name, label in table if label == "A"]
+    several = [r for r in map(read_recording, find_recordings(data / "challenge")) if FIBRILLATION & set(r.codes)]
+    return tuple([without_p(r.signal, r.fs) for r in group] for group in (single, several))
 
 
 def draw_beats(rng: np.random.Generator, leads: int) -> Example:
@@ -101,7 +155,7 @@ def draw_beats(rng: np.random.Generator, leads: int) -> Example:
             found[f"{'R' if wave == 'QRS' else wave} peak"] = (beats + peak) * GRID_RATE
             found[f"{wave} end"] = (beats + max(o + 2.5 * s for _, o, s in parts)) * GRID_RATE
         marks.append({name: found.get(name, np.zeros(0)) for name in network.HEAT})
-        known.append({name: (0.0, float(SAMPLES)) for name in network.HEAT})
+        known.append(dict.fromkeys(network.HEAT, EVERYWHERE))
     return Example(signal, marks, known)
 
 
@@ -110,14 +164,17 @@ def excerpt(example: Example, rng: np.random.Generator, leads: int) -> Example:
     chosen = rng.choice(len(example.signal), leads, replace=leads > len(example.signal))
     stretch = rng.uniform(0.85, 1.2)
     length = example.signal.shape[1]
-    start = rng.uniform(0, max(length - SAMPLES / stretch, 0)) if length * stretch > SAMPLES else rng.uniform(
-        length - SAMPLES / stretch, 0)
+    low, high = sorted((0, length - SAMPLES / stretch))
+    if length > 20 * GRID_RATE:  # most of a long recording may be unmarked: aim at what is known
+        aim = rng.choice(next(iter(example.known[chosen[0]].values())))
+        start = np.clip(rng.uniform(*aim) - rng.uniform(0, SAMPLES), low, high)
+    else:
+        start = rng.uniform(low, high)
     at = start + np.arange(SAMPLES) / stretch
     signal = np.stack([np.interp(at, np.arange(length), example.signal[lead]) for lead in chosen])
     signal *= rng.choice([1, -1], size=(leads, 1), p=[0.85, 0.15])
     marks = [{name: (v - start) * stretch for name, v in example.marks[lead].items()} for lead in chosen]
-    known = [{name: ((a - start) * stretch, (b - start) * stretch) for name, (a, b) in example.known[lead].items()}
-             for lead in chosen]
+    known = [{name: (v - start) * stretch for name, v in example.known[lead].items()} for lead in chosen]
     return Example(signal.astype(np.float32), marks, known)
 
 
@@ -155,7 +212,7 @@ def spoil(example: Example, rng: np.random.Generator) -> None:
             noise = coloured(rng, 1, rng.uniform(0, 3))[0] * 0.3
             signal[lead] = 0 if dead < 0.3 else noise
             example.marks[lead] = {name: np.zeros(0) for name in network.HEAT}
-            example.known[lead] = {name: (0.0, float(SAMPLES)) for name in network.HEAT}
+            example.known[lead] = dict.fromkeys(network.HEAT, EVERYWHERE)
 
 
 def _distance(position: np.ndarray, marks: np.ndarray) -> np.ndarray:
@@ -177,7 +234,8 @@ def targets(example: Example) -> tuple[np.ndarray, np.ndarray]:
         for channel, name in enumerate(network.HEAT):
             if name not in known:
                 continue
-            weight[lead, (centre >= known[name][0] - 2) & (centre <= known[name][1] + 2), channel] = 1
+            for first, last in known[name]:
+                weight[lead, (centre >= first - 2) & (centre <= last + 2), channel] = 1
             nearest = _distance(centre, marks[name])
             target[lead, :, channel] = np.exp(-0.5 * (nearest / HEAT_SD) ** 2)
         for channel, wave in enumerate(network.EXTENT, len(network.HEAT)):
@@ -189,19 +247,17 @@ def targets(example: Example) -> tuple[np.ndarray, np.ndarray]:
     return target, weight
 
 
-def batch(sources: list[list[Example]], rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+def batch(sources: dict[str, list[Example]], rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
     """Cells (b, leads, t, f), targets, weights and (b, leads) usable leads."""
     leads = int(rng.choice(LEADS, p=LEAD_ODDS))
-    ludb, mitdb = sources
+    odds = ODDS[min(leads, 3)]
     parts = []
     for _ in range(ROWS // leads):
-        kind = rng.random()
-        if kind < 0.2:
+        kind = rng.choice(list(odds), p=list(odds.values()))
+        if kind == "drawn":
             example = draw_beats(rng, leads)
-        elif kind < 0.5 and leads <= 2:
-            example = excerpt(mitdb[rng.integers(len(mitdb))], rng, leads)
         else:
-            example = excerpt(ludb[rng.integers(len(ludb))], rng, leads)
+            example = excerpt(sources[kind][rng.integers(len(sources[kind]))], rng, leads)
         spoil(example, rng)
         scales = transform(example.signal, GRID_RATE).scales
         if rng.random() < 0.1:  # a recording of low rate has nothing on the finest scales
@@ -245,12 +301,13 @@ class Layers(nn.Module):
                 norm = self.norm[name]
                 gain = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
                 w, bias = w * gain[:, None, None], (bias - norm.running_mean) * gain + norm.bias.detach()
-            weights[f"{name}.weight"] = w.permute(2, 1, 0).reshape(-1, w.shape[0]).numpy().astype(np.float16)
+            flat = w.permute(2, 1, 0).reshape(-1, w.shape[0]).numpy()
+            weights[f"{name}.weight"] = np.ascontiguousarray(flat, dtype=np.float16)
             weights[f"{name}.bias"] = bias.numpy().astype(np.float16)
         return weights
 
 
-def train(sources: list[list[Example]], steps: int, seed: int) -> Layers:
+def train(sources: dict[str, list[Example]], steps: int, seed: int) -> Layers:
     """Learns for a number of batches under a one-cycle schedule."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -287,9 +344,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep = lambda name: args.without is None or fold_of(name, args.folds) != args.without  # noqa: E731
-    sources = [[on_grid(r) for r in reader if keep(r.name)]
-               for reader in (read_ludb(args.data / "ludb"), read_mitdb(args.data / "mitdb"))]
-    print(f"learning from {len(sources[0])} recordings of LUDB and {len(sources[1])} of MIT-BIH")
+    readers = {"ludb": (read_ludb, on_grid), "qtdb": (read_qtdb, sparsely_marked), "mitdb": (read_mitdb, on_grid)}
+    sources = {name: [prepare(r) for r in read(args.data / name) if keep(r.name)]
+               for name, (read, prepare) in readers.items()}
+    sources["af single"], sources["af several"] = read_fibrillation(args.data)
+    print("learning from", {name: len(examples) for name, examples in sources.items()})
     model = train(sources, args.steps, args.seed)
     partial = args.output.with_suffix(".partial")
     save_file(model.folded(), partial)

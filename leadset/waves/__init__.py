@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from leadset.waves.delineator import METHODS, Delineation, delineate
+from leadset.waves.features import BEAT_FEATURES, LEAD_FEATURES, RECORD_FEATURES, Feature, Features, extract_features
 from leadset.waves.marks import MARKS
 
-__all__ = ["MARKS", "METHODS", "Delineation", "delineate"]
+__all__ = [
+    "BEAT_FEATURES", "LEAD_FEATURES", "MARKS", "METHODS", "RECORD_FEATURES", "Delineation", "Feature", "Features",
+    "delineate", "extract_features",
+]

@@ -53,7 +53,7 @@ def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.nd
 
 
 def _draw_together(marks: np.ndarray) -> None:
-    """Moves limits, in place, that lie far from those of the other leads of the beat to within reach of their median."""
+    """Moves limits, in place, that lie far from the median of all leads of the beat to within reach of it."""
     for column, reach in LIMIT_REACH.items():
         values = marks[:, :, column]
         some = (~np.isnan(values)).sum(axis=0) >= 3
@@ -62,7 +62,7 @@ def _draw_together(marks: np.ndarray) -> None:
 
 
 def _drop_solitary_p(marks: np.ndarray, centre: np.ndarray) -> None:
-    """Sets P waves missing, in place, whose time before the complex is not borne out by other leads and neighbouring beats.
+    """Sets P waves missing, in place, whose time before the complex other leads and neighbouring beats do not bear out.
 
     Waves of a fibrillating or fluttering atrium, noise and ends of T waves come at any time.
     """
