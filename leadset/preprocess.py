@@ -154,7 +154,8 @@ def resample(signal: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray
     if ratio == 1:
         return signal
     up, down = ratio.numerator, ratio.denominator
-    return resample_poly(signal, up, down, axis=1, window=_resampling_window(up, down), padtype="line")
+    padtype = "line" if signal.shape[1] > 1 else "constant"  # one sample makes no line
+    return resample_poly(signal, up, down, axis=1, window=_resampling_window(up, down), padtype=padtype)
 
 
 def _arranged(signal: np.ndarray, leads: Sequence[str]) -> tuple[np.ndarray, list[str]]:

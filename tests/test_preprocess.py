@@ -1,0 +1,216 @@
+"""One path of a recording: repair, derivation, resampling, windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from leadset.leads import LEAD_SETS, LEADS, lead_set_name, resolve_leads, sort_leads, with_derived
+from leadset.preprocess import (
+    MAX_TEST_WINDOWS,
+    SCALINGS,
+    InputSpec,
+    Transform,
+    cut_window,
+    prepare,
+    random_start,
+    window_starts,
+)
+
+
+def in_millivolts(prepared):
+    return prepared.samples * prepared.statistics[0][:, None]
+
+
+@pytest.fixture
+def signal(rng):
+    """(12, 5000) mV at 500 Hz with consistent limb leads."""
+    x = rng.standard_normal((12, 5000)).cumsum(axis=1).astype(np.float32) / 50
+    first, second = x[0], x[1]
+    x[2:6] = second - first, -(first + second) / 2, first - second / 2, second - first / 2
+    return x
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def test_leads_in_any_order_and_case_give_the_same(signal, rng):
+    order = rng.permutation(12)
+    names = [LEADS[i].upper() if i % 2 else LEADS[i].lower() for i in order]
+    straight, shuffled = prepare(signal, 500, LEADS, Transform()), prepare(signal[order], 500, names, Transform())
+    np.testing.assert_array_equal(straight.samples, shuffled.samples)
+    assert shuffled.flags == ()
+
+
+def test_quantisation_keeps_the_signal(signal):
+    prepared = prepare(signal, 500, LEADS, Transform())
+    assert np.abs(in_millivolts(prepared) - signal).max() <= np.abs(signal).max() / 32767
+
+
+@pytest.mark.parametrize("have", [("I", "II"), ("II", "III"), ("aVR", "aVF"), ("I", "aVL", "V3")])
+def test_limb_leads_follow_from_any_two(signal, have):
+    rows = [LEADS.index(lead) for lead in have]
+    prepared = prepare(signal[rows], 500, have, Transform())
+    np.testing.assert_allclose(in_millivolts(prepared)[:6], signal[:6], atol=2e-3)
+    derived = {flag for flag in prepared.flags if flag.startswith("derived")}
+    assert derived == {f"derived:{lead}" for lead in set(LEADS[:6]) - set(have)}
+    assert "missing:V1" in prepared.flags
+    assert not prepared.samples[6].any()
+
+
+def test_one_limb_lead_alone_derives_nothing(signal):
+    prepared = prepare(signal[:1], 500, ["I"], Transform())
+    assert sum(flag.startswith("missing") for flag in prepared.flags) == 11
+
+
+def test_gaps_are_bridged_and_flagged(signal):
+    broken = signal.copy()
+    broken[7, 100:200] = np.nan
+    broken[8, 300] = np.inf
+    broken[9, 400:402] = np.inf, -np.inf
+    prepared = prepare(broken, 500, LEADS, Transform())
+    assert set(prepared.flags) == {"nonfinite:V2", "nonfinite:V3", "nonfinite:V4"}
+    bridge = in_millivolts(prepared)[7, 99:201]
+    np.testing.assert_allclose(bridge, np.linspace(signal[7, 99], signal[7, 200], 102), atol=1e-3)
+    untouched = np.delete(np.arange(12), [7, 8, 9])
+    whole = prepare(signal, 500, LEADS, Transform())
+    np.testing.assert_array_equal(prepared.samples[untouched], whole.samples[untouched])
+
+
+def test_a_limb_lead_of_gaps_only_is_derived(signal):
+    broken = signal.copy()
+    broken[3] = np.nan
+    prepared = prepare(broken, 500, LEADS, Transform())
+    assert set(prepared.flags) == {"nonfinite:aVR", "derived:aVR"}
+    np.testing.assert_allclose(in_millivolts(prepared)[3], signal[3], atol=2e-3)
+
+
+def test_flat_clipped_and_implausible_are_flagged(signal):
+    odd = signal.copy()
+    odd[6] = 0.25
+    odd[10] = np.clip(odd[10], -0.01, 0.01)
+    assert set(prepare(odd, 500, LEADS, Transform()).flags) == {"flat:V1", "clipped:V5"}
+    assert "implausible_amplitude" in prepare(signal * 1000, 500, LEADS, Transform()).flags
+
+
+@pytest.mark.parametrize("fs", [100, 250, 257, 360, 400, 1000, 499.5])
+def test_resampling_keeps_slow_waves_and_length(fs):
+    t = np.arange(round(10 * fs)) / fs
+    signal = np.tile(np.sin(2 * np.pi * 3 * t) + 2.0, (12, 1))
+    prepared = prepare(signal, fs, LEADS, Transform(200))
+    n = prepared.samples.shape[1]
+    assert abs(n - 2000) <= 1
+    expected = np.sin(2 * np.pi * 3 * np.arange(n) / 200) + 2.0
+    np.testing.assert_allclose(in_millivolts(prepared)[1], expected, atol=0.08)  # edges
+    np.testing.assert_allclose(in_millivolts(prepared)[1, 100:-100], expected[100:-100], atol=0.005)
+
+
+def test_highpass_removes_offset_without_delay():
+    t = np.arange(5000) / 500
+    signal = np.tile(np.sin(2 * np.pi * 5 * t) + 3.0, (12, 1))
+    out = in_millivolts(prepare(signal, 500, LEADS, Transform(500, "highpass")))[4, 1000:4000]
+    np.testing.assert_allclose(out, np.sin(2 * np.pi * 5 * t)[1000:4000], atol=0.02)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 7, 40])
+@pytest.mark.parametrize("transform", [Transform(500), Transform(100), Transform(500, "highpass")])
+def test_very_short_recordings_pass(samples, transform):
+    prepared = prepare(np.ones((12, samples)), 500, LEADS, transform)
+    assert prepared.samples.shape[1] >= 1
+
+
+@pytest.mark.parametrize(
+    ("signal", "fs", "leads"),
+    [
+        (np.zeros((2, 0)), 500, ("I", "II")),
+        (np.zeros((2, 9)), 0, ("I", "II")),
+        (np.zeros((3, 9)), 500, ("I", "II")),
+        (np.zeros((1, 9)), 500, ("MCL1",)),
+        (np.full((2, 9), np.nan), 500, ("I", "II")),
+    ],
+)
+def test_hopeless_recordings_say_why(signal, fs, leads):
+    with pytest.raises(ValueError, match="expected"):
+        prepare(signal, fs, leads, Transform())
+
+
+@pytest.mark.parametrize("bad", [{"rate": 0}, {"filter": "magic"}])
+def test_unknown_transforms_are_refused(bad):
+    with pytest.raises(ValueError, match="expected"):
+        Transform(**bad)
+
+
+# --- windows -------------------------------------------------------------------------------------------------------
+
+
+def test_windows_cover_a_recording_evenly():
+    spec = InputSpec(samples=5000)
+    assert window_starts(4000, spec).tolist() == [0]
+    assert window_starts(5000, spec).tolist() == [0]
+    assert window_starts(7500, spec).tolist() == [0, 2500]
+    half_an_hour = window_starts(900_000, spec)
+    assert len(half_an_hour) == MAX_TEST_WINDOWS
+    assert half_an_hour[0] == 0
+    assert half_an_hour[-1] == 895_000
+
+
+def test_random_starts_reach_both_ends(rng):
+    starts = {random_start(5003, InputSpec(samples=5000), rng) for _ in range(200)}
+    assert starts == {0, 1, 2, 3}
+
+
+def test_short_recordings_are_padded_and_masked(signal):
+    prepared = prepare(signal[:, :800], 500, LEADS, Transform())
+    spec = InputSpec(samples=1000)
+    window, mask = cut_window(prepared.samples, prepared.statistics, [1, 7], 0, spec)
+    assert window.shape == (2, 1000)
+    assert mask[:800].all()
+    assert not mask[800:].any()
+    assert not window[:, 800:].any()
+    np.testing.assert_allclose(window[:, :800], signal[[1, 7], :800], atol=1e-3)
+
+
+def test_tail_window_is_padded_in_front(signal):
+    prepared = prepare(signal[:, :800], 500, LEADS, Transform())
+    spec = InputSpec(samples=1000, window="tail")
+    (start,) = window_starts(800, spec)
+    window, mask = cut_window(prepared.samples, prepared.statistics, [0], start, spec)
+    assert not mask[:200].any()
+    assert mask[200:].all()
+    np.testing.assert_allclose(window[0, 200:], signal[0, :800], atol=1e-3)
+
+
+def scaled(signal, scaling):
+    prepared = prepare(signal, 500, LEADS, Transform())
+    spec = InputSpec(samples=5000, scaling=scaling)
+    return cut_window(prepared.samples, prepared.statistics, range(12), 0, spec)[0]
+
+
+def test_scalings(signal):
+    signal[8] = 0.7  # flat
+    by_lead, by_recording, by_range = (scaled(signal, name) for name in ("lead", "recording", "range"))
+    alive = np.delete(np.arange(12), 8)
+    np.testing.assert_allclose(by_lead[alive].mean(axis=1), 0, atol=1e-3)
+    np.testing.assert_allclose(by_lead[alive].std(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(by_lead[8], 0, atol=1e-3)
+    np.testing.assert_allclose((by_recording.mean(), by_recording.std()), (0, 1), atol=1e-3)
+    np.testing.assert_allclose(by_range[alive].min(axis=1), -1, atol=1e-3)
+    np.testing.assert_allclose(by_range[alive].max(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(by_range[8], 0, atol=1e-3)
+    assert set(SCALINGS) == {"none", "lead", "recording", "range"}
+
+
+# --- lead sets -----------------------------------------------------------------------------------------------------
+
+
+def test_lead_sets_by_size_text_and_names():
+    assert resolve_leads(3) == resolve_leads("3") == resolve_leads("v2, ii,I") == LEAD_SETS[3]
+    assert resolve_leads("V5-II") == ("II", "V5")
+    assert [lead_set_name(resolve_leads(x)) for x in ("12", "II,V5", "I,III")] == ["12", "II-V5", "I-III"]
+    assert sort_leads(["vx", "V6", "AVL", "i"]) == ("I", "aVL", "V6", "vx")
+    assert with_derived(["aVL", "aVF", "V3"]) == {*LEADS[:6], "V3"}
+    for bad in (5, "I,I", "", "II,V9"):
+        with pytest.raises(ValueError, match="expected"):
+            resolve_leads(bad)
