@@ -156,14 +156,14 @@ class Tally:
         return float(np.std(self.errors)) if self.errors else float("nan")
 
 
-def score_leads(recording: Annotated, marks: np.ndarray, tallies: dict[str, Tally]) -> None:
-    """Adds a recording annotated lead by lead: ``marks`` (leads, beats, 13)."""
+def score_leads(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict[str, Tally]) -> None:
+    """Adds a recording annotated lead by lead: ``marks`` holds (beats, 13) of each lead."""
     for lead, reference in enumerate(recording.marks):
         for name, column in SCORED.items():
-            tallies[name].add(reference[name], marks[lead, :, column], recording.fs, recording.stretches[lead])
+            tallies[name].add(reference[name], marks[lead][:, column], recording.fs, recording.stretches[lead])
 
 
-def score_best_lead(recording: Annotated, marks: np.ndarray, tallies: dict[str, Tally]) -> None:
+def score_best_lead(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict[str, Tally]) -> None:
     """Adds a recording annotated once for all leads: of every mark the lead that comes nearest counts.
 
     Beats between annotated ones are not marked in the QT Database, so that extra marks cannot be told from true ones.
@@ -172,7 +172,7 @@ def score_best_lead(recording: Annotated, marks: np.ndarray, tallies: dict[str, 
         reference = recording.marks[0][name]
         near = np.full((len(marks), len(reference)), np.nan)
         for lead in range(len(marks)):
-            found = np.sort(marks[lead, :, column][~np.isnan(marks[lead, :, column])])
+            found = np.sort(marks[lead][:, column][~np.isnan(marks[lead][:, column])])
             assigned = match(reference, found, TOLERANCE * recording.fs)
             near[lead, assigned >= 0] = found[assigned[assigned >= 0]] - reference[assigned >= 0]
         hit = ~np.isnan(near).all(axis=0)

@@ -6,6 +6,8 @@ slopes are negative, the first three maxima make a T wave, ...); only missing va
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 LONGEST = 2**16
@@ -25,7 +27,7 @@ def advanced_transform(signal: np.ndarray, fs: float) -> np.ndarray:
 
 
 def scan(w: np.ndarray, start: int, stop: int, threshold: float) -> list[int]:
-    """Modulus maxima: armed at a rising sample above the threshold, recorded at the next one not below its neighbours."""
+    """Modulus maxima: armed at a rising sample above the threshold, recorded at the next one that tops its neighbours."""
     magnitude = np.abs(w)
     found, armed = [], False
     for n in range(max(start, 1), min(stop, len(w) - 2)):
@@ -74,7 +76,7 @@ def detect(scales: np.ndarray, fs: float) -> tuple[list[int], list[int]]:
     second = verify(lines, scales[1], rms[1], reach)
     first = verify(second, scales[0], rms[0], reach)
     peaks: list[int] = []
-    for a, b in zip(first[:-1], first[1:], strict=True):
+    for a, b in pairwise(first):
         if 0 < b - a < reach and scales[0, a] * scales[0, b] < 0:
             r = a + int(np.abs(scales[0, a:b]).argmin())
             if not peaks or r - peaks[-1] >= int(0.05 * fs):
@@ -117,7 +119,7 @@ def delineate_wave(scales: np.ndarray, start: int, stop: int, detection: float, 
     maxima = maxima[:3]
     if len(maxima) < 2:
         return missing
-    peaks = [between(scales[2], a, b) for a, b in zip(maxima[:-1], maxima[1:], strict=True)]
+    peaks = [between(scales[2], a, b) for a, b in pairwise(maxima)]
     on = walk(w, maxima[0], onset * abs(w[maxima[0]]), -1, cap)
     off = walk(w, maxima[-1], end * abs(w[maxima[-1]]), 1, cap)
     return [on, peaks[0], peaks[1] if len(peaks) > 1 else np.nan, off]

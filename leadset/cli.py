@@ -14,6 +14,7 @@ from importlib import import_module
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("leadset.demo", "train, answer and score on simulated recordings, with the Challenge's own commands"),
     "doctor": ("leadset.recordings.doctor", "audit a folder of recordings"),
+    "delineate": ("leadset.waves.command", "mark P, QRS and T waves of recordings: CSV, WFDB annotations, plots"),
     "simulate": ("leadset.simulate.command", "write a folder of simulated recordings with labels"),
 }
 

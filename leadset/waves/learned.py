@@ -7,6 +7,7 @@ centroid of the heat about its maximum is the position, the sum of it the confid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -59,13 +60,14 @@ class _Heat:
         return (centre + 0.5) * network.HEAT_CELL - 0.5, confidence
 
 
-def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.ndarray:
-    """Marks by the network; arguments and result as of `rules.rule_marks`."""
+def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
+                  weights: Path = network.WEIGHTS) -> np.ndarray:
+    """Marks by the network with the shipped or other weights; else arguments and result as of `rules.rule_marks`."""
     leads, samples = grid.signal.shape
     marks = np.full((leads, 0, len(MARKS)), np.nan)
     if not usable.any():
         return marks
-    logit = network.logits(grid.scales, envelope, usable)
+    logit = network.logits(grid.scales, envelope, usable, network.load_weights(weights))
     maps = np.moveaxis(1 / (1 + np.exp(-np.clip(logit, -30, 30))), 2, 0)
     seen = np.nonzero(usable)[0]
     beats = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))

@@ -106,28 +106,26 @@ def make_cells(scales: np.ndarray, envelope: Envelope) -> np.ndarray:
     return cells
 
 
-@lru_cache(maxsize=1)
-def load_weights() -> dict[str, np.ndarray]:
+@lru_cache(maxsize=4)
+def load_weights(path: Path = WEIGHTS) -> dict[str, np.ndarray]:
     """Weights of every layer as (taps * inputs, outputs) and bias (outputs,), in float32."""
     from safetensors.numpy import load_file
 
-    return {name: array.astype(np.float32) for name, array in load_file(WEIGHTS).items()}
+    return {name: array.astype(np.float32) for name, array in load_file(path).items()}
 
 
-def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray,
-           weights: dict[str, np.ndarray] | None = None) -> np.ndarray:
+def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
     """Heat maps and extents of every lead.
 
     Args:
         scales: (5, leads, samples) of `wavelet.transform`.
         envelope: slopes of the same recording.
         usable: (leads,) leads that take part in the mean over leads.
-        weights: of `load_weights`, for which None stands.
+        weights: of `load_weights`.
 
     Returns:
         (leads, t, 12) logits per cell of 16 ms in the order of `HEAT` and `EXTENT`.
     """
-    weights = load_weights() if weights is None else weights
     cells = make_cells(scales, envelope)
     share = (usable / max(usable.sum(), 1)).astype(np.float32)
 
