@@ -27,7 +27,7 @@ def advanced_transform(signal: np.ndarray, fs: float) -> np.ndarray:
 
 
 def scan(w: np.ndarray, start: int, stop: int, threshold: float) -> list[int]:
-    """Modulus maxima: armed at a rising sample above the threshold, recorded at the next one that tops its neighbours."""
+    """Modulus maxima: armed at a rising sample above the threshold, recorded at the next that tops its neighbours."""
     magnitude = np.abs(w)
     found, armed = [], False
     for n in range(max(start, 1), min(stop, len(w) - 2)):

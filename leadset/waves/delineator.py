@@ -7,18 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadset.waves.envelope import measure
-from leadset.waves.fusion import fuse
+from leadset.waves.fusion import fuse, lead_median
 from leadset.waves.learned import learned_marks
 from leadset.waves.marks import MARKS, QRSON, TON, R, drop_disordered
 from leadset.waves.quality import (
     CLIPPED_SHARE,
     FLAGS,
-    FLAT_RANGE,
     NOISY,
     Repaired,
     badness,
     beat_quality,
-    clipped_share,
     measurements,
     repair,
 )
@@ -101,18 +99,16 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "wavelet") -> Deli
     repaired = repair(signal)
     marks, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)
-    clipped = clipped_share(repaired.signal)
-    quality = repaired.usable * (1 - repaired.missing.mean(axis=1)) * (1 - clipped) / (1 + np.exp(odds))
+    quality = repaired.usable * (1 - repaired.gaps) * (1 - repaired.clipped) / (1 + np.exp(odds))
     return Delineation(float(fs), marks, fuse(marks, fs), quality, quality[:, None] * beats,
-                       _flags(repaired, clipped, quality), method)
+                       _flags(repaired, quality), method)
 
 
-def _flags(repaired: Repaired, clipped: np.ndarray, quality: np.ndarray) -> tuple[frozenset[str], ...]:
+def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...]:
     """Names of what is wrong with each lead."""
-    gaps = repaired.missing.any(axis=1)
-    flat = np.ptp(repaired.signal, axis=1) <= FLAT_RANGE
-    found = {"missing samples": gaps, "flat": flat, "clipped": ~flat & (clipped > CLIPPED_SHARE),
-             "noisy": ~flat & (quality < NOISY)}
+    found = {"missing samples": repaired.gaps > 0, "flat": repaired.flat,
+             "clipped": ~repaired.flat & (repaired.clipped > CLIPPED_SHARE),
+             "noisy": ~repaired.flat & (quality < NOISY)}
     return tuple(frozenset(name for name in FLAGS if found[name][lead]) for lead in range(len(quality)))
 
 
@@ -142,15 +138,18 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
 
 def _beat_positions(marks: np.ndarray) -> np.ndarray:
     """(beats,) median R over the leads that have one; every beat has one in some lead."""
-    return np.nanmedian(marks[:, :, R], axis=0) if marks.shape[1] else np.zeros(0)
+    return lead_median(marks[:, :, R])
 
 
 def _drop_unseen(marks: np.ndarray, repaired: Repaired, fs: float) -> None:
     """Sets missing, in place, whatever lies outside the recording or on samples that were missing, and what is left
     incomplete by that."""
     leads, samples = repaired.signal.shape
-    marks[(marks < 0) | (marks > samples - 1)] = np.nan
-    if repaired.missing.any():
+    outside = (marks < 0) | (marks > samples - 1)
+    if not (outside.any() or repaired.gaps.any()):
+        return
+    marks[outside] = np.nan
+    if repaired.gaps.any():
         guard = round(GUARD * fs / 1000)
         reach = np.cumsum(np.pad(repaired.missing, ((0, 0), (guard + 1, guard))), axis=1)
         lost = reach[:, 2 * guard + 1 :] > reach[:, : -2 * guard - 1]

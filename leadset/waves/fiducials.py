@@ -60,6 +60,17 @@ def delineate_qrs(scales: np.ndarray, signal: np.ndarray, rows: np.ndarray, cent
                   marks: np.ndarray) -> None:
     """Fills QRSon, Q, R, S, QRSend of ``marks`` (n, 13); the complex lies around ``centre`` (n,)."""
     w = scales[1]
+    lobes = name_peaks(scales, signal, rows, centre, marks)
+    first, last = lobes[0], lobes[-1]
+    sign_first, sign_last = np.sign(w[rows, _inside(first, w)]), np.sign(w[rows, _inside(last, w)])
+    marks[:, QRSON] = limit(w, rows, first, np.where(sign_first > 0, QRS_ONSET[1], QRS_ONSET[-1]), -1, QRS_CAP)
+    marks[:, QRSEND] = limit(w, rows, last, np.where(sign_last > 0, QRS_END[1], QRS_END[-1]), 1, QRS_CAP)
+
+
+def name_peaks(scales: np.ndarray, signal: np.ndarray, rows: np.ndarray, centre: np.ndarray,
+               marks: np.ndarray) -> list[np.ndarray]:
+    """Fills Q, R, S of ``marks`` (n, 13) and returns the lobes of the complexes, (n,) each, in order of time."""
+    w = scales[1]
     start = centre - QRS_HALF
     around = gather(w, rows, start, 2 * QRS_HALF + 1)
     rise, fall = start + around.argmax(axis=1), start + around.argmin(axis=1)
@@ -72,10 +83,8 @@ def delineate_qrs(scales: np.ndarray, signal: np.ndarray, rows: np.ndarray, cent
         later = _next_lobe(w, rows, last, S_LOBE * reference, 1)
         lobes = [earlier, *lobes, later]
         first, last = earlier, later
-    sign_first, sign_last = np.sign(w[rows, _inside(first, w)]), np.sign(w[rows, _inside(last, w)])
-    marks[:, QRSON] = limit(w, rows, first, np.where(sign_first > 0, QRS_ONSET[1], QRS_ONSET[-1]), -1, QRS_CAP)
-    marks[:, QRSEND] = limit(w, rows, last, np.where(sign_last > 0, QRS_END[1], QRS_END[-1]), 1, QRS_CAP)
-    _name_peaks(w, signal, rows, np.stack(lobes, axis=1), marks)
+    _name_between(w, signal, rows, np.stack(lobes, axis=1), marks)
+    return lobes
 
 
 def _inside(position: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -91,8 +100,8 @@ def _next_lobe(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, threshold: np.
     return np.where(step < 0, lobe, lobe + direction * step)
 
 
-def _name_peaks(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np.ndarray,
-                marks: np.ndarray) -> None:
+def _name_between(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np.ndarray,
+                  marks: np.ndarray) -> None:
     """Names the peaks between lobes: R is the highest positive one (of QS the lowest), Q and S lie beside it."""
     n, m = lobes.shape
     peaks, heights = np.full((n, m - 1), np.nan), np.zeros((n, m - 1))
@@ -134,7 +143,7 @@ def delineate_t(scales: np.ndarray, rows: np.ndarray, following: np.ndarray, rr:
     start = np.fmax(np.fmax(r + ms(100), marks[:, S] + ms(50)), marks[:, QRSEND] + 1)
     reach = np.where(rr > ms(1000), np.minimum(0.6 * rr, 1.2 * T_LENGTH), T_LENGTH)
     stop = np.minimum(r + reach, following - np.minimum(0.4 * rr, ms(240)))
-    found = _find_wave(scales, rows, start, stop, r, following, T_RULE)
+    found = find_wave(scales, rows, start, stop, r, following, T_RULE)
     marks[:, [TON, T1, T2, TEND]] = found
 
 
@@ -143,12 +152,13 @@ def delineate_p(scales: np.ndarray, rows: np.ndarray, preceding: np.ndarray, pre
     """Fills Pon, P1, P2, Pend; ``preceding`` is the previous complex's R, ``previous_end`` the end of its T wave."""
     stop = marks[:, QRSON] - ms(20)
     start = np.fmax(marks[:, QRSON] - P_LENGTH, np.fmax(previous_end, preceding + ms(150)))
-    found = _find_wave(scales, rows, start, stop, preceding, marks[:, R], P_RULE)
+    found = find_wave(scales, rows, start, stop, preceding, marks[:, R], P_RULE)
     marks[:, [PON, P1, P2, PEND]] = found
 
 
-def _find_wave(scales, rows, start, stop, beat_start, beat_stop, rule: WaveRule) -> np.ndarray:
-    """(n, 4) onset, two peaks, end; on scale 4, where that shows nothing on scale 5."""
+def find_wave(scales: np.ndarray, rows: np.ndarray, start: np.ndarray, stop: np.ndarray, beat_start: np.ndarray,
+              beat_stop: np.ndarray, rule: WaveRule) -> np.ndarray:
+    """(n, 4) onset, two peaks, end of the wave in each window; on scale 4, where that shows nothing on scale 5."""
     found = np.full((len(rows), 4), np.nan)
     todo = np.nonzero(stop - start >= SHORTEST_WINDOW)[0]
     for k in (3, 4):

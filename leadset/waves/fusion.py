@@ -47,6 +47,11 @@ def fuse(marks: np.ndarray, fs: float) -> np.ndarray:
     return fused
 
 
+def lead_median(values: np.ndarray) -> np.ndarray:
+    """(beats,) median over the leads of (leads, beats) that are not NaN; many times as fast as `numpy.nanmedian`."""
+    return _median(np.sort(values, axis=0), (~np.isnan(values)).sum(axis=0))
+
+
 def _median(ordered: np.ndarray, n: np.ndarray) -> np.ndarray:
     """(beats,) median of the first ``n`` of each sorted column of (leads, beats)."""
     beats = np.arange(ordered.shape[1])

@@ -14,7 +14,7 @@ from scipy.ndimage import maximum_filter1d
 
 from leadset.waves import network
 from leadset.waves.envelope import Envelope
-from leadset.waves.fiducials import P_RULE, T_RULE, delineate_qrs, empty_marks, peaks_between
+from leadset.waves.fiducials import P_RULE, T_RULE, empty_marks, name_peaks, peaks_between
 from leadset.waves.marks import MARKS, P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S, drop_disordered
 from leadset.waves.search import gather
 from leadset.waves.wavelet import GRID_RATE, Transform
@@ -40,7 +40,7 @@ P_HEAT, QRS_HEAT, T_HEAT = 0, 3, 6
 
 @dataclass(frozen=True)
 class _Heat:
-    """Heat maps (12, leads, t) seen from ``rows`` (n,), the lead of each pair of lead and beat."""
+    """Heat maps (9, leads, t) seen from ``rows`` (n,), the lead of each pair of lead and beat."""
 
     maps: np.ndarray
     rows: np.ndarray
@@ -68,7 +68,8 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     if not usable.any():
         return marks
     logit = network.logits(grid.scales, envelope, usable, network.load_weights(weights))
-    maps = np.moveaxis(1 / (1 + np.exp(-np.clip(logit, -30, 30))), 2, 0)
+    maps = np.ascontiguousarray(np.moveaxis(logit[:, :, : len(network.HEAT)], 2, 0))
+    maps = 1 / (1 + np.exp(-np.maximum(maps, -30)))
     seen = np.nonzero(usable)[0]
     beats = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
     if not len(beats):
@@ -97,7 +98,7 @@ def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, marks: np.ndarray) -> N
     on, sure_on = heat.seek(QRS_HEAT + ONSET, beat - cells(200), beat)
     end, sure_end = heat.seek(QRS_HEAT + END, beat, beat + cells(260))
     _, sure = heat.seek(QRS_HEAT + PEAK, beat - cells(100), beat + cells(100))
-    delineate_qrs(grid.scales, grid.signal, heat.rows, (beat * network.HEAT_CELL).astype(int), marks)
+    name_peaks(grid.scales, grid.signal, heat.rows, (beat * network.HEAT_CELL).astype(int), marks)
     marks[:, QRSON], marks[:, QRSEND] = on, end
     for column in (Q, S):
         marks[(marks[:, column] <= on) | (marks[:, column] >= end), column] = np.nan

@@ -39,11 +39,17 @@ class Repaired:
     Attributes:
         signal: (leads, samples) in mV, missing samples bridged by straight lines.
         missing: (leads, samples) True where they were.
+        gaps: (leads,) share of missing samples.
+        clipped: (leads,) share of samples in runs of three or more at the lead's largest or smallest value.
+        flat: (leads,) True where there is no signal.
         usable: (leads,) False for leads that abstain: flat or mostly missing.
     """
 
     signal: np.ndarray
     missing: np.ndarray
+    gaps: np.ndarray
+    clipped: np.ndarray
+    flat: np.ndarray
     usable: np.ndarray
 
 
@@ -55,8 +61,12 @@ def repair(signal: np.ndarray) -> Repaired:
         for row, gaps in zip(signal, missing, strict=True):
             there = np.nonzero(~gaps)[0]
             row[gaps] = np.interp(np.nonzero(gaps)[0], there, row[there]) if len(there) else 0
-    usable = (missing.mean(axis=1) <= MOST_MISSING) & (np.ptp(signal, axis=1) > FLAT_RANGE)
-    return Repaired(signal, missing, usable)
+    gaps = missing.mean(axis=1)
+    low, high = signal.min(axis=1, keepdims=True), signal.max(axis=1, keepdims=True)
+    flat = (high - low)[:, 0] <= FLAT_RANGE
+    extreme = (signal == low) | (signal == high)
+    clipped = (extreme[:, :-2] & extreme[:, 1:-1] & extreme[:, 2:]).sum(axis=1) / signal.shape[1]
+    return Repaired(signal, missing, gaps, clipped, flat, ~flat & (gaps <= MOST_MISSING))
 
 
 def measurements(grid: Transform, envelope: Envelope) -> np.ndarray:
@@ -103,10 +113,3 @@ def beat_quality(grid: Transform, envelope: Envelope, r: np.ndarray) -> np.ndarr
     ratio = np.median(around, axis=1) / np.maximum(around.max(axis=1), 1e-9)
     quality = np.clip((POOR_RATIO - ratio) / (POOR_RATIO - CLEAN_RATIO), 0, 1).reshape(leads, beats)
     return np.where(np.isnan(r), 0, quality)
-
-
-def clipped_share(signal: np.ndarray) -> np.ndarray:
-    """(leads,) share of samples in runs of three or more at a lead's largest or smallest value."""
-    extreme = (signal == signal.max(axis=1, keepdims=True)) | (signal == signal.min(axis=1, keepdims=True))
-    run = extreme[:, :-2] & extreme[:, 1:-1] & extreme[:, 2:]
-    return run.mean(axis=1) if run.shape[1] else np.zeros(len(signal))

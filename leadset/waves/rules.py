@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 
+from leadset.waves.consensus import draw_together, drop_solitary_p, look_again
 from leadset.waves.envelope import Envelope
-from leadset.waves.fiducials import delineate_p, delineate_qrs, delineate_t, empty_marks
-from leadset.waves.marks import MARKS, P1, PEND, PON, QRSEND, QRSON, TEND, TON, WAVES, R, drop_disordered
+from leadset.waves.fiducials import (
+    P_RULE,
+    T_RULE,
+    WaveRule,
+    delineate_p,
+    delineate_qrs,
+    delineate_t,
+    empty_marks,
+    find_wave,
+)
+from leadset.waves.marks import MARKS, P1, PEND, PON, T1, TEND, TON, R, drop_disordered
 from leadset.waves.qrs import find_beats
-from leadset.waves.search import ms
 from leadset.waves.wavelet import Transform
-
-#: A P wave needs this share of all leads of its beat and of the two beats before and after to have a P wave within
-#: so many grid samples of its own time before R.
-P_SUPPORT, P_AGREEMENT, NEIGHBOURS = 0.3, ms(36), 2
-#: Limits lie at most so many grid samples from the median of the leads.
-LIMIT_REACH: dict[int, int] = {PON: ms(16), PEND: ms(16), QRSON: ms(16), QRSEND: ms(20), TON: ms(40), TEND: ms(32)}
 
 
 def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.ndarray:
@@ -47,32 +53,15 @@ def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.nd
     delineate_p(grid.scales, rows, preceding.ravel(), previous_end.ravel(), flat)
     drop_disordered(flat)
     marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
-    _drop_solitary_p(marks, beats)
-    _draw_together(marks)
+    for (on, peak, end), rule in (((TON, T1, TEND), T_RULE), ((PON, P1, PEND), P_RULE)):
+        look_again(marks, on, peak, end, partial(_find_between, grid.scales, rule))
+    drop_solitary_p(marks, beats)
+    draw_together(marks)
+    drop_disordered(marks.reshape(-1, len(MARKS)))
     return marks
 
 
-def _draw_together(marks: np.ndarray) -> None:
-    """Moves limits, in place, that lie far from the median of all leads of the beat to within reach of it."""
-    for column, reach in LIMIT_REACH.items():
-        values = marks[:, :, column]
-        some = (~np.isnan(values)).sum(axis=0) >= 3
-        middle = np.nanmedian(values[:, some], axis=0)
-        values[:, some] = np.clip(values[:, some], middle - reach, middle + reach)
-
-
-def _drop_solitary_p(marks: np.ndarray, centre: np.ndarray) -> None:
-    """Sets P waves missing, in place, whose time before the complex other leads and neighbouring beats do not bear out.
-
-    Waves of a fibrillating or fluttering atrium, noise and ends of T waves come at any time.
-    """
-    leads, beats, _ = marks.shape
-    ahead = centre - marks[:, :, P1]
-    padded = np.pad(ahead, ((0, 0), (NEIGHBOURS, NEIGHBOURS)), constant_values=np.nan)
-    nearby = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=1)
-    possible = np.pad(~np.isnan(marks[:, :, R]), ((0, 0), (NEIGHBOURS, NEIGHBOURS)))
-    votes = np.lib.stride_tricks.sliding_window_view(possible, 2 * NEIGHBOURS + 1, axis=1).sum(axis=(0, 2)) - 1
-    agree = np.zeros((leads, beats))
-    for lead in range(leads):
-        agree[lead] = (np.abs(nearby - ahead[lead, :, None]) <= P_AGREEMENT).sum(axis=(0, 2)) - 1
-    marks[agree < P_SUPPORT * votes, WAVES["P"]] = np.nan
+def _find_between(scales: np.ndarray, rule: WaveRule, lead: np.ndarray, beat: np.ndarray, start: np.ndarray,
+                  stop: np.ndarray) -> np.ndarray:
+    """A wave within windows in which other leads have it, however low it is."""
+    return find_wave(scales, lead, start, stop, start, stop, replace(rule, detection=0))

@@ -19,8 +19,10 @@ def ms(duration: float) -> int:
 def gather(w: np.ndarray, rows: np.ndarray, start: np.ndarray, length: int, direction: int = 1) -> np.ndarray:
     """(n, length) samples of ``w`` (leads, t) from ``start`` (n,) onwards, or backwards with ``direction`` -1."""
     index = start[:, None] + direction * np.arange(length)
-    np.clip(index, 0, w.shape[1] - 1, out=index)
-    return w[rows[:, None], index]
+    np.maximum(index, 0, out=index)
+    np.minimum(index, w.shape[1] - 1, out=index)
+    index += rows[:, None] * w.shape[1]
+    return w.reshape(-1).take(index)
 
 
 def first_true(mask: np.ndarray) -> np.ndarray:
@@ -37,8 +39,10 @@ def last_true(mask: np.ndarray) -> np.ndarray:
 
 def local_maxima(magnitude: np.ndarray) -> np.ndarray:
     """(n, m) True where a sample exceeds its left and is not below its right neighbour; never at the borders."""
-    inner = (magnitude[:, 1:-1] > magnitude[:, :-2]) & (magnitude[:, 1:-1] >= magnitude[:, 2:])
-    return np.pad(inner, ((0, 0), (1, 1)))
+    maxima = np.zeros(magnitude.shape, dtype=bool)
+    rising = magnitude[:, 1:] > magnitude[:, :-1]
+    np.logical_and(rising[:, :-1], ~rising[:, 1:], out=maxima[:, 1:-1])
+    return maxima
 
 
 def pick(values: np.ndarray, column: np.ndarray) -> np.ndarray:

@@ -1,0 +1,88 @@
+"""The architectures as their descriptions read, layer by layer, for comparison with the kit's faster forms.
+
+Same parameters, same function up to rounding: `straightforward` turns a model of the kit into this form.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
+from leadset.models.layers.kan import KANLinear
+from leadset.models.layers.masking import masked_mean
+from leadset.models.layers.mish import Mish
+from leadset.models.layers.res2net import TemporalEncoder
+
+
+class PlainMish(Mish):
+    """PyTorch's own Mish."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return F.mish(x)
+
+
+class PlainShuffleAttention(ShuffleAttention):
+    """Every intermediate signal built and every group folded into the batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, f, 1, t) to the same shape."""
+        b, features, _, time = x.shape
+        group = x.reshape(b * self.groups, -1, 1, time)
+        mean, peak = group.mean(3).squeeze(2), group.amax(3).squeeze(2)
+        gate = self.restore(self.reduce(mean).relu()) + self.restore(self.reduce(peak).relu())
+        normed = self.norm(group * gate.sigmoid()[:, :, None, None])
+        share = self.conv(group).mean((2, 3)).softmax(1)
+        weight = (share[:, :, None, None] * normed).sum(1, keepdim=True)
+        out = (group * weight.sigmoid()).reshape(b, features, 1, time)
+        return out.reshape(b, 2, -1, 1, time).transpose(1, 2).reshape(b, features, 1, time)
+
+
+class PlainCoordinateAttention(CoordinateAttention):
+    """Mean token and time tokens concatenated before the shared layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, f, 1, t) to the same shape."""
+        tokens = self.norm(self.reduce(torch.cat([x.mean(3, keepdim=True), x], 3)))
+        tokens = tokens * F.relu6(tokens + 3) / 6
+        token, time = tokens.split([1, x.shape[3]], 3)
+        return x * self.channel_gate(token).sigmoid() * self.time_gate(time).sigmoid()
+
+
+class PlainKANLinear(KANLinear):
+    """Bases by the Cox–de Boor recursion."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, in) to (…, out)."""
+        cell = 2 / self.grid
+        knots = torch.arange(-3, self.grid + 4, dtype=x.dtype, device=x.device) * cell - 1
+        x_ = x.unsqueeze(-1)
+        bases = ((x_ >= knots[:-1]) & (x_ < knots[1:])).to(x.dtype)
+        for order in (1, 2, 3):
+            rising = (x_ - knots[: -order - 1]) / (order * cell) * bases[..., :-1]
+            falling = (knots[order + 1 :] - x_) / (order * cell) * bases[..., 1:]
+            bases = rising + falling
+        weight = (self.spline * self.scale.unsqueeze(-1)).flatten(1)
+        return F.linear(F.silu(x), self.base) + F.linear(bases.flatten(-2), weight)
+
+
+class PlainTemporalEncoder(TemporalEncoder):
+    """Signals with time innermost in memory."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(b, c, t) to (b, f), without a mask."""
+        return masked_mean(self.blocks(self.stem(x.unsqueeze(2).contiguous())).squeeze(2), None)
+
+
+def straightforward(model: nn.Module) -> nn.Module:
+    """A copy of ``model`` with every layer in its straightforward form; weights are equal, not shared."""
+    forms = (PlainMish, PlainShuffleAttention, PlainCoordinateAttention, PlainKANLinear, PlainTemporalEncoder)
+    plain = {form.__base__: form for form in forms}
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        module.__class__ = plain.get(type(module), type(module))
+    return model

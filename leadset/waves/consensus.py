@@ -1,0 +1,72 @@
+"""What the leads of a recording owe each other: one heart makes the waves of all of them.
+
+A lead is corrected where it disagrees with the others, each in its own marks; nothing is corrected below three leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from leadset.waves.fusion import lead_median
+from leadset.waves.marks import P1, PEND, PON, QRSEND, QRSON, TEND, TON, WAVES, R
+from leadset.waves.search import ms
+
+#: Leads from which on a disagreement can be settled.
+FEWEST = 3
+#: A P wave needs this share of all leads of its beat and of the two beats before and after to have a P wave within
+#: so many grid samples of its own time before R.
+P_SUPPORT, P_AGREEMENT, NEIGHBOURS = 0.45, ms(36), 2
+#: Limits lie at most so many grid samples from the median of the leads.
+LIMIT_REACH: dict[int, int] = {PON: ms(16), PEND: ms(16), QRSON: ms(16), QRSEND: ms(20), TON: ms(40), TEND: ms(32)}
+#: A peak this far from the median of the leads is looked for again, within this margin around the others' limits.
+STRAY, MARGIN = ms(60), ms(16)
+
+
+def look_again(marks: np.ndarray, on: int, peak: int, end: int, find: Callable[..., np.ndarray]) -> None:
+    """Seeks a wave again, in place, in leads that lack it or have it elsewhere than most, between the others' limits.
+
+    Args:
+        marks: (leads, beats, 13).
+        on, peak, end: columns of the wave; a second peak lies between ``peak`` and ``end``.
+        find: ``find(lead, beat, start, stop)`` gives (n, 4) onset, peaks and end within windows (n,).
+    """
+    peaks = marks[:, :, peak]
+    middle = lead_median(peaks)
+    count = (~np.isnan(peaks)).sum(axis=0)
+    common = (count >= FEWEST) & (2 * count >= (~np.isnan(marks[:, :, R])).sum(axis=0))
+    stray = ~(np.abs(peaks - middle) <= STRAY) & common & ~np.isnan(marks[:, :, R])
+    lead, beat = np.nonzero(stray)
+    if not len(lead):
+        return
+    start, stop = lead_median(marks[:, :, on])[beat] - MARGIN, lead_median(marks[:, :, end])[beat] + MARGIN
+    found = find(lead, beat, start, stop)
+    better = np.abs(found[:, 1] - middle[beat]) <= STRAY
+    marks[lead[better], beat[better], on : end + 1] = found[better]
+
+
+def draw_together(marks: np.ndarray) -> None:
+    """Moves limits, in place, that lie far from the median of all leads of the beat to within reach of it."""
+    for column, reach in LIMIT_REACH.items():
+        values = marks[:, :, column]
+        some = (~np.isnan(values)).sum(axis=0) >= FEWEST
+        middle = lead_median(values[:, some])
+        values[:, some] = np.clip(values[:, some], middle - reach, middle + reach)
+
+
+def drop_solitary_p(marks: np.ndarray, centre: np.ndarray) -> None:
+    """Sets P waves missing, in place, whose time before the complex other leads and neighbouring beats do not bear out.
+
+    Waves of a fibrillating or fluttering atrium, noise and ends of T waves come at any time.
+    """
+    leads, beats, _ = marks.shape
+    ahead = centre - marks[:, :, P1]
+    padded = np.pad(ahead, ((0, 0), (NEIGHBOURS, NEIGHBOURS)), constant_values=np.nan)
+    nearby = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=1)
+    possible = np.pad(~np.isnan(marks[:, :, R]), ((0, 0), (NEIGHBOURS, NEIGHBOURS)))
+    votes = np.lib.stride_tricks.sliding_window_view(possible, 2 * NEIGHBOURS + 1, axis=1).sum(axis=(0, 2)) - 1
+    agree = np.zeros((leads, beats))
+    for lead in range(leads):
+        agree[lead] = (np.abs(nearby - ahead[lead, :, None]) <= P_AGREEMENT).sum(axis=(0, 2)) - 1
+    marks[agree < P_SUPPORT * votes, WAVES["P"]] = np.nan
