@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from leadset.challenge import test_entry
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 failed (with --strict: any recording failed), 2 wrong usage."""
     parser = argparse.ArgumentParser(description="Write one file of labels and probabilities per recording.")
     parser.add_argument("model", help="folder of a trained entry")
@@ -17,7 +18,7 @@ def main() -> int:
     parser.add_argument("outputs", help="folder for the answers, one .csv per recording")
     parser.add_argument("--per-model", action="store_true", help="also write each architecture's own answers")
     parser.add_argument("--strict", action="store_true", help="exit with status 1 if any recording failed")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     try:
         report = test_entry(arguments.model, arguments.data, arguments.outputs, arguments.per_model)
     except (OSError, ValueError) as error:

@@ -95,6 +95,8 @@ def step_loader(batches: StepBatches, first_step: int, device: torch.device) -> 
         sampler=range(first_step, len(batches)),
         num_workers=4 if on_gpu else 0,
         pin_memory=on_gpu,
+        # Of its own: the loader would otherwise take a draw from the one that dropout continues after a resumption.
+        generator=torch.Generator(),
         # Forked workers would inherit the state of this process's threads.
         multiprocessing_context="forkserver" if on_gpu else None,
     )

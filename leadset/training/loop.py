@@ -129,7 +129,7 @@ class Trainer:
         steps: planned number of steps.
         state_file: where the unfinished run is kept.
         log: called with a dictionary after each validation.
-        deadline: `time.monotonic` value after which it stops early, with a last validation if there was none.
+        deadline: `time.monotonic` value after which it stops early, though never before its first step.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Trainer:
         spent_before = self.seconds
         with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False) as bar:
             try:
-                while self.step < self.steps and time.monotonic() < self.deadline:
+                while self.step < self.steps and (self.step == 0 or time.monotonic() < self.deadline):
                     for group in self.optimizer.param_groups:
                         group["lr"] = self.task.learning_rate * one_cycle(self.step, self.steps)
                     losses.append(train_step(self.model, self.optimizer, next(batches), self.device))

@@ -1,0 +1,273 @@
+"""A trained entry: the calling convention, one path for training and answering, bad input, hostile folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from files_on_disk import make_counts, write_recording
+from organisers_driver import drive
+
+import extract_leads_wfdb
+import test_model
+import train_model
+from leadset import create_model, load_entry
+from leadset.challenge import load_model, run_model
+from leadset.classes import label_space
+from leadset.decision import DecisionRule
+from leadset.inference import predict
+from leadset.leads import LEAD_SETS, resolve_leads
+from leadset.manifest import Manifest, Member, TrainedSet
+from leadset.preprocess import Prepared, cut_window, prepare, window_starts
+from leadset.recordings import find_recordings, read_recording, recording_from_parts
+from leadset.recordings.store import build_store
+from leadset.scoring import evaluate
+from leadset.simulate.write import write_dataset
+from leadset.training.checkpoint import save_weights
+
+SPACE = label_space()
+N = 10
+OPTIONS = {"resnet34": {"width": 4, "rate": 100}, "star": {"width": 8}, "mvms_net": {"width": 8}}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated")
+    list(write_dataset(folder, N, seed=4, seconds=12.0))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def entry_folder(tmp_path_factory):
+    """An entry of untrained networks: three architectures on the lead sets 12, 3, 2 and II,V5."""
+    folder = tmp_path_factory.mktemp("entry")
+    rng = np.random.default_rng(0)
+    sets = []
+    for leads in map(resolve_leads, (12, 3, 2, "II,V5")):
+        members = []
+        for name, options in OPTIONS.items():
+            model = create_model(name, leads, **options)
+            weights = f"{name}-{'-'.join(leads)}.safetensors"
+            save_weights(folder / weights, model)
+            rule = DecisionRule(rng.uniform(0.3, 0.7, len(SPACE)))
+            members.append(Member(name, options, model.input_spec, weights, rule, {}))
+        rule = DecisionRule(np.full(len(SPACE), 0.5))
+        sets.append(TrainedSet(leads, tuple(members), np.array([0.5, 0.3, 0.2]), rule))
+    prior = np.linspace(0.01, 0.3, len(SPACE))
+    Manifest(SPACE.name, SPACE.keys, prior, tuple(sets), {}).write(folder)
+    return folder
+
+
+def outputs_in(folder):
+    return {path.name: path.read_text() for path in folder.glob("*.csv")}
+
+
+def test_organisers_driver_and_batched_driver_write_the_same_files(entry_folder, simulated, tmp_path):
+    assert drive(entry_folder, simulated, tmp_path / "theirs") == 0
+    assert test_model.main([str(entry_folder), str(simulated), str(tmp_path / "ours"), "--strict"]) == 0
+    theirs, ours = outputs_in(tmp_path / "theirs"), outputs_in(tmp_path / "ours")
+    assert len(ours) == N
+    assert theirs == ours
+    assert evaluate(simulated, tmp_path / "ours").n_recordings == N
+
+
+def test_every_real_recording_is_one_tensor_in_training_and_in_run_model(real_data, tmp_path):
+    """Store and organisers' calling convention give bit-identical windows, for every input that a model asks for."""
+    paths = find_recordings(real_data / "challenge") + find_recordings(real_data / "quirks")
+    specs = {create_model(name, 12, **options).input_spec for name, options in OPTIONS.items()}
+    specs |= {create_model("resnet34", 12).input_spec, create_model("resunet_lc", 12, width=4).input_spec}
+    compared = 0
+    for spec in specs:
+        store = build_store(paths, spec.transform, tmp_path, n_jobs=1, progress=False)
+        for i, stored in enumerate(store.recordings):
+            header = Path(stored.path).read_text()
+            counts = scipy.io.loadmat(Path(stored.path).with_suffix(".mat"))["val"]
+            recording = recording_from_parts(header, counts)
+            prepared = prepare(recording.signal, recording.fs, recording.leads, spec.transform)
+            for start in window_starts(stored.n_samples, spec):
+                trained, trained_mask = cut_window(*store[i], range(12), start, spec)
+                run, run_mask = cut_window(prepared.samples, prepared.statistics, range(12), start, spec)
+                np.testing.assert_array_equal(trained, run)
+                np.testing.assert_array_equal(trained_mask, run_mask)
+                compared += 1
+    assert compared > 4 * 267
+
+
+def test_real_recordings_through_the_organisers_driver(entry_folder, real_data, tmp_path):
+    """Georgia (one dialect) and CPSC-Extra (the other), and the quirks, all answered; the two drivers agree."""
+    folder = tmp_path / "data"
+    for source in ("georgia", "cpsc_2018_extra"):
+        for path in sorted((real_data / "challenge" / "training" / source / "g1").glob("*"))[:12]:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(path, folder)
+    for path in (real_data / "quirks").glob("*/*"):
+        shutil.copy(path, folder)
+    drive(entry_folder, folder, tmp_path / "theirs")
+    assert test_model.main([str(entry_folder), str(folder), str(tmp_path / "ours")]) == 0
+    theirs, ours = outputs_in(tmp_path / "theirs"), outputs_in(tmp_path / "ours")
+    assert set(theirs) <= set(ours)
+    unreadable = {"I0001.csv", "I0002.csv", "I0003.csv"}
+    for name in set(theirs) - unreadable:
+        # The record name in the first line is the drivers' own reading of odd headers; the answers must agree.
+        assert theirs[name].splitlines()[1:] == ours[name].splitlines()[1:], name
+
+
+def test_group_size_does_not_change_an_answer(entry_folder, simulated):
+    """One at a time, all at once, and in another order: the same bits."""
+    entry = load_entry(entry_folder)
+    paths = find_recordings(simulated)
+    together = list(entry.predict(paths))
+    alone = [entry.predict(path) for path in paths]
+    backwards = list(entry.predict(paths[::-1]))[::-1]
+    for a, b, c in zip(together, alone, backwards, strict=True):
+        np.testing.assert_array_equal(a.probabilities, b.probabilities)
+        np.testing.assert_array_equal(a.probabilities, c.probabilities)
+        assert a.labels.any()
+        assert (a.name, a.flags) == (b.name, b.flags)
+
+
+def test_windows_of_a_long_recording_are_averaged(simulated):
+    model = create_model("resnet34", 2, width=4, rate=100).eval()
+    recording = read_recording(find_recordings(simulated)[0])
+    prepared = prepare(recording.signal, recording.fs, recording.leads, model.input_spec.transform)
+    starts = window_starts(prepared.samples.shape[1], model.input_spec)
+    assert len(starts) == 2
+    pieces = [
+        Prepared(np.ascontiguousarray(prepared.samples[:, s : s + 1000]), prepared.statistics, ()) for s in starts
+    ]
+    together = next(predict(model, [(prepared.samples, prepared.statistics)], LEAD_SETS[2], model.input_spec))
+    apart = list(predict(model, [(p.samples, p.statistics) for p in pieces], LEAD_SETS[2], model.input_spec))
+    np.testing.assert_allclose(together, np.mean(apart, axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("leads", "answering"),
+    [
+        (LEAD_SETS[12], 12),
+        (LEAD_SETS[2], 2),
+        (("II", "I"), 2),
+        (("V5", "II"), "II,V5"),
+        (LEAD_SETS[6], 2),  # not trained here: the largest trained set inside it
+        (LEAD_SETS[4], 3),
+        (("aVR", "aVF"), 2),  # I and II follow from any two limb leads
+        (("aVR", "aVF", "V5"), "II,V5"),
+        (("V5",), "II,V5"),  # nothing fits: the set that lacks least
+        ((), 2),
+    ],
+)
+def test_lead_tuples_that_were_not_trained(entry_folder, leads, answering):
+    entry = load_entry(entry_folder)
+    trained = entry.trained_set(leads).leads
+    assert len(trained) == len(resolve_leads(answering))
+    if leads != ("aVR", "aVF", "V5"):  # two sets of two leads fit this one
+        assert trained == resolve_leads(answering)
+
+
+@pytest.mark.parametrize("size", LEAD_SETS)
+def test_extracted_lead_sets_are_answered(entry_folder, simulated, tmp_path, size):
+    arguments = ["-i", str(simulated), "-o", str(tmp_path / "data"), "-l", *LEAD_SETS[size]]
+    assert extract_leads_wfdb.main(arguments) == 0
+    assert test_model.main([str(entry_folder), str(tmp_path / "data"), str(tmp_path / "out"), "--strict"]) == 0
+    assert len(outputs_in(tmp_path / "out")) == N
+
+
+def test_answers_per_model_are_written_beside_the_joint_one(entry_folder, simulated, tmp_path):
+    assert test_model.main([str(entry_folder), str(simulated), str(tmp_path), "--per-model"]) == 0
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(OPTIONS)
+    assert all(len(outputs_in(tmp_path / name)) == N for name in OPTIONS)
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+def test_run_model_always_answers(entry_folder):
+    entry = load_model(str(entry_folder), LEAD_SETS[12])
+    header = "X 2 500 20\nX.mat 16 1000/mV 16 0 0 0 0 I\nX.mat 16 1000/mV 16 0 0 0 0 II\n"
+    cases = [
+        ("", np.zeros((2, 20))),
+        ("nonsense", make_counts(2, 20)),
+        (header, np.zeros((0, 0))),
+        (header, None),
+        (header, make_counts(3, 2000)),
+        (header, np.zeros((2, 2000), dtype=np.int16)),
+        (header, np.full((2, 2000), np.nan)),
+        (header, np.full((2, 2000), 1e300)),
+        (header, np.full((2, 2000), -32768, dtype=np.int16)),
+        (header.replace("1000/mV", "0/mV"), make_counts(2, 2000)),
+        (header.replace(" II", " V9"), make_counts(2, 2000)),
+        (header, make_counts(2, 1)),
+    ]
+    for text, counts in cases:
+        codes, labels, probabilities = run_model(entry, text, counts)
+        assert len(codes) == len(labels) == len(probabilities) == len(SPACE)
+        assert np.isfinite(probabilities).all()
+        assert labels.sum() >= 1
+
+
+def test_failures_are_counted_named_and_strict(entry_folder, tmp_path, capsys):
+    data = tmp_path / "data"
+    write_recording(data / "a", "GOOD", make_counts(n_samples=2000))
+    write_recording(data / "a", "BAD", make_counts(n_samples=2000), text="BAD 12 500 2000\n")
+    write_recording(data / "b", "GOOD", make_counts(n_samples=2000))
+    assert test_model.main([str(entry_folder), str(data), str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr()
+    assert "2 answers written; 2 recordings failed" in shown.out
+    assert "BAD: unanswered" in shown.err
+    assert "whose answer is kept" in shown.err
+    assert test_model.main([str(entry_folder), str(data), str(tmp_path / "out"), "--strict"]) == 1
+    assert set(outputs_in(tmp_path / "out")) == {"GOOD.csv", "BAD.csv"}
+
+
+def test_wrong_command_lines(tmp_path, entry_folder, capsys):
+    for script in (train_model, test_model):
+        with pytest.raises(SystemExit) as stop:
+            script.main([])
+        assert stop.value.code == 2
+        assert "usage" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert train_model.main([str(tmp_path / "nowhere"), str(tmp_path / "m")]) == 1
+    assert train_model.main([str(tmp_path / "empty"), str(tmp_path / "m")]) == 1
+    assert test_model.main([str(entry_folder), str(tmp_path / "empty"), str(tmp_path / "o")]) == 1
+    assert test_model.main([str(tmp_path / "nowhere"), str(tmp_path / "empty"), str(tmp_path / "o")]) == 1
+    messages = capsys.readouterr().err
+    assert "no such folder" in messages
+    assert "no recording" in messages
+    assert "expected a model folder" in messages
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda v: v.clear(),
+        lambda v: v.update(format=99),
+        lambda v: v.update(classes=v["classes"][::-1]),
+        lambda v: v.update(lead_sets=[]),
+        lambda v: v["lead_sets"][0]["members"][0].update(weights="../../etc/passwd.safetensors"),
+        lambda v: v["lead_sets"][0]["members"][0].update(weights="model.pkl"),
+        lambda v: v["lead_sets"][0]["members"][0].update(architecture="os.system"),
+        lambda v: v["lead_sets"][0]["members"][0].update(options={"width": 8}),
+        lambda v: v["lead_sets"][0]["members"][0].update(options={"evil": "yes"}),
+        lambda v: v["lead_sets"][0]["members"][0]["input"].update(scaling="exec"),
+    ],
+)
+def test_hostile_or_damaged_model_folders_are_refused(entry_folder, tmp_path, spoil):
+    folder = tmp_path / "entry"
+    shutil.copytree(entry_folder, folder)
+    values = json.loads((folder / "entry.json").read_text())
+    spoil(values)
+    (folder / "entry.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="entry"):
+        load_entry(folder).load(LEAD_SETS[12])
+
+
+def test_damaged_weights_are_refused(entry_folder, tmp_path):
+    folder = tmp_path / "entry"
+    shutil.copytree(entry_folder, folder)
+    weights = folder / Manifest.read(folder).sets[0].members[0].weights
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        load_entry(folder).load(LEAD_SETS[12])

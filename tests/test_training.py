@@ -1,0 +1,340 @@
+"""Splits, thresholds, the loop and its resumption, planning, and whole runs on small simulated data."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from leadset.classes import label_space
+from leadset.config import Config, load_config
+from leadset.decision import DecisionRule
+from leadset.leads import resolve_leads
+from leadset.manifest import Manifest
+from leadset.models import create_model
+from leadset.preprocess import InputSpec, Transform
+from leadset.recordings import find_recordings
+from leadset.recordings.store import build_store
+from leadset.scoring import ChallengeMetric
+from leadset.simulate.write import write_dataset
+from leadset.training import loop, run
+from leadset.training.ensemble import fit_weights
+from leadset.training.loop import Task, Trainer, one_cycle
+from leadset.training.plan import TimeLimit, affordable_steps
+from leadset.training.split import related_groups, stratified_parts
+from leadset.training.thresholds import fit_thresholds
+
+SPACE = label_space()
+
+
+# --- split ---------------------------------------------------------------------------------------------------------
+
+
+def test_related_groups_join_through_any_key():
+    groups = related_groups(["a", "b", "a", "c", "d"], [None, "p", None, "p", None])
+    assert groups[0] == groups[2]
+    assert groups[1] == groups[3]
+    assert len(set(groups)) == 3
+
+
+def test_split_is_even_per_class_reproducible_and_keeps_groups():
+    rng = np.random.default_rng(0)
+    labels = rng.random((3000, 12)) < np.geomspace(0.003, 0.4, 12)
+    groups = rng.integers(0, 2200, 3000)
+    parts = stratified_parts(labels, groups, [0.8, 0.2], seed=7)
+    np.testing.assert_array_equal(parts, stratified_parts(labels, groups, [0.8, 0.2], seed=7))
+    assert (parts != stratified_parts(labels, groups, [0.8, 0.2], seed=8)).any()
+    for group in np.unique(groups):
+        assert len(set(parts[groups == group])) == 1
+    share = labels[parts == 1].sum(axis=0) / labels.sum(axis=0)
+    tolerance = 0.02 + 1.5 / labels.sum(axis=0)
+    assert (np.abs(share - 0.2) < tolerance).all(), share
+
+
+def test_split_of_very_few_recordings():
+    assert stratified_parts(np.zeros((0, 3), bool), np.zeros(0, int), [0.8, 0.2], 0).shape == (0,)
+    assert set(stratified_parts(np.eye(5, dtype=bool), np.arange(5), [0.5, 0.5], 0)) == {0, 1}
+
+
+# --- thresholds and decisions ----------------------------------------------------------------------------------------
+
+
+def noisy_answers(n=400, seed=0):
+    """Labels and the probabilities of a classifier that is miscalibrated by class, in the same way for every seed."""
+    rng = np.random.default_rng(seed)
+    bias = np.random.default_rng(77).normal(0, 1.0, 26)
+    labels = rng.random((n, 26)) < np.geomspace(0.01, 0.3, 26)
+    labels[~labels.any(axis=1), SPACE.normal_index] = True
+    logits = 2.5 * labels + rng.normal(-1.5, 1.0, labels.shape) + bias
+    return labels, 1 / (1 + np.exp(-logits))
+
+
+def test_fitted_thresholds_beat_any_common_one_where_they_were_fitted():
+    labels, p = noisy_answers()
+    rule = fit_thresholds(p, labels, SPACE, {"part": "validation"})
+    metric = ChallengeMetric(labels, SPACE)
+    common = max(metric(DecisionRule(np.full(26, t))(p)) for t in np.linspace(0.05, 0.95, 19))
+    assert metric(rule(p)) > common
+    assert rule.provenance["value"] == pytest.approx(metric(rule(p)), abs=1e-6)
+    assert rule.provenance["part"] == "validation"
+
+
+def test_fitted_thresholds_hold_on_unseen_recordings():
+    labels, p = noisy_answers()
+    unseen, p_unseen = noisy_answers(seed=1)
+    rule = fit_thresholds(p, labels, SPACE)
+    metric = ChallengeMetric(unseen, SPACE)
+    assert metric(rule(p_unseen)) > metric(DecisionRule(np.full(26, 0.5))(p_unseen))
+
+
+def test_rare_classes_stay_near_the_pooled_threshold():
+    labels, p = noisy_answers()
+    labels[:, 3] = False
+    labels[0, 3] = True
+    rule = fit_thresholds(p, labels, SPACE)
+    pooled = rule.provenance["pooled_threshold"]
+    distance = np.abs(np.log(rule.thresholds / (1 - rule.thresholds)) - math.log(pooled / (1 - pooled)))
+    assert distance[3] < 0.1 * math.log(0.995 / 0.005) * 2
+
+
+def test_thresholds_without_anything_to_learn_from_are_one_half():
+    rule = fit_thresholds(np.full((3, 26), 0.2), np.zeros((3, 26), bool), SPACE)
+    np.testing.assert_allclose(rule.thresholds, 0.5, atol=0.01)
+
+
+def test_no_decision_is_empty():
+    rule = DecisionRule(np.array([0.9, 0.5, 0.1]))
+    decisions = rule(np.array([[0.95, 0.1, 0.05], [0.2, 0.3, 0.01], [0.0, 0.0, 0.0]]))
+    np.testing.assert_array_equal(decisions, [[True, False, False], [False, True, False], [True, False, False]])
+    assert DecisionRule.from_json(json.loads(json.dumps(rule.to_json()))).thresholds.tolist() == [0.9, 0.5, 0.1]
+
+
+def test_ensemble_weights_follow_the_better_member():
+    labels, p = noisy_answers()
+    chance = np.random.default_rng(1).random(p.shape)
+    weights = fit_weights([p, chance], labels)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[0] > 0.9
+    np.testing.assert_allclose(fit_weights([p, p], labels), 0.5, atol=1e-3)
+    assert fit_weights([p], labels).tolist() == [1.0]
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated")
+    list(write_dataset(folder, 60, seed=3, seconds=5.0))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def task(simulated, tmp_path_factory):
+    spec = InputSpec(Transform(50), 200)
+    store = build_store(
+        find_recordings(simulated), spec.transform, tmp_path_factory.mktemp("cache"), n_jobs=1, progress=False
+    )
+    labels = np.array([SPACE.encode(recording.codes) for recording in store.recordings])
+    return Task(store, labels, np.arange(44), np.arange(44, 60), resolve_leads(2), spec, 1, 8, 1e-3, 0.01)
+
+
+def network():
+    torch.manual_seed(11)
+    return create_model("resnet34", 2, width=4, rate=50, seconds=4.0, blocks=(1, 1, 1, 1))
+
+
+def test_batches_are_a_function_of_the_step(task):
+    batches = task.batches(20)
+    again = task.batches(20)
+    for step in (0, 5, 13):
+        torch.testing.assert_close(batches[step].windows, again[step].windows, rtol=0, atol=0)
+    epoch = np.concatenate([batches._members(step) for step in range(11)])[:44]
+    assert sorted(epoch) == list(range(44))
+
+
+def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypatch):
+    """Ctrl-C in the middle of an epoch, then the same command: bit-identical to never having been interrupted."""
+    straight = network()
+    Trainer(straight, task, 17, tmp_path / "a.safetensors", lambda event: None).run("a")
+
+    interrupted = network()
+    real_step, calls = loop.train_step, []
+
+    def step_until_interrupt(*arguments):
+        calls.append(1)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return real_step(*arguments)
+
+    monkeypatch.setattr(loop, "train_step", step_until_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(interrupted, task, 17, tmp_path / "b.safetensors", lambda event: None).run("b")
+    monkeypatch.setattr(loop, "train_step", real_step)
+    continued = network()
+    torch.manual_seed(999)  # the state on disk, not this process, decides
+    trainer = Trainer(continued, task, 17, tmp_path / "b.safetensors", lambda event: None)
+    assert trainer.step == 8
+    trainer.run("b")
+    for name, tensor in straight.state_dict().items():
+        torch.testing.assert_close(continued.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+def test_damaged_state_starts_again(task, tmp_path):
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(b"\x00\x01nonsense")
+    assert Trainer(network(), task, 5, state, lambda event: None).step == 0
+
+
+def test_best_validation_is_kept(task, tmp_path):
+    events = []
+    outcome = Trainer(network(), task, 20, tmp_path / "s.safetensors", events.append).run("s")
+    assert outcome.summary["valid_auroc"] == max(event["valid_auroc"] for event in events)
+    assert outcome.probabilities.shape == (16, 26)
+    assert len(events) == 4  # every epoch of 44 / 8, rounded to 6 steps, and the end
+
+
+def test_deadline_ends_training_with_a_validated_network(task, tmp_path):
+    outcome = Trainer(network(), task, 1000, tmp_path / "s.safetensors", lambda event: None, deadline=0.0).run("s")
+    assert outcome.summary["steps"] == 1
+    assert np.isfinite(outcome.probabilities).all()
+
+
+def test_one_cycle_rises_to_its_peak_and_falls():
+    rates = [one_cycle(step, 100) for step in range(100)]
+    assert np.argmax(rates) == 20
+    assert rates[20] == pytest.approx(1)
+    assert rates[0] == pytest.approx(1 / 25)
+    assert rates[-1] < 0.01
+
+
+def test_plan_shares_what_is_left():
+    assert affordable_steps(100, 1.0, 100.0, 1000.0) == 100
+    assert affordable_steps(100, 1.0, 100.0, 100.0) == 50
+    assert affordable_steps(100, 1.0, 0.0, 0.0) == 1
+    assert TimeLimit(100.0, spent=95.0).left == 0.0
+
+
+# --- whole runs ------------------------------------------------------------------------------------------------------
+
+TINY = Config(
+    lead_sets=(resolve_leads(2), resolve_leads("II,V5")),
+    architectures=("resnet34",),
+    preset="tiny",
+    epochs=1,
+    min_steps=2,
+    batch_size=16,
+    workers=1,
+    presets={"tiny": {"resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]}}},
+)
+
+
+def test_run_writes_an_entry_with_its_provenance(simulated, tmp_path, capsys):
+    manifest = run.train_entry(simulated, tmp_path, TINY)
+    assert Manifest.read(tmp_path).sets[1].leads == ("II", "V5")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "entry.json", "resnet34-2.safetensors", "resnet34-II-V5.safetensors", "split.csv", "training.jsonl",
+    }  # fmt: skip
+    provenance = manifest.sets[0].rule.provenance
+    assert (provenance["part"], provenance["split"], provenance["seed"]) == ("validation", "split.csv", 2021)
+    assert manifest.provenance["data"]["found"] == 60
+    rows = list(csv.DictReader((tmp_path / "split.csv").open()))
+    assert {row["part"] for row in rows} == {"train", "validation"}
+    assert len(rows) == 60
+    assert "60 found" in capsys.readouterr().out
+    assert all(json.loads(line) for line in (tmp_path / "training.jsonl").read_text().splitlines())
+
+
+def test_killed_run_does_not_repeat_finished_networks(simulated, tmp_path, monkeypatch):
+    trained = []
+    real_run = Trainer.run
+
+    def run_once(self, title):
+        trained.append(title)
+        if len(trained) == 2:
+            raise RuntimeError("killed")
+        return real_run(self, title)
+
+    monkeypatch.setattr(Trainer, "run", run_once)
+    with pytest.raises(RuntimeError, match="killed"):
+        run.train_entry(simulated, tmp_path, TINY)
+    first = load_file(tmp_path / "resnet34-2.safetensors")
+    monkeypatch.setattr(Trainer, "run", lambda self, title: trained.append(title) or real_run(self, title))
+    run.train_entry(simulated, tmp_path, TINY)
+    assert trained == ["resnet34-2", "resnet34-II-V5", "resnet34-II-V5"]
+    again = load_file(tmp_path / "resnet34-2.safetensors")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_time_limit_saves_every_network(simulated, tmp_path):
+    hurried = replace(TINY, time_limit_hours=8 / 3600, epochs=100_000)
+    manifest = run.train_entry(simulated, tmp_path, hurried)
+    assert len(manifest.sets) == 2
+    assert manifest.provenance["seconds"] < 12
+    assert all(1 <= trained.members[0].training["steps"] < 100_000 for trained in manifest.sets)
+
+
+def test_same_data_and_seed_train_the_same_network(simulated, tmp_path):
+    for name in ("one", "two"):
+        run.train_entry(simulated, tmp_path / name, TINY)
+    for weights in ("resnet34-2.safetensors", "resnet34-II-V5.safetensors"):
+        assert (tmp_path / "one" / weights).read_bytes() == (tmp_path / "two" / weights).read_bytes()
+
+
+def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        run.train_entry(tmp_path / "nowhere", tmp_path / "m", TINY)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no recording"):
+        run.train_entry(tmp_path / "empty", tmp_path / "m", TINY)
+    unlabelled = tmp_path / "unlabelled"
+    unlabelled.mkdir()
+    for header in list(find_recordings(simulated))[:3]:
+        text = "\n".join(line for line in header.read_text().splitlines() if "Dx" not in line)
+        (unlabelled / header.name).write_text(text + "\n")
+        (unlabelled / header.with_suffix(".mat").name).write_bytes(header.with_suffix(".mat").read_bytes())
+    with pytest.raises(ValueError, match="has a diagnosis"):
+        run.train_entry(unlabelled, tmp_path / "m", TINY)
+    for signal in unlabelled.glob("*.mat"):
+        signal.unlink()
+    with pytest.raises(ValueError, match="none of 3 recordings can be read"):
+        run.train_entry(unlabelled, tmp_path / "m", TINY)
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+
+def test_shipped_configuration_is_complete_and_valid():
+    config = load_config()
+    assert [len(leads) for leads in config.lead_sets] == [12, 6, 4, 3, 2]
+    assert {"published", "compact", "demo"} <= set(config.presets)
+
+
+def test_own_file_takes_the_place_of_what_it_names(tmp_path, monkeypatch):
+    own = tmp_path / "own.toml"
+    own.write_text('epochs = 3\nlead_sets = ["II,V5"]\n[presets.mine.resnet34]\nwidth = 8\n')
+    monkeypatch.setenv("LEADSET_CONFIG", str(own))
+    config = load_config()
+    assert (config.epochs, config.lead_sets, config.batch_size) == (3, (("II", "V5"),), load_config(own).batch_size)
+    assert config.options("resnet34", "mine") == {"width": 8}
+    assert config.options("resnet34", "demo")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epochs = 'many'", "epochs = 0", "epochs = true", "speed = 3", "lead_sets = ['V9']", "lead_sets = 12",
+        "validation_share = 1.0", "label_space = 'icd'", "preset = 'huge'", "epochs = = 3",
+    ],
+)  # fmt: skip
+def test_mistakes_in_the_configuration_are_named(tmp_path, text):
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"expected|TOML"):
+        load_config(file)
