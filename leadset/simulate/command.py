@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from leadset.simulate.mixture import NAMES, parse_labels
+from leadset.simulate.mixture import NAMES
 from leadset.simulate.write import write_dataset
 
 
@@ -19,6 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", help=f"main diagnoses to draw from, with commas between, out of {' '.join(NAMES)} (default: all)"
     )
+    parser.add_argument(
+        "--faults", type=float, default=0.0, metavar="SHARE",
+        help="share of recordings with swapped electrodes or unplugged leads (default: 0)",
+    )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="write into a folder that is not empty")
 
 
@@ -28,9 +32,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.out.is_dir() and any(arguments.out.iterdir()) and not arguments.force:
         raise ValueError(f"{arguments.out} is not empty: name another folder, or add --force to write into it")
-    labels = parse_labels(arguments.labels)
     written = write_dataset(
-        arguments.out, arguments.n, arguments.seed, arguments.seconds, arguments.rate, labels
+        arguments.out,
+        arguments.n,
+        seed=arguments.seed,
+        seconds=arguments.seconds,
+        rate=arguments.rate,
+        labels=arguments.labels,
+        faults=arguments.faults,
     )
     sources = {path.parent.parent.name for path in tqdm(written, total=arguments.n, unit="rec", desc="simulate")}
     print(f"{arguments.n} recordings of {len(sources)} sources in {arguments.out}")

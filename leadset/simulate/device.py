@@ -36,7 +36,11 @@ class Device:
     def response(self, frequency: np.ndarray) -> np.ndarray:
         """Gain at frequencies in Hz."""
         squared = (frequency / self.high_pass) ** 2
-        gain = squared / (1 + squared) / (1 + (frequency / self.low_pass) ** 4)
+        return squared / (1 + squared) * self.fast_response(frequency)
+
+    def fast_response(self, frequency: np.ndarray) -> np.ndarray:
+        """The same without the high-pass filter, whose memory is long."""
+        gain = 1 / (1 + (frequency / self.low_pass) ** 4)
         if self.notch:
             gain = gain * (1 - np.exp(-0.5 * ((frequency - self.mains) / 0.7) ** 2))
         return gain

@@ -6,18 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import next_fast_len
 
-from leadset.simulate.conditions import CONDITIONS
 from leadset.simulate.device import DEVICES, Device
 from leadset.simulate.draws import Draws
-from leadset.simulate.heart import draw_hearts
-from leadset.simulate.leadfield import ELECTRODE_WEIGHTS, lead_vectors, twelve_leads
-from leadset.simulate.marks import beat_marks, fit_durations
-from leadset.simulate.mixture import NAMES, draw_codes, draw_diagnoses, parse_labels
-from leadset.simulate.noise import draw_levels, electrode_noise
-from leadset.simulate.render import heart_vector
-from leadset.simulate.rhythm import LEAD_IN, LEAD_OUT, draw_beats
+from leadset.simulate.leadfield import twelve_leads
+from leadset.simulate.marks import beat_marks
+from leadset.simulate.mixture import parse_labels
+from leadset.simulate.scene import draw_scene
 
 _BATCH = 32  # recordings at a time: more leave the processor's cache
 _SHORTEST, _LONGEST = 2.0, 3600.0  # seconds
@@ -77,8 +72,7 @@ def simulate(
     """
     if n < 1:
         raise ValueError(f"cannot simulate {n} recordings: expected at least 1")
-    if not 0 <= noise < np.inf:
-        raise ValueError(f"cannot simulate noise {noise} times as strong: expected a number from zero")
+    check_limits(seconds, rate, noise)
     weights = parse_labels(labels)
     end = start + n
     batches = [range(first, min(first + _BATCH, end)) for first in range(start, end, _BATCH)]
@@ -104,54 +98,28 @@ def simulate_indices(
     dtype: type = np.float32,
 ) -> Simulated:
     """Recordings of given indices in one batch; arguments as of `simulate`, labels as `parse_labels` returns them."""
-    check_limits(seconds, rate)
-    draws = Draws(seed, indices)
-    present, main = draw_diagnoses(draws, weights)
-    codes = draw_codes(draws, present)
-    age, female = _draw_persons(draws, main)
-    heart = draw_hearts(draws, age, female)
-    for column, condition in enumerate(CONDITIONS.values()):
-        condition.change(heart, present[:, column], draws)
-    vectors = lead_vectors(draws)
-    offsets = fit_durations(heart, vectors)
-    beats = draw_beats(draws, heart, seconds)
-
-    skipped, samples = round(LEAD_IN * rate), round(seconds * rate)
-    padded = next_fast_len(skipped + samples + round(LEAD_OUT * rate), real=True)
-    devices = draw_devices(seed, indices)
-    response = np.stack([device.response(np.fft.rfftfreq(padded, 1 / rate)) for device in devices])
-    vector = heart_vector(draws, heart, beats, padded, rate, dtype)
-    vector = np.fft.irfft(np.fft.rfft(vector) * response[:, None].astype(dtype), padded)
-    levels = draw_levels(draws, np.array([device.mains for device in devices]), noise)
-    electrodes = electrode_noise(draws, levels, padded, rate, response, dtype)
-    inside = slice(skipped, skipped + samples)
-    recorded = vectors.astype(dtype) @ vector[..., inside] + ELECTRODE_WEIGHTS.astype(dtype) @ electrodes[..., inside]
+    scene = draw_scene(Draws(seed, indices), draw_devices(seed, indices), seconds, rate, weights, noise, dtype)
     return Simulated(
-        signals=twelve_leads(recorded),
+        signals=twelve_leads(scene.heart_leads(scene.beats) + scene.noise_leads),
         rate=rate,
-        codes=codes,
-        ages=age,
-        sexes=["Female" if x else "Male" for x in female],
-        marks=beat_marks(heart, beats, offsets, seconds, rate) if marks else [],
+        codes=scene.codes,
+        ages=scene.heart.age,
+        sexes=["Female" if x else "Male" for x in scene.heart.female],
+        marks=beat_marks(scene.heart, scene.beats, scene.offsets, seconds, rate) if marks else [],
     )
 
 
-def check_limits(seconds: float, rate: float) -> None:
-    """Raises a ValueError for a length (s) or a rate (Hz) that cannot be simulated."""
+def check_limits(seconds: float, rate: float, noise: float = 1.0) -> None:
+    """Raises a ValueError for a length (s), a rate (Hz) or a factor on the noise that cannot be simulated."""
     if not _SHORTEST <= seconds <= _LONGEST:
         raise ValueError(f"cannot simulate {seconds} s: expected {_SHORTEST:g} to {_LONGEST:g} s")
     if not _SLOWEST <= rate <= _FASTEST:
         raise ValueError(f"cannot simulate {rate} samples a second: expected {_SLOWEST} to {_FASTEST}")
+    if not 0 <= noise < np.inf:
+        raise ValueError(f"cannot simulate noise {noise} times as strong: expected a number from zero")
 
 
 def draw_devices(seed: int, indices: Sequence[int]) -> list[Device]:
     """The recorder of each recording; known without simulating it."""
     choice = Draws(seed, indices, purpose=1).choice(np.array([device.share for device in DEVICES]))
     return [DEVICES[i] for i in choice]
-
-
-def _draw_persons(draws: Draws, main: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Age in whole years and sex, the age as the main diagnosis has it."""
-    mean = np.array([CONDITIONS[name].mean_age for name in NAMES])[main]
-    age = np.rint(np.clip(mean + 16 * draws.normal(), 12, 95))
-    return age, draws.flags(0.47)

@@ -20,6 +20,16 @@ _QRS_COMPONENTS = len(loops.QRS_NORMAL) + len(loops.QRS_RIGHT_TERMINAL)  # the m
 
 
 @dataclass
+class AtrialWaves:
+    """Fibrillatory or flutter waves of n recordings."""
+
+    frequency: np.ndarray  # Hz
+    size: np.ndarray  # (n, 3), mV
+    lag: np.ndarray  # (n, 3), radians: each axis has its own phase, or the waves of all leads would be copies
+    wander: np.ndarray  # (n, 6), uniform: how size and frequency drift
+
+
+@dataclass
 class Heart:
     """Hearts of n recordings; conditions change these arrays in place, row by row. Times in seconds, vectors in mV."""
 
@@ -27,7 +37,8 @@ class Heart:
     female: np.ndarray
     rhythm: np.ndarray
     rate: np.ndarray  # mean ventricular rate, beats a minute
-    atrial_rate: np.ndarray  # flutter waves a minute
+    fibrillation: AtrialWaves
+    flutter: AtrialWaves
     block: np.ndarray  # atrial waves for a beat of the ventricles
     block_varies: np.ndarray
     pr: np.ndarray
@@ -41,6 +52,7 @@ class Heart:
     ventricular_spike: np.ndarray  # and before QRS
     spike: np.ndarray  # (n, 3)
     respiration: np.ndarray  # breaths a second
+    breath_swing: np.ndarray  # relative change of amplitudes with breathing
     respiratory_swing: np.ndarray  # relative change of RR with breathing
     slow_swing: np.ndarray  # the same at the 0.1-Hz rhythm of blood pressure
     jitter: np.ndarray  # relative SD of what is left
@@ -75,7 +87,8 @@ def draw_hearts(draws: Draws, age: np.ndarray, female: np.ndarray) -> Heart:
         female=female,
         rhythm=np.full(n, SINUS),
         rate=np.full(n, 70.0),
-        atrial_rate=np.full(n, 300.0),
+        fibrillation=_fibrillation(draws),
+        flutter=_flutter(draws),
         block=np.ones(n, dtype=int),
         block_varies=np.zeros(n, dtype=bool),
         pr=np.clip(0.159 + 0.003 * older - 0.006 * female + 0.022 * draws.normal(), 0.115, 0.197),
@@ -89,6 +102,7 @@ def draw_hearts(draws: Draws, age: np.ndarray, female: np.ndarray) -> Heart:
         ventricular_spike=np.zeros(n, dtype=bool),
         spike=np.zeros((n, 3)),
         respiration=np.clip(0.25 + 0.05 * draws.normal(), 0.13, 0.45),
+        breath_swing=0.03 * draws.normal(),
         respiratory_swing=swing,
         slow_swing=swing * draws.uniform(low=0.2, high=1.0),
         jitter=draws.uniform(low=0.002, high=0.012),
@@ -117,6 +131,21 @@ def vary(draws: Draws, loop: np.ndarray, spread: float) -> np.ndarray:
     size = np.linalg.norm(out[..., 2:], axis=-1, keepdims=True)
     out[..., 2:] += 0.6 * spread * size * draws.normal(loop.shape[-2], 3)
     return out
+
+
+def _fibrillation(draws: Draws) -> AtrialWaves:
+    height = 0.045 * np.exp(0.4 * draws.normal(1))
+    direction = np.array([-0.5, 0.4, -1.1]) + 0.25 * draws.normal(3)
+    frequency = np.clip(6.0 + 0.9 * draws.normal(), 4, 9)
+    return AtrialWaves(frequency, height * direction, draws.uniform(3, high=4.4), draws.uniform(6))
+
+
+def _flutter(draws: Draws) -> AtrialWaves:
+    height = 0.065 * np.exp(0.35 * draws.normal(1))
+    usual = draws.flags(0.85)[:, None]  # the circle runs down the right free wall; otherwise the other way round
+    direction = np.where(usual, [-0.1, 1.0, 0.35], [0.2, -0.8, 0.5]) + 0.15 * draws.normal(3)
+    frequency = np.clip(285 + 28 * draws.normal(), 230, 340) / 60
+    return AtrialWaves(frequency, height * direction, 0.4 * draws.normal(3), draws.uniform(6))
 
 
 def _p_loops(draws: Draws) -> np.ndarray:

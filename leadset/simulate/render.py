@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.simulate.draws import Draws
-from leadset.simulate.heart import CONDUCTED, FIBRILLATION, FLUTTER, Heart
+from leadset.simulate.atria import add_fibrillation, add_flutter
+from leadset.simulate.heart import CONDUCTED, Heart
 from leadset.simulate.leadfield import ATRIA, VENTRICLES
 from leadset.simulate.rhythm import LEAD_IN, Beats
 
@@ -37,13 +37,13 @@ _SPIKE = _Edges((-0.5, 0.0), (1.0, 1.5), 0.012)
 _SPIKE_SECONDS = 0.005
 
 
-def heart_vector(draws: Draws, heart: Heart, beats: Beats, samples: int, rate: float, dtype: np.dtype) -> np.ndarray:
+def heart_vector(heart: Heart, beats: Beats, samples: int, rate: float, dtype: np.dtype) -> np.ndarray:
     """Heart vectors of ventricles and atria (n, 6, samples) in mV; the first sample is `LEAD_IN` seconds early."""
     n = heart.n
     row, beat = np.nonzero(beats.used)
     # No two beats are alike: breathing changes the heart's distance.
     breath = np.sin(2 * np.pi * heart.respiration[:, None] * beats.onset)
-    size = (1 + 0.03 * draws.normal(1) * breath)[row, beat]
+    size = (1 + heart.breath_swing[:, None] * breath)[row, beat]
     out = np.zeros((6, n * samples))
     onset = beats.p_onset[row, beat] + LEAD_IN
     has_p = np.isfinite(onset)
@@ -64,8 +64,8 @@ def heart_vector(draws: Draws, heart: Heart, beats: Beats, samples: int, rate: f
     paced = heart.ventricular_spike[row] & (kind == CONDUCTED)
     add(row[paced], onset[paced] - _SPIKE_SECONDS, _SPIKE_SECONDS, _spikes(heart, row[paced]), size[paced], _SPIKE)
     vector = out.reshape(6, n, samples).transpose(1, 0, 2).astype(dtype)
-    _add_fibrillation(draws, heart, vector[:, ATRIA], rate)
-    _add_flutter(draws, heart, beats, vector[:, ATRIA], rate)
+    add_fibrillation(heart, vector[:, ATRIA], rate)
+    add_flutter(heart, beats, vector[:, ATRIA], rate)
     return vector
 
 
@@ -102,43 +102,3 @@ class _Adder:
         place = (index + row[:, None] * self.samples)[inside]
         for axis in range(3):
             self.out[axis] += np.bincount(place, waves[:, axis][inside], minlength=self.out.shape[1])
-
-
-def _add_fibrillation(draws: Draws, heart: Heart, vector: np.ndarray, rate: float) -> None:
-    """Fibrillatory waves: a sawtooth of 4-9 Hz whose size and frequency wander, after Stridh & Sörnmo, IEEE Trans.
-    Biomed. Eng. 48:105-111, 2001; they are seen best in V1, as their vector points forward and down."""
-    frequency = np.clip(6.0 + 0.9 * draws.normal(1), 4, 9)
-    height = 0.045 * np.exp(0.4 * draws.normal(1))
-    direction = np.array([-0.5, 0.4, -1.1]) + 0.25 * draws.normal(3)
-    wander = draws.uniform(2, 4)
-    phase = 2 * np.pi * draws.uniform(3, 1)
-    rows = np.flatnonzero(heart.rhythm == FIBRILLATION)
-    if not len(rows):
-        return
-    time = (np.arange(vector.shape[2]) / rate).astype(vector.dtype)
-    frequency, height, wander, phase = (x[rows].astype(vector.dtype) for x in (frequency, height, wander, phase))
-    slow = 2 * np.pi * (0.08 + 0.25 * wander[:, 0, :2, None]) * time + 2 * np.pi * wander[:, 0, 2:, None]
-    angle = 2 * np.pi * frequency * time + 1.6 * np.sin(slow[:, 0]) + 0.9 * np.sin(2.3 * slow[:, 1])
-    swell = 1 + 0.35 * np.sin(2 * np.pi * 0.4 * wander[:, 1, :1] * time + 2 * np.pi * wander[:, 1, 1:2])
-    for axis in range(3):
-        # Each axis sees the waves at its own phase, or the f waves of all leads would be copies.
-        own = angle + 0.7 * phase[:, axis]
-        saw = np.sin(own) + 0.4 * np.sin(2 * own) + 0.2 * np.sin(3 * own)
-        vector[rows, axis] += (height * direction[rows, axis, None]).astype(vector.dtype) * swell * saw
-
-
-def _add_flutter(draws: Draws, heart: Heart, beats: Beats, vector: np.ndarray, rate: float) -> None:
-    """Flutter waves: a sawtooth that falls slowly and rises fast in II, III and aVF, and is upright in V1."""
-    height = 0.11 * np.exp(0.35 * draws.normal(1))
-    usual = draws.flags(0.85)[:, None]  # the circle runs down the right free wall; otherwise the other way round
-    direction = np.where(usual, [-0.1, 1.0, 0.35], [0.2, -0.8, 0.5]) + 0.15 * draws.normal(3)
-    lag = 0.4 * draws.normal(3)
-    rows = np.flatnonzero(heart.rhythm == FLUTTER)
-    if not len(rows):
-        return
-    time = np.arange(vector.shape[2]) / rate - LEAD_IN - beats.onset[rows, :1]
-    angle = 2 * np.pi * ((heart.atrial_rate[rows, None] / 60 * time) % 1)
-    for axis in range(3):
-        own = (angle + lag[rows, axis, None]).astype(vector.dtype)
-        saw = sum(np.sin(k * own) / k for k in range(1, 5))
-        vector[rows, axis] += (height * direction)[rows, axis, None].astype(vector.dtype) * saw

@@ -89,7 +89,7 @@ def _flutter_intervals(draws: Draws, heart: Heart, count: int) -> np.ndarray:
     """RR intervals (n, count) of whole numbers of flutter waves."""
     change = np.digitize(draws.uniform(count), [0.25, 0.8]) - 1  # one wave less, as many, one more
     waves = np.where(heart.block_varies[:, None], np.maximum(heart.block[:, None] + change, 2), heart.block[:, None])
-    return waves * 60 / heart.atrial_rate[:, None] * (1 + 0.003 * draws.normal(count))
+    return waves / heart.flutter.frequency[:, None] * (1 + 0.003 * draws.normal(count))
 
 
 def _premature(draws: Draws, heart: Heart, rr: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import numpy as np
 from leadset.leads import LEADS
 from leadset.simulate.device import DEVICES, Device
 from leadset.simulate.draws import Draws
+from leadset.simulate.faults import draw_faults
 from leadset.simulate.generator import check_limits, draw_devices, simulate_indices
 from leadset.simulate.mixture import parse_labels
 
@@ -30,6 +31,7 @@ def write_dataset(
     seconds: float = 10.0,
     rate: int | None = None,
     labels: str | Iterable[str] | Mapping[str, float] | None = None,
+    faults: float = 0.0,
 ) -> Iterator[Path]:
     """Writes recordings 0 to n - 1 of a seed as they are taken from the iterator of their headers' paths.
 
@@ -43,6 +45,7 @@ def write_dataset(
         seconds: length of each.
         rate: samples a second; None for what each source's device has.
         labels: as of `leadset.simulate.simulate`.
+        faults: share of recordings with swapped electrodes or unplugged leads.
 
     Raises:
         ValueError: as of `leadset.simulate.simulate`.
@@ -51,11 +54,13 @@ def write_dataset(
     if n < 1:
         raise ValueError(f"cannot simulate {n} recordings: expected at least 1")
     check_limits(seconds, rate or DEVICES[0].rate)
-    return _write_all(folder, n, seed, seconds, rate, parse_labels(labels))
+    if not 0 <= faults <= 1:
+        raise ValueError(f"share of faults {faults}: expected a number from 0 to 1")
+    return _write_all(folder, n, seed, seconds, rate, parse_labels(labels), faults)
 
 
 def _write_all(
-    folder: Path, n: int, seed: int, seconds: float, rate: int | None, weights: Mapping[str, float]
+    folder: Path, n: int, seed: int, seconds: float, rate: int | None, weights: Mapping[str, float], faults: float
 ) -> Iterator[Path]:
     for first in range(0, n, _GROUP):
         indices = range(first, min(first + _GROUP, n))
@@ -65,11 +70,14 @@ def _write_all(
             same = list(group)
             for start in range(0, len(same), _BATCH):
                 part = same[start : start + _BATCH]
+                numbers = [index for index, _ in part]
                 # Double precision: what is rounded to integers must not depend on the machine.
-                made = simulate_indices([i for i, _ in part], seed, seconds, common_rate, weights, dtype=np.float64)
-                people = _person_texts(seed, [i for i, _ in part], made.ages, made.sexes)
-                for (index, device), signal, person, codes in zip(part, made.signals, people, made.codes, strict=True):
-                    yield _write_recording(folder, index, device, signal, person, codes)
+                made = simulate_indices(numbers, seed, seconds, common_rate, weights, dtype=np.float64)
+                people = _person_texts(seed, numbers, made.ages, made.sexes)
+                damage = draw_faults(seed, numbers, faults)
+                for row, (index, device) in enumerate(part):
+                    signal = damage[row](made.signals[row])
+                    yield _write_recording(folder, index, device, signal, people[row], made.codes[row])
 
 
 def _write_recording(

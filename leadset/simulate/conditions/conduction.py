@@ -106,7 +106,7 @@ def right_axis_deviation(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
 @condition("LAnFB", (2186,), mean_age=66)
 def left_anterior_fascicular_block(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     """The upper left ventricle comes last: down first, then up and left; small q in I, small r in II and III."""
-    _set_axis(heart, rows, np.clip(-55 + 8 * draws.normal(), -80, -45))
+    _set_axis(heart, rows, np.clip(-63 + 8 * draws.normal(), -85, -52))
     start = np.array([-0.12, 0.24, -0.14]) * np.exp(0.25 * draws.normal(1))
     heart.qrs[rows, CONDUCTED, 0, 2:] = start[rows]
     heart.widen(rows, np.clip(heart.qrs_duration[:, CONDUCTED] + 0.010, None, 0.19))

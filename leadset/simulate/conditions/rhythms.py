@@ -77,11 +77,10 @@ def atrial_fibrillation(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
 @condition("AFL", (8374,), mean_age=68)
 def atrial_flutter(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     """Sawtooth waves of 230 to 340 a minute, of which the AV node conducts every second to fifth."""
-    heart.atrial_rate[rows] = np.clip(285 + 28 * draws.normal(), 230, 340)[rows]
     heart.block[rows] = (2 + draws.choice(np.array([0.4, 0.25, 0.3, 0.05])))[rows]
     heart.block_varies[rows] = draws.flags(0.45)[rows]
     heart.rhythm[rows] = FLUTTER
-    heart.rate[rows] = (heart.atrial_rate / heart.block)[rows]
+    heart.rate[rows] = (60 * heart.flutter.frequency / heart.block)[rows]
 
 
 @condition("PR", (1481,), mean_age=74)
