@@ -16,8 +16,8 @@ from leadset.waves.search import ms
 #: Leads from which on a disagreement can be settled.
 FEWEST = 3
 #: A P wave needs this share of all leads of its beat and of the two beats before and after to have a P wave within
-#: so many grid samples of its own time before R.
-P_SUPPORT, P_AGREEMENT, NEIGHBOURS = 0.45, ms(36), 2
+#: so many grid samples of its own time before R; among few leads one may well show none, and a smaller share will do.
+P_SUPPORT, P_SUPPORT_OF_FEW, P_AGREEMENT, NEIGHBOURS = 0.45, 0.25, ms(36), 2
 #: Limits lie at most so many grid samples from the median of the leads.
 LIMIT_REACH: dict[int, int] = {PON: ms(16), PEND: ms(16), QRSON: ms(16), QRSEND: ms(20), TON: ms(40), TEND: ms(32)}
 #: A peak this far from the median of the leads is looked for again, within this margin around the others' limits.
@@ -69,4 +69,5 @@ def drop_solitary_p(marks: np.ndarray, centre: np.ndarray) -> None:
     agree = np.zeros((leads, beats))
     for lead in range(leads):
         agree[lead] = (np.abs(nearby - ahead[lead, :, None]) <= P_AGREEMENT).sum(axis=(0, 2)) - 1
-    marks[agree < P_SUPPORT * votes, WAVES["P"]] = np.nan
+    support = P_SUPPORT if leads >= FEWEST else P_SUPPORT_OF_FEW
+    marks[agree < support * votes, WAVES["P"]] = np.nan

@@ -29,6 +29,8 @@ METHODS = {"learned": learned_marks, "wavelet": rule_marks}
 EXCERPT, OVERLAP = 240.0, 4.0
 #: Sampling rates in Hz that make sense for an ECG.
 LOWEST_RATE, HIGHEST_RATE = 50.0, 10_000.0
+#: Log odds that a lead without a rhythm is bad, beyond those of its other measurements.
+ILLEGIBLE = 4.0
 #: A mark this close (ms) to samples that were missing in the input is dropped.
 GUARD = 20
 
@@ -71,7 +73,7 @@ class Delineation:
         return self.fused[:, R]
 
 
-def delineate(signal_mv: np.ndarray, fs: float, method: str = "wavelet") -> Delineation:
+def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Delineation:
     """P, QRS and T waves of every lead and beat.
 
     A signal that can be read never raises: what cannot be seen is missing, and the quality says so.
@@ -79,7 +81,7 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "wavelet") -> Deli
     Args:
         signal_mv: (leads, samples) or (samples,) in millivolts; NaN and infinity mark missing samples.
         fs: sampling rate in Hz.
-        method: a name out of `METHODS`.
+        method: ``"learned"``, a small network on the wavelet transform, or ``"wavelet"``, the rules of Martínez et al.
 
     Returns:
         The marks, see `Delineation`.
@@ -123,9 +125,9 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         first, last = max(start - overlap, 0), min(stop + overlap, samples)
         grid = transform(repaired.signal[:, first:last], fs)
         envelope = measure(grid.scales, repaired.usable)
-        part = METHODS[method](grid, envelope, repaired.usable)
+        part = METHODS[method](grid, envelope, envelope.legible)
         sharpness = beat_quality(grid, envelope, part[:, :, R])
-        odds.append(badness(measurements(grid, envelope)))
+        odds.append(badness(measurements(grid, envelope)) + np.where(envelope.legible, 0, ILLEGIBLE))
         part = grid.to_input(part) + first
         r = _beat_positions(part)
         inside = (r >= (start - joint if start else 0)) & (r < (stop + joint if stop < samples else samples))

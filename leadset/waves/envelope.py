@@ -13,8 +13,11 @@ from leadset.waves.search import ms
 MERGE = ms(100)
 #: Length of the blocks whose maxima tell the height of a typical complex, and of the running median over blocks.
 BLOCK, N_BLOCKS = ms(1500), 9
-#: The height of a typical complex over the background of its lead: leads below have no weight in the common envelope.
-CONTRAST_FLOOR = 2.0
+#: The height of a typical complex over the background of its lead, from which on a lead has a say in the common
+#: envelope; below the second number a block holds no rhythm at all: noise of any colour, sines and ramps reach 1.7.
+CONTRAST_FLOOR, LEGIBLE = 2.0, 1.9
+#: Share of blocks with a rhythm that makes a lead legible.
+LEGIBLE_SHARE = 0.5
 #: Smallest height (mV per grid sample) of a complex: below about 0.03 mV peak to peak nothing is called a beat.
 SMALLEST = 0.01
 
@@ -30,6 +33,7 @@ class Envelope:
         background: (leads, blocks) running median of the blocks' medians.
         common: (t,) mean of the usable leads in units of their typical complex, weighted by how far that stands out of
             the lead's background; 0 without a usable lead.
+        legible: (leads,) whether a usable lead holds complexes at all.
     """
 
     leads: np.ndarray
@@ -37,6 +41,7 @@ class Envelope:
     height: np.ndarray
     background: np.ndarray
     common: np.ndarray
+    legible: np.ndarray
 
 
 def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
@@ -50,10 +55,13 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     height = running_median(blocks)
     background = running_median(np.median(padded[:, :, ::2], axis=2))
     contrast = height / np.maximum(background, 1e-6)
-    weight = np.where(usable[:, None] & (height > SMALLEST), np.maximum(contrast - CONTRAST_FLOOR, 1e-3), 0)
+    heard = usable[:, None] & (height > SMALLEST) & (contrast >= LEGIBLE)
+    legible = heard.mean(axis=1) >= LEGIBLE_SHARE
+    heard &= legible[:, None]
+    weight = np.where(heard, np.maximum(contrast - CONTRAST_FLOOR, 1e-3), 0)
     share = weight / np.maximum(weight.sum(axis=0), 1e-9) / np.maximum(height, SMALLEST)
     common = np.einsum("lt,lt->t", between_blocks(share, samples), leads)
-    return Envelope(leads, blocks, height, background, common)
+    return Envelope(leads, blocks, height, background, common, legible)
 
 
 def running_median(blocks: np.ndarray) -> np.ndarray:
