@@ -20,7 +20,7 @@ class Device:
         notch: whether it removes the mains.
         mains: mains frequency in Hz where it stands.
         gain: ADC units a mV.
-        dialect: header dialect, ``"2021"`` or ``"today"``.
+        dialect: header dialect, ``"2021"`` or ``"current"``.
     """
 
     source: str
@@ -49,8 +49,8 @@ class Device:
 #: Recorders like those of the Challenge's sources: mostly 500 Hz, two header dialects, both mains frequencies.
 DEVICES: tuple[Device, ...] = (
     Device("sim_clinic", 0.40, 500, 0.05, 150, False, 50, 1000, "2021"),
-    Device("sim_bedside", 0.28, 500, 0.50, 100, True, 60, 1000, "today"),
-    Device("sim_screening", 0.16, 500, 0.10, 75, False, 60, 205, "today"),
+    Device("sim_bedside", 0.28, 500, 0.50, 100, True, 60, 1000, "current"),
+    Device("sim_screening", 0.16, 500, 0.10, 75, False, 60, 205, "current"),
     Device("sim_research", 0.08, 1000, 0.05, 250, False, 50, 2000, "2021"),
-    Device("sim_ambulatory", 0.08, 257, 0.10, 100, False, 50, 306, "today"),
+    Device("sim_ambulatory", 0.08, 257, 0.10, 100, False, 50, 306, "current"),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -12,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from leadset.leads import LEADS
+from leadset.recordings.header import Header, SignalSpec
+from leadset.recordings.writer import write_recording
 from leadset.simulate.device import DEVICES, Device
 from leadset.simulate.draws import Draws
 from leadset.simulate.faults import draw_faults
@@ -35,8 +35,7 @@ def write_dataset(
 ) -> Iterator[Path]:
     """Writes recordings 0 to n - 1 of a seed as they are taken from the iterator of their headers' paths.
 
-    The signal of a recording is written before its header and each file under another name first, so that a header
-    never stands beside half a signal. The same arguments write the same bytes.
+    The same arguments write the same bytes. Recording i is the same whatever n is.
 
     Args:
         folder: where to; made if it is missing.
@@ -53,7 +52,7 @@ def write_dataset(
     """
     if n < 1:
         raise ValueError(f"cannot simulate {n} recordings: expected at least 1")
-    check_limits(seconds, rate or DEVICES[0].rate)
+    check_limits(seconds, DEVICES[0].rate if rate is None else rate)
     if not 0 <= faults <= 1:
         raise ValueError(f"share of faults {faults}: expected a number from 0 to 1")
     return _write_all(folder, n, seed, seconds, rate, parse_labels(labels), faults)
@@ -64,7 +63,7 @@ def _write_all(
 ) -> Iterator[Path]:
     for first in range(0, n, _GROUP):
         indices = range(first, min(first + _GROUP, n))
-        devices = [replace(device, rate=rate or device.rate) for device in draw_devices(seed, indices)]
+        devices = [replace(device, rate=device.rate if rate is None else rate) for device in draw_devices(seed, indices)]
         jobs = sorted(zip(indices, devices, strict=True), key=lambda job: (job[1].rate, job[0]))
         for common_rate, group in groupby(jobs, key=lambda job: job[1].rate):
             same = list(group)
@@ -83,44 +82,25 @@ def _write_all(
 def _write_recording(
     folder: Path, index: int, device: Device, signal: np.ndarray, person: tuple[str, str], codes: Sequence[str]
 ) -> Path:
-    place = folder / device.source / f"g{1 + index // _FOLDER_SIZE}"
-    place.mkdir(parents=True, exist_ok=True)
-    name = f"S{index + 1:05d}"
-    samples = np.clip(np.rint(signal * device.gain), -_LARGEST, _LARGEST).astype("<i2")
-    _write(place / f"{name}.mat", mat_bytes(samples))
-    _write(place / f"{name}.hea", header_text(name, samples, device, person, codes).encode())
-    return place / f"{name}.hea"
+    path = folder / device.source / f"g{1 + index // _FOLDER_SIZE}" / f"S{index + 1:05d}.hea"
+    counts = np.clip(np.rint(signal * device.gain), -_LARGEST, _LARGEST).astype(np.int16)
+    write_recording(path, _header(device, person, codes), counts)
+    return path
 
 
-def mat_bytes(samples: np.ndarray) -> bytes:
-    """A MATLAB v4 file with the matrix ``val`` out of little-endian int16 samples (leads, samples)."""
-    int16_matrix = 30
-    return struct.pack("<5i", int16_matrix, *samples.shape, 0, 4) + b"val\0" + samples.tobytes(order="F")
-
-
-def header_text(
-    name: str, samples: np.ndarray, device: Device, person: tuple[str, str], codes: Sequence[str]
-) -> str:
-    """A WFDB header in the device's dialect.
-
-    Args:
-        name: of the recording.
-        samples: int16 (12, samples).
-        device: names dialect, rate and gain.
-        person: age and sex as texts.
-        codes: SNOMED CT codes.
-    """
-    today = device.dialect == "today"
-    layout, gain = ("16x1+24", f"{device.gain:.1f}(0)/mV") if today else ("16+24", f"{device.gain}/mV")
-    mark = "# " if today else "#"
-    lines = [f"{name} {len(LEADS)} {device.rate} {samples.shape[1]}"]
-    for lead, row in zip(LEADS, samples, strict=True):
-        checksum = row.sum(dtype=np.int16)  # WFDB's checksum wraps at 16 bits
-        lines.append(f"{name}.mat {layout} {gain} 16 0 {row[0]} {checksum} 0 {lead}")
+def _header(device: Device, person: tuple[str, str], codes: Sequence[str]) -> Header:
+    """What a header says of a recording beside its samples."""
     age, sex = person
     comments = {"Age": age, "Sex": sex, "Dx": ",".join(codes), "Rx": "Unknown", "Hx": "Unknown", "Sx": "Unknown"}
-    lines += [f"{mark}{key}: {value}" for key, value in comments.items()]
-    return "\n".join(lines) + "\n"
+    signal = SignalSpec(
+        file="", format=16, samples_per_frame=1, skew=0, byte_offset=24, gain=float(device.gain), baseline=0.0,
+        unit="mV", adc_resolution=16, adc_zero=0, initial=None, checksum=None, lead="",
+    )  # fmt: skip
+    return Header(
+        name="", fs=float(device.rate), n_samples=None, signals=tuple(replace(signal, lead=lead) for lead in LEADS),
+        comments=tuple(f"{key}: {value}" for key, value in comments.items()), age=None, sex=None, codes=tuple(codes),
+        patient=None, flags=(), dialect=device.dialect,
+    )  # fmt: skip
 
 
 def _person_texts(seed: int, indices: Sequence[int], ages: np.ndarray, sexes: Sequence[str]) -> list[tuple[str, str]]:
@@ -131,9 +111,3 @@ def _person_texts(seed: int, indices: Sequence[int], ages: np.ndarray, sexes: Se
     ages_as = [(str(int(age)), "NaN", "Unknown") for age in ages]
     sexes_as = [(sex, sex[0], "Unknown") for sex in sexes]
     return [(a[i], s[j]) for a, s, i, j in zip(ages_as, sexes_as, age_form, sex_form, strict=True)]
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
