@@ -118,6 +118,10 @@ FILTERS: dict[str, Callable[[int], np.ndarray] | None] = {
     "none": None,
     # Baseline wander out, ST segment kept: two passes of order 1 have -6 dB at 0.5 Hz.
     "highpass": _butterworth(1, 0.5, "highpass"),
+    # Restoring networks get the waves alone: two passes of order 2 have -6 dB at 1 Hz and at 25 Hz.
+    "restoration": lambda rate: np.concatenate([
+        _butterworth(2, 1.0, "highpass")(rate), _butterworth(2, 25.0, "lowpass")(rate)
+    ]),
 }
 
 

@@ -1,11 +1,14 @@
 """The registry of architectures: a model file registers itself, and nothing else has to be told.
 
-The contract that every registered network honours:
+The contract that every registered classifier honours:
 
 * the constructor takes ``leads`` (a tuple of lead names in standard order) and ``n_classes`` first, then options;
 * ``model.input_spec`` (`leadset.preprocess.InputSpec`) says which input it wants: rate, length, filter, scaling;
 * ``model(x, mask=None)`` takes ``x`` (b, l, t) float32 and ``mask`` (b, t) bool, true where a sample was recorded and
   false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside.
+
+Networks of another ``kind`` say in their docstring what they take and return; their constructor takes ``leads`` first,
+no ``n_classes``, and they too state their ``input_spec``.
 """
 
 from __future__ import annotations
@@ -22,15 +25,19 @@ from torch import nn
 from leadset.classes import label_space
 from leadset.leads import resolve_leads
 
+#: What a registered network answers: logits of classes, or its own input restored.
+KINDS: tuple[str, ...] = ("classifier", "restorer")
+
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A registered architecture: how to build it, where it comes from."""
+    """A registered architecture: how to build it, where it comes from, what it answers (one of `KINDS`)."""
 
     name: str
     build: Callable[..., nn.Module]
     title: str
     citation: str
+    kind: str = "classifier"
 
     @property
     def card(self) -> str:
@@ -41,13 +48,17 @@ class ModelEntry:
 _REGISTRY: dict[str, ModelEntry] = {}
 
 
-def register_model(name: str, *, title: str, citation: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
-    """Class decorator that registers an architecture under ``name``."""
+def register_model(
+    name: str, *, title: str, citation: str, kind: str = "classifier"
+) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Class decorator that registers an architecture under ``name``; ``kind`` is one of `KINDS`."""
+    if kind not in KINDS:
+        raise ValueError(f"model {name!r} is of kind {kind!r}: expected one of {', '.join(KINDS)}")
 
     def register(build: type[nn.Module]) -> type[nn.Module]:
         if name in _REGISTRY:
             raise ValueError(f"model {name!r} is registered twice")
-        _REGISTRY[name] = ModelEntry(name, build, title, citation)
+        _REGISTRY[name] = ModelEntry(name, build, title, citation, kind)
         return build
 
     return register
@@ -62,10 +73,10 @@ def _import_all() -> None:
             import_module(f"{package.__name__}.{module.name}")
 
 
-def list_models() -> list[str]:
-    """Names of all registered architectures, sorted."""
+def list_models(kind: str | None = None) -> list[str]:
+    """Names of the registered architectures, sorted: all of them, or those of one of `KINDS`."""
     _import_all()
-    return sorted(_REGISTRY)
+    return sorted(name for name, entry in _REGISTRY.items() if kind in (None, entry.kind))
 
 
 def model_entry(name: str) -> ModelEntry:
@@ -88,15 +99,20 @@ def create_model(
     Args:
         name: one of `list_models`.
         leads: a lead set's size, its text (``"II,V5"``) or its lead names.
-        n_classes: number of logits; the scored classes of the Challenge by default.
+        n_classes: number of logits of a classifier; the scored classes of the Challenge by default.
         options: the architecture's own options, by name.
 
     Raises:
-        ValueError: unknown model, lead set or option value.
+        ValueError: unknown model, lead set or option value, or classes asked of what is no classifier.
         TypeError: an option that the architecture does not have.
     """
     entry = model_entry(name)
-    model = entry.build(resolve_leads(leads), len(label_space()) if n_classes is None else n_classes, **options)
+    if entry.kind == "classifier":
+        model = entry.build(resolve_leads(leads), len(label_space()) if n_classes is None else n_classes, **options)
+    elif n_classes is None:
+        model = entry.build(resolve_leads(leads), **options)
+    else:
+        raise ValueError(f"{name} is a {entry.kind}: found n_classes={n_classes}, expected none")
     model.model_name, model.options = name, options
     return model
 

@@ -73,7 +73,7 @@ class Run:
         self.jobs = list(self._jobs())
 
     def _jobs(self) -> Iterator[Job]:
-        names = list_models() if "all" in self.config.architectures else self.config.architectures
+        names = list_models("classifier") if "all" in self.config.architectures else self.config.architectures
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
             for name in names:
                 options = self.config.options(name, self.preset)

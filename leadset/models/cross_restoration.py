@@ -1,0 +1,207 @@
+"""Multi-scale cross-restoration: a network that restores masked recordings, of Jiang et al. (MICCAI 2023).
+
+It learns from normal recordings alone; what it restores badly is not normal. Masks, losses, scores and training are in
+`leadset.anomaly`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from leadset.models.layers.options import one_of
+from leadset.models.registry import register_model
+from leadset.preprocess import InputSpec, Transform
+
+RATE = 500
+#: Samples of a recording and of a heartbeat; of a beat's samples, those before its R peak.
+RECORD_SAMPLES, BEAT_SAMPLES, BEFORE_R = 4800, 480, 140
+# Five halvings and a last kernel of 15 lie between a signal and its latent.
+_HALVINGS, _LAST_KERNEL = 5, 15
+_TREND_REACH = 5
+#: Ranges of the log-variance: what a tanh allows, and one in which errors far below the signal's range still count.
+LOG_VARIANCE_RANGES: dict[str, tuple[float, float]] = {"published": (-1.0, 1.0), "wide": (-6.0, 3.0)}
+
+
+class Latents(NamedTuple):
+    """Latents of recordings (b, f, n), of heartbeats (b, f, 1) and of trends (b, f, n)."""
+
+    record: Tensor
+    beat: Tensor
+    trend: Tensor
+
+
+class Restored(NamedTuple):
+    """What a decoder gives: signals (b, l, t) and their log-variance (b, 1, t)."""
+
+    signal: Tensor
+    log_variance: Tensor
+
+
+class Restoration(NamedTuple):
+    """Restored recordings and heartbeats with log-variances, and recordings (b, l, t) restored with their trend."""
+
+    record: Restored
+    beat: Restored
+    trend: Tensor
+
+
+def trend_of(record: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The trend of recordings (b, l, t): a moving average of 10 samples, differenced, scaled to -1 ... 1.
+
+    Each recording has one scale for all its leads. The difference is zero in the first and last five samples, where it
+    would reach beyond what was recorded (``mask`` (b, t) bool), and everywhere in a constant recording, which stays 0.
+    """
+    reach = _TREND_REACH
+    difference = torch.zeros_like(record)
+    difference[..., reach:-reach] = (record[..., 2 * reach :] - record[..., : -2 * reach]) / (2 * reach)
+    if mask is not None:
+        known = torch.zeros_like(mask)
+        known[:, reach:-reach] = mask[:, 2 * reach :] & mask[:, : -2 * reach]
+        difference = difference * known.unsqueeze(1)
+    low = difference.amin((1, 2), keepdim=True)
+    span = difference.amax((1, 2), keepdim=True) - low
+    return torch.where(span > 0, 2 * (difference - low) / span.clamp(min=1e-12) - 1, torch.zeros_like(difference))
+
+
+class Encoder(nn.Sequential):
+    """Signals (b, c, t) to latents (b, z, t/32 - 14): five convolutions of stride 2, one of width 15."""
+
+    def __init__(self, channels_in: int, width: int, latent: int) -> None:
+        layers: list[nn.Module] = [nn.Conv1d(channels_in, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        for _ in range(_HALVINGS - 1):
+            layers += [nn.Conv1d(width, 2 * width, 4, 2, 1, bias=False), nn.BatchNorm1d(2 * width), nn.LeakyReLU(0.2)]
+            width *= 2
+        super().__init__(*layers, nn.Conv1d(width, latent, _LAST_KERNEL, bias=False))
+
+
+class Decoder(nn.Sequential):
+    """Latents (b, z, n) to signals (b, c, 32 (n + 14)) in -1 ... 1: the encoder backwards."""
+
+    def __init__(self, latent: int, width: int, channels_out: int) -> None:
+        width *= 2 ** (_HALVINGS - 1)
+        layers: list[nn.Module] = [
+            nn.ConvTranspose1d(latent, width, _LAST_KERNEL, bias=False), nn.BatchNorm1d(width), nn.ReLU()
+        ]  # fmt: skip
+        for _ in range(_HALVINGS - 1):
+            half = width // 2
+            layers += [nn.ConvTranspose1d(width, half, 4, 2, 1, bias=False), nn.BatchNorm1d(half), nn.ReLU()]
+            width = half
+        super().__init__(*layers, nn.ConvTranspose1d(width, channels_out, 4, 2, 1, bias=False), nn.Tanh())
+
+
+class UnbiasedLayerNorm(nn.Module):
+    """Layer normalisation by the unbiased standard deviation, with epsilon added outside the root."""
+
+    def __init__(self, features: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(features)), eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., f) to the same shape."""
+        centred = x - x.mean(-1, keepdim=True)
+        return self.weight * centred / (x.std(-1, keepdim=True) + self.eps) + self.bias
+
+
+class CrossAttention(nn.Module):
+    """Mixes the latents of a recording and a heartbeat: attention over all tokens, then an MLP along them for each."""
+
+    def __init__(self, features: int, tokens: int, heads: int = 2, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(features, heads, dropout, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = UnbiasedLayerNorm(features)
+        self.beat_mlp = nn.Sequential(nn.Linear(tokens, 2 * tokens), nn.ReLU(), nn.Linear(2 * tokens, 1))
+        self.record_mlp = nn.Sequential(nn.Linear(tokens, 4 * tokens), nn.ReLU(), nn.Linear(4 * tokens, tokens - 1))
+
+    def forward(self, record: Tensor, beat: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (b, f, n) and (b, f, 1) to the same shapes; what is added to them knows of both."""
+        tokens = torch.cat([record, beat], dim=2).transpose(1, 2)
+        attended = self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        mixed = self.norm(tokens + self.dropout(attended)).transpose(1, 2)
+        return record + self.record_mlp(mixed), beat + self.beat_mlp(mixed)
+
+
+@register_model(
+    "cross_restoration",
+    title="Multi-scale cross-restoration",
+    citation="Jiang, Meng, Liu, Lu, Liu, Wang: Multi-scale Cross-restoration Framework for Electrocardiogram Anomaly "
+    "Detection. MICCAI 2023, LNCS 14225, doi 10.1007/978-3-031-43907-0_9",
+    kind="restorer",
+)
+class CrossRestoration(nn.Module):
+    """Three autoencoders, of a masked recording, of one of its heartbeats, masked too, and of its trend.
+
+    Departs from the published code: the log-variance may leave -1 ... 1 (``log_variance="published"`` keeps it there),
+    and constant or padded signals have a trend instead of NaN.
+
+    Args:
+        leads: lead names; only their number matters to the network.
+        width: channels of the first layer (32 as published; each of the next four doubles them).
+        latent: features of a token (50 as published).
+        record_samples: length of a recording, a multiple of 32.
+        log_variance: a name out of `LOG_VARIANCE_RANGES`.
+    """
+
+    def __init__(
+        self,
+        leads: tuple[str, ...],
+        *,
+        width: int = 32,
+        latent: int = 50,
+        record_samples: int = RECORD_SAMPLES,
+        log_variance: str = "wide",
+    ) -> None:
+        super().__init__()
+        low, high = LOG_VARIANCE_RANGES[one_of("log_variance", log_variance, LOG_VARIANCE_RANGES)]
+        if record_samples % 2**_HALVINGS or record_samples <= BEAT_SAMPLES or latent % 2:
+            raise ValueError(
+                f"record_samples={record_samples}, latent={latent}: expected a multiple of 32 above {BEAT_SAMPLES} "
+                "and an even number"
+            )
+        self.leads, self.beat_samples = tuple(leads), BEAT_SAMPLES
+        self._middle, self._half_range = (low + high) / 2, (high - low) / 2
+        self.input_spec = InputSpec(Transform(RATE, "restoration"), record_samples, "range")
+        n = len(leads)
+        self.record_encoder, self.beat_encoder, self.trend_encoder = (Encoder(n, width, latent) for _ in range(3))
+        tokens = record_samples // 2**_HALVINGS - _LAST_KERNEL + 2
+        self.cross_attention = CrossAttention(latent, tokens)
+        self.record_decoder, self.beat_decoder = (Decoder(latent, width, n + 1) for _ in range(2))
+        self.trend_decoder = Decoder(2 * latent, width, n)
+
+    def encode(self, record: Tensor, beat: Tensor, trend: Tensor) -> Latents:
+        """Latents before they know of each other; the three may have batches of different size."""
+        return Latents(self.record_encoder(record), self.beat_encoder(beat), self.trend_encoder(trend))
+
+    def decode_record(self, latent: Tensor) -> Restored:
+        """Fused latents (b, f, n) of recordings to signals with log-variance."""
+        return self._with_variance(self.record_decoder(latent))
+
+    def decode_beat(self, latent: Tensor) -> Restored:
+        """Fused latents (b, f, 1) of heartbeats to signals with log-variance."""
+        return self._with_variance(self.beat_decoder(latent))
+
+    def decode_trend(self, record: Tensor, trend: Tensor) -> Tensor:
+        """Fused latents of recordings and latents of their trends to signals (b, l, t)."""
+        return self.trend_decoder(torch.cat([record, trend], dim=1))
+
+    def _with_variance(self, decoded: Tensor) -> Restored:
+        return Restored(decoded[:, :-1], self._middle + self._half_range * decoded[:, -1:])
+
+    def forward(self, record: Tensor, beat: Tensor, trend: Tensor) -> Restoration:
+        """Restores recordings.
+
+        Args:
+            record: (b, l, record_samples) in -1 ... 1, masked samples zero.
+            beat: (b, l, 480) one heartbeat of each, R peak at sample 140, masked samples zero.
+            trend: (b, l, record_samples) of the unmasked recording, see `trend_of`.
+        """
+        latents = self.encode(record, beat, trend)
+        fused_record, fused_beat = self.cross_attention(latents.record, latents.beat)
+        return Restoration(
+            self.decode_record(fused_record),
+            self.decode_beat(fused_beat),
+            self.decode_trend(fused_record, latents.trend),
+        )
