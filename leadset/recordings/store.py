@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -97,6 +98,11 @@ class Store:
         statistics = data[entry.start : samples].view(np.float32).reshape(5, -1)
         return data[samples:end].view(np.int16).reshape(len(LEADS), -1), statistics
 
+    @property
+    def files(self) -> list[Path]:
+        """The chunk files."""
+        return list(self._files)
+
     def without(self, paths: Container[str]) -> Store:
         """The same store less the recordings of these header files."""
         kept = [i for i, recording in enumerate(self.recordings) if recording.path not in paths]
@@ -140,11 +146,31 @@ def _planned_chunks(paths: Sequence[Path], transform: Transform) -> Iterator[tup
             yield blake2b(json.dumps(content).encode(), digest_size=16).hexdigest(), part
 
 
-def _read_index(folder: Path, key: str) -> dict | None:
-    """The index of a finished, undamaged chunk, or None."""
+class ChunkWriter:
+    """Writes a chunk and counts what its index must say of it: bytes and checksum."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.length, self.crc = file, 0, 0
+
+    def write(self, data: bytes) -> None:
+        """Appends."""
+        self.file.write(data)
+        self.length, self.crc = self.length + len(data), zlib.crc32(data, self.crc)
+
+
+def write_index(file: Path, written: ChunkWriter, content: dict) -> dict:
+    """Writes the index of a chunk file, beside it and after it; returns it."""
+    index = {"bytes": written.length, "crc32": written.crc, **content}
+    with write_atomically(file.with_suffix(".json")) as index_file:
+        json.dump(index, index_file)
+    return index
+
+
+def read_index(file: Path) -> dict | None:
+    """The index of a finished, undamaged chunk file, or None."""
     try:
-        index = json.loads((folder / f"{key}.json").read_text())
-        data = np.memmap(folder / f"{key}.i16", dtype=np.uint8, mode="r") if index["bytes"] else b""
+        index = json.loads(file.with_suffix(".json").read_text())
+        data = np.memmap(file, dtype=np.uint8, mode="r") if index["bytes"] else b""
         intact = len(data) == index["bytes"] and zlib.crc32(data) == index["crc32"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -171,13 +197,14 @@ def _packed(recording: Recording, prepared: Prepared, path: Path, start: int) ->
     return prepared.statistics.tobytes() + samples + padding, asdict(entry)
 
 
-def _ensure_chunk(folder: Path, key: str, paths: Sequence[Path], transform: Transform) -> dict:
+def _ensure_chunk(file: Path, paths: Sequence[Path], transform: Transform) -> dict:
     """Finds or builds one chunk; returns its index. Bad recordings are listed in it, never raised."""
-    index = _read_index(folder, key)
+    index = read_index(file)
     if index is not None:
         return index
-    recordings, failures, length, crc = [], [], 0, 0
-    with write_atomically(folder / f"{key}.i16", "wb") as file:
+    recordings, failures = [], []
+    with write_atomically(file, "wb") as opened:
+        chunk = ChunkWriter(opened)
         for path in paths:
             try:
                 recording = read_recording(path)
@@ -185,14 +212,10 @@ def _ensure_chunk(folder: Path, key: str, paths: Sequence[Path], transform: Tran
             except Exception as error:
                 failures.append({"path": str(path), "message": f"{error}" or type(error).__name__})
                 continue
-            packed, entry = _packed(recording, prepared, path, length)
-            file.write(packed)
+            packed, entry = _packed(recording, prepared, path, chunk.length)
+            chunk.write(packed)
             recordings.append(entry)
-            length, crc = length + len(packed), zlib.crc32(packed, crc)
-    index = {"bytes": length, "crc32": crc, "recordings": recordings, "failures": failures}
-    with write_atomically(folder / f"{key}.json") as file:
-        json.dump(index, file)
-    return index
+    return write_index(file, chunk, {"recordings": recordings, "failures": failures})
 
 
 def build_store(
@@ -213,14 +236,14 @@ def build_store(
     from tqdm import tqdm
 
     folder.mkdir(parents=True, exist_ok=True)
-    plan = list(_planned_chunks(paths, transform))
+    plan = [(folder / f"{key}.i16", part) for key, part in _planned_chunks(paths, transform)]
     # Worker processes cost about a second to start: one chunk is done sooner here.
     pool = Parallel(n_jobs=n_jobs if len(plan) > 1 else 1, return_as="generator")
     chunks = []
     with tqdm(total=len(paths), desc="prepare", unit="rec", disable=not progress) as bar:
-        for (key, part), index in zip(
-            plan, pool(delayed(_ensure_chunk)(folder, key, part, transform) for key, part in plan), strict=True
+        for (file, part), index in zip(
+            plan, pool(delayed(_ensure_chunk)(file, part, transform) for file, part in plan), strict=True
         ):
-            chunks.append((folder / f"{key}.i16", index))
+            chunks.append((file, index))
             bar.update(len(part))
     return Store(transform, chunks)
