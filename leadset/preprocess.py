@@ -24,6 +24,8 @@ MIN_SD_MV = 0.005
 PLAUSIBLE_SD_MV = (0.005, 5.0)
 # Share of samples that sit exactly on a lead's own maximum or minimum from which on it counts as clipped.
 CLIPPED_SHARE = 0.02
+# Every so many samples tell as much about clipping as all of them.
+_CLIPPING_STRIDE = 4
 # Windows averaged at test, at most: a 30-min recording is sampled evenly.
 MAX_TEST_WINDOWS = 16
 # Sampling rate in Hz below which no wave can be delineated.
@@ -206,10 +208,7 @@ def _arranged(signal: np.ndarray, leads: Sequence[str]) -> tuple[np.ndarray, lis
 
 def _repair_gaps(signal: np.ndarray, missing: list[str]) -> tuple[np.ndarray, list[str], list[str]]:
     """Bridges NaN and infinite samples by lines; leads that are mostly gaps become missing ones."""
-    # One sum finds out whether there is anything to repair: it is finite only if every sample is.
-    with np.errstate(invalid="ignore"):
-        total = signal.sum(dtype=np.float64)
-    if np.isfinite(total):
+    if np.isfinite(signal.min()) and np.isfinite(signal.max()):  # both are NaN if any sample is
         return signal, missing, []
     signal, flags, missing = signal.copy(), [], list(missing)
     finite = np.isfinite(signal)
@@ -240,14 +239,24 @@ def _derive_limb_leads(signal: np.ndarray, missing: list[str]) -> tuple[np.ndarr
     return signal, missing, flags
 
 
-def _appearance_flags(signal: np.ndarray, statistics: np.ndarray, missing: list[str]) -> list[str]:
+def _statistics(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, SD, minimum and maximum (l,) of (l, t)."""
+    mean = signal.mean(axis=1)
+    centred = signal - mean[:, None]
+    sd = np.sqrt(np.einsum("lt,lt->l", centred, centred) / signal.shape[1])
+    return mean, sd, signal.min(axis=1), signal.max(axis=1)
+
+
+def _appearance_flags(
+    signal: np.ndarray, sd: np.ndarray, low: np.ndarray, high: np.ndarray, missing: list[str]
+) -> list[str]:
     """Flags for flat and clipped leads and for an implausible unit."""
-    _, _, sd, low, high = statistics
     present = np.array([lead not in missing for lead in LEADS])
     flags = [f"flat:{LEADS[row]}" for row in np.flatnonzero(present & (low == high))]
     alive = present & (low < high)
     if alive.any():
-        at_limit = (signal == low[:, None]).mean(axis=1), (signal == high[:, None]).mean(axis=1)
+        some = signal[:, ::_CLIPPING_STRIDE]
+        at_limit = [np.count_nonzero(some == limit[:, None], axis=1) / some.shape[1] for limit in (low, high)]
         clipped = alive & (np.maximum(*at_limit) > CLIPPED_SHARE)
         flags += [f"clipped:{LEADS[row]}" for row in np.flatnonzero(clipped)]
         if not PLAUSIBLE_SD_MV[0] <= np.median(sd[alive]) <= PLAUSIBLE_SD_MV[1]:
@@ -277,12 +286,11 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
     if len(missing) == len(LEADS):
         raise ValueError(f"no usable lead: found {', '.join(leads) or 'none'}, expected some of {' '.join(LEADS)}")
     signal = resample(signal, fs, transform.rate)
-    low, high = signal.min(axis=1), signal.max(axis=1)
-    mean, sd = signal.mean(axis=1), signal.std(axis=1)
-    flags += _appearance_flags(signal, np.stack([sd, mean, sd, low, high]), missing)
+    mean, sd, low, high = _statistics(signal)
+    flags += _appearance_flags(signal, sd, low, high, missing)
     if transform.filter != "none":
         signal = _filtered(signal, transform)
-        low, high, mean, sd = signal.min(axis=1), signal.max(axis=1), signal.mean(axis=1), signal.std(axis=1)
+        mean, sd, low, high = _statistics(signal)
     unit = np.maximum(np.maximum(-low, high), np.float32(1e-6)) / _INT16_MAX
     samples = np.rint(signal / unit[:, None].astype(np.float32)).astype(np.int16)
     return Prepared(samples, np.stack([unit, mean, sd, low, high]).astype(np.float32), tuple(flags))
