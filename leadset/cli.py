@@ -12,9 +12,11 @@ from importlib import import_module
 
 #: verb: (module, one line of help)
 VERBS: dict[str, tuple[str, str]] = {
+    "anomaly": ("leadset.anomaly.command", "learn what is normal, score recordings, show where they are not"),
     "demo": ("leadset.demo", "train, answer and score on simulated recordings, with the Challenge's own commands"),
     "doctor": ("leadset.recordings.doctor", "audit a folder of recordings"),
     "delineate": ("leadset.waves.command", "mark P, QRS and T waves of recordings: CSV, WFDB annotations, plots"),
+    "models": ("leadset.models.overview", "list the registered architectures"),
     "simulate": ("leadset.simulate.command", "write a folder of simulated recordings with labels"),
 }
 

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from leadset.beats import cut_beats
 from leadset.inference import lead_rows
 from leadset.preprocess import InputSpec, cut_window, random_start
+from leadset.recordings.beat_store import BeatStore
 from leadset.recordings.store import Store
 
 # Augmentation that keeps Einthoven's relations: one gain for all leads, and a little white noise in units of the SD of
@@ -21,11 +23,23 @@ NOISE_SHARE = 0.02
 
 
 class Batch(NamedTuple):
-    """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32."""
+    """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32.
+
+    ``features`` (b, 30 · l, beats) of the beats of the windows, NaN where missing, for a network that asks for them.
+    """
 
     windows: Tensor
     mask: Tensor | None
     labels: Tensor
+    features: Tensor | None = None
+
+
+def members_of_step(indices: np.ndarray, batch_size: int, step: int, seed: int) -> np.ndarray:
+    """Recordings (b,) of a step: a stretch of the endless row of permutations, one for each epoch."""
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs, places = np.divmod(positions, len(indices))
+    order = {int(e): np.random.default_rng([seed, 0, e]).permutation(indices) for e in np.unique(epochs)}
+    return np.array([order[int(e)][p] for e, p in zip(epochs, places, strict=True)])
 
 
 class StepBatches(Dataset):
@@ -40,6 +54,7 @@ class StepBatches(Dataset):
         batch_size: recordings per batch; the last batch of an epoch is filled from the next permutation.
         steps: number of steps altogether.
         seed: of permutations, crops and augmentation.
+        beats: of the recordings of the store, for a network that asks for them.
     """
 
     def __init__(
@@ -52,7 +67,9 @@ class StepBatches(Dataset):
         batch_size: int,
         steps: int,
         seed: int,
+        beats: BeatStore | None = None,
     ) -> None:
+        self.beats = beats
         self.store, self.indices, self.labels = store, np.asarray(indices), labels.astype(np.float32)
         self.rows, self.spec = lead_rows(leads), spec
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
@@ -61,21 +78,20 @@ class StepBatches(Dataset):
         return self.steps
 
     def _members(self, step: int) -> np.ndarray:
-        """Recordings of a step: a stretch of the endless row of permutations."""
-        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        epochs, places = np.divmod(positions, len(self.indices))
-        order = {int(e): np.random.default_rng([self.seed, 0, e]).permutation(self.indices) for e in np.unique(epochs)}
-        return np.array([order[int(e)][p] for e, p in zip(epochs, places, strict=True)])
+        return members_of_step(self.indices, self.batch_size, step, self.seed)
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, 1, step])
         members = self._members(step)
         windows = np.empty((len(members), len(self.rows), self.spec.samples), dtype=np.float32)
         masks = np.empty((len(members), self.spec.samples), dtype=bool)
+        features = []
         for i, member in enumerate(members):
             samples, statistics = self.store[member]
             start = random_start(samples.shape[1], self.spec, rng)
             windows[i], masks[i] = cut_window(samples, statistics, self.rows, start, self.spec)
+            if self.beats is not None:
+                features.append(cut_beats(self.beats[member], start, self.spec))
         sd = windows.std(axis=(1, 2), keepdims=True)
         windows += NOISE_SHARE * sd * rng.standard_normal(windows.shape, dtype=np.float32)
         windows *= np.exp(GAIN_SD * rng.standard_normal((len(members), 1, 1), dtype=np.float32))
@@ -83,10 +99,11 @@ class StepBatches(Dataset):
         if not masks.all():
             windows *= masks[:, None]
             mask = torch.from_numpy(masks)
-        return Batch(torch.from_numpy(windows), mask, torch.from_numpy(self.labels[members]))
+        told = torch.from_numpy(np.stack(features)) if features else None
+        return Batch(torch.from_numpy(windows), mask, torch.from_numpy(self.labels[members]), told)
 
 
-def step_loader(batches: StepBatches, first_step: int, device: torch.device) -> Iterator[Batch]:
+def step_loader(batches: Dataset, first_step: int, device: torch.device) -> Iterator[NamedTuple]:
     """Batches from ``first_step`` on, made in worker processes where a GPU would otherwise wait for them."""
     on_gpu = device.type == "cuda"
     loader = DataLoader(

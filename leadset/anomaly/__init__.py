@@ -1,0 +1,14 @@
+"""Detecting and localising what is not normal, after training on normal recordings only.
+
+The way of a recording: windows and heartbeats (`windows`), what is hidden of them (`masks`), restoration
+(`leadset.models.cross_restoration`), errors and scores (`scores`). `fit` trains, `detector` keeps the result in a
+folder, `metrics` judges it, `arrays` reads the file format of the paper's authors.
+"""
+
+from __future__ import annotations
+
+from leadset.anomaly.detector import Detector, fit_detector
+from leadset.anomaly.fit import FitSettings
+from leadset.anomaly.scores import AnomalyScore, Scoring
+
+__all__ = ["AnomalyScore", "Detector", "FitSettings", "Scoring", "fit_detector"]

@@ -1,0 +1,239 @@
+"""A trained anomaly detector: fitted on recordings without any other label than sinus rhythm, kept in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm import tqdm
+
+import leadset
+from leadset.anomaly.batches import Recordings
+from leadset.anomaly.fit import Fit, FitSettings
+from leadset.anomaly.scores import PARTS, AnomalyScore, Scoring, score_recording
+from leadset.anomaly.windows import find_beats
+from leadset.files import write_atomically
+from leadset.inference import lead_rows
+from leadset.leads import resolve_leads
+from leadset.models import create_model
+from leadset.models.cross_restoration import CrossRestoration
+from leadset.preprocess import Transform, prepare
+from leadset.training.checkpoint import save_weights
+
+ARCHITECTURE = "cross_restoration"
+DETECTOR_FILE, WEIGHTS_FILE = "detector.json", "detector.safetensors"
+#: What the recordings must be prepared with, whichever data set they are from.
+TRANSFORM = Transform(500, "restoration")
+_FORMAT = 1
+_QUANTILES = np.linspace(0, 1, 101)
+# Samples whose error is above this share of those of normal recordings are "high".
+_HIGH = 0.99
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Scores of normal recordings the network was not trained on.
+
+    Attributes:
+        quantiles: of the score and of each part, 101 values from the smallest to the largest.
+        high_error: (l,) 99th percentile of the smoothed map in each lead.
+        n: number of these recordings.
+        part: what they are.
+    """
+
+    quantiles: dict[str, list[float]]
+    high_error: list[float]
+    n: int
+    part: str
+
+    def percentile(self, name: str, value: float) -> float:
+        """Share of the normal recordings, 0 to 100, that ``value`` is above."""
+        return 100 * float(np.interp(value, self.quantiles[name], _QUANTILES))
+
+    @classmethod
+    def of(cls, scores: Sequence[AnomalyScore], part: str) -> Reference:
+        """The reference that these scores make."""
+        columns = {"score": [s.score for s in scores], **{p: [s.parts[p] for s in scores] for p in PARTS}}
+        quantiles = {name: np.quantile(values, _QUANTILES).tolist() for name, values in columns.items()}
+        high = np.nanquantile(np.concatenate([s.map for s in scores], axis=1), _HIGH, axis=1)
+        return cls(quantiles, high.tolist(), len(scores), part)
+
+
+class Detector:
+    """A restoring network with the way it scores and what normal recordings score.
+
+    Args:
+        model: trained; it is set to evaluation mode.
+        scoring: how recordings are scored.
+        reference: None before one was made.
+        training: how it was trained, as plain values.
+    """
+
+    def __init__(
+        self,
+        model: CrossRestoration,
+        scoring: Scoring | None = None,
+        reference: Reference | None = None,
+        training: dict | None = None,
+    ) -> None:
+        self.model, self.scoring = model.eval(), scoring or Scoring()
+        self.reference, self.training = reference, training or {}
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """The lead set."""
+        return self.model.leads
+
+    def score_prepared(self, samples: np.ndarray, statistics: np.ndarray, flags: Sequence[str] = ()) -> AnomalyScore:
+        """Scores a recording that was prepared with `TRANSFORM`."""
+        return score_recording(self.model, samples, statistics, self.scoring, flags)
+
+    def score(self, signal: np.ndarray, fs: float, leads: Sequence[str]) -> AnomalyScore:
+        """Scores a recording of any leads, rate and length; the map is at 500 Hz.
+
+        Args:
+            signal: (l, t) in mV.
+            fs: sampling rate in Hz.
+            leads: the names of the l leads.
+
+        Raises:
+            ValueError: no samples, no usable lead, or a shape that does not fit.
+        """
+        prepared = prepare(signal, fs, leads, self.model.input_spec.transform)
+        return self.score_prepared(prepared.samples, prepared.statistics, prepared.flags)
+
+    def score_all(self, recordings: Recordings, indices: Iterable[int], title: str = "score") -> Iterator[AnomalyScore]:
+        """Scores of prepared recordings, in order, with a progress bar."""
+        indices = list(indices)
+        for i in tqdm(indices, desc=title, unit="rec", leave=False):
+            yield self.score_prepared(*recordings[i])
+
+    def high_share(self, found: AnomalyScore) -> float:
+        """Share of a recording's samples whose error is above the 99th percentile of normal recordings."""
+        if self.reference is None:
+            raise ValueError("this detector has no reference: no normal recording was scored after training")
+        known = found.map[:, ~np.isnan(found.map[0])]
+        return float((known > np.array(self.reference.high_error)[:, None]).mean())
+
+    # --- on disk -----------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Writes weights (safetensors) and, last, their description (JSON)."""
+        folder = Path(folder)
+        save_weights(folder / WEIGHTS_FILE, self.model)
+        content = {
+            "format": _FORMAT,
+            "version": leadset.__version__,
+            "architecture": ARCHITECTURE,
+            "leads": list(self.leads),
+            "options": self.model.options,
+            "scoring": asdict(self.scoring),
+            "reference": None if self.reference is None else asdict(self.reference),
+            "training": self.training,
+        }
+        with write_atomically(folder / DETECTOR_FILE) as file:
+            json.dump(content, file, indent=1)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Detector:
+        """The detector that `save` wrote; loading it runs no code out of the files.
+
+        Raises:
+            OSError: there is none.
+            ValueError: its files are damaged or do not belong together.
+        """
+        folder = Path(folder)
+        description = folder / DETECTOR_FILE
+        try:
+            content = json.loads(description.read_text(encoding="utf-8"))
+            if content["format"] != _FORMAT or content["architecture"] != ARCHITECTURE:
+                raise ValueError(f"format {content['format']} of {content['architecture']}, expected {_FORMAT}")
+            model = create_model(ARCHITECTURE, resolve_leads(content["leads"]), **content["options"])
+            reference = content["reference"] and Reference(**content["reference"])
+            scoring, training = Scoring(**content["scoring"]), dict(content["training"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{description}: not a description of a detector: {error!r}") from None
+        try:
+            model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        except (SafetensorError, RuntimeError) as error:
+            raise ValueError(f"{folder / WEIGHTS_FILE}: not the weights of {description}: {error}") from None
+        return cls(model.to(device), scoring, reference, training)
+
+
+def all_beats(recordings: Recordings, leads: Sequence[str], indices: Iterable[int], workers: int = -1) -> list:
+    """R peaks of the recordings of these indices, None for all others; found once, since training asks often."""
+    from joblib import Parallel, delayed
+
+    rows, indices = lead_rows(leads), [int(i) for i in indices]
+    found: list[np.ndarray | None] = [None] * len(recordings)
+    # Starting workers costs about a second, as much as sixty recordings.
+    pool = Parallel(n_jobs=workers if len(indices) > 200 else 1, return_as="generator")
+    peaks = pool(delayed(find_beats)(*map(np.asarray, recordings[i]), rows, TRANSFORM.rate) for i in indices)
+    for i, r_peaks in zip(indices, tqdm(peaks, desc="beats", total=len(indices), unit="rec", leave=False), strict=True):
+        found[i] = r_peaks
+    return found
+
+
+def _digest(*inputs: object) -> str:
+    """Names an unfinished run by whatever would change its result; R peaks stand for the recordings."""
+    with np.printoptions(threshold=np.inf):
+        return blake2b(repr((leadset.__version__, *inputs)).encode(), digest_size=6).hexdigest()
+
+
+def fit_detector(
+    recordings: Recordings,
+    train: np.ndarray,
+    held_out: np.ndarray,
+    leads: int | str | Sequence[str],
+    folder: Path,
+    settings: FitSettings | None = None,
+    options: dict[str, Any] | None = None,
+    initial: dict[str, Tensor] | None = None,
+    workers: int = -1,
+) -> Detector:
+    """Trains a detector, scores held-out normal recordings for reference, and saves it.
+
+    An interrupted call goes on where it stopped when it is repeated with the same arguments.
+
+    Args:
+        recordings: prepared with `TRANSFORM`.
+        train: indices of the normal recordings to learn from.
+        held_out: indices of the normal recordings for the reference; none: those of training.
+        leads: lead set.
+        folder: where the detector goes.
+        settings: of the training.
+        options: of the network.
+        initial: weights to start from instead of random ones.
+        workers: processes that look for heartbeats.
+
+    Raises:
+        ValueError: no normal recording to learn from.
+    """
+    settings = settings or FitSettings()
+    if not len(train):
+        raise ValueError("no recording to learn from: expected some whose only label is sinus rhythm")
+    torch.manual_seed(settings.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = create_model(ARCHITECTURE, leads, **(options or {}))
+    if initial is not None:
+        model.load_state_dict(initial)
+    beats = all_beats(recordings, model.leads, train, workers)
+    name = _digest(model.leads, options, settings, beats)
+    fit = Fit(model.to(device), recordings, beats, train, settings, folder / f"unfinished-{name}.safetensors")
+    summary = {**fit.run(), "recordings": len(train)}
+    detector = Detector(model, Scoring(masking=settings.masking), training=summary)
+    part = "held-out normal recordings" if len(held_out) else "training recordings (too few to hold any out)"
+    used = held_out if len(held_out) else train
+    detector.reference = Reference.of(list(detector.score_all(recordings, used, "reference")), part)
+    detector.save(folder)
+    fit.state_file.unlink(missing_ok=True)
+    return detector

@@ -1,0 +1,184 @@
+"""Training a restoring network on normal recordings: seeded, resumable at any step, inside a time limit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from leadset.anomaly.batches import Recordings, RestorationBatch, RestorationBatches
+from leadset.anomaly.losses import restoration_loss
+from leadset.anomaly.masks import MASKINGS
+from leadset.models.cross_restoration import CrossRestoration, trend_of
+from leadset.models.layers.options import one_of
+from leadset.training.batches import step_loader
+from leadset.training.checkpoint import load_state, save_state
+from leadset.training.loop import GRADIENT_NORM, SAVE_EVERY_S, one_cycle
+
+# Steps that measure how long one takes, the first of which is not counted.
+_TIMED_STEPS = 3
+
+
+def published_schedule(step: float, steps: float) -> float:
+    """Learning rate as a share of its peak: a cosine from 1 to 0, 0 itself after the last step only."""
+    return (1 + math.cos(math.pi * step / steps)) / 2
+
+
+#: Learning rate schedules by name: step and number of steps to a share of the peak.
+SCHEDULES: dict[str, Callable[[int, int], float]] = {"one_cycle": one_cycle, "published": published_schedule}
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a network is trained.
+
+    Attributes:
+        masking: a name out of `leadset.anomaly.masks.MASKINGS`.
+        epochs: passes over the recordings (50 as published).
+        steps: number of steps instead of passes; 0: as many as the passes take.
+        minutes: time limit, 0 for none; a run that would take longer is planned with fewer steps.
+        batch_size: recordings per step (32 as published).
+        learning_rate: at its peak (1e-4 as published).
+        schedule: a name out of `SCHEDULES`.
+        weight_decay: of AdamW (1e-5 as published).
+        seed: of initial weights, batches, masks and dropout.
+    """
+
+    masking: str = "full"
+    epochs: int = 50
+    steps: int = 0
+    minutes: float = 0.0
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "one_cycle"
+    weight_decay: float = 1e-5
+    seed: int = 668
+
+    def __post_init__(self) -> None:
+        one_of("masking", self.masking, MASKINGS)
+        one_of("schedule", self.schedule, SCHEDULES)
+        if min(self.epochs, self.batch_size) < 1 or min(self.steps, self.minutes) < 0 or not self.learning_rate > 0:
+            raise ValueError(f"{self}: expected positive numbers of epochs, recordings and a positive learning rate")
+
+    def planned_steps(self, n_recordings: int) -> int:
+        """Steps without a time limit."""
+        return self.steps or max(1, round(self.epochs * n_recordings / self.batch_size))
+
+
+def train_step(
+    model: CrossRestoration, optimizer: torch.optim.Optimizer, batch: RestorationBatch, device: torch.device
+) -> torch.Tensor:
+    """One gradient step; returns the loss."""
+    record, beat, hidden, hidden_beat = (tensor.to(device, non_blocking=True) for tensor in batch[:4])
+    recorded = None if batch.recorded is None else batch.recorded.to(device, non_blocking=True)
+    trend = trend_of(record, recorded)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        restoration = model(record * ~hidden.unsqueeze(1), beat * ~hidden_beat.unsqueeze(1), trend)
+        loss = restoration_loss(restoration, record, beat, recorded)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+    optimizer.step()
+    return loss.detach()
+
+
+class Fit:
+    """Trains one network; the last weights are the trained ones, so that nothing is chosen by what it is tested on.
+
+    Args:
+        model: freshly built, already on its device.
+        recordings: prepared, of the network's transform.
+        beats: R peaks of each.
+        indices: which recordings to learn from.
+        settings: how.
+        state_file: where the unfinished run is kept.
+    """
+
+    def __init__(
+        self,
+        model: CrossRestoration,
+        recordings: Recordings,
+        beats: Sequence[np.ndarray],
+        indices: np.ndarray,
+        settings: FitSettings,
+        state_file: Path,
+    ) -> None:
+        self.model, self.recordings, self.beats, self.indices = model, recordings, beats, np.asarray(indices)
+        self.settings, self.state_file = settings, state_file
+        self.device = next(model.parameters()).device
+        self.optimizer = self._optimizer(model)
+        self.step, self.seconds, self.steps, self.losses = 0, 0.0, 0, []
+        restored = load_state(state_file, model, self.optimizer)
+        if restored is not None:
+            _, progress = restored
+            self.step, self.steps, self.seconds = (progress[key] for key in ("step", "steps", "seconds"))
+
+    def _optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        return torch.optim.AdamW(model.parameters(), rate, weight_decay=decay)
+
+    def _batches(self, steps: int) -> RestorationBatches:
+        settings = self.settings
+        return RestorationBatches(
+            self.recordings, self.beats, self.indices, self.model.leads, self.model.input_spec, settings.masking,
+            settings.batch_size, steps, settings.seed,
+        )  # fmt: skip
+
+    def _plan(self) -> int:
+        """Steps that fit into the time limit, measured on steps whose effect is undone."""
+        wanted = self.settings.planned_steps(len(self.indices))
+        if not self.settings.minutes:
+            return wanted
+        started = time.monotonic()
+        weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        random, optimizer = torch.get_rng_state(), self._optimizer(self.model)
+        batches = step_loader(self._batches(_TIMED_STEPS), 0, self.device)
+        train_step(self.model, optimizer, next(batches), self.device)
+        measured = time.monotonic()
+        for batch in batches:
+            float(train_step(self.model, optimizer, batch, self.device))
+        each = (time.monotonic() - measured) / (_TIMED_STEPS - 1)
+        self.model.load_state_dict(weights)
+        torch.set_rng_state(random)
+        left = 60 * self.settings.minutes - (time.monotonic() - started)
+        return max(1, min(wanted, int(left / each)))
+
+    def save(self) -> None:
+        """Writes the state from which the same run can go on."""
+        progress = {"step": self.step, "steps": self.steps, "seconds": self.seconds}
+        save_state(self.state_file, self.model, self.optimizer, None, progress)
+
+    def run(self, title: str = "restoration") -> dict:
+        """Trains to the end or to an interrupt; returns how it went, as plain values."""
+        self.model.train()
+        self.steps = self.steps or self._plan()
+        share = SCHEDULES[self.settings.schedule]
+        batches = step_loader(self._batches(self.steps), self.step, self.device)
+        spent, started = self.seconds, time.monotonic()
+        saved, losses = started, []
+        with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False) as bar:
+            try:
+                for batch in batches:
+                    for group in self.optimizer.param_groups:
+                        group["lr"] = self.settings.learning_rate * share(self.step, self.steps)
+                    losses.append(float(train_step(self.model, self.optimizer, batch, self.device)))
+                    self.step += 1
+                    self.seconds = spent + time.monotonic() - started
+                    bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)
+                    bar.update()
+                    if time.monotonic() - saved > SAVE_EVERY_S:
+                        self.save()
+                        saved = time.monotonic()
+            except KeyboardInterrupt:
+                self.save()
+                raise
+        self.model.eval()
+        loss = float(np.mean(losses[-50:])) if losses else None
+        return {**asdict(self.settings), "steps": self.step, "seconds": round(self.seconds, 1), "loss": loss}

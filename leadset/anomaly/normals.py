@@ -1,0 +1,38 @@
+"""Which recordings count as normal, and which of them are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from leadset.classes import SINUS_RHYTHM
+from leadset.recordings.store import Store
+from leadset.training.split import related_groups, stratified_parts
+
+# With fewer normal recordings than this all are needed for training.
+_FEWEST = 20
+
+
+def plain_sinus_rhythm(recordings: Iterable | Store) -> np.ndarray:
+    """Indices of the recordings whose only label is sinus rhythm.
+
+    PTB-XL's class NORM, which the authors train on, is wider: it allows bradycardia and other statements on the rhythm.
+    """
+    entries = recordings.recordings if isinstance(recordings, Store) else recordings
+    return np.flatnonzero([set(entry.codes) == {SINUS_RHYTHM} for entry in entries])
+
+
+def hold_out(store: Store, indices: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divides indices in two, evenly for each source, with twins and patients on one side; the second is ``share``.
+
+    Where there are too few to spare any, the second is empty.
+    """
+    if len(indices) < _FEWEST:
+        return indices, indices[:0]
+    chosen = [store.recordings[i] for i in indices]
+    sources = np.array([r.source for r in chosen])
+    patients = [r.patient and f"{r.source}/{r.patient}" for r in chosen]
+    groups = related_groups([r.digest for r in chosen], patients)
+    part = stratified_parts(sources[:, None] == np.unique(sources), groups, [1 - share, share], seed)
+    return indices[part == 0], indices[part == 1]

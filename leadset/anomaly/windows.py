@@ -1,0 +1,63 @@
+"""Windows and heartbeats of a prepared recording, for training and for scoring alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from leadset.models.cross_restoration import BEAT_SAMPLES, BEFORE_R
+from leadset.preprocess import MAX_TEST_WINDOWS, InputSpec
+from leadset.waves import delineate
+
+AFTER_R = BEAT_SAMPLES - BEFORE_R
+#: Flag of a recording in which no complete heartbeat was found.
+NO_BEATS = "no reliable beats"
+
+
+def find_beats(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], rate: float) -> np.ndarray:
+    """R peaks (n,) in samples of a prepared recording, from the leads of these rows alone."""
+    rows = list(rows)
+    found = delineate(samples[rows] * statistics[0, rows, None], rate).r_peaks
+    return np.rint(found[np.isfinite(found)]).astype(int)
+
+
+def centred_starts(n_samples: int, spec: InputSpec) -> np.ndarray:
+    """First samples of the windows to be scored: the middle where one window is nearly all, else evenly spaced ones.
+
+    A recording of 10 s (5000 samples) gives samples 100 to 4899, as published.
+    """
+    surplus = n_samples - spec.samples
+    if surplus <= 0:
+        return np.array([0])
+    if surplus <= spec.samples // 20:
+        return np.array([surplus // 2])
+    count = min(-(-n_samples // spec.samples), MAX_TEST_WINDOWS)
+    return np.linspace(0, surplus, count).round().astype(int)
+
+
+def beats_within(r_peaks: np.ndarray, start: int, recorded: int) -> tuple[np.ndarray, bool]:
+    """R peaks of the beats that lie within a window, and whether they are real.
+
+    Args:
+        r_peaks: of the recording.
+        start: first sample of the window.
+        recorded: samples of the window that are not padding.
+
+    Returns:
+        Positions (n,) in the window, n ≥ 1, and True; where there is no beat, evenly spaced places and False.
+    """
+    within = r_peaks - start
+    within = within[(within >= BEFORE_R) & (within <= recorded - AFTER_R)]
+    if len(within):
+        return within, True
+    return np.arange(BEFORE_R, max(recorded - AFTER_R, BEFORE_R) + 1, BEAT_SAMPLES), False
+
+
+def cut_beats(window: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Heartbeats (n, l, 480) of a window (l, t) around R peaks, each lead's extremes at -1 and 1; constant leads 0."""
+    beats = window[:, centres[:, None] + np.arange(-BEFORE_R, AFTER_R)].swapaxes(0, 1)
+    low, high = beats.min(axis=2, keepdims=True), beats.max(axis=2, keepdims=True)
+    span = high - low
+    scaled = 2 * (beats - low) / np.where(span > 0, span, 1) - 1
+    return np.where(span > 0, scaled, 0).astype(np.float32)
