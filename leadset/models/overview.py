@@ -1,0 +1,33 @@
+"""``python -m leadset models``: the registered architectures as a table; the README holds the same one."""
+
+from __future__ import annotations
+
+import argparse
+
+from leadset.models.cost import model_costs
+from leadset.models.registry import count_parameters, create_model, list_models, model_entry
+
+
+def overview() -> str:
+    """The table in Markdown: input, parameters and multiply-accumulates at published size on twelve leads."""
+    rows = ["| Model | Answers | Input | Parameters | MMAC | After |", "|---|---|---|---|---|---|"]
+    for name in list_models():
+        entry, model = model_entry(name), create_model(name)
+        spec = model.input_spec
+        window = f"{spec.seconds:g} s at {spec.transform.rate} Hz"
+        parameters = f"{count_parameters(model) / 1e6:.2f} M"
+        macs = f"{model_costs(name, [12])[0].macs / 1e6:,.0f}" if entry.kind == "classifier" else "–"
+        answers = "classes" if entry.kind == "classifier" else "anomalies"
+        cells = [f"[{entry.title}]({entry.card})", answers, window, parameters, macs, entry.citation]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb has no arguments."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the table; returns the exit status."""
+    print(overview())
+    return 0
