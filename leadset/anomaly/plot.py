@@ -55,7 +55,7 @@ def plot_map(
     for axis, name, row, lead_heat, lead_marks in zip(axes, leads, shown, relative, marks.marks, strict=True):
         low, high = np.nanmin(row, initial=-0.1), np.nanmax(row, initial=0.1)
         extent = (0, len(lead_heat) / heat_rate, low, high)
-        image = axis.imshow(lead_heat[None], cmap="Reds", alpha=0.8, vmax=_DARKEST, vmin=0, extent=extent, aspect="auto")
+        image = axis.imshow(lead_heat[None], cmap="Reds", vmin=0, vmax=_DARKEST, extent=extent, aspect="auto")
         axis.plot(time, row, color="0.15", linewidth=0.7)
         for wave, (on, end) in _LIMITS.items():
             spans = lead_marks[:, [on, end]] / fs
