@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from leadset.preprocess import InputSpec
 # The wavelet method's marks are the same to the bit however many threads the linear algebra uses; those of the learned
 # method are not, and worker processes, which prepare the training recordings, have fewer threads than `run_model`.
 METHOD = "wavelet"
+# Computing features silences warnings, which is a setting of the whole process; an entry reads in several threads.
+_ONE_AT_A_TIME = Lock()
 #: Features per lead and beat: the length of `leadset.waves.BEAT_FEATURES`.
 BEAT_FEATURES = 30
 
@@ -48,7 +51,8 @@ def find_beats(samples: np.ndarray, statistics: np.ndarray, rate: int, leads: Se
     rows = [LEADS.index(lead) for lead in leads]
     signal = samples[rows] * statistics[0, rows, None]
     delineation = delineate(signal, rate, METHOD)
-    features = extract_features(delineation, signal, leads)
+    with _ONE_AT_A_TIME:
+        features = extract_features(delineation, signal, leads)
     return Beats(delineation.r_peaks.astype(np.float32), features.beats)
 
 

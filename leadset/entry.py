@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from leadset.beats import Beats, find_beats
 from leadset.classes import label_space
 from leadset.decision import DecisionRule
 from leadset.inference import predict
 from leadset.leads import lead_set_name, sort_leads, with_derived
 from leadset.manifest import Manifest, Member, TrainedSet
 from leadset.models import create_model
-from leadset.preprocess import Prepared, Transform, prepare
+from leadset.preprocess import InputSpec, Prepared, Transform, prepare
 from leadset.recordings import Recording, read_recording
 
 # Recordings read ahead and answered together: enough to fill groups of windows, few enough to stay small in memory.
@@ -56,13 +57,20 @@ class Answer:
 
 @dataclass
 class _Question:
-    """A recording on its way: its prepared forms, or what is wrong with it."""
+    """A recording on its way: its prepared forms and their beats, or what is wrong with it."""
 
     name: str
     leads: tuple[str, ...] = ()
     prepared: dict[Transform, Prepared] | None = None
+    beats: dict[Transform, Beats] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     error: str = ""
+
+    def input_of(self, spec: InputSpec) -> tuple:
+        """What `leadset.inference.predict` takes for a network with this input."""
+        prepared = self.prepared[spec.transform]
+        beats = (self.beats[spec.transform],) if spec.beats else ()
+        return prepared.samples, prepared.statistics, *beats
 
 
 class Entry:
@@ -156,10 +164,16 @@ class Entry:
                 transform: prepare(recording.signal, recording.fs, recording.leads, transform)
                 for transform in {member.spec.transform for member in trained.members}
             }
+            beats = {
+                transform: find_beats(
+                    prepared[transform].samples, prepared[transform].statistics, transform.rate, trained.leads
+                )
+                for transform in {member.spec.transform for member in trained.members if member.spec.beats}
+            }
         except Exception as error:
             return _Question(name, error=str(error) or type(error).__name__)
         flags = (*recording.flags, *next(iter(prepared.values())).flags)
-        return _Question(recording.name, recording.leads, prepared, flags)
+        return _Question(recording.name, recording.leads, prepared, beats, flags)
 
     def _answers(self, questions: Sequence[_Question]) -> Iterator[Answer]:
         answers: dict[int, Answer] = {}
@@ -178,10 +192,10 @@ class Entry:
     def _judge(self, trained: TrainedSet, questions: Sequence[_Question]) -> Iterator[Answer]:
         by_member = []
         for member in trained.members:
-            prepared = [question.prepared[member.spec.transform] for question in questions]
-            items = ((p.samples, p.statistics) for p in prepared)
+            items = [question.input_of(member.spec) for question in questions]
             by_member.append(np.stack(list(predict(self._network(trained, member), items, trained.leads, member.spec))))
-        joint = np.tensordot(trained.weights, np.stack(by_member), axes=1)
+        # Term by term: a matrix product may differ in the last bit with the number of questions.
+        joint = sum(weight * p for weight, p in zip(trained.weights, by_member, strict=True))
         for i, question in enumerate(questions):
             if not np.isfinite(joint[i]).all():
                 yield self.unanswered(question.name, "the networks gave no finite probability", question.flags)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from leadset.beats import BEAT_FEATURES, Beats, cut_beats
 from leadset.leads import LEADS
 from leadset.preprocess import InputSpec, cut_window, window_starts
 
@@ -31,17 +32,23 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 @torch.inference_mode()
-def window_logits(model: nn.Module, windows: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Logits (b, k) float32 of windows (b, l, t) with masks (b, t); a mask that is all true is not handed over."""
+def window_logits(
+    model: nn.Module, windows: np.ndarray, masks: np.ndarray, features: np.ndarray | None = None
+) -> np.ndarray:
+    """Logits (b, k) float32 of windows (b, l, t) with masks (b, t); a mask that is all true is not handed over.
+
+    ``features`` (b, 30 · l, beats) go to a network that asks for beats.
+    """
     device = device_of(model)
     x = torch.from_numpy(windows).to(device)
     mask = None if masks.all() else torch.from_numpy(masks).to(device)
-    return model(x, mask).float().cpu().numpy()
+    more = {} if features is None else {"features": torch.from_numpy(features).to(device)}
+    return model(x, mask, **more).float().cpu().numpy()
 
 
 def predict(
     model: nn.Module,
-    recordings: Iterable[tuple[np.ndarray, np.ndarray]],
+    recordings: Iterable[tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, Beats]],
     leads: Sequence[str],
     spec: InputSpec,
     group: int = GROUP,
@@ -50,7 +57,8 @@ def predict(
 
     Args:
         model: in evaluation mode.
-        recordings: (samples, statistics) of prepared recordings, as a `Store` or a `Prepared` holds them.
+        recordings: (samples, statistics) of prepared recordings, as a `Store` or a `Prepared` holds them; with their
+            beats as third for a network that asks for them.
         leads: the lead set of the network.
         spec: its input.
         group: windows per forward pass.
@@ -58,12 +66,15 @@ def predict(
     rows = lead_rows(leads)
     windows = np.zeros((group, len(rows), spec.samples), dtype=np.float32)
     masks = np.ones((group, spec.samples), dtype=bool)
+    features = np.full((group, len(rows) * BEAT_FEATURES, spec.beats), np.nan, np.float32) if spec.beats else None
     waiting: list[list] = []  # [windows still to come, logits so far] of recordings in flight, oldest first
     owners: list[int] = []  # position in `waiting` of each window in the group
 
     def run() -> Iterator[np.ndarray]:
         windows[len(owners) :], masks[len(owners) :] = 0, True
-        for owner, logits in zip(owners, window_logits(model, windows, masks), strict=False):
+        if features is not None:
+            features[len(owners) :] = np.nan
+        for owner, logits in zip(owners, window_logits(model, windows, masks, features), strict=False):
             waiting[owner][0] -= 1
             waiting[owner][1].append(logits)
         owners.clear()
@@ -71,11 +82,13 @@ def predict(
             logits = np.stack(waiting.pop(0)[1]).astype(np.float64)
             yield (1 / (1 + np.exp(-logits))).mean(axis=0)
 
-    for samples, statistics in recordings:
+    for samples, statistics, *beats in recordings:
         starts = window_starts(samples.shape[1], spec)
         waiting.append([len(starts), []])
         for start in starts:
             windows[len(owners)], masks[len(owners)] = cut_window(samples, statistics, rows, start, spec)
+            if features is not None:
+                features[len(owners)] = cut_beats(*beats, start, spec)
             owners.append(len(waiting) - 1)
             if len(owners) == group:
                 yield from run()

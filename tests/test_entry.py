@@ -31,7 +31,12 @@ from leadset.training.checkpoint import save_weights
 
 SPACE = label_space()
 N = 10
-OPTIONS = {"resnet34": {"width": 4, "rate": 100}, "star": {"width": 8}, "mvms_net": {"width": 8}}
+OPTIONS = {
+    "resnet34": {"width": 4, "rate": 100},
+    "star": {"width": 8},
+    "mvms_net": {"width": 8},
+    "crnn_pqrst": {"width": 8, "rate": 100},
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def simulated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def entry_folder(tmp_path_factory):
-    """An entry of untrained networks: three architectures on the lead sets 12, 3, 2 and II,V5."""
+    """An entry of untrained networks: four architectures on the lead sets 12, 3, 2 and II,V5."""
     folder = tmp_path_factory.mktemp("entry")
     rng = np.random.default_rng(0)
     sets = []
@@ -56,7 +61,7 @@ def entry_folder(tmp_path_factory):
             rule = DecisionRule(rng.uniform(0.3, 0.7, len(SPACE)))
             members.append(Member(name, options, model.input_spec, weights, rule, {}))
         rule = DecisionRule(np.full(len(SPACE), 0.5))
-        sets.append(TrainedSet(leads, tuple(members), np.array([0.5, 0.3, 0.2]), rule))
+        sets.append(TrainedSet(leads, tuple(members), np.array([0.4, 0.3, 0.2, 0.1]), rule))
     prior = np.linspace(0.01, 0.3, len(SPACE))
     Manifest(SPACE.name, SPACE.keys, prior, tuple(sets), {}).write(folder)
     return folder

@@ -5,7 +5,9 @@ The contract that every registered classifier honours:
 * the constructor takes ``leads`` (a tuple of lead names in standard order) and ``n_classes`` first, then options;
 * ``model.input_spec`` (`leadset.preprocess.InputSpec`) says which input it wants: rate, length, filter, scaling;
 * ``model(x, mask=None)`` takes ``x`` (b, l, t) float32 and ``mask`` (b, t) bool, true where a sample was recorded and
-  false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside.
+  false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside;
+* where ``model.input_spec.beats`` is not 0, the call is ``model(x, mask, features=...)`` with the features (b, 30 · l,
+  beats) of the window's beats as `leadset.beats.cut_beats` gives them; NaN is missing, without ``features`` all are.
 
 Networks of another ``kind`` say in their docstring what they take and return; their constructor takes ``leads`` first,
 no ``n_classes``, and they too state their ``input_spec``.

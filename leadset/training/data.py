@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from leadset.classes import LabelSpace
 from leadset.files import write_atomically
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings
+from leadset.recordings.beat_store import BeatStore, build_beats
 from leadset.recordings.store import Failure, Store, build_store
 from leadset.training.split import related_groups, stratified_parts
 
@@ -28,13 +29,15 @@ class TrainingData:
         stores: by transform; recording i is the same one in each of them.
         labels: (n, k) bool.
         part: (n,) `TRAIN`, `VALID`, or -1 for a recording without diagnosis.
-        failures: recordings that could not be read.
+        failures: recordings that could not be read or delineated.
+        beats: by transform and lead set, for the networks that ask for beats; numbered as the stores.
     """
 
     stores: dict[Transform, Store]
     labels: np.ndarray
     part: np.ndarray
     failures: tuple[Failure, ...]
+    beats: dict[tuple[Transform, tuple[str, ...]], BeatStore] = field(default_factory=dict)
 
     @property
     def first(self) -> Store:
@@ -96,10 +99,12 @@ def load_training_data(
     validation_share: float,
     seed: int,
     workers: int = -1,
+    beats: Iterable[tuple[Transform, tuple[str, ...]]] = (),
 ) -> TrainingData:
     """Finds, prepares and splits the recordings of a folder.
 
     Twins (equal signals) and recordings of one patient stay in one part; classes and sources are spread evenly.
+    ``beats`` names the transforms and lead sets whose beats are wanted too.
 
     Raises:
         OSError: no such folder.
@@ -107,8 +112,13 @@ def load_training_data(
     """
     paths = find_recordings(folder)
     stores = {transform: build_store(paths, transform, cache, workers) for transform in dict.fromkeys(transforms)}
-    failures = {failure.path: failure for store in stores.values() for failure in store.failures}
+    delineated = {
+        (transform, leads): build_beats(stores[transform], leads, cache, workers)
+        for transform, leads in dict.fromkeys(beats)
+    }
+    failures = {failure.path: failure for kept in (stores, delineated) for s in kept.values() for failure in s.failures}
     stores = {transform: store.without(failures) for transform, store in stores.items()}
+    delineated = {key: store.without(failures) for key, store in delineated.items()}
     recordings = next(iter(stores.values())).recordings
     if not recordings:
         example = next(iter(failures.values()))
@@ -119,7 +129,7 @@ def load_training_data(
         raise ValueError(f"{folder}: none of {len(recordings)} recordings has a diagnosis, expected '# Dx:' lines")
     part = np.full(len(recordings), -1)
     part[labelled] = _split([recordings[i] for i in labelled], labels[labelled], validation_share, seed)
-    return TrainingData(stores, labels, part, tuple(failures.values()))
+    return TrainingData(stores, labels, part, tuple(failures.values()), delineated)
 
 
 def _split(recordings: list, labels: np.ndarray, validation_share: float, seed: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from leadset.inference import predict
 from leadset.preprocess import InputSpec
+from leadset.recordings.beat_store import BeatStore
 from leadset.recordings.store import Store
 from leadset.scoring.metrics import auroc, macro
 from leadset.training.batches import Batch, StepBatches, step_loader
@@ -42,6 +43,7 @@ class Task:
         spec: the network's input.
         seed: of batches, dropout and initial weights.
         batch_size, learning_rate, weight_decay: see `leadset.toml`.
+        beats: of the recordings of the store, for a network that asks for them.
     """
 
     store: Store
@@ -54,6 +56,11 @@ class Task:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    beats: BeatStore | None = None
+
+    def input_of(self, i: int) -> tuple:
+        """What `leadset.inference.predict` takes for recording ``i`` of the store."""
+        return self.store[i] if self.beats is None else (*self.store[i], self.beats[i])
 
     @property
     def steps_per_epoch(self) -> int:
@@ -63,7 +70,7 @@ class Task:
     def batches(self, steps: int) -> StepBatches:
         """The training batches of a run of that many steps."""
         return StepBatches(
-            self.store, self.train, self.labels, self.leads, self.spec, self.batch_size, steps, self.seed
+            self.store, self.train, self.labels, self.leads, self.spec, self.batch_size, steps, self.seed, self.beats
         )
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -96,8 +103,9 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch,
     """One gradient step on the mean binary cross-entropy; returns the loss. bf16 autocast on a GPU."""
     windows, labels = batch.windows.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
     mask = None if batch.mask is None else batch.mask.to(device, non_blocking=True)
+    more = {} if batch.features is None else {"features": batch.features.to(device, non_blocking=True)}
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        loss = F.binary_cross_entropy_with_logits(model(windows, mask).float(), labels)
+        loss = F.binary_cross_entropy_with_logits(model(windows, mask, **more).float(), labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
@@ -108,7 +116,7 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch,
 def validate(model: nn.Module, task: Task) -> np.ndarray:
     """Probabilities (n_valid, k) of the validation recordings; leaves the network in evaluation mode."""
     model.eval()
-    recordings = (task.store[i] for i in task.valid)
+    recordings = (task.input_of(i) for i in task.valid)
     return np.stack(list(predict(model, recordings, task.leads, task.spec, VALIDATION_GROUP)))
 
 

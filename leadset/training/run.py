@@ -113,6 +113,7 @@ class Run:
             self.config.validation_share,
             self.config.seed,
             self.config.workers,
+            [(job.spec.transform, job.leads) for job in self.jobs if job.spec.beats],
         )
         data.write_split(self.folder / SPLIT_FILE)
         self._log({"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset})
@@ -149,6 +150,7 @@ class Run:
             batch_size=self.config.batch_size,
             learning_rate=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
+            beats=self.data.beats[job.spec.transform, job.leads] if job.spec.beats else None,
         )
 
     def _build(self, job: Job) -> nn.Module:

@@ -1,0 +1,138 @@
+"""The dual-branch convolutional recurrent network that the heartMAASters entry describes, reconstructed."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from leadset.beats import BEAT_FEATURES
+from leadset.models.layers.heartmaasters import DROPOUT, RECEPTIVE_FIELD, ConvStages, glorot, length_after
+from leadset.models.layers.masking import silence
+from leadset.models.layers.options import one_of
+from leadset.models.layers.recurrent import LastStates
+from leadset.models.layers.standardise import RunningStandardise
+from leadset.models.registry import register_model
+from leadset.preprocess import InputSpec, Transform
+
+#: Channels of the feature branch in multiples of the width; hidden layers of the head at a width of 32.
+BEAT_GROWTH = (2, 2, 2, 2, 4, 4, 4)
+HEAD = (300, 200, 150)
+NORMS = ("none", "batch")
+BRANCHES = ("both", "signal", "beats")
+
+
+class SignalBranch(nn.Module):
+    """The seven stages of the published network, then a recurrent layer in place of its two million dense weights."""
+
+    def __init__(self, leads: int, width: int, cell: str, batch_norm: bool) -> None:
+        super().__init__()
+        self.stages = ConvStages(leads, width, batch_norm)
+        self.recurrent = LastStates(4 * width, 2 * width, cell)
+        self.dense = nn.Linear(4 * width, 8 * width)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Signals (b, l, t) and mask (b, t) to features (b, f)."""
+        lengths = None if mask is None else length_after(mask.sum(1))
+        return F.relu(self.dense(self.recurrent(self.stages(x).transpose(1, 2), lengths)))
+
+
+class BeatBranch(nn.Module):
+    """Seven convolutions over neighbouring beats and a recurrent layer over all of them."""
+
+    def __init__(self, leads: int, width: int, cell: str, batch_norm: bool) -> None:
+        super().__init__()
+        widths = (leads * BEAT_FEATURES, *(width * factor for factor in BEAT_GROWTH))
+        self.standardise = RunningStandardise(widths[0])
+        self.convs = nn.ModuleList(nn.Conv1d(f_in, f_out, 3, padding=1) for f_in, f_out in pairwise(widths))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(f) if batch_norm else nn.Identity() for f in widths[1:])
+        self.recurrent = LastStates(4 * width, 2 * width, cell)
+        self.dense = nn.Linear(4 * width, 8 * width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features of beats (b, 30 · l, n), NaN where missing, to features (b, f): zero where there is no beat."""
+        mask = features.isfinite().any(1)  # presence flags are finite in every beat
+        x = self.standardise(features)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = silence(F.relu(norm(conv(x))), mask)
+        x = F.relu(self.dense(self.recurrent(x.transpose(1, 2), mask.sum(1).clamp(min=1))))
+        return x * mask[:, :1]
+
+
+@register_model(
+    "crnn_pqrst",
+    title="CRNN-PQRST",
+    citation="heartMAASters: Multi-label classification on 12, 6, 4, 3 and 2 lead electrocardiography signals using "
+    "convolutional recurrent neural networks. Computing in Cardiology, 2021",
+)
+class CRNNPQRST(nn.Module):
+    """Two convolutional recurrent branches, one on the ECG, one on features of its delineated beats, and a joint head.
+
+    A reconstruction: the paper draws this network, but no code of it exists that could be built. From the drawing are
+    the two branches of eight layers and three dense layers after them; kernels, widths and dropout of the signal
+    branch are those of the published network (`cnn_heartmaasters`); recurrent layers, feature branch and features are
+    ours. Departs from the published input too: each recording is scaled to unit variance, and neither its 0.86 Hz
+    high-pass nor its notch is used.
+
+    Args:
+        leads: lead names; only their number matters to the network.
+        n_classes: number of logits.
+        width: channels of the first stage; everything else but the logits grows with it.
+        rate: sampling rate of the input in Hz.
+        seconds: window length.
+        beats: most beats of a window that are looked at (40 in 10 s are 240 a minute).
+        cell: recurrent layer, ``"gru"`` or ``"lstm"``.
+        norm: ``"none"``, or ``"batch"`` after every convolution.
+        branches: ``"both"``, or only one of them: ``"signal"`` or ``"beats"``.
+    """
+
+    def __init__(
+        self,
+        leads: tuple[str, ...],
+        n_classes: int,
+        *,
+        width: int = 32,
+        rate: int = 500,
+        seconds: float = 10.0,
+        beats: int = 40,
+        cell: str = "gru",
+        norm: str = "none",
+        branches: str = "both",
+    ) -> None:
+        super().__init__()
+        samples = round(rate * seconds)
+        if samples < RECEPTIVE_FIELD:
+            raise ValueError(f"{seconds} s at {rate} Hz are {samples} samples: expected at least {RECEPTIVE_FIELD}")
+        if beats < 1:
+            raise ValueError(f"beats is {beats}: expected at least 1")
+        both = one_of("branches", branches, BRANCHES) == "both"
+        batch_norm = one_of("norm", norm, NORMS) == "batch"
+        told = 0 if branches == "signal" else beats
+        self.input_spec = InputSpec(Transform(rate), samples, scaling="recording", beats=told)
+        self.feature_shape = (len(leads) * BEAT_FEATURES, beats)
+        self.signal = None if branches == "beats" else SignalBranch(len(leads), width, cell, batch_norm)
+        self.beats = None if branches == "signal" else BeatBranch(len(leads), width, cell, batch_norm)
+        self.dropout = nn.Dropout(DROPOUT)
+        sizes = (8 * width * (1 + both), *(n * width // 32 for n in HEAD))
+        self.head = nn.ModuleList(nn.Linear(f_in, f_out) for f_in, f_out in pairwise(sizes))
+        self.classifier = nn.Linear(sizes[-1], n_classes)
+        self.apply(glorot)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, features: Tensor | None = None) -> Tensor:
+        """Signals (b, l, t), mask (b, t) and features of beats (b, 30 · l, n) to logits (b, k).
+
+        ``features`` are those of `leadset.beats.cut_beats`, NaN where missing; None: no beat was found.
+        """
+        views = []
+        if self.signal is not None:
+            views.append(self.signal(x, mask))
+        if self.beats is not None:
+            if features is None:
+                features = x.new_full((len(x), *self.feature_shape), torch.nan)
+            views.append(self.beats(features))
+        h = self.dropout(torch.cat(views, 1))
+        for layer in self.head:
+            h = F.relu(layer(h))
+        return self.classifier(h)
