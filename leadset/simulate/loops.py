@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 
 from leadset.leads import LIMB_WEIGHTS
-from leadset.simulate.leadfield import DOWER
+from leadset.simulate.leadfield import TORSO
 
 #: Right atrium (forward, down), then left atrium (left, backward).
 P_SINUS = np.array([
-    [0.36, 0.135, 0.058, 0.078, -0.065],
+    [0.36, 0.135, 0.058, 0.078, -0.085],
     [0.64, 0.135, 0.095, 0.050, 0.035],
 ])
 
@@ -47,14 +47,14 @@ QRS_RIGHT_TERMINAL = np.array([
 
 #: ST segment, the slow rise and the steeper fall of the T wave.
 T_NORMAL = np.array([
-    [0.15, 0.150, 0.022, 0.016, -0.050],
-    [0.52, 0.130, 0.095, 0.095, -0.065],
-    [0.71, 0.110, 0.215, 0.215, -0.120],
+    [0.15, 0.150, 0.022, 0.016, -0.072],
+    [0.52, 0.130, 0.100, 0.100, -0.072],
+    [0.71, 0.110, 0.222, 0.225, -0.138],
 ])
 
 #: Lead I and aVF as rows of the lead matrix, which span the frontal plane; Goldberger's leads are shorter than
 #: Einthoven's by half the root of 3.
-_FRONTAL = np.stack([DOWER[0], (DOWER[1] - DOWER[0] / 2) * 2 / np.sqrt(3)])
+_FRONTAL = np.stack([TORSO[0], (TORSO[1] - TORSO[0] / 2) * 2 / np.sqrt(3)])
 
 
 def net_vector(loops: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def frontal_axis(loops: np.ndarray) -> np.ndarray:
 
 def limb_voltage(loops: np.ndarray) -> np.ndarray:
     """Largest height in mV from peak to peak over the limb leads, of loops (n, components, 5)."""
-    limb = np.array([first * DOWER[0] + second * DOWER[1] for first, second in LIMB_WEIGHTS.values()])
+    limb = np.array([first * TORSO[0] + second * TORSO[1] for first, second in LIMB_WEIGHTS.values()])
     shape = np.exp(-0.5 * ((np.linspace(0, 1, 60) - loops[..., :1]) / loops[..., 1:2]) ** 2)
     waves = limb @ loops[..., 2:].swapaxes(-1, -2) @ shape
     return np.ptp(waves, axis=-1).max(axis=-1)

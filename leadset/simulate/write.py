@@ -63,7 +63,7 @@ def _write_all(
 ) -> Iterator[Path]:
     for first in range(0, n, _GROUP):
         indices = range(first, min(first + _GROUP, n))
-        devices = [replace(device, rate=device.rate if rate is None else rate) for device in draw_devices(seed, indices)]
+        devices = [replace(d, rate=d.rate if rate is None else rate) for d in draw_devices(seed, indices)]
         jobs = sorted(zip(indices, devices, strict=True), key=lambda job: (job[1].rate, job[0]))
         for common_rate, group in groupby(jobs, key=lambda job: job[1].rate):
             same = list(group)

@@ -116,7 +116,7 @@ def left_anterior_fascicular_block(heart: Heart, rows: np.ndarray, draws: Draws)
 def low_voltage(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     """No limb lead's QRS complex reaches 0.5 mV from peak to peak."""
     size = loops.limb_voltage(heart.qrs[:, CONDUCTED])
-    scale = np.minimum(draws.uniform(low=0.28, high=0.44) / size, 0.8)
+    scale = np.minimum(draws.uniform(low=0.28, high=0.42) / size, 0.8)
     heart.qrs[rows, CONDUCTED, :, 2:] *= scale[rows, None, None]
     heart.t[rows, CONDUCTED, :, 2:] *= np.sqrt(scale)[rows, None, None]
 
