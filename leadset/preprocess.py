@@ -135,10 +135,23 @@ def _heartmaasters(rate: int) -> np.ndarray:
     else:
         sections = cheby2(3, 20, low, "highpass", fs=rate, output="sos")
     if mains < rate / 2:
-        radius = 0.9 ** (500 / rate)  # of the poles: the same width in Hz at every rate
-        cosine = np.cos(2 * np.pi * mains / rate)
-        sections = np.vstack([sections, [1, -2 * cosine, 1, 1, -2 * radius * cosine, radius**2]])
+        sections = np.vstack([sections, _poles_and_zeros(mains, rate)])
     return sections
+
+
+def _poles_and_zeros(hertz: float, rate: int) -> np.ndarray:
+    """A notch section with poles at 0.9 of its zeros at 500 Hz, and as wide and as strong at any other rate."""
+
+    def section(at_rate: float) -> np.ndarray:
+        radius, cosine = 0.9 ** (500 / at_rate), np.cos(2 * np.pi * hertz / at_rate)
+        return np.array([1, -2 * cosine, 1, 1, -2 * radius * cosine, radius**2])
+
+    def steady_gain(of: np.ndarray) -> float:
+        return of[:3].sum() / of[3:].sum()
+
+    notch = section(rate)
+    notch[:3] *= steady_gain(section(500)) / steady_gain(notch)
+    return notch
 
 
 #: Filter designs by name: rate in Hz to second-order sections, run forward and backward.

@@ -14,7 +14,7 @@ from leadset.preprocess import InputSpec, Transform
     "cnn_heartmaasters",
     title="heartMAASters CNN",
     citation="heartMAASters: Multi-label classification on 12, 6, 4, 3 and 2 lead electrocardiography signals using "
-    "convolutional recurrent neural networks. Computing in Cardiology, 2021",
+    "convolutional recurrent neural networks. Computing in Cardiology 48, 2021, IEEE Xplore 9662725",
 )
 class HeartMAASters(nn.Module):
     """Seven unpadded convolutions, all of their output flattened into two dense layers: what the entry really trained.
