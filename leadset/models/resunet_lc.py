@@ -186,4 +186,6 @@ class ResUNetLC(nn.Module):
         if x.shape[-1] != self.input_spec.samples:
             raise ValueError(f"window of {x.shape[-1]} samples: this network was built for {self.input_spec.samples}")
         x = x.unsqueeze(1 if self.leads_as_rows else 2)  # (b, 1, l, t) or (b, l, 1, t)
+        # Features innermost in memory: CPU convolutions then need no reordering of their input and output.
+        x = x.to(memory_format=torch.channels_last)
         return self.classifier(self.pool(self.blocks(self.stem(x))))

@@ -80,7 +80,7 @@ class GatedMean(nn.Module):
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.gate = nn.Linear(features, 1)
+        self.gate = nn.Linear(features, 1, bias=False)
 
     def forward(self, h: Tensor) -> Tensor:
         """(b, n, f) to (b, f)."""

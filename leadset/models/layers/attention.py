@@ -17,9 +17,9 @@ class ShuffleAttention(nn.Module):
     x1 = InstanceNorm(X ⊙ sigmoid(gate)), the gate out of the group's temporal mean and maximum;
     x2 = a 3-tap convolution of X; p = softmax over c of x2's temporal mean; X ← X ⊙ sigmoid(Σ_c p_c · x1[c]).
 
-    Neither x1 nor x2 is built. The normalised signal is an affine function of X whose coefficients follow from X's mean
-    and variance, and the temporal mean of a convolution from X's mean and its two end samples; what is left over time
-    is one weighted sum of channels.
+    Neither x1 nor x2 is built. The normalised signal is the centred X times a gain that follows from X's variance, and
+    the temporal mean of a convolution follows from X's mean and its two end samples; what is left over time is one
+    weighted sum of channels.
 
     Args:
         channels: number of features; published with 64, for which alone the original works.
@@ -42,13 +42,16 @@ class ShuffleAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(b, f, 1, t) to the same shape."""
         time = x.squeeze(2).transpose(1, 2)  # (b, t, f)
-        variance, mean = (s.unflatten(1, (self.groups, -1)) for s in torch.var_mean(time, 1, correction=0))
-        peak, first, last = (s.unflatten(1, (self.groups, -1)) for s in (time.amax(1), time[:, 0], time[:, -1]))
+        mean = time.mean(1, keepdim=True)
+        centred = time - mean
+        mean, variance, peak, first, last = (
+            statistic.unflatten(1, (self.groups, -1))
+            for statistic in (mean.squeeze(1), centred.square().mean(1), time.amax(1), time[:, 0], time[:, -1])
+        )
         gate = torch.sigmoid(self.restore(self.reduce(mean).relu() + self.reduce(peak).relu()))
         gain = gate * torch.rsqrt(gate.square() * variance + self.norm.eps) * self.norm.weight
         share = self._mean_convolved(mean, first, last, time.shape[1]).softmax(-1)
-        offset = (share * (self.norm.bias - gain * mean)).sum(-1)
-        weight = time @ _block_diagonal(share * gain) + offset.unsqueeze(1)  # (b, t, groups)
+        weight = centred @ _block_diagonal(share * gain) + (share @ self.norm.bias).unsqueeze(1)  # (b, t, groups)
         out = time.unflatten(2, (self.groups, -1)) * torch.sigmoid(weight).unsqueeze(-1)
         # New channel 2k + j is old channel (f/2) j + k.
         out = out.flatten(2).unflatten(2, (2, -1)).transpose(2, 3).flatten(2)

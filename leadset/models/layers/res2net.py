@@ -33,15 +33,15 @@ class SplitBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, attention: Callable[[int], nn.Module], cascade: bool = False) -> None:
         super().__init__()
         width = outputs * 26 // 64
-        first, second = ((1, 2), (1, 1)) if cascade else ((1, 1), (1, 2))
         self.cascade = cascade
+        stride = (1, 1) if cascade else (1, 2)
         # Activation before the norm here, after it everywhere else: the published order.
         self.expand = nn.Sequential(
-            nn.Conv2d(inputs, SCALE * width, 1, first, bias=False), Mish(), nn.BatchNorm2d(SCALE * width)
+            nn.Conv2d(inputs, SCALE * width, 1, bias=False), Mish(), nn.BatchNorm2d(SCALE * width)
         )
         self.branches = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(width, width, (1, KERNEL), second, (0, KERNEL // 2), bias=False),
+                nn.Conv2d(width, width, (1, KERNEL), stride, (0, KERNEL // 2), bias=False),
                 nn.BatchNorm2d(width),
                 Mish(),
             )
@@ -50,17 +50,20 @@ class SplitBlock(nn.Module):
         self.bypass = nn.Identity() if cascade else nn.AvgPool2d((1, 3), (1, 2), (0, 1))
         self.merge = nn.Sequential(nn.Conv2d(SCALE * width, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.attention = attention(outputs)
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, (1, 2)), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.BatchNorm2d(outputs))
         self.activation = Mish()
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, f, 1, t) to (b, f', 1, ⌈t/2⌉)."""
-        *groups, bypass = self.expand(x).chunk(SCALE, 1)
+        # The stride of a 1 × 1 convolution, taken before it: oneDNN's strided kernel corrupts memory in its backward
+        # pass for narrow tensors of this layout (seen with PyTorch 2.13 at 8 features, 3 recordings, 2 threads).
+        halved = x[..., ::2]
+        *groups, bypass = self.expand(halved if self.cascade else x).chunk(SCALE, 1)
         outputs: list[Tensor] = []
         for branch, group in zip(self.branches, groups, strict=True):
             outputs.append(branch(group + outputs[-1] if self.cascade and outputs else group))
         out = self.merge(torch.cat([*outputs, self.bypass(bypass)], 1))
-        return self.activation(self.attention(out) + self.shortcut(x))
+        return self.activation(self.attention(out) + self.shortcut(halved))
 
 
 class TemporalEncoder(nn.Module):
@@ -89,7 +92,7 @@ class TemporalEncoder(nn.Module):
         see padding as the zeros it is made of.
         """
         # Features innermost in memory: CPU convolutions then need no reordering of their input and output.
-        x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        x = x.unsqueeze(2).to(memory_format=torch.channels_last)
         x = self.blocks(self.stem(x)).squeeze(2)
         if mask is not None:
             margin = STEM_KERNEL // 2
