@@ -64,9 +64,9 @@ def read_waves(record: Path, extension: str) -> tuple[dict[str, np.ndarray], tup
     return arrays, (float(samples[0]), float(samples[-1]))
 
 
-def read_ludb(folder: Path) -> Iterator[Annotated]:
-    """LUDB: twelve leads, each annotated for itself."""
-    for header in sorted((folder / "data").glob("*.hea"), key=lambda path: int(path.stem)):
+def read_ludb(folder: Path, every: int = 1) -> Iterator[Annotated]:
+    """LUDB: twelve leads, each annotated for itself; each recording, or one in ``every``."""
+    for header in sorted((folder / "data").glob("*.hea"), key=lambda path: int(path.stem))[::every]:
         record = header.with_suffix("")
         signal = wfdb.rdrecord(str(record))
         marks, stretches = zip(*(read_waves(record, lead) for lead in signal.sig_name), strict=True)

@@ -1,6 +1,7 @@
-"""Learns the weights of `leadset.waves.network` from annotated recordings and from drawn ones.
+r"""Learns the weights of `leadset.waves.network` from annotated recordings and from drawn ones.
 
-    python benchmarks/train_waves.py DATA OUTPUT.safetensors [--without FOLD --folds 4] [--steps 5000] [--seed 0]
+    python benchmarks/train_waves.py DATA OUTPUT.safetensors [--without FOLD --folds 4] [--steps 5000] [--seed 0] \
+        [--start EARLIER.safetensors]
 
 DATA holds the folders ``ludb`` (marks of every wave), ``qtdb`` (the same for some thirty beats of each recording),
 ``mitdb`` (R peaks only), ``af_2017`` and ``challenge`` (recordings of atrial fibrillation and flutter: nothing in them
@@ -46,7 +47,7 @@ ODDS: dict[int, dict[str, float]] = {
 EVERYWHERE = np.array([[0.0, SAMPLES]])
 #: Atrial fibrillation and flutter (SNOMED CT).
 FIBRILLATION = {"164889003", "164890007"}
-PEAK_LEARNING_RATE, WEIGHT_DECAY = 4e-3, 1e-4
+PEAK_LEARNING_RATE, LATER_LEARNING_RATE, WEIGHT_DECAY = 4e-3, 1.5e-3, 1e-4
 
 
 @dataclass
@@ -148,8 +149,9 @@ def draw_beats(rng: np.random.Generator, leads: int) -> Example:
         found: dict[str, np.ndarray] = {}
         for wave, parts in waves.items():
             for amplitude, offset, sd in parts:
-                for beat in beats:
-                    signal[lead] += amplitude * np.exp(-0.5 * ((t - beat - offset) / sd) ** 2)
+                for at in beats + offset:
+                    low, high = np.searchsorted(t, (at - 5 * sd, at + 5 * sd))
+                    signal[lead, low:high] += amplitude * np.exp(-0.5 * ((t[low:high] - at) / sd) ** 2)
             peak = max(parts, key=lambda part: abs(part[0]))[1]
             found[f"{wave} onset"] = (beats + min(o - 2.5 * s for _, o, s in parts)) * GRID_RATE
             found[f"{'R' if wave == 'QRS' else wave} peak"] = (beats + peak) * GRID_RATE
@@ -162,7 +164,7 @@ def draw_beats(rng: np.random.Generator, leads: int) -> Example:
 def excerpt(example: Example, rng: np.random.Generator, leads: int) -> Example:
     """A random excerpt of random leads, slightly stretched in time, some leads upside down."""
     chosen = rng.choice(len(example.signal), leads, replace=leads > len(example.signal))
-    stretch = rng.uniform(0.85, 1.2)
+    stretch = np.clip(np.exp(0.18 * rng.standard_normal()), 0.65, 1.55)
     length = example.signal.shape[1]
     low, high = sorted((0, length - SAMPLES / stretch))
     if length > 20 * GRID_RATE:  # most of a long recording may be unmarked: aim at what is known
@@ -192,7 +194,7 @@ def spoil(example: Example, rng: np.random.Generator) -> None:
     size = np.maximum(np.percentile(signal, 99.5, axis=1) - np.percentile(signal, 0.5, axis=1), 0.05)[:, None]
     if rng.random() < 0.6:
         level = 10 ** rng.uniform(-2.5, -0.5, (leads, 1))
-        signal += size * level * coloured(rng, leads, rng.uniform(0, 1.5))
+        signal += size * level * coloured(rng, leads, rng.uniform(0, 2.5))
     if rng.random() < 0.3:
         signal += size * rng.uniform(0, 0.8, (leads, 1)) * coloured(rng, leads, 3.0)
     if rng.random() < 0.15:
@@ -207,10 +209,13 @@ def spoil(example: Example, rng: np.random.Generator) -> None:
             start = rng.integers(SAMPLES)
             tail = np.arange(SAMPLES - start) / GRID_RATE
             signal[lead, start:] += size[lead] * rng.normal(0, 1) * np.exp(-tail / rng.uniform(0.02, 1.0))
-        if rng.random() < 0.06:
-            dead = rng.random()
-            noise = coloured(rng, 1, rng.uniform(0, 3))[0] * 0.3
-            signal[lead] = 0 if dead < 0.3 else noise
+        for _ in range(rng.poisson(0.5)):  # a bump or a spike that no heart has made
+            centre, sd = rng.uniform(0, SAMPLES), np.exp(rng.uniform(np.log(0.5), np.log(25)))
+            shape = np.exp(-0.5 * ((np.arange(SAMPLES) - centre) / sd) ** 2)
+            shape = np.gradient(shape) * sd if rng.random() < 0.5 else shape
+            signal[lead] += size[lead] * rng.normal(0, 0.7) * shape
+        if rng.random() < 0.07:
+            signal[lead] = 0.3 * coloured(rng, 1, rng.uniform(0, 3))[0] if rng.random() < 0.7 else 0
             example.marks[lead] = {name: np.zeros(0) for name in network.HEAT}
             example.known[lead] = dict.fromkeys(network.HEAT, EVERYWHERE)
 
@@ -269,17 +274,24 @@ def batch(sources: dict[str, list[Example]], rng: np.random.Generator) -> tuple[
 
 
 class Layers(nn.Module):
-    """The network's layers in torch, with batch normalisation that is folded into the weights at the end."""
+    """The network's layers in torch, with batch normalisation that is folded into the weights at the end.
 
-    def __init__(self) -> None:
+    With ``start``, weights of an earlier run, learning goes on from there, without the normalisation folded into them.
+    """
+
+    def __init__(self, start: dict[str, np.ndarray] | None = None) -> None:
         super().__init__()
         self.convolution = nn.ModuleDict()
         self.norm = nn.ModuleDict()
         for name, (inputs, outputs, taps) in network.LAYERS.items():
             self.convolution[name] = nn.Conv1d(inputs, outputs, taps, padding=taps // 2)
-            if name != "head":
+            if name != "head" and start is None:
                 self.norm[name] = nn.BatchNorm1d(outputs)
         nn.init.constant_(self.convolution["head"].bias, -3.0)
+        for name, (inputs, outputs, taps) in network.LAYERS.items() if start else ():
+            weight = start[f"{name}.weight"].reshape(taps, inputs, outputs).transpose(2, 1, 0)
+            self.convolution[name].weight.data = torch.from_numpy(weight.copy())
+            self.convolution[name].bias.data = torch.from_numpy(start[f"{name}.bias"].copy())
 
     def layer(self, name: str, x: torch.Tensor) -> torch.Tensor:
         b, leads, t, c = x.shape
@@ -307,13 +319,14 @@ class Layers(nn.Module):
         return weights
 
 
-def train(sources: dict[str, list[Example]], steps: int, seed: int) -> Layers:
-    """Learns for a number of batches under a one-cycle schedule."""
+def train(sources: dict[str, list[Example]], steps: int, seed: int, start: Path | None) -> Layers:
+    """Learns for a number of batches under a one-cycle schedule, from the beginning or from earlier weights."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = Layers()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_LEARNING_RATE, total_steps=steps, pct_start=0.15)
+    model = Layers(network.load_weights(start) if start else None)
+    rate = PEAK_LEARNING_RATE if start is None else LATER_LEARNING_RATE
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
     began, total = time.monotonic(), 0.0
     for step in range(1, steps + 1):
         cells, target, weight, usable = batch(sources, rng)
@@ -341,6 +354,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="weights of an earlier run to go on from")
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep = lambda name: args.without is None or fold_of(name, args.folds) != args.without  # noqa: E731
@@ -349,7 +363,7 @@ def main() -> None:
                for name, (read, prepare) in readers.items()}
     sources["af single"], sources["af several"] = read_fibrillation(args.data)
     print("learning from", {name: len(examples) for name, examples in sources.items()})
-    model = train(sources, args.steps, args.seed)
+    model = train(sources, args.steps, args.seed, args.start)
     partial = args.output.with_suffix(".partial")
     save_file(model.folded(), partial)
     os.replace(partial, args.output)

@@ -9,7 +9,7 @@ import numpy as np
 from leadset.waves.envelope import measure
 from leadset.waves.fusion import fuse, lead_median
 from leadset.waves.learned import learned_marks
-from leadset.waves.marks import MARKS, QRSON, TON, R, drop_disordered
+from leadset.waves.marks import R, drop_disordered
 from leadset.waves.quality import (
     CLIPPED_SHARE,
     FLAGS,
@@ -157,6 +157,4 @@ def _drop_unseen(marks: np.ndarray, repaired: Repaired, fs: float) -> None:
         lost = reach[:, 2 * guard + 1 :] > reach[:, : -2 * guard - 1]
         at = np.nan_to_num(marks).round().astype(int)
         marks[lost[np.arange(leads)[:, None, None], at]] = np.nan
-    flat = marks.reshape(-1, len(MARKS))
-    flat[np.isnan(flat[:, [QRSON, R, TON - 1]]).any(axis=1), QRSON:TON] = np.nan
-    drop_disordered(flat)
+    drop_disordered(marks)

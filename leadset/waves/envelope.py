@@ -48,12 +48,11 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     """The envelope of scales (5, leads, t) with the (leads,) leads that are usable."""
     energy = 2 * scales[1] ** 2 + scales[2] ** 2
     leads = np.sqrt(np.maximum(uniform_filter1d(energy, MERGE, axis=1), 0))
-    count, samples = leads.shape
-    n_blocks = -(-samples // BLOCK)
-    padded = np.pad(leads, ((0, 0), (0, n_blocks * BLOCK - samples)), mode="edge").reshape(count, n_blocks, BLOCK)
-    blocks = padded.max(axis=2)
+    samples = leads.shape[1]
+    cut = cut_blocks(leads)
+    blocks = cut.max(axis=2)
     height = running_median(blocks)
-    background = running_median(np.median(padded[:, :, ::2], axis=2))
+    background = running_median(np.median(cut[:, :, ::2], axis=2))
     contrast = height / np.maximum(background, 1e-6)
     heard = usable[:, None] & (height > SMALLEST) & (contrast >= LEGIBLE)
     legible = heard.mean(axis=1) >= LEGIBLE_SHARE
@@ -62,6 +61,15 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     share = weight / np.maximum(weight.sum(axis=0), 1e-9) / np.maximum(height, SMALLEST)
     common = np.einsum("lt,lt->t", between_blocks(share, samples), leads)
     return Envelope(leads, blocks, height, background, common, legible)
+
+
+def cut_blocks(values: np.ndarray) -> np.ndarray:
+    """(leads, blocks, samples of a block) of (leads, t); the last block ends with the recording."""
+    samples = values.shape[1]
+    if samples <= BLOCK:
+        return values[:, None]
+    starts = np.minimum(np.arange(-(-samples // BLOCK)) * BLOCK, samples - BLOCK)
+    return np.lib.stride_tricks.sliding_window_view(values, BLOCK, axis=1)[:, starts]
 
 
 def running_median(blocks: np.ndarray) -> np.ndarray:

@@ -26,13 +26,15 @@ def cells(duration: float) -> int:
 
 
 #: Mean R heat over the leads that makes a beat, and the refractory period.
-BEAT_HEAT, REFRACTORY = 0.35, cells(200)
+BEAT_HEAT, REFRACTORY = 0.4, cells(200)
 #: The heat of one certain mark, summed over cells (a Gaussian of 14 ms).
 FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
 #: Cells about the maximum whose centroid is the position.
 ABOUT = 2
 #: Confidence, averaged over a wave's three marks, from which it exists.
-P_CONFIDENCE, QRS_CONFIDENCE, T_CONFIDENCE = 0.4, 0.25, 0.4
+QRS_CONFIDENCE, T_CONFIDENCE = 0.25, 0.2
+#: The same for P waves: few leads confirm one another less, so that all confidences are lower.
+P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.55, 0.3, 3
 ONSET, PEAK, END = 0, 1, 2
 #: First channel of each wave.
 P_HEAT, QRS_HEAT, T_HEAT = 0, 3, 6
@@ -123,7 +125,8 @@ def _p_wave(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarra
     middle = peak / network.HEAT_CELL
     on, sure_on = heat.seek(P_HEAT + ONSET, middle - cells(180), middle)
     end, sure_end = heat.seek(P_HEAT + END, middle, np.minimum(middle + cells(180), beat))
-    there = (sure_on + sure_peak + sure_end >= 3 * P_CONFIDENCE) & ~np.isnan(marks[:, R])
+    enough = P_CONFIDENCE_OF_FEW if heat.maps.shape[1] <= FEW_LEADS else P_CONFIDENCE
+    there = (sure_on + sure_peak + sure_end >= 3 * enough) & ~np.isnan(marks[:, R])
     end = np.minimum(end, np.nan_to_num(marks[:, QRSON], nan=np.inf))
     _fill_wave(grid, heat.rows, there, (on, peak, end), (PON, P1, P2, PEND), P_RULE, marks)
 

@@ -15,18 +15,18 @@ WAVES: dict[str, slice] = {"P": slice(PON, QRSON), "QRS": slice(QRSON, TON), "T"
 
 
 def drop_disordered(marks: np.ndarray) -> None:
-    """Sets waves missing, in place, that are out of order (n, 13): a P or T wave, or the Q or S wave of a complex.
+    """Sets missing, in place, what is out of order or incomplete in marks (..., 13).
 
-    A P wave has to end before the complex begins and to begin before it ends; a T wave likewise follows the complex.
+    A complex needs onset, R and end; Q and S lie between onset and R, R and end. A P or T wave needs a complex, onset,
+    peak and end; a P wave ends before the complex begins, a T wave begins after it has ended.
     """
-    with np.errstate(invalid="ignore"):
-        marks[marks[:, Q] <= marks[:, QRSON], Q] = np.nan
-        marks[marks[:, Q] >= marks[:, R], Q] = np.nan
-        marks[marks[:, S] <= marks[:, R], S] = np.nan
-        marks[marks[:, S] >= marks[:, QRSEND], S] = np.nan
-        for wave, on, end in (("P", PON, PEND), ("T", TON, TEND)):
-            peaks = marks[:, on + 1 : end]
-            wrong = ~(marks[:, on] < marks[:, end]) | (peaks[:, 1] <= peaks[:, 0]) | np.isnan(peaks[:, 0])
-            wrong |= ((peaks < marks[:, [on]]) | (peaks > marks[:, [end]])).any(axis=1)
-            wrong |= marks[:, PEND] > marks[:, QRSON] if wave == "P" else marks[:, TON] < marks[:, QRSEND]
-            marks[wrong, WAVES[wave]] = np.nan
+    at = lambda column: marks[..., column]  # noqa: E731
+    marks[~((at(QRSON) < at(R)) & (at(R) < at(QRSEND))), WAVES["QRS"]] = np.nan
+    marks[~((at(QRSON) < at(Q)) & (at(Q) < at(R))), Q] = np.nan
+    marks[~((at(R) < at(S)) & (at(S) < at(QRSEND))), S] = np.nan
+    for wave, on, peak, end in (("P", PON, P1, PEND), ("T", TON, T1, TEND)):
+        second = at(peak + 1)
+        wrong = ~((at(on) <= at(peak)) & (at(peak) <= at(end)) & (at(on) < at(end)))
+        wrong |= (second <= at(peak)) | (second > at(end))
+        wrong |= ~(at(PEND) <= at(QRSON) if wave == "P" else at(TON) >= at(QRSEND))
+        marks[wrong, WAVES[wave]] = np.nan

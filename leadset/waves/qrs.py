@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import maximum_filter1d, median_filter
 
-from leadset.waves.envelope import BLOCK, between_blocks, running_median
+from leadset.waves.envelope import between_blocks, cut_blocks, running_median
 from leadset.waves.search import ms
 
 #: Candidates are the largest value within this distance on either side.
@@ -27,8 +27,7 @@ GAP = 1.4
 def find_beats(common: np.ndarray) -> np.ndarray:
     """Centres (beats,) of the complexes in a common envelope (t,), in grid samples."""
     candidates = np.nonzero((common == maximum_filter1d(common, 2 * NEIGHBOURHOOD + 1)) & (common > 0))[0]
-    blocks = np.pad(common, (0, -len(common) % BLOCK), mode="edge").reshape(1, -1, BLOCK).max(axis=2)
-    typical = between_blocks(running_median(blocks), len(common))[0]
+    typical = between_blocks(running_median(cut_blocks(common[None]).max(axis=2)), len(common))[0]
     ratio = common[candidates] / np.maximum(typical[candidates], 1e-9)
     return candidates[_search_back(candidates, ratio, _accept_strong(candidates, ratio))]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.waves.envelope import BLOCK, Envelope
+from leadset.waves.envelope import Envelope
 from leadset.waves.search import gather, ms
 from leadset.waves.wavelet import GRID_RATE, Transform
 
@@ -23,6 +23,8 @@ HUGE_RANGE, LOW_RANGE = 3.0, 0.4
 #: A lead abstains with a larger share of missing samples than this; a lead is clipped with a larger share of samples
 #: at one of its extremes, or noisy with a lower quality.
 MOST_MISSING, CLIPPED_SHARE, NOISY = 0.5, 0.02, 0.5
+#: An extreme value this share of the range away from the mean is no baseline.
+RAIL_DISTANCE = 0.2
 #: Reach around a beat for its quality; median over peak of the slopes there in a clean and in an unreadable beat.
 BEAT_REACH, CLEAN_RATIO, POOR_RATIO = ms(400), 0.15, 0.6
 #: Logistic model of badness: measurement -> weight. See benchmarks/fit_quality.py.
@@ -40,7 +42,8 @@ class Repaired:
         signal: (leads, samples) in mV, missing samples bridged by straight lines.
         missing: (leads, samples) True where they were.
         gaps: (leads,) share of missing samples.
-        clipped: (leads,) share of samples in runs of three or more at the lead's largest or smallest value.
+        clipped: (leads,) share of samples in runs of three or more at the lead's largest or smallest value, unless that
+            is its baseline.
         flat: (leads,) True where there is no signal.
         usable: (leads,) False for leads that abstain: flat or mostly missing.
     """
@@ -64,7 +67,9 @@ def repair(signal: np.ndarray) -> Repaired:
     gaps = missing.mean(axis=1)
     low, high = signal.min(axis=1, keepdims=True), signal.max(axis=1, keepdims=True)
     flat = (high - low)[:, 0] <= FLAT_RANGE
-    extreme = (signal == low) | (signal == high)
+    far = RAIL_DISTANCE * (high - low)
+    middle = signal.mean(axis=1, keepdims=True)
+    extreme = ((signal == low) & (middle - low > far)) | ((signal == high) & (high - middle > far))
     clipped = (extreme[:, :-2] & extreme[:, 1:-1] & extreme[:, 2:]).sum(axis=1) / signal.shape[1]
     return Repaired(signal, missing, gaps, clipped, flat, ~flat & (gaps <= MOST_MISSING))
 
@@ -83,7 +88,6 @@ def measurements(grid: Transform, envelope: Envelope) -> np.ndarray:
     top, bottom = second.max(axis=2), second.min(axis=2)
     span = top - bottom
     height = np.median(envelope.height, axis=1)
-    full = envelope.blocks[:, : max(samples // BLOCK, 1)]
     centred = envelope.leads - envelope.leads.mean(axis=1, keepdims=True)
     common = envelope.common - envelope.common.mean()
     correlation = centred @ common / np.sqrt(np.einsum("lt,lt->l", centred, centred) * (common @ common) + 1e-9)
@@ -92,8 +96,8 @@ def measurements(grid: Transform, envelope: Envelope) -> np.ndarray:
         np.log(np.maximum(span.max(axis=1) / HUGE_RANGE, 1)),
         np.log(np.maximum(LOW_RANGE / np.maximum(np.median(span, axis=1), 0.01), 1)),
         np.log((np.abs(grid.scales[0, :, ::3]).mean(axis=1) + 1e-3) / (height + 2e-3)),
-        np.log((full.max(axis=1) + 1e-3) / (height + 1e-3)),
-        np.log((height + 1e-3) / (full.min(axis=1) + 1e-3)),
+        np.log((envelope.blocks.max(axis=1) + 1e-3) / (height + 1e-3)),
+        np.log((height + 1e-3) / (envelope.blocks.min(axis=1) + 1e-3)),
         1 - correlation,
         np.log(0.05 + ((top + bottom) / 2).std(axis=1)),
     ], axis=1)

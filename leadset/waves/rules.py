@@ -57,7 +57,7 @@ def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.nd
         look_again(marks, on, peak, end, partial(_find_between, grid.scales, rule))
     drop_solitary_p(marks, beats)
     draw_together(marks)
-    drop_disordered(marks.reshape(-1, len(MARKS)))
+    drop_disordered(marks)
     return marks
 
 

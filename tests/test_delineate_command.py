@@ -1,0 +1,78 @@
+"""``python -m leadset delineate``: marks of recordings on disk as CSV, WFDB annotations and plots."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leadset.cli import main
+from leadset.waves import MARKS, delineate
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two recordings of the same name in two folders, two leads each, and a damaged one."""
+    wfdb = pytest.importorskip("wfdb")
+    t = np.arange(5000) / 500
+    lead = sum(np.exp(-0.5 * ((t - at) / 0.012) ** 2) + 0.3 * np.exp(-0.5 * ((t - at - 0.28) / 0.04) ** 2)
+               for at in np.arange(0.6, 9.5, 0.8))
+    for group in ("a", "b"):
+        (tmp_path / group).mkdir()
+        wfdb.wrsamp("rec", fs=500, units=["mV", "mV"], sig_name=["I", "II"], fmt=["16", "16"],
+                    p_signal=np.stack([lead, 0.7 * lead], axis=1), write_dir=str(tmp_path / group))
+    (tmp_path / "b" / "broken.hea").write_text("broken 2 500 5000\n")
+    return tmp_path
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_marks_annotations_and_plot(folder: Path, tmp_path: Path) -> None:
+    wfdb = pytest.importorskip("wfdb")
+    pytest.importorskip("matplotlib")
+    output = tmp_path / "out" / "marks.csv"
+    assert main(["delineate", str(folder / "a" / "rec.hea"), "--plot", "-o", str(output)]) == 0
+    rows = read_rows(output)
+    assert [row["lead"] for row in rows[::12]] == ["I", "II", "all"]
+    from leadset import read_recording
+
+    recording = read_recording(folder / "a" / "rec.hea")
+    expected = delineate(recording.signal, 500).marks[0, 3]
+    for name, value in zip(MARKS, expected, strict=True):
+        assert rows[3][name] == ("" if np.isnan(value) else f"{value:.1f}")
+    annotation = wfdb.rdann(str(output.parent / "rec"), "pqrst")
+    peaks = annotation.sample[(np.array(annotation.symbol) == "N") & (annotation.chan == 1)]
+    np.testing.assert_allclose(peaks, 500 * np.arange(0.6, 9.5, 0.8), atol=2)
+    assert sorted(set(annotation.symbol)) == ["(", ")", "N", "t"]
+    assert (output.parent / "rec.png").read_bytes()[:4] == b"\x89PNG"
+    assert sorted(path.name for path in output.parent.iterdir()) == ["marks.csv", "rec.png", "rec.pqrst"]
+
+
+def test_folders_are_searched_equal_names_told_apart_and_damage_skipped(folder: Path, capsys) -> None:
+    output = folder / "marks.csv"
+    assert main(["delineate", str(folder), "-o", str(output), "--method", "wavelet"]) == 1
+    assert {row["recording"] for row in read_rows(output)} == {"a_rec", "b_rec"}
+    assert {path.name for path in folder.glob("*.pqrst")} == {"a_rec.pqrst", "b_rec.pqrst"}
+    message = capsys.readouterr().err
+    assert "broken.hea" in message
+    assert "2 recordings delineated, 1 skipped" in message
+
+
+def test_marks_go_to_standard_output(folder: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    assert main(["delineate", "a/rec"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("recording,fs,lead,beat,Pon")
+    assert len(lines) == 1 + 3 * 12
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_missing_recording_is_named(tmp_path: Path, capsys) -> None:
+    assert main(["delineate", str(tmp_path / "nothing.hea")]) == 1
+    assert "nothing.hea" in capsys.readouterr().err
