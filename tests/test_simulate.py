@@ -254,6 +254,7 @@ def test_sampling_rates_show_the_same_heart():
 def test_noise_can_be_left_out_and_turned_up():
     quiet, usual, loud = (simulate(8, seed=17, noise=noise).signals for noise in (0, 1, 3))
     assert np.abs(loud - quiet).std() > 2 * np.abs(usual - quiet).std() > 0
+    assert np.abs(simulate(8, seed=17, noise=1000).signals[:, 1]).max() <= 16  # recorders clip
     with pytest.raises(ValueError, match="noise"):
         simulate(1, noise=-1)
 

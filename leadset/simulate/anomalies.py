@@ -151,7 +151,7 @@ def _add_changed_kind(heart: Heart, kind: np.ndarray, changes: _Changes) -> None
 def _with_anomaly(draws: Draws, scene: Scene, kind: np.ndarray, seconds: float) -> Anomalous:
     beats = _change_beats(draws, scene, kind, seconds)
     extra, lost = _electrode_trouble(draws, kind, scene.samples, scene.rate, seconds)
-    clean = twelve_leads(scene.heart_leads(scene.beats) + scene.noise_leads)
+    clean = twelve_leads(scene.recorded())
     change = twelve_leads(scene.heart_change(beats) + extra)
     signals, masks = clean + change, np.abs(change) > _VISIBLE
     for row, lead, span in lost:

@@ -19,6 +19,7 @@ class Device:
         low_pass: corner in Hz of the zero-phase low-pass filter (fourth order).
         notch: whether it removes the mains.
         mains: mains frequency in Hz where it stands.
+        full_scale: largest reading in mV; what is beyond is clipped.
         gain: ADC units a mV.
         dialect: header dialect, ``"2021"`` or ``"current"``.
     """
@@ -30,6 +31,7 @@ class Device:
     low_pass: float
     notch: bool
     mains: int
+    full_scale: float
     gain: int
     dialect: str
 
@@ -48,9 +50,9 @@ class Device:
 
 #: Recorders like those of the Challenge's sources: mostly 500 Hz, two header dialects, both mains frequencies.
 DEVICES: tuple[Device, ...] = (
-    Device("sim_clinic", 0.40, 500, 0.05, 150, False, 50, 1000, "2021"),
-    Device("sim_bedside", 0.28, 500, 0.50, 100, True, 60, 1000, "current"),
-    Device("sim_screening", 0.16, 500, 0.10, 75, False, 60, 205, "current"),
-    Device("sim_research", 0.08, 1000, 0.05, 250, False, 50, 2000, "2021"),
-    Device("sim_ambulatory", 0.08, 257, 0.10, 100, False, 50, 306, "current"),
+    Device("sim_clinic", 0.40, 500, 0.05, 150, False, 50, 16.0, 1000, "2021"),
+    Device("sim_bedside", 0.28, 500, 0.50, 100, True, 60, 5.0, 1000, "current"),
+    Device("sim_screening", 0.16, 500, 0.10, 75, False, 60, 10.0, 205, "current"),
+    Device("sim_research", 0.08, 1000, 0.05, 250, False, 50, 16.0, 2000, "2021"),
+    Device("sim_ambulatory", 0.08, 257, 0.10, 100, False, 50, 6.0, 306, "current"),
 )

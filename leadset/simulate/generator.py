@@ -100,7 +100,7 @@ def simulate_indices(
     """Recordings of given indices in one batch; arguments as of `simulate`, labels as `parse_labels` returns them."""
     scene = draw_scene(Draws(seed, indices), draw_devices(seed, indices), seconds, rate, weights, noise, dtype)
     return Simulated(
-        signals=twelve_leads(scene.heart_leads(scene.beats) + scene.noise_leads),
+        signals=twelve_leads(scene.recorded()),
         rate=rate,
         codes=scene.codes,
         ages=scene.heart.age,

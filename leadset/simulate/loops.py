@@ -33,10 +33,10 @@ QRS_NORMAL = np.array([
 #: The septum is crossed from right to left, the free wall late and slowly: no septal q, broad notched plateau.
 QRS_LBBB = np.array([
     [0.14, 0.055, 0.14, 0.12, -0.16],
-    [0.32, 0.095, 0.56, 0.30, 0.62],
-    [0.49, 0.095, 0.56, 0.12, 1.30],
-    [0.68, 0.095, 0.74, 0.14, 1.15],
-    [0.84, 0.070, 0.28, 0.02, 0.42],
+    [0.33, 0.100, 0.60, 0.30, 0.60],
+    [0.50, 0.105, 0.42, 0.10, 1.25],
+    [0.67, 0.100, 0.74, 0.14, 1.05],
+    [0.83, 0.075, 0.28, 0.02, 0.42],
 ])
 
 #: What follows the left ventricle in right bundle branch block: slow forces to the right and forward.

@@ -33,7 +33,7 @@ _MOTION = (
 # Bursts: the logarithm of the RMS in half-second windows has this SD and this correlation with the window before.
 _WINDOW = 0.5
 _MUSCLE_SD, _MUSCLE_MEMORY = 0.55, 0.64
-_MOTION_SD, _MOTION_MEMORY = 1.1, 0.75
+_MOTION_SD, _MOTION_MEMORY = 0.9, 0.75
 
 # Arms and legs are tense more often than the chest.
 _LIMB_MUSCLE = np.array([1.35] * 3 + [0.9] * 6)
@@ -68,11 +68,11 @@ def draw_levels(draws: Draws, mains_frequency: np.ndarray, scale: float) -> Nois
     def level(median: float, spread: float, own: float) -> np.ndarray:
         return median * overall * np.exp(spread * draws.normal(1) + own * draws.normal(electrodes))
 
-    moving = draws.flags(0.12)[:, None]
+    moving = draws.flags(0.08)[:, None]
     return NoiseLevels(
         wander=level(0.030, 0.7, 0.6),
         muscle=level(0.0026, 0.6, 0.5) * _LIMB_MUSCLE,
-        motion=level(0.035, 0.6, 0.9) * moving,
+        motion=level(0.030, 0.6, 0.7) * moving,
         mains=level(0.0016, 1.0, 0.7),
         white=level(0.0042, 0.7, 0.35) * _LIMB_MUSCLE,
         mains_frequency=mains_frequency,

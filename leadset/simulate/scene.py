@@ -48,10 +48,13 @@ class Scene:
     samples: int
     rate: float
 
-    def heart_leads(self, beats: Beats) -> np.ndarray:
-        """The heart in the recorded leads (n, 8, samples) in mV, as the devices show it."""
-        vector = heart_vector(self.heart, beats, self.padded, self.rate, self.noise_leads.dtype)
-        return self._record(vector, device_gain(self.devices, self.padded, self.rate))
+    def recorded(self) -> np.ndarray:
+        """The recorded leads (n, 8, samples) in mV: heart and noise, as far as the devices reach."""
+        vector = heart_vector(self.heart, self.beats, self.padded, self.rate, self.noise_leads.dtype)
+        leads = self._record(vector, device_gain(self.devices, self.padded, self.rate))
+        leads += self.noise_leads
+        limit = np.array([device.full_scale for device in self.devices], dtype=leads.dtype)[:, None, None]
+        return np.clip(leads, -limit, limit, out=leads)
 
     def heart_change(self, beats: Beats) -> np.ndarray:
         """What other beats change in the recorded leads (n, 8, samples), in mV.
