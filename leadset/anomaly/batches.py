@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from leadset.anomaly.masks import training_masks
-from leadset.anomaly.windows import beats_within, cut_beats
+from leadset.anomaly.windows import beats_within, cut_heartbeats
 from leadset.inference import lead_rows
 from leadset.models.cross_restoration import BEAT_SAMPLES
 from leadset.preprocess import InputSpec, cut_window, random_start
@@ -84,7 +84,7 @@ class RestorationBatches(Dataset):
             start = random_start(samples.shape[1], self.spec, rng)
             record[i], recorded[i] = cut_window(samples, statistics, self.rows, start, self.spec)
             centres, _ = beats_within(self.beats[member], start, int(recorded[i].sum()))
-            beat[i] = cut_beats(record[i], rng.choice(centres, 1))[0]
+            beat[i] = cut_heartbeats(record[i], rng.choice(centres, 1))[0]
         masks = training_masks(self.masking, n, time, BEAT_SAMPLES, rng)
         return RestorationBatch(
             torch.from_numpy(record),

@@ -125,14 +125,16 @@ def _score(arguments: argparse.Namespace) -> int:
 def _columns(detector: Detector) -> list[str]:
     by_lead = [f"{lead}_{part}" for part in ("record", "beat") for lead in detector.leads]
     return [
-        "recording", "score", "percentile", *PARTS, "beat_max", "beat_sd", "log_variance", "high_share", "beats",
-        "flags", *by_lead,
+        "recording", "score", "score_percentile", "peak", "peak_percentile", *PARTS, "beat_max", "beat_sd",
+        "log_variance", "high_share", "beats", "flags", *by_lead,
     ]  # fmt: skip
 
 
 def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
+    percentile = detector.reference.percentile
     numbers = [
-        found.score, detector.reference.percentile("score", found.score), *(found.parts[part] for part in PARTS),
+        found.score, percentile("score", found.score), found.peak, percentile("peak", found.peak),
+        *(found.parts[part] for part in PARTS),
         found.beats.max(), found.beats.std(), found.log_variance, detector.high_share(found),
     ]  # fmt: skip
     lead_errors = [f"{value:.6g}" for value in found.lead_errors.ravel()]

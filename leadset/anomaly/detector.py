@@ -20,7 +20,7 @@ import leadset
 from leadset.anomaly.batches import Recordings
 from leadset.anomaly.fit import Fit, FitSettings
 from leadset.anomaly.scores import PARTS, AnomalyScore, Scoring, score_recording
-from leadset.anomaly.windows import find_beats
+from leadset.anomaly.windows import find_r_peaks
 from leadset.files import write_atomically
 from leadset.inference import lead_rows
 from leadset.leads import resolve_leads
@@ -44,7 +44,7 @@ class Reference:
     """Scores of normal recordings the network was not trained on.
 
     Attributes:
-        quantiles: of the score and of each part, 101 values from the smallest to the largest.
+        quantiles: of the score, of its peak and of each part, 101 values from the smallest to the largest.
         high_error: (l,) 99th percentile of the smoothed map in each lead.
         n: number of these recordings.
         part: what they are.
@@ -62,7 +62,8 @@ class Reference:
     @classmethod
     def of(cls, scores: Sequence[AnomalyScore], part: str) -> Reference:
         """The reference that these scores make."""
-        columns = {"score": [s.score for s in scores], **{p: [s.parts[p] for s in scores] for p in PARTS}}
+        columns = {name: [getattr(s, name) for s in scores] for name in ("score", "peak")}
+        columns |= {p: [s.parts[p] for s in scores] for p in PARTS}
         quantiles = {name: np.quantile(values, _QUANTILES).tolist() for name, values in columns.items()}
         high = np.nanquantile(np.concatenate([s.map for s in scores], axis=1), _HIGH, axis=1)
         return cls(quantiles, high.tolist(), len(scores), part)
@@ -169,7 +170,7 @@ class Detector:
         return cls(model.to(device), scoring, reference, training)
 
 
-def all_beats(recordings: Recordings, leads: Sequence[str], indices: Iterable[int], workers: int = -1) -> list:
+def all_r_peaks(recordings: Recordings, leads: Sequence[str], indices: Iterable[int], workers: int = -1) -> list:
     """R peaks of the recordings of these indices, None for all others; found once, since training asks often."""
     from joblib import Parallel, delayed
 
@@ -177,7 +178,7 @@ def all_beats(recordings: Recordings, leads: Sequence[str], indices: Iterable[in
     found: list[np.ndarray | None] = [None] * len(recordings)
     # Starting workers costs about a second, as much as sixty recordings.
     pool = Parallel(n_jobs=workers if len(indices) > 200 else 1, return_as="generator")
-    peaks = pool(delayed(find_beats)(*map(np.asarray, recordings[i]), rows, TRANSFORM.rate) for i in indices)
+    peaks = pool(delayed(find_r_peaks)(*map(np.asarray, recordings[i]), rows, TRANSFORM.rate) for i in indices)
     for i, r_peaks in zip(indices, tqdm(peaks, desc="beats", total=len(indices), unit="rec", leave=False), strict=True):
         found[i] = r_peaks
     return found
@@ -226,7 +227,7 @@ def fit_detector(
     model = create_model(ARCHITECTURE, leads, **(options or {}))
     if initial is not None:
         model.load_state_dict(initial)
-    beats = all_beats(recordings, model.leads, train, workers)
+    beats = all_r_peaks(recordings, model.leads, train, workers)
     name = _digest(model.leads, options, settings, beats)
     fit = Fit(model.to(device), recordings, beats, train, settings, folder / f"unfinished-{name}.safetensors")
     summary = {**fit.run(), "recordings": len(train)}

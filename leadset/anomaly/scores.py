@@ -16,7 +16,7 @@ from torch import Tensor
 
 from leadset.anomaly.losses import weighted_error
 from leadset.anomaly.masks import MASKINGS, test_masks
-from leadset.anomaly.windows import AFTER_R, NO_BEATS, beats_within, centred_starts, cut_beats, find_beats
+from leadset.anomaly.windows import AFTER_R, NO_BEATS, beats_within, centred_starts, cut_heartbeats, find_r_peaks
 from leadset.inference import device_of, lead_rows
 from leadset.models.cross_restoration import BEFORE_R, CrossRestoration, trend_of
 from leadset.models.layers.options import one_of
@@ -52,7 +52,8 @@ class AnomalyScore:
     """What the network found in one recording; errors are squared, on leads scaled to -1 ... 1, never negative.
 
     Attributes:
-        score: sum of the parts.
+        score: sum of the parts, which is how the paper ranks recordings.
+        peak: largest value of the map; a short anomaly that hardly moves the score stands out in it.
         parts: mean error of recording, heartbeats and trend.
         beats: (n,) mean error of each heartbeat.
         lead_errors: (2, l) mean error of each lead in the recording and in its heartbeats.
@@ -63,6 +64,7 @@ class AnomalyScore:
     """
 
     score: float
+    peak: float
     parts: dict[str, float]
     beats: np.ndarray
     lead_errors: np.ndarray
@@ -99,7 +101,7 @@ def window_errors(
     masks = test_masks(scoring.masking, window.shape[1], model.beat_samples)
     hidden, hidden_beat = (torch.from_numpy(mask).to(device).unsqueeze(1) for mask in masks)  # (p, 1, t)
     record = torch.from_numpy(window).to(device).unsqueeze(0)
-    beats = torch.from_numpy(cut_beats(window, centres)).to(device).unsqueeze(1)  # (n, 1, l, 480)
+    beats = torch.from_numpy(cut_heartbeats(window, centres)).to(device).unsqueeze(1)  # (n, 1, l, 480)
     trend = trend_of(record, torch.from_numpy(recorded).to(device).unsqueeze(0))
     n, passes = len(beats), len(hidden)
     latents = model.encode(record * ~hidden, (beats * ~hidden_beat).flatten(0, 1), trend)
@@ -149,11 +151,11 @@ def score_recording(
         samples, statistics: of a `leadset.preprocess.Prepared` of the network's transform.
         scoring: how.
         flags: of the `Prepared`; those found here are added.
-        r_peaks: (n,) of `leadset.anomaly.windows.find_beats`, if they are known already.
+        r_peaks: (n,) of `leadset.anomaly.windows.find_r_peaks`, if they are known already.
     """
     spec, rows = model.input_spec, lead_rows(model.leads)
     if r_peaks is None:
-        r_peaks = find_beats(samples, statistics, rows, spec.transform.rate)
+        r_peaks = find_r_peaks(samples, statistics, rows, spec.transform.rate)
     n_samples = samples.shape[1]
     total = np.zeros((len(rows), n_samples), dtype=np.float32)
     cover = np.zeros(n_samples, dtype=np.float32)
@@ -193,6 +195,7 @@ def _summary(
     parts = dict(zip(PARTS, (float(x.mean()) for x in (record, beats, trend)), strict=True))
     return AnomalyScore(
         score=sum(parts.values()),
+        peak=float(np.nanmax(heat)),
         parts=parts,
         beats=beats.mean(axis=(1, 2)),
         lead_errors=np.stack([record.mean(axis=1), beats.mean(axis=(0, 2))]),

@@ -9,17 +9,23 @@ import numpy as np
 from leadset.models.cross_restoration import BEAT_SAMPLES, BEFORE_R
 from leadset.preprocess import MAX_TEST_WINDOWS, InputSpec
 from leadset.waves import delineate
+from leadset.waves.quality import NOISY
 
 AFTER_R = BEAT_SAMPLES - BEFORE_R
 #: Flag of a recording in which no complete heartbeat was found.
 NO_BEATS = "no reliable beats"
 
 
-def find_beats(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], rate: float) -> np.ndarray:
-    """R peaks (n,) in samples of a prepared recording, from the leads of these rows alone."""
+def find_r_peaks(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], rate: float) -> np.ndarray:
+    """R peaks (n,) in samples of a prepared recording, from the leads of these rows alone.
+
+    There are none where most of what looks like heartbeats is noise in every lead.
+    """
     rows = list(rows)
-    found = delineate(samples[rows] * statistics[0, rows, None], rate).r_peaks
-    return np.rint(found[np.isfinite(found)]).astype(int)
+    found = delineate(samples[rows] * statistics[0, rows, None], rate)
+    if not len(found.r_peaks) or np.median(found.beat_quality.max(axis=0)) < NOISY:
+        return np.zeros(0, dtype=int)
+    return np.rint(found.r_peaks[np.isfinite(found.r_peaks)]).astype(int)
 
 
 def centred_starts(n_samples: int, spec: InputSpec) -> np.ndarray:
@@ -54,7 +60,7 @@ def beats_within(r_peaks: np.ndarray, start: int, recorded: int) -> tuple[np.nda
     return np.arange(BEFORE_R, max(recorded - AFTER_R, BEFORE_R) + 1, BEAT_SAMPLES), False
 
 
-def cut_beats(window: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def cut_heartbeats(window: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Heartbeats (n, l, 480) of a window (l, t) around R peaks, each lead's extremes at -1 and 1; constant leads 0."""
     beats = window[:, centres[:, None] + np.arange(-BEFORE_R, AFTER_R)].swapaxes(0, 1)
     low, high = beats.min(axis=2, keepdims=True), beats.max(axis=2, keepdims=True)

@@ -1,0 +1,460 @@
+"""Masks, scores, training, detectors on disk, metrics, the authors' files and the verb, on small networks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import sosfreqz
+
+from leadset.anomaly import Detector, FitSettings, Scoring, fit_detector
+from leadset.anomaly.arrays import ArrayRecordings, read_labels
+from leadset.anomaly.batches import RestorationBatches
+from leadset.anomaly.detector import TRANSFORM, Reference, all_r_peaks
+from leadset.anomaly.fit import SCHEDULES, Fit
+from leadset.anomaly.losses import mean_recorded, weighted_error
+from leadset.anomaly.masks import test_masks, training_masks
+from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
+from leadset.anomaly.scores import WindowErrors, error_map, score_recording
+from leadset.anomaly.windows import NO_BEATS, beats_within, centred_starts, cut_heartbeats, find_r_peaks
+from leadset.cli import main
+from leadset.leads import LEADS
+from leadset.models import create_model
+from leadset.models.cross_restoration import Restored
+from leadset.preprocess import FILTERS, InputSpec, cut_window, prepare
+from leadset.recordings import find_recordings, read_recording
+from leadset.simulate import simulate
+from leadset.simulate.write import write_dataset
+
+SMALL = {"width": 4, "latent": 6, "record_samples": 2400}
+SPEC = InputSpec(TRANSFORM, 4800, "range")
+
+
+def network(leads=2, **options):
+    torch.manual_seed(0)
+    return create_model("cross_restoration", leads, **(SMALL | options)).eval()
+
+
+@pytest.fixture(scope="module")
+def normals():
+    """Prepared normal recordings of 10 s."""
+    signals = simulate(12, seed=5, labels="NSR", marks=False).signals
+    prepared = [prepare(signal, 500, LEADS, TRANSFORM) for signal in signals]
+    return [(p.samples, p.statistics) for p in prepared]
+
+
+# --- preprocessing ---------------------------------------------------------------------------------------------------
+
+
+def test_filter_passes_one_to_twenty_five_hertz_without_a_shift():
+    frequencies = [0.1, 1, 3, 5, 10, 25, 50]
+    _, response = sosfreqz(FILTERS["restoration"](500), np.array(frequencies), fs=500)
+    gain = dict(zip(frequencies, np.abs(response) ** 2, strict=True))  # forward and backward
+    assert gain[1] == pytest.approx(0.5, abs=0.01) and gain[25] == pytest.approx(0.5, abs=0.01)
+    assert min(gain[3], gain[5], gain[10]) > 0.97
+    assert gain[50] < 0.06 and gain[0.1] < 1e-3
+    bump = np.exp(-0.5 * ((np.arange(5000) - 2500) / 10) ** 2)
+    found = prepare(np.tile(bump, (12, 1)), 500, LEADS, TRANSFORM).samples
+    assert (found.argmax(axis=1) == 2500).all()
+
+
+def test_ten_seconds_give_their_middle_and_other_lengths_are_covered():
+    assert centred_starts(5000, SPEC).tolist() == [100]
+    assert centred_starts(4800, SPEC).tolist() == [0]
+    assert centred_starts(700, SPEC).tolist() == [0]
+    starts = centred_starts(30 * 500, SPEC)
+    assert starts[0] == 0 and starts[-1] == 30 * 500 - 4800 and (np.diff(starts) <= 4800).all()
+    assert len(centred_starts(30 * 60 * 500, SPEC)) == 16
+
+
+def test_heartbeats_are_scaled_by_lead_and_lie_around_the_r_peak(normals):
+    samples, statistics = normals[0]
+    window, _ = cut_window(samples, statistics, range(12), 100, SPEC)
+    centres, real = beats_within(find_r_peaks(samples, statistics, range(12), 500), 100, 4800)
+    beats = cut_heartbeats(window, centres)
+    assert real and beats.shape == (len(centres), 12, 480)
+    np.testing.assert_allclose(beats.min(axis=2), -1, atol=1e-6)
+    np.testing.assert_allclose(beats.max(axis=2), 1, atol=1e-6)
+    assert np.corrcoef(beats[1, 3], window[3, centres[1] - 140 : centres[1] + 340])[0, 1] > 0.9999
+    assert not cut_heartbeats(np.full((2, 4800), 0.3, np.float32), np.array([500])).any()
+
+
+def test_places_taken_for_heartbeats_cover_the_window():
+    centres, real = beats_within(np.array([90, 4700]), 0, 4800)
+    assert not real
+    assert (centres - 140).tolist() == [480 * k for k in range(10)]
+    assert beats_within(np.array([]), 0, 200)[0].tolist() == [140]
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("masking", ["full", "published"])
+def test_training_masks_hide_thirty_percent(masking):
+    firsts = set()
+    for seed in range(200):
+        masks = training_masks(masking, 3, 4800, 480, np.random.default_rng(seed))
+        assert (masks.record.sum(axis=1) == 1440).all()
+        patches = masks.record.reshape(3, 100, 48)
+        assert (patches.all(axis=2) == patches.any(axis=2)).all(), "whole patches"
+        assert (masks.beat.sum(axis=1) == 144).all()
+        first = masks.beat.argmax(axis=1)
+        assert all(row[f : f + 144].all() for row, f in zip(masks.beat, first, strict=True)), "one stretch"
+        firsts |= set(first.tolist())
+        if masking == "published":
+            assert (masks.record == masks.record[0]).all() and (masks.beat == masks.beat[0]).all()
+    assert min(firsts) >= (1 if masking == "published" else 0)
+    assert max(firsts) <= (334 if masking == "published" else 336)
+    if masking == "full":
+        assert (masks.record[0] != masks.record[1]).any()
+        assert {0, 336} <= firsts
+
+
+def test_published_masks_at_test():
+    record, beat = test_masks("published", 4800, 480)
+    assert record.sum(axis=1).tolist() == [1440] * 3 and beat.sum(axis=1).tolist() == [100] * 3
+    assert record.sum(axis=0).max() == 1 and record.any(axis=0).sum() == 4320
+    assert [np.flatnonzero(row).max() for row in record] == [4687, 4735, 4783]
+    assert np.flatnonzero(beat.any(axis=0)).tolist() == list(range(20, 220))
+
+
+@pytest.mark.parametrize("samples", [4800, 2400, 992])
+def test_full_masks_hide_everything_once(samples):
+    record, beat = test_masks("full", samples, 480)
+    assert (record.sum(axis=0) == 1).all() and beat.any(axis=0).all()
+    assert (beat.sum(axis=1) == 144).all()
+    assert not any(mask.any() for mask in test_masks("none", samples, 480))
+
+
+def test_batches_are_functions_of_their_step(normals):
+    beats = all_r_peaks(normals, LEADS, range(12), workers=1)
+    batches = RestorationBatches(normals, beats, np.arange(12), LEADS, SPEC, "full", 4, 9, seed=3)
+    first, again = batches[2], batches[2]
+    assert all(torch.equal(a, b) for a, b in zip(first[:4], again[:4], strict=True)) and first.recorded is None
+    assert first.record.shape == (4, 12, 4800) and first.beat.shape == (4, 12, 480)
+    assert not torch.equal(first.record, batches[3].record)
+    assert first.record.abs().max() <= 1 + 1e-3
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+
+def test_perfect_restoration_scores_zero_and_no_score_is_negative():
+    x = torch.randn(2, 3, 50)
+    assert not weighted_error(Restored(x, torch.randn(2, 1, 50)), x).any()
+    assert (weighted_error(Restored(torch.randn(2, 3, 50), torch.randn(2, 1, 50)), x) >= 0).all()
+    mask = torch.arange(50)[None] < torch.tensor([[50], [10]])
+    expected = torch.cat([x[0].flatten(), x[1, :, :10].flatten()]).mean()
+    torch.testing.assert_close(mean_recorded(x, mask), expected)
+
+
+def test_score_is_the_sum_of_its_parts_and_does_not_depend_on_other_recordings(normals):
+    detector = Detector(network(12))
+    found = detector.score_prepared(*normals[0])
+    assert found.score == pytest.approx(sum(found.parts.values())) and min(found.parts.values()) > 0
+    assert found.parts["record"] == pytest.approx(found.lead_errors[0].mean(), rel=1e-5)
+    assert found.parts["beat"] == pytest.approx(found.beats.mean(), rel=1e-5)
+    among = list(detector.score_all(normals, [3, 0, 7]))[1]
+    assert among.score == found.score
+    np.testing.assert_array_equal(among.map, found.map)
+
+
+def test_map_is_that_of_the_published_size(normals):
+    found = score_recording(network(12, record_samples=4800), *normals[0], Scoring())
+    known = ~np.isnan(found.map)
+    assert found.map.shape == (12, 5000) and known[:, 100:4900].all() and known.sum() == 12 * 4800
+    assert found.peak == np.nanmax(found.map)
+
+
+def test_averaging_over_heartbeats_changes_nothing_for_one(normals):
+    model = network(2)
+    r_peaks = find_r_peaks(*normals[1], [0, 1], 500)
+    one = r_peaks[(r_peaks > 400) & (r_peaks < 2000)][:1]
+    short = normals[1][0][:, :2400], normals[1][1]
+    mean = score_recording(model, *short, Scoring(), r_peaks=one)
+    every = score_recording(model, *short, Scoring(pairing="published"), r_peaks=one)
+    assert mean.score == pytest.approx(every.score, rel=1e-4)
+    both = [score_recording(model, *short, Scoring(pairing=p), r_peaks=r_peaks).score for p in ("mean", "published")]
+    assert both[0] == pytest.approx(both[1], rel=0.05), "near, though not the same"
+
+
+def test_overlapping_heartbeats_are_averaged_or_added():
+    flat = np.zeros((2, 2400), np.float32)
+    errors = WindowErrors(flat, flat, np.ones((3, 2, 480), np.float32), flat[0])
+    centres = np.array([500, 600, 1500])
+    mean, added = (error_map(errors, centres, overlap, 2400) for overlap in ("mean", "published"))
+    assert mean.max() == pytest.approx(1, abs=1e-3) and added.max() == pytest.approx(2, abs=1e-3)
+    assert mean[:, 1600].tolist() == added[:, 1600].tolist() and not mean[:, 2200].any()
+
+
+def test_padding_has_no_say():
+    rng = np.random.default_rng(0)
+    errors = WindowErrors(*(rng.random((2, 2400)).astype(np.float32) for _ in range(2)), np.ones((1, 2, 480)), None)
+    changed = replace(errors, record=errors.record.copy())
+    changed.record[:, 1500:] = 1e6
+    np.testing.assert_array_equal(*(error_map(e, np.array([700]), "mean", 1500) for e in (errors, changed)))
+
+
+BAD = {
+    "flat": lambda x, rng: np.zeros_like(x),
+    "constant": lambda x, rng: np.full_like(x, 1.5),
+    "noise": lambda x, rng: rng.normal(0, 0.3, x.shape),
+    "inverted": lambda x, rng: -x,
+    "one flat lead": lambda x, rng: x * (np.arange(len(x)) != 1)[:, None],
+    "missing samples": lambda x, rng: np.where(np.arange(x.shape[1]) % 1000 < 100, np.nan, x),
+    "regular": lambda x, rng: np.tile(x[:, 1000:1400], 13)[:, :5000],
+    "220 a minute": lambda x, rng: np.tile(x[:, 1000:1136], 37)[:, :5000],
+    "one second": lambda x, rng: x[:, :500],
+    "a blink": lambda x, rng: x[:, :20],
+    "one sample": lambda x, rng: x[:, :1],
+    "huge": lambda x, rng: 1e4 * x,
+}
+
+
+@pytest.mark.parametrize("leads", [12, 2])
+@pytest.mark.parametrize("name", BAD)
+def test_whatever_comes_has_a_finite_score(name, leads):
+    signal = simulate(1, seed=8, labels="NSR", marks=False).signals[0]
+    found = Detector(network(leads)).score(BAD[name](signal, np.random.default_rng(0)), 500, LEADS)
+    assert np.isfinite(found.score) and np.isfinite(found.peak) and len(found.beats) >= 1
+    assert np.isfinite(found.map[:, ~np.isnan(found.map[0])]).all() and np.isfinite(found.lead_errors).all()
+    if name in ("flat", "constant", "noise", "a blink", "one sample"):
+        assert NO_BEATS in found.flags
+    if name in ("inverted", "one flat lead", "regular"):
+        assert NO_BEATS not in found.flags
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+def test_published_learning_rate():
+    rates = [1e-4 * SCHEDULES["published"](epoch, 50) for epoch in (1, 25, 50)]
+    assert rates == pytest.approx([9.990e-5, 5.0e-5, 0.0], abs=5e-9)
+    assert SCHEDULES["published"](49.999, 50) > 0
+
+
+def settings(**changes):
+    return FitSettings(**({"steps": 6, "batch_size": 4} | changes))
+
+
+def test_training_lowers_the_loss(normals):
+    beats = all_r_peaks(normals, LEADS[:2], range(12), workers=1)
+    model = network(2)
+    losses = []
+    for steps in (1, 60):
+        fit = Fit(model.train(), normals, beats, np.arange(12), settings(steps=steps, learning_rate=5e-3), None)
+        losses.append(fit.run()["loss"])
+    assert losses[1] < losses[0] - 0.5
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_an_interrupted_run_gives_the_same_detector(normals, tmp_path, monkeypatch):
+    train, held_out = np.arange(9), np.arange(9, 12)
+    arguments = (normals, train, held_out, 2)
+    whole = fit_detector(*arguments, tmp_path / "whole", settings(), SMALL)
+    run = Fit.run
+
+    def interrupted(fit, title=""):
+        fit.steps = 6
+        fit._batches = lambda steps: RestorationBatches(
+            normals, fit.beats, train, fit.model.leads, fit.model.input_spec, "full", 4, 3, fit.settings.seed
+        )
+        run(fit)
+        fit.save()
+        raise Interrupted
+
+    monkeypatch.setattr(Fit, "run", interrupted)
+    with pytest.raises(Interrupted):
+        fit_detector(*arguments, tmp_path / "halves", settings(), SMALL)
+    monkeypatch.setattr(Fit, "run", run)
+    assert list((tmp_path / "halves").glob("unfinished-*"))
+    halves = fit_detector(*arguments, tmp_path / "halves", settings(), SMALL)
+    assert halves.training["steps"] == 6 and not list((tmp_path / "halves").glob("unfinished-*"))
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, halves.model.state_dict()[name]), name
+    assert whole.reference == halves.reference
+
+
+def test_time_limit_plans_fewer_steps(normals, tmp_path):
+    limited = settings(steps=100_000, minutes=0.01)
+    detector = fit_detector(normals, np.arange(12), np.arange(0), 2, tmp_path, limited, SMALL)
+    assert 1 <= detector.training["steps"] < 100_000
+    assert "too few" in detector.reference.part
+
+
+def test_bad_settings_are_refused(normals, tmp_path):
+    with pytest.raises(ValueError, match="masking is 'some'"):
+        FitSettings(masking="some")
+    with pytest.raises(ValueError, match="positive"):
+        FitSettings(batch_size=0)
+    with pytest.raises(ValueError, match="sinus rhythm"):
+        fit_detector(normals, np.arange(0), np.arange(0), 2, tmp_path, settings(), SMALL)
+
+
+# --- detectors on disk -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def detector(normals):
+    detector = Detector(network(2), Scoring("published"), training={"steps": 0})
+    detector.reference = Reference.of(list(detector.score_all(normals, range(6))), "simulated")
+    return detector
+
+
+def test_saved_and_loaded_detector_scores_the_same(detector, normals, tmp_path):
+    detector.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["detector.json", "detector.safetensors"]
+    loaded = Detector.load(tmp_path)
+    assert loaded.scoring == detector.scoring and loaded.reference == detector.reference
+    first, second = (d.score_prepared(*normals[7]) for d in (detector, loaded))
+    assert first.score == second.score and loaded.high_share(second) == detector.high_share(first)
+
+
+def test_reference_gives_percentiles(detector, normals):
+    scores = sorted(found.score for found in detector.score_all(normals, range(6)))
+    assert detector.reference.percentile("score", 0) == 0
+    assert detector.reference.percentile("score", 1e9) == 100
+    assert detector.reference.percentile("score", np.median(scores)) == pytest.approx(50, abs=1)
+    with pytest.raises(ValueError, match="no reference"):
+        Detector(network(2)).high_share(detector.score_prepared(*normals[0]))
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda folder: (folder / "detector.json").write_text("{"),
+    lambda folder: (folder / "detector.json").write_text("[]"),
+    lambda folder: (folder / "detector.json").write_text('{"format": 9, "architecture": "cross_restoration"}'),
+    lambda folder: (folder / "detector.safetensors").write_bytes(b"\x80\x04K\x01."),
+    lambda folder: (folder / "detector.json").write_text(
+        (folder / "detector.json").read_text().replace('"width": 4', '"width": 8')
+    ),
+])  # fmt: skip
+def test_damaged_detectors_are_refused(detector, tmp_path, spoil):
+    detector.save(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(ValueError, match="detector"):
+        Detector.load(tmp_path)
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def test_localisation_pools_all_points():
+    masks = np.random.default_rng(0).random((3, 2, 400)) < 0.2
+    assert localisation_auc(masks, masks.astype(float)) == 1.0
+    assert localisation_auc(masks, np.full(masks.shape, 0.3)) == 0.5
+    maps = masks + np.array([0, 10, 20])[:, None, None]
+    assert localisation_auc(masks, maps) < 0.8, "one curve for all, not the mean of one for each"
+    unknown = np.where(np.arange(400) < 100, np.nan, masks)
+    assert localisation_auc(masks, unknown) == 1.0
+    with pytest.raises(ValueError, match="expected that of its map"):
+        localisation_auc(masks, maps[:, :1])
+
+
+def test_detection_ignores_scale():
+    rng = np.random.default_rng(1)
+    abnormal, scores = rng.random(50) < 0.5, rng.random(50)
+    scaled = (scores - scores.min()) / (scores.max() - scores.min())
+    assert detection_auc(abnormal, scores) == detection_auc(abnormal, scaled)
+    assert np.isnan(detection_auc(np.zeros(5, bool), scores[:5]))
+
+
+def test_dice_and_its_threshold():
+    masks = np.random.default_rng(0).random((2, 1, 1000)) < 0.2
+    maps = masks + 0.1 * np.random.default_rng(1).random(masks.shape)
+    threshold = dice_threshold(masks, maps)
+    assert dice(masks, maps, threshold) > 0.97
+    assert dice(masks, maps, -1) == pytest.approx(2 * masks.sum() / (masks.sum() + masks.size))
+    assert dice(masks, maps, 9) == 0
+
+
+# --- the authors' files and the verb ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def array_folder(tmp_path_factory):
+    """Six recordings in the authors' files; half of those to be tested are abnormal."""
+    folder = tmp_path_factory.mktemp("arrays")
+    values = simulate(6, seed=9, labels="NSR", marks=False).signals.swapaxes(1, 2).astype(np.float64)
+    np.save(folder / "train.npy", values)
+    np.save(folder / "test.npy", values)
+    np.save(folder / "label.npy", np.arange(6) % 2)
+    np.save(folder / "benchmark_data.npy", values)
+    np.save(folder / "benchmark_label.npy", (np.random.default_rng(0).random(values.shape) < 0.1).astype(int))
+    return folder
+
+
+def test_authors_files_are_read_and_checked(array_folder, tmp_path):
+    recordings = ArrayRecordings(array_folder / "test.npy")
+    samples, statistics = recordings[2]
+    assert len(recordings) == 6 and samples.shape == (12, 5000)
+    original = np.load(array_folder / "test.npy")[2].T
+    np.testing.assert_allclose(samples * statistics[0][:, None], original, atol=1e-3)
+    window, _ = cut_window(samples, statistics, range(12), 0, InputSpec(TRANSFORM, 5000, "range"))
+    np.testing.assert_allclose([window.min(axis=1), window.max(axis=1)], [[-1] * 12, [1] * 12], atol=1e-3)
+    np.save(tmp_path / "short.npy", np.zeros((2, 4000, 12)))
+    with pytest.raises(ValueError, match=r"\(2, 4000, 12\), expected \(n, 5000, 12\)"):
+        ArrayRecordings(tmp_path / "short.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}, None]), allow_pickle=True)
+    with pytest.raises(ValueError, match="not a NumPy array of numbers"):
+        ArrayRecordings(tmp_path / "objects.npy")
+    with pytest.raises(ValueError, match="labels of shape"):
+        read_labels(array_folder / "label.npy", 5)
+
+
+FIT = ["--width", "4", "--steps", "2", "--batch-size", "2"]
+
+
+def test_verb_on_authors_files(array_folder, tmp_path, capsys):
+    assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "model"), *FIT]) == 0
+    assert main(["anomaly", "score", str(tmp_path / "model"), str(array_folder), "-o", str(tmp_path / "s.csv")]) == 0
+    told = capsys.readouterr().out
+    assert "detection AUC: " in told and "localisation AUC: " in told and "Dice: " in told
+    rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    assert len(rows) == 12 and float(rows[0]["score"]) > 0 and "V6_beat" in rows[0]
+
+
+def test_verb_on_recordings(tmp_path, capsys):
+    data, model = tmp_path / "data", tmp_path / "model"
+    list(write_dataset(data, 10, seed=4, labels={"NSR": 1, "AF": 1}))
+    (next(data.rglob("*.hea")).parent / "broken.hea").write_text("no header")
+    fit = ["anomaly", "fit", str(data), str(model), "--leads", "2", "--masking", "published", *FIT]
+    assert main(fit) == 0
+    assert json.loads((model / "detector.json").read_text())["scoring"]["masking"] == "published"
+    assert not (model / "store").exists()
+    assert main(["anomaly", "score", str(model), str(data), "-o", str(tmp_path / "s.csv")]) == 1, "one is broken"
+    told = capsys.readouterr()
+    assert "broken.hea" in told.err and "10 labelled recordings scored, 1 skipped" in told.out
+    rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    assert len(rows) == 10
+    for row in rows:
+        total = sum(float(row[part]) for part in ("record", "beat", "trend"))
+        assert float(row["score"]) == pytest.approx(total, rel=1e-4) and 0 <= float(row["score_percentile"]) <= 100
+    path = next(p for p in find_recordings(data) if p.stem != "broken")
+    assert main(["anomaly", "localise", str(model), str(path), "--plot", "-o", str(tmp_path / "maps")]) == 0
+    found = np.load(tmp_path / "maps" / f"{path.stem}.npz")
+    seconds = read_recording(path).signal.shape[1] / read_recording(path).fs
+    assert found["map"].shape == (2, round(500 * seconds)) and found["leads"].tolist() == ["I", "II"]
+    table = list(csv.reader((tmp_path / "maps" / f"{path.stem}.csv").open()))
+    assert len(table) == 1 + found["map"].shape[1] and table[0] == ["seconds", "I", "II"]
+    assert (tmp_path / "maps" / f"{path.stem}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_verb_names_what_is_wrong(tmp_path, capsys):
+    assert main(["anomaly", "score", str(tmp_path), str(tmp_path), "-o", str(tmp_path / "s.csv")]) == 1
+    assert "detector.json" in capsys.readouterr().err
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_real_recordings_have_finite_scores(real_data):
+    detector = Detector(network(12, record_samples=4800))
+    for path in find_recordings(real_data / "challenge")[::40]:
+        recording = read_recording(path)
+        found = detector.score(recording.signal, recording.fs, recording.leads)
+        assert np.isfinite(found.score) and np.isfinite(found.peak)

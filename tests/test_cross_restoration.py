@@ -1,0 +1,222 @@
+"""The restoring network: its sizes, its parts against their definitions, and the contract of a restorer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
+
+from leadset.anomaly.losses import restoration_loss
+from leadset.leads import LEAD_SETS
+from leadset.models import count_parameters, create_model, list_models, model_entry
+from leadset.models.cross_restoration import UnbiasedLayerNorm, trend_of
+from leadset.preprocess import Transform
+
+NAME = "cross_restoration"
+CARD = Path(__file__).parents[1] / "docs" / "models" / f"{NAME}.md"
+SMALL = {"width": 4, "latent": 6, "record_samples": 640}
+
+each_lead_set = pytest.mark.parametrize("size", LEAD_SETS)
+
+
+def small(size=12, **options):
+    torch.manual_seed(0)
+    return create_model(NAME, size, **(SMALL | options)).eval()
+
+
+def inputs(n_leads, samples=640, batch=2, seed=1):
+    """Records, heartbeats and trends in -1 ... 1."""
+    generator = torch.Generator().manual_seed(seed)
+    record = 2 * torch.rand(batch, n_leads, samples, generator=generator) - 1
+    beat = 2 * torch.rand(batch, n_leads, 480, generator=generator) - 1
+    return record, beat, trend_of(record)
+
+
+def tensors(restoration):
+    return [*restoration.record, *restoration.beat, restoration.trend]
+
+
+def test_restorers_are_kept_apart_from_classifiers():
+    assert list_models("restorer") == [NAME]
+    assert NAME not in list_models("classifier") and NAME in list_models()
+    assert sorted(list_models("classifier") + list_models("restorer")) == list_models()
+    assert model_entry(NAME).kind == "restorer"
+    with pytest.raises(ValueError, match="n_classes"):
+        create_model(NAME, 2, 26)
+    with pytest.raises(ValueError, match="log_variance is 'narrow'"):
+        create_model(NAME, 2, log_variance="narrow")
+    with pytest.raises(ValueError, match="multiple of 32"):
+        create_model(NAME, 2, record_samples=4801)
+    with pytest.raises(TypeError, match="no_such_option"):
+        create_model(NAME, 2, no_such_option=1)
+
+
+def test_parameters_of_every_part_and_number_of_leads():
+    with torch.device("meta"):
+        model = create_model(NAME, 12)
+        for n in (1, 2, 3, 4, 6, 8, 12):
+            leads = model.leads[:n]
+            assert count_parameters(create_model(NAME, leads)) == 7_076_563 + 768 * n
+    parts = {name: count_parameters(part) for name, part in model.named_children()}
+    assert parts == {
+        "record_encoder": 1_083_776, "beat_encoder": 1_083_776, "trend_encoder": 1_083_776,
+        "cross_attention": 10_200 + 100 + 38_087 + 150_288,
+        "record_decoder": 1_083_968, "beat_decoder": 1_083_968, "trend_decoder": 1_467_840,
+    }  # fmt: skip
+    fusion = model.cross_attention
+    assert [count_parameters(part) for part in (fusion.attention, fusion.norm, fusion.beat_mlp, fusion.record_mlp)] == [
+        10_200, 100, 38_087, 150_288
+    ]  # fmt: skip
+    assert sum(buffer.numel() for buffer in model.buffers()) == 11_739
+    assert sum(isinstance(part, torch.nn.BatchNorm1d) for part in model.modules()) == 27
+
+
+def test_shapes_at_published_size():
+    with torch.device("meta"):
+        model = create_model(NAME, 12)
+        record, beat, trend = torch.empty(3, 12, 4800), torch.empty(3, 12, 480), torch.empty(3, 12, 4800)
+        latents = model.encode(record, beat, trend)
+        restoration = model(record, beat, trend)
+    assert [tuple(x.shape) for x in latents] == [(3, 50, 136), (3, 50, 1), (3, 50, 136)]
+    assert [tuple(x.shape) for x in tensors(restoration)] == [
+        (3, 12, 4800), (3, 1, 4800), (3, 12, 480), (3, 1, 480), (3, 12, 4800)
+    ]  # fmt: skip
+    assert model.cross_attention.attention.num_heads == 2
+    assert model.input_spec.transform == Transform(500, "restoration")
+    assert (model.input_spec.samples, model.input_spec.scaling) == (4800, "range")
+
+
+def test_layer_sizes_of_encoder_and_decoder():
+    with torch.device("meta"):
+        model, x = create_model(NAME, 12).eval(), torch.empty(1, 12, 4800)
+    shapes = []
+    for layer in model.record_encoder:
+        x = layer(x)
+        shapes += [tuple(x.shape[1:])] if isinstance(layer, torch.nn.Conv1d) else []
+    assert shapes == [(32, 2400), (64, 1200), (128, 600), (256, 300), (512, 150), (50, 136)]
+    shapes = []
+    for layer in model.record_decoder:
+        x = layer(x)
+        shapes += [tuple(x.shape[1:])] if isinstance(layer, torch.nn.ConvTranspose1d) else []
+    assert shapes == [(512, 150), (256, 300), (128, 600), (64, 1200), (32, 2400), (13, 4800)]
+
+
+@pytest.mark.parametrize(("log_variance", "low", "high"), [("published", -1, 1), ("wide", -6, 3)])
+def test_ranges_of_signals_and_log_variance(log_variance, low, high):
+    model = small(2, log_variance=log_variance)
+    for parameter in model.parameters():
+        parameter.data *= 3  # far from the start, where everything is near zero
+    record, beat, trend = inputs(2)
+    restoration = model(record, beat, trend)
+    for restored in (restoration.record, restoration.beat):
+        assert restored.signal.abs().max() <= 1
+        assert restored.log_variance.min() >= low and restored.log_variance.max() <= high
+        assert restored.log_variance.min() < (low + high) / 2 < restored.log_variance.max()
+    assert restoration_loss(restoration, record, beat) > 2 * low
+
+
+def test_trend_is_its_closed_form():
+    record = torch.randn(3, 2, 200, generator=torch.Generator().manual_seed(5))
+    x = record.numpy().astype(np.float64)
+    difference = np.zeros_like(x)
+    for n in range(5, 195):
+        # a moving average of ten samples, then its first difference
+        difference[..., n] = (x[..., n - 4 : n + 6].mean(-1)) - (x[..., n - 5 : n + 5].mean(-1))
+    low, high = (f(difference, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
+    trend = trend_of(record).numpy()
+    np.testing.assert_allclose(trend, 2 * (difference - low) / (high - low) - 1, atol=1e-6)
+    np.testing.assert_allclose(trend.min(axis=(1, 2)), -1, atol=1e-6)
+    np.testing.assert_allclose(trend.max(axis=(1, 2)), 1, atol=1e-6)
+    at_zero = (2 * (0 - low) / (high - low) - 1)[..., 0]
+    np.testing.assert_allclose(trend[..., :5], at_zero[..., None].repeat(5, -1).repeat(2, 1), atol=1e-6)
+
+
+def test_trend_of_constant_and_padded_records():
+    assert not trend_of(torch.full((2, 3, 100), 0.7)).any()
+    record = torch.randn(1, 2, 300, generator=torch.Generator().manual_seed(2)) * 0.01 + 5
+    mask = torch.arange(300)[None] < 200
+    padded = trend_of(record * mask[:, None], mask)
+    # The step down to the padding would be far greater than all the rest.
+    torch.testing.assert_close(padded[..., :200], trend_of(record[..., :200]), atol=1e-4, rtol=0)
+
+
+def test_layer_norm_is_unbiased_with_epsilon_outside_the_root():
+    x = torch.randn(4, 7, 50, generator=torch.Generator().manual_seed(3))
+    expected = (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=1, keepdim=True).sqrt() + 1e-6)
+    torch.testing.assert_close(UnbiasedLayerNorm(50)(x), expected)
+    assert not torch.allclose(UnbiasedLayerNorm(50)(x), torch.nn.functional.layer_norm(x, (50,)), atol=1e-3)
+    assert UnbiasedLayerNorm(50)(torch.ones(1, 50)).isfinite().all()
+
+
+def test_attention_mixes_record_and_beat_both_ways():
+    model = small(2)
+    record, beat, _ = inputs(2)
+    latents = model.encode(record, beat, trend_of(record))
+    fused, fused_beat = model.cross_attention(latents.record, latents.beat)
+    other, _ = model.cross_attention(latents.record, latents.beat + 1)
+    _, other_beat = model.cross_attention(latents.record + torch.randn(latents.record.shape), latents.beat)
+    assert not torch.allclose(fused, other) and not torch.allclose(fused_beat, other_beat)
+    for mlp in (model.cross_attention.record_mlp, model.cross_attention.beat_mlp):
+        for parameter in mlp.parameters():
+            parameter.data.zero_()
+    unmixed, unmixed_beat = model.cross_attention(latents.record, latents.beat)
+    assert torch.equal(unmixed, latents.record) and torch.equal(unmixed_beat, latents.beat), "added to what was there"
+
+
+@each_lead_set
+def test_forward_and_gradients(size):
+    model = small(size)
+    record, beat, trend = inputs(size)
+    restoration = model(record, beat, trend)
+    assert all(x.isfinite().all() for x in tensors(restoration))
+    restoration_loss(restoration, record, beat).backward()
+    missed = [path for path, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not missed, f"no gradient reaches {missed}"
+
+
+@each_lead_set
+def test_evaluation_is_repeatable_and_independent_of_batch_mates(size):
+    model = small(size)
+    given = inputs(size)
+    with torch.inference_mode():
+        together = tensors(model(*given))
+        alone = tensors(model(*(x[:1] for x in given)))
+        for a, b, c in zip(together, tensors(model(*given)), alone, strict=True):
+            assert torch.equal(a, b)
+            torch.testing.assert_close(a[:1], c, atol=1e-5, rtol=1e-4)
+
+
+@each_lead_set
+def test_saved_and_loaded_weights_give_equal_outputs(size, tmp_path):
+    model, given = small(size), inputs(size)
+    model.train()(*given)  # moves the running statistics
+    model.eval()
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "weights.safetensors")
+    torch.manual_seed(7)
+    loaded = create_model(NAME, size, **SMALL).eval()
+    loaded.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    with torch.inference_mode():
+        for a, b in zip(tensors(loaded(*given)), tensors(model(*given)), strict=True):
+            assert torch.equal(a, b)
+
+
+def cost_rows():
+    """Rows of the card: lead set, parameters, multiply-accumulates of one restoration in millions."""
+    for size in LEAD_SETS:
+        with torch.device("meta"):
+            model = create_model(NAME, size).eval()
+            given = torch.empty(1, size, 4800), torch.empty(1, size, 480), torch.empty(1, size, 4800)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(*given)
+        yield f"| {size} | {count_parameters(model):,} | {counter.get_total_flops() / 2e6:,.1f} |"
+
+
+def test_card_has_its_title_and_the_computed_costs():
+    card = CARD.read_text(encoding="utf-8")
+    assert card.startswith(f"# {model_entry(NAME).title}\n")
+    for row in cost_rows():
+        assert row in card, f"expected this row in the card: {row}"
