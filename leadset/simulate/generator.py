@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leadset.leads import LEADS
 from leadset.simulate.device import DEVICES, Device
 from leadset.simulate.draws import Draws
 from leadset.simulate.leadfield import twelve_leads
@@ -29,8 +30,8 @@ class Simulated:
         codes: SNOMED CT codes of each recording.
         ages: years (n,).
         sexes: ``"Male"`` or ``"Female"`` of each recording.
-        marks: of each recording (12, beats, 13) in samples, NaN = missing, in the order of `leadset.delineate`; empty
-            where marks were not asked for.
+        marks: of each recording (12, beats, 13) in samples, NaN = missing, in the order of `leadset.delineate`.
+        noise: RMS in mV (n, 12) of what is not the heart. This and the marks are empty where they were not asked for.
     """
 
     signals: np.ndarray
@@ -39,6 +40,7 @@ class Simulated:
     ages: np.ndarray
     sexes: list[str]
     marks: list[np.ndarray]
+    noise: np.ndarray
 
 
 def simulate(
@@ -64,7 +66,7 @@ def simulate(
             the default mixture. Every recording also carries the label of its rhythm.
         start: index of the first.
         noise: factor on the level of all noise; 0 for the heart alone.
-        marks: whether fiducial marks are wanted.
+        marks: whether fiducial marks and noise levels are wanted.
         dtype: of the signals; with ``float64`` what is rounded afterwards does not depend on the machine.
 
     Raises:
@@ -84,6 +86,7 @@ def simulate(
         ages=np.concatenate([part.ages for part in parts]),
         sexes=[sex for part in parts for sex in part.sexes],
         marks=[mark for part in parts for mark in part.marks],
+        noise=np.concatenate([part.noise for part in parts]),
     )
 
 
@@ -106,6 +109,7 @@ def simulate_indices(
         ages=scene.heart.age,
         sexes=["Female" if x else "Male" for x in scene.heart.female],
         marks=beat_marks(scene.heart, scene.beats, scene.offsets, seconds, rate) if marks else [],
+        noise=twelve_leads(scene.noise_leads).std(axis=-1) if marks else np.empty((0, len(LEADS))),
     )
 
 
