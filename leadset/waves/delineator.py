@@ -101,6 +101,8 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     repaired = repair(signal)
     marks, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)
+    whole = ~np.isnan(marks[:, :, R]).all(axis=0)  # a complex that is cut off is no beat
+    marks, beats = marks[:, whole], beats[:, whole]
     quality = repaired.usable * (1 - repaired.gaps) * (1 - repaired.clipped) / (1 + np.exp(odds))
     return Delineation(float(fs), marks, fuse(marks, fs), quality, quality[:, None] * beats,
                        _flags(repaired, quality), method)

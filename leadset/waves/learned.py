@@ -32,7 +32,7 @@ FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
 #: Cells about the maximum whose centroid is the position.
 ABOUT = 2
 #: Confidence, averaged over a wave's three marks, from which it exists.
-QRS_CONFIDENCE, T_CONFIDENCE = 0.25, 0.2
+QRS_CONFIDENCE, T_CONFIDENCE = 0.15, 0.2
 #: The same for P waves: few leads confirm one another less, so that all confidences are lower.
 P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.55, 0.3, 3
 ONSET, PEAK, END = 0, 1, 2

@@ -17,16 +17,17 @@ WAVES: dict[str, slice] = {"P": slice(PON, QRSON), "QRS": slice(QRSON, TON), "T"
 def drop_disordered(marks: np.ndarray) -> None:
     """Sets missing, in place, what is out of order or incomplete in marks (..., 13).
 
-    A complex needs onset, R and end; Q and S lie between onset and R, R and end. A P or T wave needs a complex, onset,
-    peak and end; a P wave ends before the complex begins, a T wave begins after it has ended.
+    A complex needs its R (a limit may lie beyond the recording); Q lies between onset and R, S between R and end. A P
+    or T wave needs a complex, onset, peak and end; a P wave ends before the complex begins, a T wave begins after it.
     """
     at = lambda column: marks[..., column]  # noqa: E731
-    marks[~((at(QRSON) < at(R)) & (at(R) < at(QRSEND))), WAVES["QRS"]] = np.nan
-    marks[~((at(QRSON) < at(Q)) & (at(Q) < at(R))), Q] = np.nan
-    marks[~((at(R) < at(S)) & (at(S) < at(QRSEND))), S] = np.nan
+    marks[np.isnan(at(R)) | (at(QRSON) >= at(R)) | (at(QRSEND) <= at(R)), WAVES["QRS"]] = np.nan
+    marks[~(at(Q) < at(R)) | (at(Q) <= at(QRSON)), Q] = np.nan
+    marks[~(at(S) > at(R)) | (at(S) >= at(QRSEND)), S] = np.nan
     for wave, on, peak, end in (("P", PON, P1, PEND), ("T", TON, T1, TEND)):
         second = at(peak + 1)
         wrong = ~((at(on) <= at(peak)) & (at(peak) <= at(end)) & (at(on) < at(end)))
         wrong |= (second <= at(peak)) | (second > at(end))
-        wrong |= ~(at(PEND) <= at(QRSON) if wave == "P" else at(TON) >= at(QRSEND))
+        inner, outer = (at(PEND), at(QRSON)) if wave == "P" else (at(QRSEND), at(TON))
+        wrong |= np.isnan(at(R)) | (inner > outer) | (at(TON) <= at(R) if wave == "T" else at(PEND) >= at(R))
         marks[wrong, WAVES[wave]] = np.nan

@@ -2,7 +2,7 @@
 
 Input are scales 1 to 5 of the wavelet transform on the 250-Hz grid, compressed and in units of the lead's typical
 slope, in cells of four samples (16 ms). Output are logits per cell: one heat map per onset, peak and end of P, QRS and
-T, and one map of the extent of each wave. The body is an encoder and decoder over four resolutions (U-Net,
+T, and one map of the extent of each wave, which is there to help learning. The body is an encoder and decoder over four resolutions (U-Net,
 Ronneberger, Fischer, Brox, MICCAI 2015); at every resolution a lead also sees the mean over all usable leads, so that
 one set of weights serves any number of leads (Deep Sets, Zaheer et al., NeurIPS 2017).
 
