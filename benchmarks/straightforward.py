@@ -15,7 +15,8 @@ from leadset.models.layers.attention import CoordinateAttention, ShuffleAttentio
 from leadset.models.layers.kan import KANLinear
 from leadset.models.layers.masking import masked_mean
 from leadset.models.layers.mish import Mish
-from leadset.models.layers.res2net import TemporalEncoder
+from leadset.models.layers.res2net import SCALE, SplitBlock, TemporalEncoder
+from leadset.models.resunet_lc import ResUNetLC
 
 
 class PlainMish(Mish):
@@ -70,6 +71,18 @@ class PlainKANLinear(KANLinear):
         return F.linear(F.silu(x), self.base) + F.linear(bases.flatten(-2), weight)
 
 
+class PlainSplitBlock(SplitBlock):
+    """The stride inside the shortcut's convolution."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, f, 1, t) to (b, f', 1, ⌈t/2⌉), branches in parallel."""
+        *groups, bypass = self.expand(x).chunk(SCALE, 1)
+        branches = [branch(group) for branch, group in zip(self.branches, groups, strict=True)]
+        out = self.attention(self.merge(torch.cat([*branches, self.bypass(bypass)], 1)))
+        conv, norm = self.shortcut
+        return self.activation(out + norm(F.conv2d(x, conv.weight, conv.bias, (1, 2))))
+
+
 class PlainTemporalEncoder(TemporalEncoder):
     """Signals with time innermost in memory."""
 
@@ -78,10 +91,28 @@ class PlainTemporalEncoder(TemporalEncoder):
         return masked_mean(self.blocks(self.stem(x.unsqueeze(2).contiguous())).squeeze(2), None)
 
 
+class PlainResUNetLC(ResUNetLC):
+    """Images with time innermost in memory."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(b, l, t) to (b, k)."""
+        return self.classifier(self.pool(self.blocks(self.stem(x.unsqueeze(1 if self.leads_as_rows else 2)))))
+
+
+PLAIN_FORMS: tuple[type[nn.Module], ...] = (
+    PlainMish,
+    PlainShuffleAttention,
+    PlainCoordinateAttention,
+    PlainKANLinear,
+    PlainSplitBlock,
+    PlainTemporalEncoder,
+    PlainResUNetLC,
+)
+
+
 def straightforward(model: nn.Module) -> nn.Module:
     """A copy of ``model`` with every layer in its straightforward form; weights are equal, not shared."""
-    forms = (PlainMish, PlainShuffleAttention, PlainCoordinateAttention, PlainKANLinear, PlainTemporalEncoder)
-    plain = {form.__base__: form for form in forms}
+    plain = {form.__base__: form for form in PLAIN_FORMS}
     model = copy.deepcopy(model)
     for module in model.modules():
         module.__class__ = plain.get(type(module), type(module))

@@ -18,3 +18,14 @@ def real_data() -> Path:
     if not path.is_dir():
         pytest.fail(f"LEADSET_REAL_DATA names {path}, which is not a folder")
     return path
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """PyTorch on one thread: tensors as small as those of most tests only wait for a second one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from leadset.leads import LEADS
 from leadset.models import count_parameters, create_model
+from leadset.models.cost import count_macs
 from leadset.models.layers.kan import KANLinear, cubic_bases
 from leadset.models.layers.lead_graph import lead_relation, normalise_edges, spatiotemporal_prior
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)
@@ -326,3 +329,22 @@ def test_resunet_lc_parameters_of_reduced_presets(width, samples, leads, expecte
 )
 def test_resunet_lc_parameters_of_ablations(variant, expected):
     assert count_parameters(create_model("resunet_lc", variant=variant)) == expected
+
+
+# --- ResNet-34 -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("leads", "expected"),
+    [(12, 16_610_185), (6, 16_604_425), (4, 16_602_505), (3, 16_601_545), (2, 16_600_585), ("II", 16_599_625)],
+)
+def test_resnet34_parameters_per_lead_set(leads, expected):
+    assert count_parameters(create_model("resnet34", leads, 9)) == expected
+
+
+def test_resnet34_published_window_cost_and_silence():
+    with torch.device("meta"):
+        assert count_macs(create_model("resnet34", n_classes=9, window="published"), 12) == 12_133_859_328
+    assert count_parameters(create_model("resnet34", n_classes=9, blocks=(2, 2, 2, 2))) == 8_746_633
+    model = create_model("resnet34", n_classes=9, rate=100).eval()
+    assert torch.equal(model(torch.zeros(1, 12, 1000))[0], model.fc.bias)

@@ -107,7 +107,7 @@ class STAR(nn.Module):
     Args:
         leads: lead names.
         n_classes: number of logits.
-        width: encoder features, 64 as published; nodes have twice as many. Multiples of 8.
+        width: encoder features, 64 as published; nodes have twice as many. A multiple of 16.
         samples: window length at 100 Hz.
         patches: time patches per lead (2 as released, 4 as the paper's figure draws); they divide the window.
         prior: ``"str"`` (spatio-temporal relation), ``"identity"`` (as released), ``"none"`` (all learned edges kept).
@@ -140,18 +140,16 @@ class STAR(nn.Module):
         derived: bool = False,
     ) -> None:
         super().__init__()
-        if width < 8 or width % 8:
-            raise ValueError(f"width is {width}: expected a multiple of 8")
+        if width < 16 or width % 16:
+            raise ValueError(f"width is {width}: expected a multiple of 16")
         if patches < 1 or samples % patches or samples // patches < STEM_KERNEL:
             raise ValueError(
                 f"{samples} samples in {patches} patches: expected equal patches of at least {STEM_KERNEL} samples"
             )
         self.input_spec = InputSpec(Transform(rate=100), samples=samples, scaling="recording")
         self.patches = patches
-        self.mixing = None
-        if derived:
-            leads, mixing = derive_limb_leads(leads)
-            self.register_buffer("mixing", mixing)
+        leads, mixing = derive_limb_leads(leads) if derived else (leads, None)
+        self.register_buffer("mixing", mixing)
         self.register_buffer("prior", _edge_prior(one_of("prior", prior, PRIORS), leads, patches, bridge))
 
         self.encoder = TemporalEncoder(1, (2 * width, width, width), ShuffleAttention, cascade)

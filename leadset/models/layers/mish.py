@@ -48,7 +48,7 @@ class _BlockwiseMish(torch.autograd.Function):
 
 def mish(x: Tensor) -> Tensor:
     """x · tanh(softplus(x)), elementwise, for any shape and floating type; twice differentiable off the CPU only."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if x.device.type != "cpu" or not x.ndim or torch.compiler.is_compiling():
         return F.mish(x)
     return _BlockwiseMish.apply(x)
 

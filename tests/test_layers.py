@@ -1,0 +1,126 @@
+"""Layers shared by architectures, against their straightforward forms."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from networks import settle
+from straightforward import straightforward
+from torch import nn
+
+from leadset.models import create_model
+from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
+from leadset.models.layers.kan import KANLinear, cubic_bases
+from leadset.models.layers.masking import masked_mean
+from leadset.models.layers.mish import BLOCK, mish
+from leadset.models.layers.res2net import TemporalEncoder
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def assert_same_function(layer: nn.Module, *shape: int) -> None:
+    """Outputs and all gradients of a layer and its straightforward form agree in double precision."""
+    layer = layer.double()
+    plain = straightforward(layer)
+    forms = [[type(module) for module in form.modules()] for form in (layer, plain)]
+    assert forms[0] != forms[1], "there is a straightforward form to compare with"
+    results = []
+    for form in (layer, plain):
+        x = torch.randn(*shape, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
+        out = form(x)
+        out.backward(torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out))
+        results.append({"output": out, "x": x.grad} | {name: p.grad for name, p in form.named_parameters()})
+    for name, value in results[0].items():
+        assert torch.allclose(value, results[1][name], atol=1e-9, rtol=1e-7), name
+
+
+@pytest.mark.parametrize("groups", [8, 4])
+def test_shuffle_attention(groups):
+    layer = ShuffleAttention(64, groups)
+    with torch.no_grad():
+        layer.norm.weight.uniform_(0.5, 1.5)
+        layer.norm.bias.uniform_(-1, 1)
+    assert_same_function(layer, 3, 64, 1, 37)
+
+
+def test_shuffle_attention_of_a_flat_line_is_finite():
+    layer = ShuffleAttention(64)
+    x = torch.zeros(2, 64, 1, 9, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_shuffle_attention_refuses_channels_that_do_not_divide():
+    with pytest.raises(ValueError, match="60 channels"):
+        ShuffleAttention(60)
+
+
+def test_coordinate_attention():
+    assert_same_function(CoordinateAttention(32), 3, 32, 1, 37)
+
+
+@pytest.mark.parametrize("grid", [3, 5])
+def test_kan_linear(grid):
+    layer = KANLinear(6, 4, grid)
+    assert_same_function(layer, 50, 6)
+
+
+def test_kan_bases_sum_to_one_inside_and_vanish_outside():
+    x = torch.linspace(-1, 1, 101, dtype=torch.float64)
+    torch.testing.assert_close(cubic_bases(x, 5).sum(-1), torch.ones_like(x))
+    assert not cubic_bases(torch.tensor([-2.3, 2.3]), 5).any()
+
+
+def test_kan_starts_as_small_splines():
+    torch.manual_seed(0)
+    layer = KANLinear(8, 16, 5)
+    knots = torch.linspace(-1, 1, 6)
+    values = cubic_bases(knots, 5) @ layer.spline.flatten(0, 1).T  # at the inner knots the noise itself
+    assert 0.009 < values.abs().max() <= 0.01 + 1e-6
+    assert layer.base.abs().max() <= 8**-0.5 and layer.scale.abs().max() <= 8**-0.5
+
+
+def test_mish_values_and_gradients():
+    for shape in ((3, 7), (5, 4, 1, BLOCK // 8)):  # within one block, over several
+        x = (10 * torch.randn(*shape, generator=torch.Generator().manual_seed(0))).double().requires_grad_()
+        expected = F.mish(x)
+        expected.sum().backward()
+        gradient, x.grad = x.grad, None
+        y = mish(x)
+        y.sum().backward()
+        torch.testing.assert_close(y, expected, atol=1e-13, rtol=1e-12)
+        torch.testing.assert_close(x.grad, gradient, atol=1e-13, rtol=1e-12)
+    extremes = torch.tensor([-1e4, -100.0, -30.0, 0.0, 30.0, 1e4, torch.nan])
+    torch.testing.assert_close(mish(extremes), F.mish(extremes), equal_nan=True)
+    small = torch.tensor([-15.0])  # relative accuracy where the value is small
+    torch.testing.assert_close(mish(small), F.mish(small.double()).float(), atol=0, rtol=1e-5)
+
+
+def test_mish_of_any_layout():
+    x = torch.randn(4, 6, 1, 50).to(memory_format=torch.channels_last)
+    for view in (x, x.squeeze(2).transpose(1, 2), x[:, ::2], x[..., 3:], torch.randn(())):
+        torch.testing.assert_close(mish(view), F.mish(view))
+
+
+@pytest.mark.parametrize("cascade", [False, True])
+def test_encoder_averages_over_real_samples(cascade):
+    torch.manual_seed(0)
+    encoder = TemporalEncoder(2, (16, 16, 16), ShuffleAttention, cascade).eval()
+    x, mask = torch.randn(1, 2, 100), torch.ones(1, 100, dtype=torch.bool)
+    mask[:, 50:] = False
+    positions = encoder.blocks(encoder.stem(x.unsqueeze(2))).squeeze(2)
+    assert positions.shape == (1, 16, 19)
+    # Position j looks at samples around 12 + 4 j: ten of them lie before sample 50.
+    torch.testing.assert_close(encoder(x, mask), positions[..., :10].mean(-1))
+    torch.testing.assert_close(encoder(x), masked_mean(positions, None))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "samples"),
+    [("mvms_net", {"width": 64}, 200), ("resunet_lc", {"width": 8}, 256), ("star", {}, 200)],
+)
+def test_networks_equal_their_straightforward_form(name, options, samples):
+    torch.manual_seed(0)
+    model = create_model(name, 3, 5, samples=samples, **options)
+    assert_same_function(settle(model, x=torch.randn(8, 3, samples)), 2, 3, samples)
