@@ -12,7 +12,7 @@ from scipy.signal import freqz_sos, sos2tf
 from torch import nn
 
 from leadset import beats as beats_module
-from leadset import load_entry
+from leadset import load_entry, waves
 from leadset.beats import BEAT_FEATURES, Beats, cut_beats, find_beats
 from leadset.classes import label_space
 from leadset.config import Config
@@ -21,13 +21,15 @@ from leadset.models import count_parameters, create_model
 from leadset.models.layers.heartmaasters import RECEPTIVE_FIELD, length_after
 from leadset.models.layers.recurrent import LastStates
 from leadset.models.layers.standardise import RunningStandardise
-from leadset.preprocess import FILTERS, InputSpec, Transform, prepare
+from leadset.preprocess import FILTERS, LOWEST_BEAT_RATE, InputSpec, Transform, prepare
 from leadset.recordings import beat_store, find_recordings, read_recording, recording_from_parts
 from leadset.recordings.beat_store import build_beats
 from leadset.recordings.store import build_store
 from leadset.simulate.write import write_dataset
 from leadset.training import run
+from leadset.training.data import load_training_data
 from leadset.training.loop import Task, Trainer, validate
+from leadset.waves.delineator import LOWEST_RATE
 
 SMALL = {"width": 4, "rate": 100}
 
@@ -260,10 +262,9 @@ def assert_same(one: Beats, other: Beats):
     np.testing.assert_array_equal(one.features, other.features)
 
 
-def test_number_of_features_is_that_of_their_table():
-    from leadset.waves import BEAT_FEATURES as TABLE
-
-    assert len(TABLE) == BEAT_FEATURES
+def test_constants_are_those_of_the_delineator():
+    assert len(waves.BEAT_FEATURES) == BEAT_FEATURES
+    assert LOWEST_BEAT_RATE == LOWEST_RATE
 
 
 def test_beats_of_a_window():
@@ -329,7 +330,7 @@ def test_beats_are_computed_once_and_damaged_files_again(store, tmp_path, monkey
     assert_same(left[2], expected[3])
 
 
-def test_a_recording_that_cannot_be_delineated_is_listed(store, tmp_path, monkeypatch):
+def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_path, monkeypatch):
     real, calls = beats_module.find_beats, []
 
     def find(*arguments):
@@ -340,6 +341,12 @@ def test_a_recording_that_cannot_be_delineated_is_listed(store, tmp_path, monkey
 
     monkeypatch.setattr(beat_store, "find_beats", find)
     stored = build_beats(store, LEAD_SETS[2], tmp_path, n_jobs=1, progress=False)
+    calls.clear()
+    wanted = [(Transform(100), LEAD_SETS[2])]
+    cache = tmp_path / "another"
+    data = load_training_data(simulated, [Transform(100)], cache, label_space(), 0.2, seed=1, workers=1, beats=wanted)
+    assert (data.counts()["found"], data.counts()["unreadable"]) == (24, 1)
+    assert len(data.beats[wanted[0]]) == len(data.stores[Transform(100)]) == 23
     (failure,) = stored.failures
     assert failure.path == store.recordings[3].path
     assert "no wave like this" in failure.message

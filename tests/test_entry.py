@@ -33,7 +33,7 @@ SPACE = label_space()
 N = 10
 OPTIONS = {
     "resnet34": {"width": 4, "rate": 100},
-    "star": {"width": 8},
+    "star": {"width": 16},
     "mvms_net": {"width": 8},
     "crnn_pqrst": {"width": 8, "rate": 100},
 }
