@@ -1,0 +1,224 @@
+"""Detecting and localising anomalies: the restoring network against plain ways, on simulated and on real recordings.
+
+    python benchmarks/anomaly.py [DATA] [--minutes 60] [--width 32] [--output benchmarks/anomaly.csv]
+
+Simulated: all train on the same normal recordings of one seed; normal and abnormal recordings of another choose the
+threshold of Dice and whether a method detects by the mean or by the peak of its errors; those of a third, sealed seed are
+tested on once. Every abnormal recording has one local anomaly with its exact mask; the normal ones are others.
+
+Real, where DATA holds Challenge recordings: sinus rhythm alone against the rest, five folds. The network that learned from
+simulated recordings goes on learning from the normal recordings of the other four. Intervals are bootstrapped over
+patients.
+
+``--minutes`` bounds the training of each of the two networks (with masks, without); a fold takes a tenth of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from anomaly_baselines import BASELINES, Prepared
+from tqdm import tqdm
+
+from leadset.anomaly import Detector, FitSettings, fit_detector
+from leadset.anomaly.detector import TRANSFORM
+from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
+from leadset.anomaly.normals import plain_sinus_rhythm
+from leadset.classes import label_space
+from leadset.files import write_atomically
+from leadset.leads import LEADS
+from leadset.preprocess import prepare
+from leadset.recordings import find_recordings
+from leadset.recordings.store import Store, build_store
+from leadset.scoring.intervals import bootstrap
+from leadset.simulate import simulate, simulate_anomalies
+from leadset.training.split import related_groups, stratified_parts
+
+COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
+TRAIN_SEED, CHOICE_SEED, SEALED_SEED = 101, 202, 303
+OURS, UNMASKED = "cross-restoration", "cross-restoration without masks"
+FOLDS = 5
+#: What a method may detect by.
+STATISTICS = ("score", "peak")
+_FEWEST_OF_CLASS = 5
+
+#: A prepared recording to something with ``score``, ``peak`` and ``map``.
+Method = Callable[[Prepared], object]
+
+
+def main() -> None:
+    """Runs the benchmark and writes its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", help="folder of real recordings")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--train", type=int, default=4000, help="simulated normal recordings to learn from")
+    parser.add_argument("--test", type=int, default=400, help="abnormal recordings to test on, and as many normal ones")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/anomaly.csv"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = list(run(arguments, Path(scratch)))
+    with write_atomically(arguments.output) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows(rows)
+
+
+def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[tuple]:
+    """Rows of the table, printed as they come."""
+    normals = prepared(simulate(arguments.train, TRAIN_SEED, labels="NSR", marks=False).signals)
+    options = {"width": arguments.width}
+    settings = {"steps": 10**6, "batch_size": arguments.batch_size, "learning_rate": arguments.learning_rate}
+    networks = {
+        name: train(normals, options, scratch / masking, masking=masking, minutes=arguments.minutes, **settings)
+        for name, masking in ((OURS, "full"), (UNMASKED, "none"))
+    }
+    methods: dict[str, Method] = {name: detector_method(network) for name, network in networks.items()}
+    for name, baseline in BASELINES.items():
+        methods[name] = baseline(networks[OURS].model.input_spec)
+        methods[name].fit(normals)
+    choice, sealed = (Simulated(seed, arguments.test) for seed in (CHOICE_SEED, SEALED_SEED))
+    statistics = {}
+    for name, method in methods.items():
+        statistics[name], rows = simulated_rows(name, method, choice, sealed)
+        yield from shown(rows)
+    if arguments.data:
+        settings["minutes"] = arguments.minutes / 10
+        yield from shown(real_rows(arguments.data, networks, methods, statistics, settings, scratch))
+
+
+def shown(rows: Sequence[tuple]) -> Iterator[tuple]:
+    """The same rows, printed."""
+    for row in rows:
+        print(*row, sep=", ", flush=True)
+        yield row
+
+
+def prepared(signals: np.ndarray) -> list[Prepared]:
+    """Recordings (n, 12, t) in mV at 500 Hz, prepared as the network wants them."""
+    found = (prepare(signal, 500, LEADS, TRANSFORM) for signal in signals)
+    return [(p.samples, p.statistics) for p in found]
+
+
+def train(recordings: Sequence[Prepared], options: dict, folder: Path, initial=None, **settings) -> Detector:
+    """A detector trained on all of these recordings."""
+    everything = np.arange(len(recordings))
+    return fit_detector(
+        recordings, everything, everything[:0], LEADS, folder, FitSettings(**settings), options, initial, workers=1
+    )
+
+
+def detector_method(detector: Detector) -> Method:
+    """The detector as a function of a prepared recording."""
+    return lambda recording: detector.score_prepared(*recording)
+
+
+# --- simulated -------------------------------------------------------------------------------------------------------
+
+
+class Simulated:
+    """Abnormal recordings with masks, and as many other normal ones."""
+
+    def __init__(self, seed: int, n: int) -> None:
+        made = simulate_anomalies(n, seed)
+        self.kinds, self.masks = np.array(made.kinds), made.masks
+        self.abnormal = prepared(made.signals)
+        self.normal = prepared(simulate_anomalies(n, seed, start=n).clean)
+
+
+def simulated_rows(name: str, method: Method, choice: Simulated, sealed: Simulated) -> tuple[str, list[tuple]]:
+    """The statistic a method detects by, and its rows."""
+    found = {
+        key: [method(recording) for recording in tqdm(getattr(part, side), desc=f"{name}, {side}", leave=False)]
+        for key, part, side in (
+            ("choice abnormal", choice, "abnormal"), ("choice normal", choice, "normal"),
+            ("abnormal", sealed, "abnormal"), ("normal", sealed, "normal"),
+        )
+    }  # fmt: skip
+    statistic = max(STATISTICS, key=lambda s: auc_between(found["choice normal"], found["choice abnormal"], s))
+    threshold = dice_threshold(choice.masks, [f.map for f in found["choice abnormal"]])
+    rows = []
+    for kind in ("all", *np.unique(sealed.kinds)):
+        chosen = np.flatnonzero((sealed.kinds == kind) | (kind == "all"))
+        abnormal = [found["abnormal"][i] for i in chosen]
+        masks, maps = sealed.masks[chosen], [f.map for f in abnormal]
+        for measure, value in (
+            (f"detection AUC by {statistic}", auc_between(found["normal"], abnormal, statistic)),
+            ("localisation AUC", localisation_auc(masks, maps)),
+            ("Dice at the chosen threshold", dice(masks, maps, threshold)),
+        ):
+            rows.append(("simulated", name, measure, kind, len(chosen), f"{value:.4f}", "", ""))
+    return statistic, rows
+
+
+def auc_between(normal: Sequence, abnormal: Sequence, statistic: str) -> float:
+    """Detection AUC of a statistic."""
+    labels = np.arange(len(normal) + len(abnormal)) >= len(normal)
+    return detection_auc(labels, [getattr(found, statistic) for found in (*normal, *abnormal)])
+
+
+# --- real ------------------------------------------------------------------------------------------------------------
+
+
+def real_rows(
+    folder: Path, networks: dict[str, Detector], methods: dict[str, Method], statistics: dict[str, str],
+    settings: dict, scratch: Path,
+) -> list[tuple]:  # fmt: skip
+    """Detection of real recordings, five-fold; every method uses the statistic chosen on simulated ones."""
+    store = build_store(find_recordings(folder), TRANSFORM, scratch / "store", n_jobs=1)
+    normal = np.zeros(len(store), bool)
+    normal[plain_sinus_rhythm(store)] = True
+    groups = related_groups([r.digest for r in store.recordings], [r.patient for r in store.recordings])
+    fold = stratified_parts(normal[:, None], groups, [1 / FOLDS] * FOLDS, seed=0)
+    scores = {name: np.full(len(store), np.nan) for name in methods}
+    for k in range(FOLDS):
+        train_on, test_on = np.flatnonzero(normal & (fold != k)), np.flatnonzero(fold == k)
+        learned = [tuple(map(np.asarray, store[i])) for i in train_on]
+        for name, method in methods.items():
+            if name in networks:
+                method = detector_method(_continued(networks[name], learned, settings, scratch / f"{name}-{k}"))
+            else:
+                method.fit(learned)
+            for i in tqdm(test_on, desc=f"{name}, fold {k}", leave=False):
+                scores[name][i] = getattr(method(store[i]), statistics[name])
+        for name, values in scores.items():  # folds have scales of their own: places among their own recordings
+            values[test_on] = np.argsort(np.argsort(values[test_on])) / len(test_on)
+    return [row for name, values in scores.items() for row in _class_rows(name, values, normal, groups, store)]
+
+
+def _continued(detector: Detector, recordings: list[Prepared], settings: dict, folder: Path) -> Detector:
+    return train(
+        recordings, detector.model.options, folder, detector.model.state_dict(),
+        masking=detector.scoring.masking, **{**settings, "learning_rate": settings["learning_rate"] / 4},
+    )  # fmt: skip
+
+
+def _class_rows(
+    name: str, scores: np.ndarray, normal: np.ndarray, groups: np.ndarray, store: Store
+) -> Iterator[tuple]:
+    space = label_space()
+    labels = np.array([space.encode(recording.codes) for recording in store.recordings])
+    wanted = [("all", ~normal), *((d.abbreviation, labels[:, i] & ~normal) for i, d in enumerate(space.classes))]
+    for title, positive in wanted:
+        if positive.sum() < _FEWEST_OF_CLASS:
+            continue
+        chosen = np.flatnonzero(normal | positive)
+        found = bootstrap(
+            lambda counts, chosen=chosen, positive=positive: detection_auc(
+                np.repeat(positive[chosen], counts), np.repeat(scores[chosen], counts)
+            ),
+            len(chosen), groups[chosen], n=500,
+        )  # fmt: skip
+        numbers = (f"{value:.4f}" for value in (found.value, found.low, found.high))
+        yield ("real", name, f"detection AUC in {FOLDS} folds", title, int(positive.sum()), *numbers)
+
+
+if __name__ == "__main__":
+    main()
