@@ -235,6 +235,15 @@ def test_absent_beats_do_not_reach_the_answer():
         assert not torch.allclose(none, told)
 
 
+def test_implausible_features_do_not_spoil_what_was_learnt():
+    model = create_model("crnn_pqrst", 2, 5, **SMALL).train()
+    features = random_beats(2, 2, 8)
+    features[0, 5:8, 0] = torch.tensor([3e38, torch.inf, -torch.inf])
+    assert model(torch.randn(2, 2, 1000), features=features).isfinite().all()
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    assert model.beats.standardise.scatter.max() < 1e4
+
+
 def test_standardisation_is_that_of_all_training_values():
     layer, rng = RunningStandardise(4), torch.Generator().manual_seed(0)
     x = 3 * torch.randn(30, 4, 6, generator=rng) + torch.tensor([1.0, -2.0, 100.0, 0.0])[:, None]

@@ -20,6 +20,8 @@ from leadset.preprocess import InputSpec, Transform
 #: Channels of the feature branch in multiples of the width; hidden layers of the head at a width of 32.
 BEAT_GROWTH = (2, 2, 2, 2, 4, 4, 4)
 HEAD = (300, 200, 150)
+#: Seconds and millivolts beyond which no feature means anything: a wrong unit must not spoil the standardisation.
+PLAUSIBLE = 10.0
 NORMS = ("none", "batch")
 BRANCHES = ("both", "signal", "beats")
 
@@ -53,8 +55,8 @@ class BeatBranch(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features of beats (b, 30 · l, n), NaN where missing, to features (b, f): zero where there is no beat."""
-        mask = features.isfinite().any(1)  # presence flags are finite in every beat
-        x = self.standardise(features)
+        mask = ~features.isnan().all(1)  # presence flags are known of every beat
+        x = self.standardise(features.clamp(-PLAUSIBLE, PLAUSIBLE))
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = silence(F.relu(norm(conv(x))), mask)
         x = F.relu(self.dense(self.recurrent(x.transpose(1, 2), mask.sum(1).clamp(min=1))))
