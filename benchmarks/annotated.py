@@ -32,6 +32,7 @@ class Annotated:
         fs: sampling rate in Hz.
         marks: per annotated lead (or one entry for all leads), mark name -> (m,) sample positions.
         stretches: per entry of ``marks`` the first and last annotated sample.
+        unknown: per entry of ``marks``, mark name -> peaks of waves whose limit of that name was not drawn.
         excluded: (e, 2) stretches without beat annotations (ventricular flutter).
     """
 
@@ -40,28 +41,35 @@ class Annotated:
     fs: float
     marks: list[dict[str, np.ndarray]]
     stretches: list[tuple[float, float]]
+    unknown: list[dict[str, np.ndarray]]
     excluded: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
 
-def read_waves(record: Path, extension: str) -> tuple[dict[str, np.ndarray], tuple[float, float]]:
-    """Marks of a file of ``(``, ``p``, ``N``, ``t``, ``)`` annotations, and its first and last sample.
+Marks = dict[str, np.ndarray]
 
-    A bracket belongs to the peak next to it; T waves of the QT Database often have no opening bracket.
+
+def read_waves(record: Path, extension: str) -> tuple[Marks, tuple[float, float], Marks]:
+    """Marks of a file of ``(``, ``p``, ``N``, ``t``, ``)`` annotations, its first and last sample, and unknown limits.
+
+    A bracket belongs to the peak next to it. Some waves lack one, T waves of the QT Database mostly the opening one:
+    such limits are unknown, and named by the peak.
     """
     annotation = wfdb.rdann(str(record), extension)
     marks: dict[str, list[int]] = {name: [] for name in SCORED}
+    unknown: dict[str, list[int]] = {name: [] for name in SCORED}
     samples, symbols = annotation.sample, annotation.symbol
     for i, symbol in enumerate(symbols):
         wave = _WAVE.get(symbol)
         if wave is None:
             continue
         marks[_PEAK[wave]].append(samples[i])
-        if i and symbols[i - 1] == "(":
-            marks[f"{wave} onset"].append(samples[i - 1])
-        if i + 1 < len(symbols) and symbols[i + 1] == ")":
-            marks[f"{wave} end"].append(samples[i + 1])
-    arrays = {name: np.array(values, dtype=float) for name, values in marks.items()}
-    return arrays, (float(samples[0]), float(samples[-1]))
+        for name, j, bracket in ((f"{wave} onset", i - 1, "("), (f"{wave} end", i + 1, ")")):
+            if 0 <= j < len(symbols) and symbols[j] == bracket:
+                marks[name].append(samples[j])
+            else:
+                unknown[name].append(samples[i])
+    known, missing = ({name: np.array(at, dtype=float) for name, at in table.items()} for table in (marks, unknown))
+    return known, (float(samples[0]), float(samples[-1])), missing
 
 
 def read_ludb(folder: Path, every: int = 1) -> Iterator[Annotated]:
@@ -69,8 +77,8 @@ def read_ludb(folder: Path, every: int = 1) -> Iterator[Annotated]:
     for header in sorted((folder / "data").glob("*.hea"), key=lambda path: int(path.stem))[::every]:
         record = header.with_suffix("")
         signal = wfdb.rdrecord(str(record))
-        marks, stretches = zip(*(read_waves(record, lead) for lead in signal.sig_name), strict=True)
-        yield Annotated(record.name, signal.p_signal.T.astype(np.float32), signal.fs, list(marks), list(stretches))
+        columns = zip(*(read_waves(record, lead) for lead in signal.sig_name), strict=True)
+        yield Annotated(record.name, signal.p_signal.T.astype(np.float32), signal.fs, *map(list, columns))
 
 
 def read_qtdb(folder: Path) -> Iterator[Annotated]:
@@ -78,8 +86,8 @@ def read_qtdb(folder: Path) -> Iterator[Annotated]:
     for header in sorted(folder.glob("*.hea")):
         record = header.with_suffix("")
         signal = wfdb.rdrecord(str(record))
-        marks, stretch = read_waves(record, "q1c")
-        yield Annotated(record.name, signal.p_signal.T.astype(np.float32), signal.fs, [marks], [stretch])
+        columns = ([column] for column in read_waves(record, "q1c"))
+        yield Annotated(record.name, signal.p_signal.T.astype(np.float32), signal.fs, *columns)
 
 
 def read_mitdb(folder: Path) -> Iterator[Annotated]:
@@ -92,7 +100,7 @@ def read_mitdb(folder: Path) -> Iterator[Annotated]:
         beats = np.array([at for at, code in coded if code in BEATS], float)
         flutter = [at for at, code in coded if code in "[]"]
         yield Annotated(record.name, signal.p_signal.T.astype(np.float32), signal.fs, [{"R peak": beats}],
-                        [(beats[0], float(signal.sig_len))], np.array(flutter, float).reshape(-1, 2))
+                        [(beats[0], float(signal.sig_len))], [{}], np.array(flutter, float).reshape(-1, 2))
 
 
 def match(reference: np.ndarray, found: np.ndarray, tolerance: float) -> np.ndarray:
@@ -122,7 +130,7 @@ class Tally:
 
     def add(self, reference: np.ndarray, found: np.ndarray, fs: float, stretch: tuple[float, float],
             excluded: Sequence[Sequence[float]] = ()) -> None:
-        """Scores the marks of one lead; marks outside ``stretch`` or inside an excluded part are no false positives."""
+        """Scores the marks of one lead; marks outside ``stretch`` or near an excluded part are no false positives."""
         found = np.sort(found[~np.isnan(found)])
         assigned = match(reference, found, TOLERANCE * fs)
         hit = assigned >= 0
@@ -160,7 +168,8 @@ def score_leads(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict
     """Adds a recording annotated lead by lead: ``marks`` holds (beats, 13) of each lead."""
     for lead, reference in enumerate(recording.marks):
         for name, column in SCORED.items():
-            tallies[name].add(reference[name], marks[lead][:, column], recording.fs, recording.stretches[lead])
+            nearby = recording.unknown[lead][name][:, None] + np.zeros(2)
+            tallies[name].add(reference[name], marks[lead][:, column], recording.fs, recording.stretches[lead], nearby)
 
 
 def score_best_lead(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict[str, Tally]) -> None:

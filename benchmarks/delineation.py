@@ -6,8 +6,9 @@ DATA holds ``ludb``, ``qtdb``, ``mitdb``, ``nstdb`` and ``quality_2011``. Method
 the published rules (`published_rules`); NeuroKit2's ``dwt`` where it is installed, else it is left out with a message.
 
 The shipped weights were learned from all of these recordings, so that their scores here (part ``seen``) flatter them.
-With ``--folds``, weights ``fold0.safetensors`` and ``fold1.safetensors`` learned without the even and without the odd
-recordings by ``train_waves.py --without 0|1 --folds 2`` score just the recordings they have not seen (``held out``).
+With ``--folds``, weights ``fold0.safetensors`` and ``fold1.safetensors`` (or one of them), learned without the even and
+without the odd recordings by ``train_waves.py --without 0|1 --folds 2``, score just the recordings they have not seen
+(``held out``).
 The constants of the wavelet method were chosen on the odd recordings of LUDB and on MIT-BIH (``tuned``); the even ones
 of LUDB and all of the QT Database were left for the end (``held out``).
 """
@@ -19,10 +20,11 @@ import csv
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import published_rules
@@ -46,11 +48,12 @@ def ours(name: str) -> Method:
     return lambda signal, fs: list(delineator.delineate(signal, fs, name).marks)
 
 
-def add_folds(folder: Path) -> list[str]:
-    """Makes the weights of both folds methods of their own: the names of those for even and for odd recordings."""
-    names = [f"learned without fold {k}" for k in (0, 1)]
-    for k, name in enumerate(names):
-        delineator.METHODS[name] = partial(learned_marks, weights=folder / f"fold{k}.safetensors")
+def add_folds(folder: Path) -> dict[int, str]:
+    """Makes the weights of each fold in the folder a method of its own: parity of the recordings -> its name."""
+    names = {}
+    for path in sorted(folder.glob("fold[01].safetensors")):
+        names[int(path.stem[-1])] = path.stem
+        delineator.METHODS[path.stem] = partial(learned_marks, weights=path)
     return names
 
 
@@ -90,12 +93,18 @@ def wave_rows(dataset: str, part: str, method: str, tallies: dict[str, Tally], j
             for name, t in tallies.items() if t.hits + t.misses]
 
 
-def score_waves(recordings: Iterable[Annotated], methods: Sequence[Method], score: Callable) -> dict[str, Tally]:
-    """Tallies of every mark over recordings; those of even and of odd number have a method each."""
+def score_waves(recordings: Iterable[Annotated], methods: dict[int, Method], score: Callable) -> dict[str, Tally]:
+    """Tallies of every mark over recordings; the parity of their number chooses the method, or none."""
     tallies = {name: Tally() for name in SCORED}
     for recording in recordings:
-        score(recording, methods[parity(recording)](recording.signal, recording.fs), tallies)
+        if parity(recording) in methods:
+            score(recording, methods[parity(recording)](recording.signal, recording.fs), tallies)
     return tallies
+
+
+def always(method: Any) -> dict[int, Any]:
+    """The same method for recordings of even and of odd number."""
+    return {0: method, 1: method}
 
 
 def read_noise(folder: Path) -> dict[str, np.ndarray]:
@@ -121,12 +130,14 @@ def with_noise(recording: Annotated, noise: np.ndarray) -> Annotated:
     return replace(recording, signal=signal)
 
 
-def beat_rows(dataset: str, part: str, method: str, recordings: list[Annotated], chosen: Sequence[str]) -> list[tuple]:
-    """Rows for the beats of the first lead and of both; recordings of even and odd number have a method each."""
+def beat_rows(dataset: str, part: str, method: str, recordings: list[Annotated], chosen: dict[int, str]) -> list[tuple]:
+    """Rows for the beats of the first lead and of both; the parity of a recording's number chooses the method."""
     rows = []
     for leads, name in ((1, "beats, first lead"), (2, "beats, both leads")):
         tally = Tally()
         for recording in recordings:
+            if parity(recording) not in chosen:
+                continue
             found = delineator.delineate(recording.signal[:leads], recording.fs, chosen[parity(recording)])
             tally.add(recording.marks[0]["R peak"], found.r_peaks, recording.fs, recording.stretches[0],
                       recording.excluded)
@@ -146,17 +157,17 @@ def accuracy_rows(data: Path, folds: Path | None) -> Iterator[tuple]:
     near = [_around_marks(recording) for recording in qtdb]
     for name, method in {"published rules": published_rules.delineate, "neurokit2 dwt": neurokit()}.items():
         if method:
-            yield from wave_rows("ludb", "all", name, score_waves(ludb, [method] * 2, score_leads))
-            yield from wave_rows("qtdb", "all", name, score_waves(near, [method] * 2, score_best_lead), judged=False)
+            yield from wave_rows("ludb", "all", name, score_waves(ludb, always(method), score_leads))
+            yield from wave_rows("qtdb", "all", name, score_waves(near, always(method), score_best_lead), judged=False)
     for part, number in (("tuned", 1), ("held out", 0)):
         chosen = [recording for recording in ludb if parity(recording) == number]
-        yield from wave_rows("ludb", part, "wavelet", score_waves(chosen, [ours("wavelet")] * 2, score_leads))
-    tally = score_waves(qtdb, [ours("wavelet")] * 2, score_best_lead)
+        yield from wave_rows("ludb", part, "wavelet", score_waves(chosen, always(ours("wavelet")), score_leads))
+    tally = score_waves(qtdb, always(ours("wavelet")), score_best_lead)
     yield from wave_rows("qtdb", "held out", "wavelet", tally, judged=False)
-    trials = [("tuned", "wavelet", ["wavelet"] * 2), ("seen", "learned", ["learned"] * 2)]
+    trials = [("tuned", "wavelet", always("wavelet")), ("seen", "learned", always("learned"))]
     trials += [("held out", "learned", add_folds(folds))] if folds else []
     for part, name, chosen in trials[1:]:
-        methods = [ours(method) for method in chosen]
+        methods = {number: ours(method) for number, method in chosen.items()}
         yield from wave_rows("ludb", part, name, score_waves(ludb, methods, score_leads))
         yield from wave_rows("qtdb", part, name, score_waves(qtdb, methods, score_best_lead), judged=False)
     for trial in trials:
@@ -173,7 +184,7 @@ def _around_marks(recording: Annotated, seconds: float = 20.0) -> Annotated:
     start = max(int(recording.stretches[0][0]) - margin, 0)
     stop = int(recording.stretches[0][1]) + margin
     marks = {name: at - start for name, at in recording.marks[0].items()}
-    return Annotated(recording.name, recording.signal[:, start:stop], recording.fs, [marks], [(0, stop - start)])
+    return Annotated(recording.name, recording.signal[:, start:stop], recording.fs, [marks], [(0, stop - start)], [{}])
 
 
 def quality_rows(data: Path) -> Iterator[tuple]:

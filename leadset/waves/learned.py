@@ -29,12 +29,13 @@ def cells(duration: float) -> int:
 BEAT_HEAT, REFRACTORY = 0.4, cells(200)
 #: The heat of one certain mark, summed over cells (a Gaussian of 14 ms).
 FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
-#: Cells about the maximum whose centroid is the position.
-ABOUT = 2
+#: Cells about the maximum whose centroid is the position, for each heat map. Where heat has two peaks, as it has where
+#: the experts who drew the marks do not agree, the mean of them errs less than the choice of one.
+ABOUT: tuple[int, ...] = (4, 3, 4, 3, 2, 3, 5, 3, 5)
 #: Confidence, averaged over a wave's three marks, from which it exists.
 QRS_CONFIDENCE, T_CONFIDENCE = 0.15, 0.2
 #: The same for P waves: few leads confirm one another less, so that all confidences are lower.
-P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.55, 0.3, 3
+P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.6, 0.25, 3
 ONSET, PEAK, END = 0, 1, 2
 #: First channel of each wave.
 P_HEAT, QRS_HEAT, T_HEAT = 0, 3, 6
@@ -55,9 +56,10 @@ class _Heat:
         outside = np.arange(length) > (stop - start)[:, None]
         window = np.where(outside, 0, window)
         at = start + window.argmax(axis=1)
-        near = gather(self.maps[channel], self.rows, at - ABOUT, 2 * ABOUT + 1)
+        about = ABOUT[channel]
+        near = gather(self.maps[channel], self.rows, at - about, 2 * about + 1)
         total = near.sum(axis=1)
-        centre = at + (near * np.arange(-ABOUT, ABOUT + 1)).sum(axis=1) / np.maximum(total, 1e-9)
+        centre = at + near @ np.arange(-about, about + 1, dtype=np.float32) / np.maximum(total, 1e-9)
         confidence = np.where(stop >= start, total / FULL_HEAT, 0)
         return (centre + 0.5) * network.HEAT_CELL - 0.5, confidence
 
@@ -92,7 +94,7 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
 
 def find_beats(heat: np.ndarray) -> np.ndarray:
     """Cells (beats,) of the beats in the R heat (t,) common to all leads."""
-    mass = np.convolve(heat, np.ones(2 * ABOUT + 1) / FULL_HEAT, "same")
+    mass = np.convolve(heat, np.ones(2 * ABOUT[QRS_HEAT + PEAK] + 1) / FULL_HEAT, "same")
     return np.nonzero((mass == maximum_filter1d(mass, 2 * REFRACTORY + 1)) & (mass > BEAT_HEAT))[0]
 
 

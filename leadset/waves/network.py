@@ -1,10 +1,11 @@
 """A small convolutional network that draws, for every lead, where marks are: the learned delineator's eye.
 
 Input are scales 1 to 5 of the wavelet transform on the 250-Hz grid, compressed and in units of the lead's typical
-slope, in cells of eight samples (32 ms). Output are logits in cells of 16 ms: one heat map per onset, peak and end of P,
-QRS and T, and one map of the extent of each wave, which is there to help learning. The body is an encoder and decoder
-over three resolutions (U-Net, Ronneberger, Fischer, Brox, MICCAI 2015); at every resolution a lead also sees the mean
-over all usable leads, so that one set of weights serves any number of leads (Deep Sets, Zaheer et al., NeurIPS 2017).
+slope, in cells of eight samples (32 ms). Output are logits in cells of 16 ms: one heat map per onset, peak and end of
+P, QRS and T, and one map of the extent of each wave, which is there to help learning. The body is an encoder and
+decoder over three resolutions (U-Net, Ronneberger, Fischer, Brox, MICCAI 2015); at every resolution a lead also sees
+the mean over all usable leads, so that one set of weights serves any number of leads (Deep Sets, Zaheer et al.,
+NeurIPS 2017).
 
 `forward` is written once for two backends: numpy here, torch where the weights are learned.
 """
