@@ -1,4 +1,4 @@
-"""Plain ways to find what is not normal, for comparison: they see the same windows, heartbeats and smoothing as ours."""
+"""Plain ways to find what is not normal, for comparison: with the windows, heartbeats and smoothing that ours has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 
 from leadset.anomaly.scores import SMOOTHING
-from leadset.anomaly.windows import AFTER_R, beats_within, centred_starts, find_r_peaks
+from leadset.anomaly.windows import AFTER_R, beats_within, centred_starts, fill_pauses, find_r_peaks
 from leadset.inference import lead_rows
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import BEFORE_R
@@ -25,11 +25,10 @@ _STRIDE, _COMPONENTS = 4, 30
 
 
 class Found(NamedTuple):
-    """Mean error, largest error and map (12, t) of a recording, NaN where nothing was looked at."""
+    """Numbers to detect by, and maps (12, t) to localise by, NaN where nothing was looked at; by name."""
 
-    score: float
-    peak: float
-    map: np.ndarray
+    statistics: dict[str, float]
+    maps: dict[str, np.ndarray]
 
 
 class _Windowed:
@@ -60,7 +59,7 @@ class _Windowed:
         smooth = gaussian_filter1d(self.errors(window, centres)[:, :length], SMOOTHING, axis=1)
         heat = np.full((len(LEADS), recording[0].shape[1]), np.nan)
         heat[:, start : start + length] = smooth
-        return Found(float(smooth.mean()), float(smooth.max()), heat)
+        return Found({"mean": float(smooth.mean()), "peak": float(smooth.max())}, {"map": heat})
 
 
 def _around(centres: np.ndarray) -> np.ndarray:
@@ -81,6 +80,20 @@ class TemplateResidual(_Windowed):
     def errors(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
         beats = window[:, _around(centres)].swapaxes(0, 1)
         return _placed((beats - np.median(beats, axis=0)) ** 2, centres, window.shape)
+
+
+class RelativeTemplateResidual(TemplateResidual):
+    """The same with what the deviation of the network has beside it: filled pauses, and each lead's median as unit."""
+
+    def cut(self, recording: Prepared) -> tuple[np.ndarray, np.ndarray, int, int]:
+        samples, statistics = recording
+        r_peaks = fill_pauses(find_r_peaks(samples, statistics, self.rows, self.spec.transform.rate))
+        window, _, start, length = super().cut(recording)
+        return window, beats_within(r_peaks, start, length)[0], start, length
+
+    def errors(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
+        errors = super().errors(window, centres)
+        return errors / (np.median(gaussian_filter1d(errors, SMOOTHING, axis=1), axis=1, keepdims=True) + 1e-4)
 
 
 class PcaResidual(_Windowed):
@@ -138,11 +151,12 @@ class FeatureForest(_Windowed):
             heat[:, span] = np.maximum(heat[:, span], errors[:, None])
         heat[:, :start] = heat[:, start + self.spec.samples :] = np.nan
         score = -self.forests[1].score_samples(self._filled(record[None], 1))[0]
-        return Found(float(score), float(odd.max(initial=0)), heat)
+        return Found({"recording": float(score), "beats": float(odd.max(initial=0))}, {"map": heat})
 
 
 BASELINES: dict[str, type[_Windowed]] = {
     "template residual": TemplateResidual,
+    "template residual, relative": RelativeTemplateResidual,
     "PCA residual": PcaResidual,
     "isolation forest on PQRST features": FeatureForest,
 }

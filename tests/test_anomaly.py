@@ -19,8 +19,15 @@ from leadset.anomaly.fit import SCHEDULES, Fit
 from leadset.anomaly.losses import mean_recorded, weighted_error
 from leadset.anomaly.masks import test_masks, training_masks
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.scores import WindowErrors, error_map, score_recording
-from leadset.anomaly.windows import NO_BEATS, beats_within, centred_starts, cut_heartbeats, find_r_peaks
+from leadset.anomaly.scores import WindowErrors, deviation_map, error_map, score_recording
+from leadset.anomaly.windows import (
+    NO_BEATS,
+    beats_within,
+    centred_starts,
+    cut_heartbeats,
+    fill_pauses,
+    find_r_peaks,
+)
 from leadset.cli import main
 from leadset.leads import LEADS
 from leadset.models import create_model
@@ -167,7 +174,7 @@ def test_map_is_that_of_the_published_size(normals):
     found = score_recording(network(12, record_samples=4800), *normals[0], Scoring())
     known = ~np.isnan(found.map)
     assert found.map.shape == (12, 5000) and known[:, 100:4900].all() and known.sum() == 12 * 4800
-    assert found.peak == np.nanmax(found.map)
+    assert found.peak == np.nanmax(found.deviation) and found.deviation.shape == (12, 5000)
 
 
 def test_averaging_over_heartbeats_changes_nothing_for_one(normals):
@@ -182,9 +189,17 @@ def test_averaging_over_heartbeats_changes_nothing_for_one(normals):
     assert both[0] == pytest.approx(both[1], rel=0.05), "near, though not the same"
 
 
+def errors_of(samples, beats, rng=None):
+    """Errors of two leads: zeros, ones in heartbeats; or random ones."""
+    record, beat = (2, samples), (beats, 2, 480)
+    shapes = (record, record, beat, (samples,), record, (samples,), beat, (beats, 480))
+    if rng is not None:
+        return WindowErrors(*(rng.random(shape).astype(np.float32) for shape in shapes))
+    return WindowErrors(*(np.full(shape, shape[0] == beats, np.float32) for shape in shapes))
+
+
 def test_overlapping_heartbeats_are_averaged_or_added():
-    flat = np.zeros((2, 2400), np.float32)
-    errors = WindowErrors(flat, flat, np.ones((3, 2, 480), np.float32), flat[0])
+    errors = errors_of(2400, 3)
     centres = np.array([500, 600, 1500])
     mean, added = (error_map(errors, centres, overlap, 2400) for overlap in ("mean", "published"))
     assert mean.max() == pytest.approx(1, abs=1e-3) and added.max() == pytest.approx(2, abs=1e-3)
@@ -193,10 +208,45 @@ def test_overlapping_heartbeats_are_averaged_or_added():
 
 def test_padding_has_no_say():
     rng = np.random.default_rng(0)
-    errors = WindowErrors(*(rng.random((2, 2400)).astype(np.float32) for _ in range(2)), np.ones((1, 2, 480)), None)
+    errors = errors_of(2400, 1, rng)
     changed = replace(errors, record=errors.record.copy())
     changed.record[:, 1500:] = 1e6
     np.testing.assert_array_equal(*(error_map(e, np.array([700]), "mean", 1500) for e in (errors, changed)))
+
+
+def test_deviation_finds_the_heartbeat_that_is_unlike_the_others():
+    rng = np.random.default_rng(0)
+    centres = np.array([300, 800, 1300, 1800])
+    shape = rng.normal(size=(2, 480)).astype(np.float32)  # never restored, but the same in every heartbeat
+    errors = errors_of(2400, 4)
+    errors = replace(errors, precision=np.ones(2400, np.float32), beat_residuals=np.tile(shape, (4, 1, 1)))
+    for centre in centres:
+        errors.residual[:, centre - 140 : centre + 340] = shape
+    assert not deviation_map(errors, centres, 2400).any()
+    errors.residual[1, 1320:1340] += 3
+    errors.beat_residuals[2, 1, 160:180] += 3
+    deviation = deviation_map(errors, centres, 2400)
+    assert abs(int(deviation[1].argmax()) - 1330) <= 1 and not deviation[0].any()
+    errors.residual[0, 700:720] += 3  # one branch alone
+    assert not deviation_map(errors, centres, 2400)[0].any()
+
+
+def test_deviation_takes_residuals_as_they_are_where_heartbeats_are_few():
+    errors = replace(errors_of(2400, 1), precision=np.ones(2400, np.float32), residual=np.ones((2, 2400), np.float32))
+    deviation = deviation_map(errors, np.array([900]), 2400)
+    assert deviation[:, 950].tolist() == pytest.approx([1, 1])
+    assert not deviation[:, :600].any() and not deviation[:, 1400:].any(), "nothing to compare with"
+
+
+def test_pauses_are_filled_where_heartbeats_are_missing():
+    regular = np.arange(200, 4800, 400)
+    assert fill_pauses(regular).tolist() == regular.tolist()
+    assert fill_pauses(np.delete(regular, 4)).tolist() == regular.tolist()
+    assert fill_pauses(np.delete(regular, [4, 5])).tolist() == regular.tolist()
+    early = regular.copy()
+    early[5] -= 150  # a premature beat and its compensation
+    assert fill_pauses(early).tolist() == early.tolist()
+    assert fill_pauses(np.array([5, 900])).tolist() == [5, 900]
 
 
 BAD = {
@@ -322,6 +372,8 @@ def test_reference_gives_percentiles(detector, normals):
     assert detector.reference.percentile("score", 0) == 0
     assert detector.reference.percentile("score", 1e9) == 100
     assert detector.reference.percentile("score", np.median(scores)) == pytest.approx(50, abs=1)
+    assert abs(detector.reference.surprise("score", np.median(scores))) < 0.3
+    assert detector.reference.surprise("peak", 1e9) > 3 and np.isfinite(detector.reference.surprise("peak", 0))
     with pytest.raises(ValueError, match="no reference"):
         Detector(network(2)).high_share(detector.score_prepared(*normals[0]))
 
@@ -440,7 +492,8 @@ def test_verb_on_recordings(tmp_path, capsys):
     assert main(["anomaly", "localise", str(model), str(path), "--plot", "-o", str(tmp_path / "maps")]) == 0
     found = np.load(tmp_path / "maps" / f"{path.stem}.npz")
     seconds = read_recording(path).signal.shape[1] / read_recording(path).fs
-    assert found["map"].shape == (2, round(500 * seconds)) and found["leads"].tolist() == ["I", "II"]
+    assert found["deviation"].shape == found["map"].shape == (2, round(500 * seconds))
+    assert found["leads"].tolist() == ["I", "II"]
     table = list(csv.reader((tmp_path / "maps" / f"{path.stem}.csv").open()))
     assert len(table) == 1 + found["map"].shape[1] and table[0] == ["seconds", "I", "II"]
     assert (tmp_path / "maps" / f"{path.stem}.png").read_bytes()[:4] == b"\x89PNG"

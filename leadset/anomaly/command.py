@@ -27,7 +27,7 @@ from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.normals import hold_out, plain_sinus_rhythm
 from leadset.anomaly.plot import plot_map
-from leadset.anomaly.scores import PARTS, AnomalyScore
+from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
 from leadset.files import write_atomically
 from leadset.inference import lead_rows
 from leadset.models.cross_restoration import LOG_VARIANCE_RANGES
@@ -69,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     localise.add_argument("record", type=Path, help="header or signal file of a recording")
     localise.add_argument("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: here")
     localise.add_argument("--plot", action="store_true", help="draw NAME.png as well")
+    for task in (score, localise):
+        task.add_argument(
+            "--map", choices=MAPS, default=MAPS[1],
+            help="how a sample differs from normal hearts, or from the recording's other heartbeats (default)",
+        )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -116,7 +121,7 @@ def _score(arguments: argparse.Namespace) -> int:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(_columns(detector))
         if has_arrays(arguments.data):
-            _score_arrays(detector, arguments.data, table)
+            _score_arrays(detector, arguments.data, arguments.map, table)
         else:
             failed = _score_folder(detector, arguments.data, table)
     return 1 if failed else 0
@@ -125,8 +130,8 @@ def _score(arguments: argparse.Namespace) -> int:
 def _columns(detector: Detector) -> list[str]:
     by_lead = [f"{lead}_{part}" for part in ("record", "beat") for lead in detector.leads]
     return [
-        "recording", "score", "score_percentile", "peak", "peak_percentile", *PARTS, "beat_max", "beat_sd",
-        "log_variance", "high_share", "beats", "flags", *by_lead,
+        "recording", "score", "score_percentile", "peak", "peak_percentile", "surprise", *PARTS, "beat_max",
+        "beat_sd", "log_variance", "high_share", "beats", "flags", *by_lead,
     ]  # fmt: skip
 
 
@@ -134,7 +139,7 @@ def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
     percentile = detector.reference.percentile
     numbers = [
         found.score, percentile("score", found.score), found.peak, percentile("peak", found.peak),
-        *(found.parts[part] for part in PARTS),
+        detector.surprise(found), *(found.parts[part] for part in PARTS),
         found.beats.max(), found.beats.std(), found.log_variance, detector.high_share(found),
     ]  # fmt: skip
     lead_errors = [f"{value:.6g}" for value in found.lead_errors.ravel()]
@@ -164,13 +169,13 @@ def _score_folder(detector: Detector, folder: Path, table) -> int:
     return failed
 
 
-def _score_arrays(detector: Detector, folder: Path, table) -> None:
+def _score_arrays(detector: Detector, folder: Path, which: str, table) -> None:
     if (folder / TEST).is_file():
         labels = read_labels(folder / TEST_LABELS, len(ArrayRecordings(folder / TEST)))
         scores = [found.score for found in _scored_array(detector, folder / TEST, table)]
         print(f"detection AUC: {detection_auc(labels == 1, scores):.4f} of {len(scores)} recordings")
     if (folder / BENCHMARK).is_file():
-        maps = [found.map for found in _scored_array(detector, folder / BENCHMARK, table)]
+        maps = [getattr(found, which) for found in _scored_array(detector, folder / BENCHMARK, table)]
         labels = read_labels(folder / BENCHMARK_LABELS, len(maps))
         masks = [np.asarray(label).T[lead_rows(detector.leads)] == 1 for label in labels]
         print(f"localisation AUC: {localisation_auc(masks, maps):.4f} of {len(maps)} recordings")
@@ -208,28 +213,33 @@ def _localise(arguments: argparse.Namespace) -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with write_atomically(target.with_suffix(".npz"), "wb") as file:
         np.savez_compressed(
-            file, map=found.map, rate=rate, leads=np.array(detector.leads), r_peaks=found.r_peaks, score=found.score
-        )
+            file, map=found.map, deviation=found.deviation, rate=rate, leads=np.array(detector.leads),
+            r_peaks=found.r_peaks, score=found.score, peak=found.peak,
+        )  # fmt: skip
     with write_atomically(target.with_suffix(".csv")) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["seconds", *detector.leads])
-        for sample, errors in enumerate(found.map.T):
+        for sample, errors in enumerate(getattr(found, arguments.map).T):
             values = ["" if np.isnan(error) else f"{error:.6g}" for error in errors]
             table.writerow([f"{sample / rate:.3f}", *values])
     if arguments.plot:
-        _draw(detector, recording, found, target.with_suffix(".png"))
-    percentile = detector.reference.percentile("score", found.score)
-    print(f"{recording.name}: score {found.score:.4g}, above {percentile:.0f} % of normal recordings", *found.flags)
+        _draw(detector, recording, found, arguments.map, target.with_suffix(".png"))
+    percentile, peak_percentile = (
+        detector.reference.percentile(name, getattr(found, name)) for name in ("score", "peak")
+    )
+    print(f"{recording.name}: score {found.score:.4g}, peak {found.peak:.4g}, above", end=" ")
+    print(f"{percentile:.0f} and {peak_percentile:.0f} % of normal recordings", *found.flags)
     return 0
 
 
-def _draw(detector: Detector, recording, found: AnomalyScore, target: Path) -> None:
+def _draw(detector: Detector, recording, found: AnomalyScore, which: str, target: Path) -> None:
     """The leads that recording and detector share."""
     shared = [lead for lead in detector.leads if lead in recording.leads]
     rows = [recording.leads.index(lead) for lead in shared]
     own = [detector.leads.index(lead) for lead in shared]
     signal = recording.signal[rows]
-    high = np.array(detector.reference.high_error)[own]
+    high = np.array(detector.reference.high[which])[own]
     title = f"{recording.name}: score {found.score:.3g} {' '.join(found.flags)}"
     marks = delineate(signal, recording.fs)
-    plot_map(signal, recording.fs, shared, found.map[own], TRANSFORM.rate, high, marks, target, title)
+    heat = getattr(found, which)[own]
+    plot_map(signal, recording.fs, shared, heat, TRANSFORM.rate, high, marks, target, title)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 import leadset
 from leadset.anomaly.batches import Recordings
 from leadset.anomaly.fit import Fit, FitSettings
-from leadset.anomaly.scores import PARTS, AnomalyScore, Scoring, score_recording
+from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore, Scoring, score_recording
 from leadset.anomaly.windows import find_r_peaks
 from leadset.files import write_atomically
 from leadset.inference import lead_rows
@@ -37,6 +37,8 @@ _FORMAT = 1
 _QUANTILES = np.linspace(0, 1, 101)
 # Samples whose error is above this share of those of normal recordings are "high".
 _HIGH = 0.99
+# Keeps logarithms and quotients finite.
+_TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ class Reference:
 
     Attributes:
         quantiles: of the score, of its peak and of each part, 101 values from the smallest to the largest.
-        high_error: (l,) 99th percentile of the smoothed map in each lead.
+        high: 99th percentile of ``map`` and of ``deviation`` in each lead (l,).
         n: number of these recordings.
         part: what they are.
     """
 
     quantiles: dict[str, list[float]]
-    high_error: list[float]
+    high: dict[str, list[float]]
     n: int
     part: str
 
@@ -59,14 +61,20 @@ class Reference:
         """Share of the normal recordings, 0 to 100, that ``value`` is above."""
         return 100 * float(np.interp(value, self.quantiles[name], _QUANTILES))
 
+    def surprise(self, name: str, value: float) -> float:
+        """Distance from the median of normal recordings on a logarithmic scale, in quartile ranges."""
+        quartiles = np.log(np.array(self.quantiles[name])[[25, 50, 75]] + _TINY)
+        return float((np.log(value + _TINY) - quartiles[1]) / max(quartiles[2] - quartiles[0], _TINY))
+
     @classmethod
     def of(cls, scores: Sequence[AnomalyScore], part: str) -> Reference:
         """The reference that these scores make."""
         columns = {name: [getattr(s, name) for s in scores] for name in ("score", "peak")}
         columns |= {p: [s.parts[p] for s in scores] for p in PARTS}
         quantiles = {name: np.quantile(values, _QUANTILES).tolist() for name, values in columns.items()}
-        high = np.nanquantile(np.concatenate([s.map for s in scores], axis=1), _HIGH, axis=1)
-        return cls(quantiles, high.tolist(), len(scores), part)
+        maps = {name: np.concatenate([getattr(s, name) for s in scores], axis=1) for name in MAPS}
+        high = {name: np.nanquantile(values, _HIGH, axis=1).tolist() for name, values in maps.items()}
+        return cls(quantiles, high, len(scores), part)
 
 
 class Detector:
@@ -118,12 +126,20 @@ class Detector:
         for i in tqdm(indices, desc=title, unit="rec", leave=False):
             yield self.score_prepared(*recordings[i])
 
-    def high_share(self, found: AnomalyScore) -> float:
-        """Share of a recording's samples whose error is above the 99th percentile of normal recordings."""
+    @property
+    def _known_reference(self) -> Reference:
         if self.reference is None:
             raise ValueError("this detector has no reference: no normal recording was scored after training")
+        return self.reference
+
+    def surprise(self, found: AnomalyScore) -> float:
+        """How unusual score and peak are, both together: the first tells sick hearts, the second short events."""
+        return sum(self._known_reference.surprise(name, getattr(found, name)) for name in ("score", "peak"))
+
+    def high_share(self, found: AnomalyScore) -> float:
+        """Share of a recording's samples whose error is above the 99th percentile of normal recordings."""
         known = found.map[:, ~np.isnan(found.map[0])]
-        return float((known > np.array(self.reference.high_error)[:, None]).mean())
+        return float((known > np.array(self._known_reference.high["map"])[:, None]).mean())
 
     # --- on disk -----------------------------------------------------------------------------------------------------
 

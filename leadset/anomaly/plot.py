@@ -24,7 +24,7 @@ def plot_map(
     leads: Sequence[str],
     heat: np.ndarray,
     heat_rate: float,
-    high_error: Sequence[float],
+    high: Sequence[float],
     marks: Delineation,
     target: Path,
     title: str = "",
@@ -37,7 +37,7 @@ def plot_map(
         leads: names of its l leads.
         heat: (l, t') map of the same leads; NaN stays white.
         heat_rate: its sampling rate in Hz.
-        high_error: (l,) of the map in normal recordings, the unit of the heat.
+        high: (l,) of the map in normal recordings, the unit of the heat.
         marks: of the signal.
         target: file to write.
         title: above the picture.
@@ -48,20 +48,20 @@ def plot_map(
 
     shown = signal_mv[:, : round(_SECONDS * fs)]
     time = np.arange(shown.shape[1]) / fs
-    relative = heat[:, : round(_SECONDS * heat_rate)] / np.asarray(high_error)[:, None]
+    relative = heat[:, : round(_SECONDS * heat_rate)] / np.asarray(high)[:, None]
     figure = Figure(figsize=(14, 1 + _LEAD_HEIGHT * len(leads)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(leads), 1, sharex=True, squeeze=False)[:, 0]
     for axis, name, row, lead_heat, lead_marks in zip(axes, leads, shown, relative, marks.marks, strict=True):
-        low, high = np.nanmin(row, initial=-0.1), np.nanmax(row, initial=0.1)
-        extent = (0, len(lead_heat) / heat_rate, low, high)
+        low, top = np.nanmin(row, initial=-0.1), np.nanmax(row, initial=0.1)
+        extent = (0, len(lead_heat) / heat_rate, low, top)
         image = axis.imshow(lead_heat[None], cmap="Reds", vmin=0, vmax=_DARKEST, extent=extent, aspect="auto")
         axis.plot(time, row, color="0.15", linewidth=0.7)
         for wave, (on, end) in _LIMITS.items():
             spans = lead_marks[:, [on, end]] / fs
             spans = spans[~np.isnan(spans).any(axis=1)]
             axis.hlines(np.full(len(spans), low), *spans.T, color=COLOURS[wave], linewidth=2.5)
-        axis.set(xlim=(0, time[-1] if len(time) > 1 else 1), ylim=(low - 0.05 * (high - low), high))
+        axis.set(xlim=(0, time[-1] if len(time) > 1 else 1), ylim=(low - 0.05 * (top - low), top))
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=7)

@@ -8,7 +8,7 @@ which costs ten times as much.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,15 +16,29 @@ from torch import Tensor
 
 from leadset.anomaly.losses import weighted_error
 from leadset.anomaly.masks import MASKINGS, test_masks
-from leadset.anomaly.windows import AFTER_R, NO_BEATS, beats_within, centred_starts, cut_heartbeats, find_r_peaks
+from leadset.anomaly.windows import (
+    AFTER_R,
+    NO_BEATS,
+    beats_within,
+    centred_starts,
+    cut_heartbeats,
+    fill_pauses,
+    find_r_peaks,
+)
 from leadset.inference import device_of, lead_rows
 from leadset.models.cross_restoration import BEFORE_R, CrossRestoration, trend_of
 from leadset.models.layers.options import one_of
 from leadset.preprocess import cut_window
 
-#: SD in samples (30 ms) of the Gaussian that smooths the map along time.
+#: SD in samples (30 ms) of the Gaussian that smooths the maps along time.
 SMOOTHING = 15
+# Fewer heartbeats than this have nothing in common that could be told from what is abnormal.
+_FEWEST_ALIKE = 3
+# Added to the median of a lead's deviations, so that a flat lead has none.
+_LEAST_DEVIATION = 1e-4
 PARTS: tuple[str, ...] = ("record", "beat", "trend")
+#: The maps of an `AnomalyScore`.
+MAPS: tuple[str, ...] = ("map", "deviation")
 
 
 @dataclass(frozen=True)
@@ -35,16 +49,19 @@ class Scoring:
         masking: a name out of `leadset.anomaly.masks.MASKINGS`.
         overlap: ``"mean"`` averages the errors of overlapping heartbeats in the map, ``"published"`` adds them up.
         pairing: ``"mean"`` restores the recording once per pass, ``"published"`` once per pass and heartbeat.
+        pauses: ``"filled"`` looks for a heartbeat where one is missing too, ``"published"`` only where there is one.
     """
 
     masking: str = "full"
     overlap: str = "mean"
     pairing: str = "mean"
+    pauses: str = "filled"
 
     def __post_init__(self) -> None:
         one_of("masking", self.masking, MASKINGS)
         one_of("overlap", self.overlap, ("mean", "published"))
         one_of("pairing", self.pairing, ("mean", "published"))
+        one_of("pauses", self.pauses, ("filled", "published"))
 
 
 @dataclass(frozen=True)
@@ -53,12 +70,14 @@ class AnomalyScore:
 
     Attributes:
         score: sum of the parts, which is how the paper ranks recordings.
-        peak: largest value of the map; a short anomaly that hardly moves the score stands out in it.
+        peak: largest value of the deviation; a short anomaly that hardly moves the score stands out in it.
         parts: mean error of recording, heartbeats and trend.
         beats: (n,) mean error of each heartbeat.
         lead_errors: (2, l) mean error of each lead in the recording and in its heartbeats.
         log_variance: mean log-variance that the network expected of the recording.
-        map: (l, t) error of each sample, smoothed; NaN where no window was scored.
+        map: (l, t) error of each sample, smoothed: how it differs from normal hearts; NaN where no window was scored.
+        deviation: (l, t) how it differs from the recording's own heartbeats, see `deviation_map`, in units of the
+            lead's median; blind to what is the same in every beat.
         r_peaks: (n,) R peaks of the heartbeats, or the places taken for them.
         flags: what is wrong with the recording.
     """
@@ -70,25 +89,38 @@ class AnomalyScore:
     lead_errors: np.ndarray
     log_variance: float
     map: np.ndarray
+    deviation: np.ndarray
     r_peaks: np.ndarray
     flags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class WindowErrors:
-    """Errors in one window: ``record`` and ``trend`` (l, t), ``beats`` (n, l, 480), ``log_variance`` (t,)."""
+    """Errors in one window, averaged over all passes (and heartbeats).
+
+    Attributes:
+        record, trend: (l, t) squared, that of the recording divided by the variance expected.
+        beats: (n, l, 480) likewise of heartbeats.
+        log_variance: (t,) of the recording.
+        residual, beat_residuals: (l, t) and (n, l, 480) restored minus seen.
+        precision, beat_precisions: (t,) and (n, 480) one divided by the variance expected.
+    """
 
     record: np.ndarray
     trend: np.ndarray
     beats: np.ndarray
     log_variance: np.ndarray
+    residual: np.ndarray
+    precision: np.ndarray
+    beat_residuals: np.ndarray
+    beat_precisions: np.ndarray
 
 
 @torch.inference_mode()
 def window_errors(
     model: CrossRestoration, window: np.ndarray, recorded: np.ndarray, centres: np.ndarray, scoring: Scoring
 ) -> WindowErrors:
-    """Errors averaged over all passes (and heartbeats).
+    """Errors of the heartbeats and of the window they lie in, all in one forward pass.
 
     Args:
         model: in evaluation mode.
@@ -110,12 +142,17 @@ def window_errors(
         fused = fused.unflatten(0, (n, passes)).mean(0)
     restored, restored_beats = model.decode_record(fused), model.decode_beat(fused_beats)
     restored_trend = model.decode_trend(fused, latents.trend.expand(len(fused), -1, -1))
-    beat_errors = weighted_error(restored_beats, beats.expand(-1, passes, -1, -1).flatten(0, 1))
+    targets = beats.expand(-1, passes, -1, -1).flatten(0, 1)
+    by_pass = (n, passes)
     return WindowErrors(
-        _numpy(weighted_error(restored, record).mean(0)),
-        _numpy((restored_trend - record).square().mean(0)),
-        _numpy(beat_errors.unflatten(0, (n, passes)).mean(1)),
-        _numpy(restored.log_variance.mean((0, 1))),
+        record=_numpy(weighted_error(restored, record).mean(0)),
+        trend=_numpy((restored_trend - record).square().mean(0)),
+        beats=_numpy(weighted_error(restored_beats, targets).unflatten(0, by_pass).mean(1)),
+        log_variance=_numpy(restored.log_variance.mean((0, 1))),
+        residual=_numpy((restored.signal - record).mean(0)),
+        precision=_numpy(torch.exp(-restored.log_variance).mean((0, 1))),
+        beat_residuals=_numpy((restored_beats.signal - targets).unflatten(0, by_pass).mean(1)),
+        beat_precisions=_numpy(torch.exp(-restored_beats.log_variance).unflatten(0, by_pass).mean((1, 2))),
     )
 
 
@@ -123,17 +160,56 @@ def _numpy(values: Tensor) -> np.ndarray:
     return values.float().cpu().numpy()
 
 
-def error_map(errors: WindowErrors, centres: np.ndarray, overlap: str, length: int) -> np.ndarray:
-    """Error (l, length) of each recorded sample, smoothed along time: of recording, trend and what heartbeats cover."""
+def _around(centres: np.ndarray) -> np.ndarray:
+    """Samples (n, 480) of a window that heartbeats take up."""
+    return centres[:, None] + np.arange(-BEFORE_R, AFTER_R)
+
+
+def _placed(beats: np.ndarray, centres: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values (n, l, 480) of heartbeats added up at their places in a window (l, t), and how many there are (t,)."""
+    total = np.zeros((beats.shape[1], samples), dtype=np.float32)
+    cover, place = np.zeros(samples, dtype=np.float32), _around(centres)
+    np.add.at(total.T, place.ravel(), beats.swapaxes(1, 2).reshape(place.size, -1))
+    np.add.at(cover, place.ravel(), 1)
+    return total, cover
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
     from scipy.ndimage import gaussian_filter1d
 
-    place = centres[:, None] + np.arange(-BEFORE_R, AFTER_R)
-    local, cover = np.zeros_like(errors.record), np.zeros(errors.record.shape[1], dtype=np.float32)
-    np.add.at(local.T, place.ravel(), errors.beats.swapaxes(1, 2).reshape(place.size, -1))
-    np.add.at(cover, place.ravel(), 1)
+    return gaussian_filter1d(values, SMOOTHING, axis=1)
+
+
+def error_map(errors: WindowErrors, centres: np.ndarray, overlap: str, length: int) -> np.ndarray:
+    """Error (l, length) of each recorded sample, smoothed along time: of recording, trend and what heartbeats cover."""
+    local, cover = _placed(errors.beats, centres, errors.record.shape[1])
     if overlap == "mean":
         local /= np.maximum(cover, 1)
-    return gaussian_filter1d((errors.record + errors.trend + local)[:, :length], SMOOTHING, axis=1)
+    return _smooth((errors.record + errors.trend + local)[:, :length])
+
+
+def deviation_map(errors: WindowErrors, centres: np.ndarray, length: int) -> np.ndarray:
+    """How much each recorded sample (l, length) differs from the same place in the recording's other heartbeats.
+
+    What the network fails to restore in every heartbeat is the person's own shape of waves: the median of the residuals
+    over heartbeats. The squared distance from it, divided by the variance expected, is taken in both branches; their
+    geometric mean is large where recording and heartbeat agree. Between heartbeats the recording's error stands alone;
+    before the first and after the last complete one there is nothing to compare with, and the map is zero.
+    """
+    recording = errors.residual[:, _around(centres)].swapaxes(0, 1)
+    recording = _distance_from_typical(recording) * errors.precision[_around(centres)][:, None]
+    beats = _distance_from_typical(errors.beat_residuals) * errors.beat_precisions[:, None]
+    local, cover = _placed(np.sqrt(recording * beats), centres, errors.residual.shape[1])
+    between = errors.residual**2 * errors.precision
+    covered = np.flatnonzero(cover)
+    between[:, : covered[0]] = between[:, covered[-1] :] = 0
+    return _smooth(np.where(cover > 0, local / np.maximum(cover, 1), between)[:, :length])
+
+
+def _distance_from_typical(residuals: np.ndarray) -> np.ndarray:
+    """Squared distances of residuals (n, l, t) from their median, or from zero where they are too few."""
+    typical = np.median(residuals, axis=0) if len(residuals) >= _FEWEST_ALIKE else 0.0
+    return (residuals - typical) ** 2
 
 
 def score_recording(
@@ -156,8 +232,10 @@ def score_recording(
     spec, rows = model.input_spec, lead_rows(model.leads)
     if r_peaks is None:
         r_peaks = find_r_peaks(samples, statistics, rows, spec.transform.rate)
+    if scoring.pauses == "filled":
+        r_peaks = fill_pauses(r_peaks)
     n_samples = samples.shape[1]
-    total = np.zeros((len(rows), n_samples), dtype=np.float32)
+    maps = np.zeros((2, len(rows), n_samples), dtype=np.float32)
     cover = np.zeros(n_samples, dtype=np.float32)
     found, peaks, reliable = [], [], False
     for start in centred_starts(n_samples, spec):
@@ -165,25 +243,34 @@ def score_recording(
         length = int(recorded.sum())
         centres, real = beats_within(r_peaks, start, length)
         errors = window_errors(model, window, recorded, centres, scoring)
-        total[:, start : start + length] += error_map(errors, centres, scoring.overlap, length)
+        maps[0, :, start : start + length] += error_map(errors, centres, scoring.overlap, length)
+        maps[1, :, start : start + length] += deviation_map(errors, centres, length)
         cover[start : start + length] += 1
         found.append(_cropped(errors, length))
         peaks.append(start + centres)
         reliable |= real
-    heat = np.where(cover > 0, total / np.maximum(cover, 1), np.nan)
+    heat, deviation = np.where(cover > 0, maps / np.maximum(cover, 1), np.nan)
+    deviation = deviation / (np.nanmedian(deviation, axis=1, keepdims=True) + _LEAST_DEVIATION)
     more = () if reliable else (NO_BEATS,)
-    return _summary(found, heat, np.concatenate(peaks), (*flags, *more))
+    return _summary(found, heat, deviation, np.concatenate(peaks), (*flags, *more))
 
 
 def _cropped(errors: WindowErrors, length: int) -> WindowErrors:
     """Without the padding behind ``length`` recorded samples, which has no say in any score."""
-    return WindowErrors(
-        errors.record[:, :length], errors.trend[:, :length], errors.beats, errors.log_variance[:length]
+    return replace(
+        errors,
+        record=errors.record[:, :length],
+        trend=errors.trend[:, :length],
+        log_variance=errors.log_variance[:length],
     )
 
 
 def _summary(
-    found: Sequence[WindowErrors], heat: np.ndarray, r_peaks: np.ndarray, flags: tuple[str, ...]
+    found: Sequence[WindowErrors],
+    heat: np.ndarray,
+    deviation: np.ndarray,
+    r_peaks: np.ndarray,
+    flags: tuple[str, ...],
 ) -> AnomalyScore:
     """Windows joined: samples and heartbeats count alike, whichever window they are in."""
     record, trend, beats = (
@@ -195,12 +282,13 @@ def _summary(
     parts = dict(zip(PARTS, (float(x.mean()) for x in (record, beats, trend)), strict=True))
     return AnomalyScore(
         score=sum(parts.values()),
-        peak=float(np.nanmax(heat)),
+        peak=float(np.nanmax(deviation)),
         parts=parts,
         beats=beats.mean(axis=(1, 2)),
         lead_errors=np.stack([record.mean(axis=1), beats.mean(axis=(0, 2))]),
         log_variance=float(np.concatenate([e.log_variance for e in found]).mean()),
         map=heat,
+        deviation=deviation,
         r_peaks=r_peaks,
         flags=flags,
     )

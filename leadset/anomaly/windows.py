@@ -12,6 +12,8 @@ from leadset.waves import delineate
 from leadset.waves.quality import NOISY
 
 AFTER_R = BEAT_SAMPLES - BEFORE_R
+# From this many median RR intervals on, a heartbeat is missing between two others.
+_PAUSE = 1.7
 #: Flag of a recording in which no complete heartbeat was found.
 NO_BEATS = "no reliable beats"
 
@@ -26,6 +28,18 @@ def find_r_peaks(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int
     if not len(found.r_peaks) or np.median(found.beat_quality.max(axis=0)) < NOISY:
         return np.zeros(0, dtype=int)
     return np.rint(found.r_peaks[np.isfinite(found.r_peaks)]).astype(int)
+
+
+def fill_pauses(r_peaks: np.ndarray) -> np.ndarray:
+    """R peaks (n,) with evenly spaced places where heartbeats are missing, which is in gaps of 1.7 RR intervals on."""
+    if len(r_peaks) < 3:
+        return r_peaks
+    gaps = np.diff(r_peaks)
+    typical = np.median(gaps)
+    parts = np.where(gaps > _PAUSE * typical, np.rint(gaps / typical), 1).astype(int)
+    shares = np.concatenate([np.arange(n) / n for n in parts])
+    filled = np.repeat(r_peaks[:-1], parts) + np.repeat(gaps, parts) * shares
+    return np.append(np.rint(filled).astype(int), r_peaks[-1])
 
 
 def centred_starts(n_samples: int, spec: InputSpec) -> np.ndarray:
