@@ -367,13 +367,15 @@ def test_saved_and_loaded_detector_scores_the_same(detector, normals, tmp_path):
     assert first.score == second.score and loaded.high_share(second) == detector.high_share(first)
 
 
-def test_reference_gives_percentiles(detector, normals):
+def test_reference_gives_percentiles(detector, normals, tmp_path):
     scores = sorted(found.score for found in detector.score_all(normals, range(6)))
     assert detector.reference.percentile("score", 0) == 0
     assert detector.reference.percentile("score", 1e9) == 100
     assert detector.reference.percentile("score", np.median(scores)) == pytest.approx(50, abs=1)
     assert abs(detector.reference.surprise("score", np.median(scores))) < 0.3
     assert detector.reference.surprise("peak", 1e9) > 3 and np.isfinite(detector.reference.surprise("peak", 0))
+    with pytest.raises(ValueError, match="no reference"):
+        Detector(network(2)).save(tmp_path)
     with pytest.raises(ValueError, match="no reference"):
         Detector(network(2)).high_share(detector.score_prepared(*normals[0]))
 
@@ -385,6 +387,12 @@ def test_reference_gives_percentiles(detector, normals):
     lambda folder: (folder / "detector.safetensors").write_bytes(b"\x80\x04K\x01."),
     lambda folder: (folder / "detector.json").write_text(
         (folder / "detector.json").read_text().replace('"width": 4', '"width": 8')
+    ),
+    lambda folder: (folder / "detector.json").write_text(
+        (folder / "detector.json").read_text().replace('"width": 4', '"width": 4000000000')
+    ),
+    lambda folder: (folder / "detector.json").write_text(
+        (folder / "detector.json").read_text().replace('"peak"', '"point"')
     ),
 ])  # fmt: skip
 def test_damaged_detectors_are_refused(detector, tmp_path, spoil):

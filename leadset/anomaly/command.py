@@ -25,7 +25,7 @@ from leadset.anomaly.detector import TRANSFORM, Detector, fit_detector
 from leadset.anomaly.fit import SCHEDULES, FitSettings
 from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.normals import hold_out, plain_sinus_rhythm
+from leadset.anomaly.normals import FEWEST, hold_out, plain_sinus_rhythm
 from leadset.anomaly.plot import plot_map
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
 from leadset.files import write_atomically
@@ -36,7 +36,7 @@ from leadset.waves import delineate
 
 # Share of benchmark recordings that choose the threshold of Dice and are not counted in it.
 _VALIDATION_SHARE = 0.2
-_HELD_OUT_SHARE = 0.1
+_HELD_OUT_SHARE = 0.15
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +93,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     if has_arrays(arguments.data):
         recordings = ArrayRecordings(arguments.data / TRAIN)
         order = np.random.default_rng(settings.seed).permutation(len(recordings))
-        held_out, train = np.split(order, [round(_HELD_OUT_SHARE * len(order)) if len(order) >= 20 else 0])
+        held_out, train = np.split(order, [round(_HELD_OUT_SHARE * len(order)) if len(order) >= FEWEST else 0])
     else:
         from leadset.recordings.store import build_store
 

@@ -57,6 +57,15 @@ class Reference:
     n: int
     part: str
 
+    def check(self, n_leads: int) -> None:
+        """Raises a ValueError unless all numbers are there."""
+        for name in ("score", "peak", *PARTS):
+            if np.shape(self.quantiles[name]) != _QUANTILES.shape or not np.isfinite(self.quantiles[name]).all():
+                raise ValueError(f"quantiles of {name}: expected {len(_QUANTILES)} numbers")
+        for name in MAPS:
+            if np.shape(self.high[name]) != (n_leads,) or not np.isfinite(self.high[name]).all():
+                raise ValueError(f"high errors of {name}: expected {n_leads} numbers")
+
     def percentile(self, name: str, value: float) -> float:
         """Share of the normal recordings, 0 to 100, that ``value`` is above."""
         return 100 * float(np.interp(value, self.quantiles[name], _QUANTILES))
@@ -83,7 +92,7 @@ class Detector:
     Args:
         model: trained; it is set to evaluation mode.
         scoring: how recordings are scored.
-        reference: None before one was made.
+        reference: None before one was made; a detector without it scores, and can neither be compared nor saved.
         training: how it was trained, as plain values.
     """
 
@@ -144,7 +153,11 @@ class Detector:
     # --- on disk -----------------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> None:
-        """Writes weights (safetensors) and, last, their description (JSON)."""
+        """Writes weights (safetensors) and, last, their description (JSON).
+
+        Raises:
+            ValueError: there is no reference yet.
+        """
         folder = Path(folder)
         save_weights(folder / WEIGHTS_FILE, self.model)
         content = {
@@ -154,15 +167,17 @@ class Detector:
             "leads": list(self.leads),
             "options": self.model.options,
             "scoring": asdict(self.scoring),
-            "reference": None if self.reference is None else asdict(self.reference),
+            "reference": asdict(self._known_reference),
             "training": self.training,
         }
         with write_atomically(folder / DETECTOR_FILE) as file:
             json.dump(content, file, indent=1)
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Detector:
-        """The detector that `save` wrote; loading it runs no code out of the files.
+    def load(cls, folder: str | Path, device: str | None = None) -> Detector:
+        """The detector that `save` wrote, by default on the GPU if there is one.
+
+        Loading runs no code out of the files, and takes no more memory than they do.
 
         Raises:
             OSError: there is none.
@@ -174,16 +189,23 @@ class Detector:
             content = json.loads(description.read_text(encoding="utf-8"))
             if content["format"] != _FORMAT or content["architecture"] != ARCHITECTURE:
                 raise ValueError(f"format {content['format']} of {content['architecture']}, expected {_FORMAT}")
-            model = create_model(ARCHITECTURE, resolve_leads(content["leads"]), **content["options"])
-            reference = content["reference"] and Reference(**content["reference"])
+            with torch.device("meta"):
+                model = create_model(ARCHITECTURE, resolve_leads(content["leads"]), **content["options"])
+            reference = Reference(**content["reference"])
+            reference.check(len(model.leads))
             scoring, training = Scoring(**content["scoring"]), dict(content["training"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ValueError(f"{description}: not a description of a detector: {error!r}") from None
         try:
-            model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+            model.load_state_dict(load_file(folder / WEIGHTS_FILE), assign=True)
         except (SafetensorError, RuntimeError) as error:
             raise ValueError(f"{folder / WEIGHTS_FILE}: not the weights of {description}: {error}") from None
-        return cls(model.to(device), scoring, reference, training)
+        return cls(model.to(device or best_device()), scoring, reference, training)
+
+
+def best_device() -> str:
+    """The GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def all_r_peaks(recordings: Recordings, leads: Sequence[str], indices: Iterable[int], workers: int = -1) -> list:
@@ -239,13 +261,12 @@ def fit_detector(
     if not len(train):
         raise ValueError("no recording to learn from: expected some whose only label is sinus rhythm")
     torch.manual_seed(settings.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     model = create_model(ARCHITECTURE, leads, **(options or {}))
     if initial is not None:
         model.load_state_dict(initial)
     beats = all_r_peaks(recordings, model.leads, train, workers)
     name = _digest(model.leads, options, settings, beats)
-    fit = Fit(model.to(device), recordings, beats, train, settings, folder / f"unfinished-{name}.safetensors")
+    fit = Fit(model.to(best_device()), recordings, beats, train, settings, folder / f"unfinished-{name}.safetensors")
     summary = {**fit.run(), "recordings": len(train)}
     detector = Detector(model, Scoring(masking=settings.masking), training=summary)
     part = "held-out normal recordings" if len(held_out) else "training recordings (too few to hold any out)"

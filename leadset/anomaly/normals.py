@@ -10,8 +10,8 @@ from leadset.classes import SINUS_RHYTHM
 from leadset.recordings.store import Store
 from leadset.training.split import related_groups, stratified_parts
 
-# With fewer normal recordings than this all are needed for training.
-_FEWEST = 20
+#: With fewer normal recordings than this all are needed for training.
+FEWEST = 40
 
 
 def plain_sinus_rhythm(recordings: Iterable | Store) -> np.ndarray:
@@ -28,7 +28,7 @@ def hold_out(store: Store, indices: np.ndarray, share: float, seed: int) -> tupl
 
     Where there are too few to spare any, the second is empty.
     """
-    if len(indices) < _FEWEST:
+    if len(indices) < FEWEST:
         return indices, indices[:0]
     chosen = [store.recordings[i] for i in indices]
     sources = np.array([r.source for r in chosen])
