@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from anomaly_baselines import BASELINES
 from scipy.signal import sosfreqz
 
 from leadset.anomaly import Detector, FitSettings, Scoring, fit_detector
@@ -511,6 +512,17 @@ def test_verb_names_what_is_wrong(tmp_path, capsys):
     assert main(["anomaly", "score", str(tmp_path), str(tmp_path), "-o", str(tmp_path / "s.csv")]) == 1
     assert "detector.json" in capsys.readouterr().err
     assert not (tmp_path / "s.csv").exists()
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_methods_compared_with_answer_for_every_recording(normals, name):
+    method = BASELINES[name](SPEC)
+    method.fit(normals)
+    flat = prepare(np.zeros((12, 5000)), 500, LEADS, TRANSFORM)
+    for recording in (normals[0], (flat.samples, flat.statistics)):
+        found = method(recording)
+        assert np.isfinite(list(found.statistics.values())).all()
+        assert found.maps["map"].shape == (12, 5000) and np.isfinite(found.maps["map"][:, 100:4900]).all()
 
 
 def test_real_recordings_have_finite_scores(real_data):
