@@ -9,6 +9,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 
 from leadset.anomaly.scores import SMOOTHING
 from leadset.anomaly.windows import AFTER_R, beats_within, centred_starts, fill_pauses, find_r_peaks
@@ -120,14 +122,13 @@ class FeatureForest(_Windowed):
         features = [self._features(recording) for recording in normals]
         beats = np.concatenate([beats.reshape(-1, beats.shape[-1]) for beats, _, _ in features])
         records = np.stack([record for _, record, _ in features])
-        self.typical = [np.nan_to_num(np.nanmedian(table, axis=0)) for table in (beats, records)]
         self.forests = [
-            IsolationForest(n_estimators=100, random_state=0).fit(self._filled(table, i))
-            for i, table in enumerate((beats, records))
+            make_pipeline(
+                SimpleImputer(strategy="median", keep_empty_features=True),
+                IsolationForest(n_estimators=100, random_state=0),
+            ).fit(table)
+            for table in (beats, records)
         ]
-
-    def _filled(self, table: np.ndarray, which: int) -> np.ndarray:
-        return np.where(np.isnan(table), self.typical[which], table)
 
     def _features(self, recording: Prepared) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Features (12, n, f) of heartbeats, those of the recording with its leads, R peaks."""
@@ -144,13 +145,12 @@ class FeatureForest(_Windowed):
         heat = np.zeros((len(LEADS), n_samples))
         odd = np.zeros(beats.shape[:2])
         if odd.size:
-            table = self._filled(beats.reshape(-1, beats.shape[-1]), 0)
-            odd = -self.forests[0].score_samples(table).reshape(odd.shape)
+            odd = -self.forests[0].score_samples(beats.reshape(-1, beats.shape[-1])).reshape(odd.shape)
         for r, errors in zip(r_peaks, odd.T, strict=True):
             span = slice(max(int(r) - BEFORE_R, 0), int(r) + AFTER_R)
             heat[:, span] = np.maximum(heat[:, span], errors[:, None])
         heat[:, :start] = heat[:, start + self.spec.samples :] = np.nan
-        score = -self.forests[1].score_samples(self._filled(record[None], 1))[0]
+        score = -self.forests[1].score_samples(record[None])[0]
         return Found({"recording": float(score), "beats": float(odd.max(initial=0))}, {"map": heat})
 
 
