@@ -322,7 +322,7 @@ def test_right_bundle_branch_block_has_a_beat_in_every_lead(real_data: Path, met
 
 @pytest.mark.parametrize(("method", "floors"), [
     ("wavelet", {"P onset": (88, 85), "QRS onset": (99.5, 99), "QRS end": (99, 99), "T peak": (91, 95)}),
-    ("learned", {"P onset": (97, 92), "QRS onset": (99.8, 99.8), "QRS end": (99.8, 99.8), "T peak": (98, 98)}),
+    ("learned", {"P onset": (98, 95), "QRS onset": (99.8, 99.8), "QRS end": (99.8, 99.8), "T peak": (98, 98)}),
 ])
 def test_floor_on_annotated_leads(real_data: Path, method: str, floors: dict[str, tuple[float, float]]) -> None:
     sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

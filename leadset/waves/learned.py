@@ -86,7 +86,8 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     flat = empty_marks(len(heat.rows))
     _qrs(heat, grid, fill(beats), flat)
     _t_wave(heat, grid, fill(beats), following, flat)
-    _p_wave(heat, grid, fill(beats), preceding, flat)
+    enough = P_CONFIDENCE_OF_FEW if len(seen) <= FEW_LEADS else P_CONFIDENCE
+    _p_wave(heat, grid, fill(beats), preceding, enough, flat)
     drop_disordered(flat)
     marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
     return marks
@@ -121,13 +122,13 @@ def _t_wave(heat: _Heat, grid: Transform, beat: np.ndarray, following: np.ndarra
     _fill_wave(grid, heat.rows, there, (on, peak, end), (TON, T1, T2, TEND), T_RULE, marks)
 
 
-def _p_wave(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, marks: np.ndarray) -> None:
+def _p_wave(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, enough: float,
+            marks: np.ndarray) -> None:
     start = np.maximum(beat - cells(480), preceding + cells(120))
     peak, sure_peak = heat.seek(P_HEAT + PEAK, start, beat - cells(30))
     middle = peak / network.HEAT_CELL
     on, sure_on = heat.seek(P_HEAT + ONSET, middle - cells(180), middle)
     end, sure_end = heat.seek(P_HEAT + END, middle, np.minimum(middle + cells(180), beat))
-    enough = P_CONFIDENCE_OF_FEW if heat.maps.shape[1] <= FEW_LEADS else P_CONFIDENCE
     there = (sure_on + sure_peak + sure_end >= 3 * enough) & ~np.isnan(marks[:, R])
     end = np.minimum(end, np.nan_to_num(marks[:, QRSON], nan=np.inf))
     _fill_wave(grid, heat.rows, there, (on, peak, end), (PON, P1, P2, PEND), P_RULE, marks)
