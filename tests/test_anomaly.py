@@ -13,6 +13,7 @@ from anomaly_baselines import BASELINES
 from scipy.signal import sosfreqz
 
 from leadset.anomaly import Detector, FitSettings, Scoring, fit_detector
+from leadset.anomaly import fit as fit_module
 from leadset.anomaly.arrays import ArrayRecordings, read_labels
 from leadset.anomaly.batches import RestorationBatches
 from leadset.anomaly.detector import TRANSFORM, Reference, all_r_peaks
@@ -302,10 +303,6 @@ def test_training_lowers_the_loss(normals):
     assert losses[1] < losses[0] - 0.5
 
 
-class Interrupted(Exception):
-    pass
-
-
 def test_an_interrupted_run_gives_the_same_detector(normals, tmp_path, monkeypatch):
     train, held_out = np.arange(9), np.arange(9, 12)
     arguments = (normals, train, held_out, 2)
@@ -313,16 +310,19 @@ def test_an_interrupted_run_gives_the_same_detector(normals, tmp_path, monkeypat
     run = Fit.run
 
     def interrupted(fit, title=""):
-        fit.steps = 6
-        fit._batches = lambda steps: RestorationBatches(
-            normals, fit.beats, train, fit.model.leads, fit.model.input_spec, "full", 4, 3, fit.settings.seed
-        )
-        run(fit)
-        fit.save()
-        raise Interrupted
+        step_of = fit_module.train_step
+
+        def step(*arguments):
+            if fit.step == 3:
+                raise KeyboardInterrupt
+            return step_of(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fit_module, "train_step", step)
+            run(fit)
 
     monkeypatch.setattr(Fit, "run", interrupted)
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         fit_detector(*arguments, tmp_path / "halves", settings(), SMALL)
     monkeypatch.setattr(Fit, "run", run)
     assert list((tmp_path / "halves").glob("unfinished-*"))
@@ -333,7 +333,7 @@ def test_an_interrupted_run_gives_the_same_detector(normals, tmp_path, monkeypat
     assert whole.reference == halves.reference
 
 
-def test_time_limit_plans_fewer_steps(normals, tmp_path):
+def test_time_limit_ends_the_run(normals, tmp_path):
     limited = settings(steps=100_000, minutes=0.01)
     detector = fit_detector(normals, np.arange(12), np.arange(0), 2, tmp_path, limited, SMALL)
     assert 1 <= detector.training["steps"] < 100_000

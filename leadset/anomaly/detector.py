@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import leadset
+from leadset.allocator import keep_freed_memory
 from leadset.anomaly.batches import Recordings
 from leadset.anomaly.fit import Fit, FitSettings
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore, Scoring, score_recording
@@ -261,6 +262,7 @@ def fit_detector(
     if not len(train):
         raise ValueError("no recording to learn from: expected some whose only label is sinus rhythm")
     torch.manual_seed(settings.seed)
+    keep_freed_memory()
     model = create_model(ARCHITECTURE, leads, **(options or {}))
     if initial is not None:
         model.load_state_dict(initial)

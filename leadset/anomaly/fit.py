@@ -16,14 +16,12 @@ from tqdm import tqdm
 from leadset.anomaly.batches import Recordings, RestorationBatch, RestorationBatches
 from leadset.anomaly.losses import restoration_loss
 from leadset.anomaly.masks import MASKINGS
+from leadset.inference import device_of
 from leadset.models.cross_restoration import CrossRestoration, trend_of
 from leadset.models.layers.options import one_of
 from leadset.training.batches import step_loader
 from leadset.training.checkpoint import load_state, save_state
 from leadset.training.loop import GRADIENT_NORM, SAVE_EVERY_S, one_cycle
-
-# Steps that measure how long one takes, the first of which is not counted.
-_TIMED_STEPS = 3
 
 
 def published_schedule(step: float, steps: float) -> float:
@@ -32,7 +30,7 @@ def published_schedule(step: float, steps: float) -> float:
 
 
 #: Learning rate schedules by name: step and number of steps to a share of the peak.
-SCHEDULES: dict[str, Callable[[int, int], float]] = {"one_cycle": one_cycle, "published": published_schedule}
+SCHEDULES: dict[str, Callable[[float, float], float]] = {"one_cycle": one_cycle, "published": published_schedule}
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,8 @@ class FitSettings:
         masking: a name out of `leadset.anomaly.masks.MASKINGS`.
         epochs: passes over the recordings (50 as published).
         steps: number of steps instead of passes; 0: as many as the passes take.
-        minutes: time limit, 0 for none; a run that would take longer is planned with fewer steps.
+        minutes: time limit of the steps, 0 for none; the learning rate then falls as time runs out, so that the
+            result depends on the machine's speed.
         batch_size: recordings per step (32 as published).
         learning_rate: at its peak (1e-4 as published).
         schedule: a name out of `SCHEDULES`.
@@ -110,65 +109,44 @@ class Fit:
         settings: FitSettings,
         state_file: Path,
     ) -> None:
-        self.model, self.recordings, self.beats, self.indices = model, recordings, beats, np.asarray(indices)
-        self.settings, self.state_file = settings, state_file
-        self.device = next(model.parameters()).device
-        self.optimizer = self._optimizer(model)
-        self.step, self.seconds, self.steps, self.losses = 0, 0.0, 0, []
+        self.model, self.settings, self.state_file = model, settings, state_file
+        self.device = device_of(model)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.step, self.seconds, self.steps = 0, 0.0, settings.planned_steps(len(indices))
+        self.batches = RestorationBatches(
+            recordings, beats, indices, model.leads, model.input_spec, settings.masking, settings.batch_size,
+            self.steps, settings.seed,
+        )  # fmt: skip
         restored = load_state(state_file, model, self.optimizer)
         if restored is not None:
-            _, progress = restored
-            self.step, self.steps, self.seconds = (progress[key] for key in ("step", "steps", "seconds"))
+            self.step, self.seconds = (restored[1][key] for key in ("step", "seconds"))
 
-    def _optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        return torch.optim.AdamW(model.parameters(), rate, weight_decay=decay)
-
-    def _batches(self, steps: int) -> RestorationBatches:
-        settings = self.settings
-        return RestorationBatches(
-            self.recordings, self.beats, self.indices, self.model.leads, self.model.input_spec, settings.masking,
-            settings.batch_size, steps, settings.seed,
-        )  # fmt: skip
-
-    def _plan(self) -> int:
-        """Steps that fit into the time limit, measured on steps whose effect is undone."""
-        wanted = self.settings.planned_steps(len(self.indices))
-        if not self.settings.minutes:
-            return wanted
-        started = time.monotonic()
-        weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        random, optimizer = torch.get_rng_state(), self._optimizer(self.model)
-        batches = step_loader(self._batches(_TIMED_STEPS), 0, self.device)
-        train_step(self.model, optimizer, next(batches), self.device)
-        measured = time.monotonic()
-        for batch in batches:
-            float(train_step(self.model, optimizer, batch, self.device))
-        each = (time.monotonic() - measured) / (_TIMED_STEPS - 1)
-        self.model.load_state_dict(weights)
-        torch.set_rng_state(random)
-        left = 60 * self.settings.minutes - (time.monotonic() - started)
-        return max(1, min(wanted, int(left / each)))
+    @property
+    def _progress(self) -> float:
+        """Share of the run that is over, in steps or in time, whichever is further."""
+        of_time = self.seconds / (60 * self.settings.minutes) if self.settings.minutes else 0.0
+        return max(self.step / self.steps, of_time)
 
     def save(self) -> None:
         """Writes the state from which the same run can go on."""
-        progress = {"step": self.step, "steps": self.steps, "seconds": self.seconds}
+        progress = {"step": self.step, "seconds": self.seconds}
         save_state(self.state_file, self.model, self.optimizer, None, progress)
 
     def run(self, title: str = "restoration") -> dict:
         """Trains to the end or to an interrupt; returns how it went, as plain values."""
         self.model.train()
-        self.steps = self.steps or self._plan()
         share = SCHEDULES[self.settings.schedule]
-        batches = step_loader(self._batches(self.steps), self.step, self.device)
+        batches = step_loader(self.batches, self.step, self.device)
         spent, started = self.seconds, time.monotonic()
         saved, losses = started, []
         with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False) as bar:
             try:
-                for batch in batches:
+                while self._progress < 1:
                     for group in self.optimizer.param_groups:
-                        group["lr"] = self.settings.learning_rate * share(self.step, self.steps)
-                    losses.append(float(train_step(self.model, self.optimizer, batch, self.device)))
+                        group["lr"] = self.settings.learning_rate * share(self._progress * self.steps, self.steps)
+                    losses.append(float(train_step(self.model, self.optimizer, next(batches), self.device)))
                     self.step += 1
                     self.seconds = spent + time.monotonic() - started
                     bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)
