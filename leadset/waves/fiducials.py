@@ -106,11 +106,13 @@ def _name_between(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np
     n, m = lobes.shape
     peaks, heights = np.full((n, m - 1), np.nan), np.zeros((n, m - 1))
     for i in range(m - 1):
-        there = lobes[:, i] < lobes[:, i + 1]
-        rising = w[rows, _inside(lobes[:, i], w)] > 0
-        peaks[:, i] = np.where(there, _extremum(signal, rows, lobes[:, i], lobes[:, i + 1], rising), np.nan)
-        drop = np.abs(w[rows, _inside(lobes[:, i], w)]) + np.abs(w[rows, _inside(lobes[:, i + 1], w)])
-        heights[:, i] = np.where(there, np.where(rising, drop, -drop), 0)
+        there = np.nonzero(lobes[:, i] < lobes[:, i + 1])[0]
+        if not len(there):
+            continue
+        left, right, lead = lobes[there, i], lobes[there, i + 1], rows[there]
+        rise, fall = w[lead, _inside(left, w)], w[lead, _inside(right, w)]
+        peaks[there, i] = _extremum(signal, lead, left, right, rise > 0)
+        heights[there, i] = np.sign(rise) * (np.abs(rise) + np.abs(fall))
     everyone = np.arange(n)
     main = np.abs(heights).argmax(axis=1)
     best = heights.argmax(axis=1)
@@ -126,7 +128,7 @@ def _name_between(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np
 def _extremum(signal: np.ndarray, rows: np.ndarray, left: np.ndarray, right: np.ndarray,
               positive: np.ndarray) -> np.ndarray:
     """Interpolated position of the extremum of the signal between two lobes (parabola through three samples)."""
-    span = 2 * QRS_HALF + 1
+    span = int((right - left).max()) + 1
     values = gather(signal, rows, left, span) * np.where(positive, 1, -1)[:, None]
     values = np.where(np.arange(span) <= (right - left)[:, None], values, -np.inf)
     at = left + values.argmax(axis=1)
