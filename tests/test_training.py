@@ -5,7 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,13 +30,15 @@ from leadset.recordings.store import build_store
 from leadset.scoring import ChallengeMetric
 from leadset.simulate.write import write_dataset
 from leadset.training import loop, run
+from leadset.training.checkpoint import read_progress
 from leadset.training.ensemble import fit_weights
 from leadset.training.loop import Task, Trainer, one_cycle
-from leadset.training.plan import TimeLimit, affordable_steps
+from leadset.training.plan import TimeLimit, affordable
 from leadset.training.split import related_groups, stratified_parts
 from leadset.training.thresholds import fit_thresholds
 
 SPACE = label_space()
+ROOT = Path(__file__).resolve().parent.parent
 
 
 # --- split ---------------------------------------------------------------------------------------------------------
@@ -215,9 +223,9 @@ def test_one_cycle_rises_to_its_peak_and_falls():
 
 
 def test_plan_shares_what_is_left():
-    assert affordable_steps(100, 1.0, 100.0, 1000.0) == 100
-    assert affordable_steps(100, 1.0, 100.0, 100.0) == 50
-    assert affordable_steps(100, 1.0, 0.0, 0.0) == 1
+    assert affordable(100, 1.0, 100.0, 1000.0) == (100, 900.0)  # time enough: all steps, and patience with slow ones
+    assert affordable(100, 1.0, 100.0, 100.0) == (50, pytest.approx(65.0))  # half the time, so half the steps
+    assert affordable(100, 1.0, 0.0, 0.0)[0] == 1
     assert TimeLimit(100.0, spent=95.0).left == 0.0
 
 
@@ -255,21 +263,55 @@ def test_killed_run_does_not_repeat_finished_networks(simulated, tmp_path, monke
     trained = []
     real_run = Trainer.run
 
-    def run_once(self, title):
+    def run_once(self, title, quiet=False):
         trained.append(title)
         if len(trained) == 2:
             raise RuntimeError("killed")
-        return real_run(self, title)
+        return real_run(self, title, quiet)
 
     monkeypatch.setattr(Trainer, "run", run_once)
     with pytest.raises(RuntimeError, match="killed"):
         run.train_entry(simulated, tmp_path, TINY)
-    first = load_file(tmp_path / "resnet34-2.safetensors")
-    monkeypatch.setattr(Trainer, "run", lambda self, title: trained.append(title) or real_run(self, title))
+    first = load_file(tmp_path / f"{trained[0]}.safetensors")
+    monkeypatch.setattr(Trainer, "run", lambda self, title, quiet: trained.append(title) or real_run(self, title))
     run.train_entry(simulated, tmp_path, TINY)
-    assert trained == ["resnet34-2", "resnet34-II-V5", "resnet34-II-V5"]
-    again = load_file(tmp_path / "resnet34-2.safetensors")
+    assert len(trained) == 3
+    assert trained[1] == trained[2] != trained[0]
+    again = load_file(tmp_path / f"{trained[0]}.safetensors")
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_processes_train_the_same_networks(simulated, tmp_path):
+    """Two processes of one thread each, against this process on one thread: the same weights, to the bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run.train_entry(simulated, tmp_path / "one", TINY)
+    torch.set_num_threads(before)
+    run.train_entry(simulated, tmp_path / "two", replace(TINY, workers=2))
+    for weights in ("resnet34-2.safetensors", "resnet34-II-V5.safetensors"):
+        assert (tmp_path / "one" / weights).read_bytes() == (tmp_path / "two" / weights).read_bytes()
+
+
+def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
+    """Ctrl-C to the main process alone: the workers save and end; the same command then finishes the run."""
+    settings = tmp_path / "long.toml"
+    settings.write_text(
+        'architectures = ["resnet34"]\nlead_sets = ["2", "3"]\npreset = "tiny"\nmin_steps = 3000\nworkers = 2\n'
+        "[presets.tiny.resnet34]\nwidth = 4\nrate = 50\nblocks = [1, 1, 1, 1]\n"
+    )
+    command = [sys.executable, str(ROOT / "train_model.py"), str(simulated), str(tmp_path / "model")]
+    environment = {**os.environ, "LEADSET_CONFIG": str(settings)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+    log = tmp_path / "model" / "training.jsonl"
+    while process.poll() is None and (not log.exists() or log.read_text().count('"step"') < 3):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert b"start the same command again" in shown
+    states = list((tmp_path / "model" / "work").glob("resnet34-*.safetensors"))
+    assert len(states) == 2
+    assert all(read_progress(state)["step"] > 0 for state in states)
 
 
 def test_time_limit_saves_every_network(simulated, tmp_path):
@@ -301,8 +343,8 @@ def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated):
         (unlabelled / header.with_suffix(".mat").name).write_bytes(header.with_suffix(".mat").read_bytes())
     with pytest.raises(ValueError, match="has a diagnosis"):
         run.train_entry(unlabelled, tmp_path / "m", TINY)
-    for signal in unlabelled.glob("*.mat"):
-        signal.unlink()
+    for signal_file in unlabelled.glob("*.mat"):
+        signal_file.unlink()
     with pytest.raises(ValueError, match="none of 3 recordings can be read"):
         run.train_entry(unlabelled, tmp_path / "m", TINY)
 

@@ -138,6 +138,7 @@ class Trainer:
         state_file: where the unfinished run is kept.
         log: called with a dictionary after each validation.
         deadline: `time.monotonic` value after which it stops early, though never before its first step.
+        stop_requested: asked before every step; true means that the run was interrupted.
     """
 
     def __init__(
@@ -148,9 +149,10 @@ class Trainer:
         state_file: Path,
         log: Callable[[dict], None],
         deadline: float = math.inf,
+        stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model, self.task, self.steps = model, task, steps
-        self.state_file, self.log, self.deadline = state_file, log, deadline
+        self.state_file, self.log, self.deadline, self.stop_requested = state_file, log, deadline, stop_requested
         self.device = next(model.parameters()).device
         self.optimizer = task.optimizer(model)
         self.step, self.seconds, self.best_score, self.best = 0, 0.0, (-1.0, -math.inf), None
@@ -177,16 +179,22 @@ class Trainer:
         losses.clear()
         self.model.train()
 
-    def run(self, title: str) -> Outcome:
-        """Trains to the end, to the deadline or to an interrupt; the network then holds its best weights."""
+    def run(self, title: str, quiet: bool = False) -> Outcome:
+        """Trains to the end or to the deadline; the network then holds its best weights.
+
+        Raises:
+            KeyboardInterrupt: interrupted, after the state has been saved.
+        """
         self.model.train()
         batches = step_loader(self.task.batches(self.steps), self.step, self.device)
         losses: list[Tensor] = []
         started = saved = time.monotonic()
         spent_before = self.seconds
-        with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False) as bar:
+        with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False, disable=quiet) as bar:
             try:
                 while self.step < self.steps and (self.step == 0 or time.monotonic() < self.deadline):
+                    if self.stop_requested():
+                        raise KeyboardInterrupt
                     for group in self.optimizer.param_groups:
                         group["lr"] = self.task.learning_rate * one_cycle(self.step, self.steps)
                     losses.append(train_step(self.model, self.optimizer, next(batches), self.device))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 # Share of the limit that is kept back for thresholds, writing files, and steps slower than the measured ones.
 RESERVE_SHARE = 0.08
+# How much longer than planned a network may take before it must stop, in shares of its plan.
+OVERRUN = 1.3
 
 
 @dataclass
@@ -35,20 +37,19 @@ class TimeLimit:
         return max(0.0, self.seconds * (1 - RESERVE_SHARE) - self.used)
 
 
-def affordable_steps(wanted: int, seconds_per_step: float, other_seconds: float, left: float) -> int:
-    """Steps of the next network: all that are wanted, or the same share of them that all networks still to come get.
+def affordable(wanted: int, seconds_per_step: float, other_seconds: float, left: float) -> tuple[int, float]:
+    """Steps of the next network, and the seconds after which it must stop in any case.
+
+    It gets all the steps that are wanted, or the same share of them that all networks still to come get. Where time is
+    not short it may take whatever the others do not need; where it is, little more than planned.
 
     Args:
         wanted: steps it would take without a limit.
         seconds_per_step: measured.
-        other_seconds: what the networks after it would take without a limit.
-        left: seconds left for it and for them.
+        other_seconds: what the networks under way and after it would take without a limit.
+        left: seconds left for it and for them, summed over processes.
     """
     own_seconds = wanted * seconds_per_step
     share = min(1.0, left / max(own_seconds + other_seconds, 1e-9))
-    return max(1, int(wanted * share))
-
-
-def deadline(left: float, own_seconds: float, other_seconds: float) -> float:
-    """`time.monotonic` value at which a network must stop, even if its steps turn out slower than measured."""
-    return time.monotonic() + left * own_seconds / max(own_seconds + other_seconds, 1e-9)
+    steps = max(1, int(wanted * share))
+    return steps, max(OVERRUN * steps * seconds_per_step, left - share * other_seconds)

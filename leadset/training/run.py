@@ -2,55 +2,34 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from hashlib import blake2b
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 import leadset
+from leadset.allocator import keep_freed_memory
 from leadset.classes import LabelSpace, label_space
 from leadset.config import Config, load_config
 from leadset.decision import DecisionRule
-from leadset.files import write_atomically
 from leadset.leads import lead_set_name
 from leadset.manifest import Manifest, Member, TrainedSet
 from leadset.models import create_model, list_models
-from leadset.preprocess import InputSpec
-from leadset.training.checkpoint import read_progress, save_weights
 from leadset.training.data import TrainingData, load_training_data
 from leadset.training.ensemble import fit_weights
-from leadset.training.loop import Task, Trainer, seconds_per_step
-from leadset.training.plan import TimeLimit, affordable_steps, deadline
+from leadset.training.jobs import WORK_FOLDER, Job, Workshop, read_json, write_json
+from leadset.training.plan import TimeLimit, affordable
 from leadset.training.thresholds import fit_thresholds
+from leadset.training.workers import worker_pool
 
-WORK_FOLDER = "work"
-LOG_FILE = "training.jsonl"
 SPLIT_FILE = "split.csv"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One network to train: an architecture with its options on a lead set."""
-
-    architecture: str
-    options: dict[str, Any]
-    leads: tuple[str, ...]
-    spec: InputSpec
-
-    @property
-    def name(self) -> str:
-        """For files, bars and tables."""
-        return f"{self.architecture}-{lead_set_name(self.leads)}"
 
 
 class Run:
@@ -64,13 +43,14 @@ class Run:
 
     def __init__(self, data_folder: str | Path, model_folder: str | Path, config: Config) -> None:
         self.data_folder, self.folder, self.config = Path(data_folder), Path(model_folder), config
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.preset = config.preset
         if self.preset == "auto":
-            self.preset = "published" if self.device.type == "cuda" else "compact"
+            self.preset = "published" if self.device == "cuda" else "compact"
         self.space: LabelSpace = label_space(config.label_space)
         self.work = self.folder / WORK_FOLDER
         self.jobs = list(self._jobs())
+        self.processes = self._processes()
 
     def _jobs(self) -> Iterator[Job]:
         names = list_models("classifier") if "all" in self.config.architectures else self.config.architectures
@@ -80,28 +60,36 @@ class Run:
                 spec = create_model(name, leads, len(self.space), **options).input_spec
                 yield Job(name, options, leads, spec)
 
+    def _processes(self) -> int:
+        """Networks trained at a time: one on a GPU, one per core (or as many as `leadset.toml` says) without."""
+        if self.device == "cuda":
+            return 1
+        wanted = self.config.workers if self.config.workers > 0 else os.cpu_count() or 1
+        return min(wanted, len(self.jobs))
+
     # --- the run -----------------------------------------------------------------------------------------------
 
     def execute(self) -> Manifest:
         """Trains what is not trained yet and writes the entry; see `train_entry`."""
         self.work.mkdir(parents=True, exist_ok=True)
+        keep_freed_memory()
         self.limit = TimeLimit(self.config.time_limit_hours * 3600)
         self.data = self._load_data()
-        clock_file = self.work / f"clock-{self._digest('clock')}.json"
-        self.limit.spent = _read_json(clock_file).get("seconds", 0.0)
-        members = {}
+        self.workshop = self._workshop(self.data)
+        clock_file = self.work / f"clock-{self.workshop.digest('clock')}.json"
+        self.limit.spent = read_json(clock_file).get("seconds", 0.0)
         try:
-            costs = self._measure()
-            for i, job in enumerate(self.jobs):
-                others = sum(costs[later.name] * self._wanted_steps(later) for later in self.jobs[i + 1 :])
-                members[job.name] = self._member(job, costs[job.name], others)
-                _write_json(clock_file, {"seconds": self.limit.used})
+            with worker_pool(self.processes) as pool:
+                self._train(pool, self._measure(pool))
         finally:
-            _write_json(clock_file, {"seconds": self.limit.used})
-        manifest = self._finish(members)
+            write_json(clock_file, {"seconds": self.limit.used})
+        manifest = self._finish()
         if not self.config.keep_work:
             shutil.rmtree(self.work)
         return manifest
+
+    def _workshop(self, data: TrainingData) -> Workshop:
+        return Workshop(data, self.config, self.space, self.folder, self.device, quiet=self.processes > 1)
 
     def _load_data(self) -> TrainingData:
         cache = Path(self.config.cache) if self.config.cache else self.work / "store"
@@ -116,88 +104,67 @@ class Run:
             [(job.spec.transform, job.leads) for job in self.jobs if job.spec.beats],
         )
         data.write_split(self.folder / SPLIT_FILE)
-        self._log({"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset})
+        found = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
+        self._workshop(data).log(found)
         counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in data.counts().items())
-        print(f"recordings: {counts}; device {self.device.type}, preset {self.preset}")
+        print(f"recordings: {counts}; device {self.device}, preset {self.preset}")
         for failure in data.failures[:5]:
             print(f"  skipped: {failure.message}")
         if len(data.failures) > 5:
             print(f"  … and {len(data.failures) - 5} more, all listed in {self.folder / SPLIT_FILE}")
         return data
 
-    def _measure(self) -> dict[str, float]:
-        """Seconds per step of every job, measured once per run and kept for its continuation."""
-        file = self.work / f"costs-{self._digest('costs')}.json"
-        costs = _read_json(file)
-        missing = [job for job in self.jobs if job.name not in costs]
-        for job in tqdm(missing, desc="measure", unit="network", leave=False):
-            costs[job.name] = seconds_per_step(self._build(job), self._task(job))
-            _write_json(file, costs)
+    def _measure(self, pool: Executor) -> dict[str, float]:
+        """Seconds per step of every job that is not done, measured once per run and kept for its continuation."""
+        file = self.work / f"costs-{self.workshop.digest('costs')}.json"
+        costs = read_json(file)
+        missing = [job for job in self.jobs if job.name not in costs and not self._summary(job)]
+        measured = tqdm(pool.map(self.workshop.measure, missing), "measure", len(missing), leave=False)
+        costs |= {job.name: cost for job, cost in zip(missing, measured, strict=True)}
+        write_json(file, costs)
         return costs
 
-    def _wanted_steps(self, job: Job) -> int:
-        return max(self.config.epochs * self._task(job).steps_per_epoch, self.config.min_steps)
+    def _summary(self, job: Job) -> dict:
+        """What a finished job says of itself; empty for one that is not finished."""
+        return read_json(self.workshop.file(job, "json"))
 
-    def _task(self, job: Job) -> Task:
-        return Task(
-            store=self.data.stores[job.spec.transform],
-            labels=self.data.labels,
-            train=self.data.train,
-            valid=self.data.valid,
-            leads=job.leads,
-            spec=job.spec,
-            seed=self.config.seed,
-            batch_size=self.config.batch_size,
-            learning_rate=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            beats=self.data.beats[job.spec.transform, job.leads] if job.spec.beats else None,
-        )
+    def _train(self, pool: Executor, costs: dict[str, float]) -> None:
+        """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
+        todo = [job for job in self.jobs if not self._summary(job)]
+        wanted = {job.name: self.workshop.wanted_steps(job) for job in todo}
+        todo.sort(key=lambda job: -wanted[job.name] * costs[job.name])
+        ends: dict[Future, float] = {}
+        with tqdm(total=len(self.jobs), initial=len(self.jobs) - len(todo), desc="train", unit="network") as bar:
+            while todo or ends:
+                while todo and len(ends) < self.processes:
+                    job, now = todo.pop(0), time.monotonic()
+                    others = sum(wanted[later.name] * costs[later.name] for later in todo)
+                    others += sum(max(0.0, end - now) for end in ends.values())
+                    left = self.limit.left * self.processes
+                    steps, seconds = affordable(wanted[job.name], costs[job.name], others, left)
+                    future = pool.submit(self.workshop.train, job, steps, min(seconds, self.limit.left))
+                    ends[future] = now + steps * costs[job.name]
+                for future in wait(ends, return_when=FIRST_COMPLETED).done:
+                    del ends[future]
+                    bar.set_postfix(auroc=f"{future.result()['valid_auroc']:.3f}")
+                    bar.update()
 
-    def _build(self, job: Job) -> nn.Module:
-        torch.manual_seed(self.config.seed)
-        return create_model(job.architecture, job.leads, len(self.space), **job.options).to(self.device)
-
-    def _digest(self, job: Job | str) -> str:
-        """Names the work of a job: anything that would change its result changes the name."""
-        settings = [getattr(self.config, name) for name in _RESULT_SETTINGS]
-        text = f"{leadset.__version__} {job} {settings} {self.data.fingerprint} {self.device.type}"
-        return blake2b(text.encode(), digest_size=6).hexdigest()
-
-    def _member(self, job: Job, cost: float, others: float) -> tuple[Member, np.ndarray]:
-        """The trained network of a job, from this run or from the one that it continues."""
-        digest = self._digest(job)
-        done_file = self.work / f"{job.name}-{digest}.json"
-        answers_file = done_file.with_suffix(".npy")
-        state_file = done_file.with_suffix(".safetensors")
-        weights = f"{job.name}.safetensors"
-        summary = _read_json(done_file)
-        if not summary:
-            wanted = self._wanted_steps(job)
-            unfinished = read_progress(state_file)
-            steps = unfinished["steps"] if unfinished else affordable_steps(wanted, cost, others, self.limit.left)
-            stop = deadline(self.limit.left, cost * wanted, others)
-            model = self._build(job)
-            outcome = Trainer(model, self._task(job), steps, state_file, self._logger(job), stop).run(job.name)
-            save_weights(self.folder / weights, model)
-            with write_atomically(answers_file, "wb") as file:
-                np.save(file, outcome.probabilities)
-            summary = {**outcome.summary, "seconds_per_step": cost}
-            _write_json(done_file, summary)
-            state_file.unlink(missing_ok=True)
-        probabilities = np.load(answers_file)
+    def _member(self, job: Job) -> tuple[Member, np.ndarray]:
+        """A trained network, and its probabilities of the validation recordings."""
+        probabilities = np.load(self.workshop.file(job, "npy"))
         rule = self._rule(probabilities)
-        return Member(job.architecture, job.options, job.spec, weights, rule, summary), probabilities
+        return Member(job.architecture, job.options, job.spec, job.weights, rule, self._summary(job)), probabilities
 
     def _rule(self, probabilities: np.ndarray) -> DecisionRule:
         provenance = {"split": SPLIT_FILE, "part": self.data.valid_name, "seed": self.config.seed}
         return fit_thresholds(probabilities, self.data.labels[self.data.valid], self.space, provenance)
 
-    def _finish(self, members: dict[str, tuple[Member, np.ndarray]]) -> Manifest:
+    def _finish(self) -> Manifest:
         """Joins the networks of each lead set and writes `entry.json`."""
         labels = self.data.labels[self.data.valid]
         sets = []
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
-            chosen = [members[job.name] for job in self.jobs if job.leads == leads]
+            chosen = [self._member(job) for job in self.jobs if job.leads == leads]
             weights = fit_weights([probabilities for _, probabilities in chosen], labels)
             rule = self._rule(np.tensordot(weights, np.stack([p for _, p in chosen]), axes=1))
             sets.append(TrainedSet(leads, tuple(member for member, _ in chosen), weights, rule))
@@ -208,47 +175,14 @@ class Run:
             "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
             "seed": self.config.seed,
             "preset": self.preset,
-            "device": self.device.type,
+            "device": self.device,
             "data": {**self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE},
             "seconds": round(self.limit.used, 1),
         }
         manifest = Manifest(self.config.label_space, self.space.keys, prior, tuple(sets), provenance)
         manifest.write(self.folder)
-        self._log({"event": "done", "seconds": round(self.limit.used, 1)})
+        self.workshop.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
-
-    def _logger(self, job: Job) -> Callable[[dict], None]:
-        return lambda event: self._log({"job": job.name, **event})
-
-    def _log(self, event: dict) -> None:
-        """Adds one line to `training.jsonl`."""
-        with open(self.folder / LOG_FILE, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S"), **event}) + "\n")
-
-
-# Settings that change what a network learns; with others changed, an interrupted run can still go on.
-_RESULT_SETTINGS = (
-    "label_space",
-    "seed",
-    "epochs",
-    "min_steps",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "validation_share",
-)
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def _write_json(path: Path, values: dict) -> None:
-    with write_atomically(path) as file:
-        json.dump(values, file)
 
 
 def train_entry(data_folder: str | Path, model_folder: str | Path, config: Config | None = None) -> Manifest:
