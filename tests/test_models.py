@@ -201,3 +201,17 @@ def test_real_recordings_on_every_lead_set(name, real_data):
             assert logits.isfinite().all()
             assert logits.std(0).min() > 0, "recordings are told apart"
             torch.testing.assert_close(model(windows[:1], masks[:1]), logits[:1], atol=1e-5, rtol=1e-4)
+
+
+@each_classifier
+def test_exported_to_onnx_it_answers_the_same(name, tmp_path):
+    pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+    model = settled(name, 3)
+    inputs = inputs_for(model, 3)
+    torch.onnx.export(model, (), kwargs=inputs, dynamo=True, verbose=False).save(tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (answer,) = session.run(None, {given.name: inputs[given.name].numpy() for given in session.get_inputs()})
+    with torch.inference_mode():
+        expected = model(**inputs)
+    torch.testing.assert_close(torch.from_numpy(answer), expected, atol=1e-4, rtol=1e-4)
