@@ -5,12 +5,17 @@ The public names are listed in ``__all__``; what needs a heavy import is importe
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 from leadset.classes import label_space
 from leadset.leads import LEAD_SETS
 
 __version__ = "0.1.0"
+
+# Read when PyTorch is imported. Its threads would otherwise spin while they wait for each other, which makes small
+# networks several times slower on a machine that has anything else to do.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 #: The 26 scored classes, in weight-table order.
 CLASSES: tuple[str, ...] = label_space().keys

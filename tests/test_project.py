@@ -96,3 +96,18 @@ def test_wrong_verbs_and_arguments_print_usage(capsys):
 def test_citation_and_changelog_name_this_version():
     assert f"version: {leadset.__version__}" in (ROOT / "CITATION.cff").read_text()
     assert f"## {leadset.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_readme_lists_the_registered_architectures():
+    from leadset.models.overview import overview
+
+    readme = (ROOT / "README.md").read_text()
+    (listed,) = re.findall(r"<!-- models: .*? -->\n(.*?)\n<!-- /models -->", readme, re.DOTALL)
+    assert listed.strip() == overview(), "run: python -m leadset models"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/waves.md", "docs/simulator.md"])
+def test_links_of_the_documents_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), target
