@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from leadset.config import ENVIRONMENT_VARIABLE, load_config
@@ -19,6 +20,7 @@ from leadset.files import write_atomically
 from leadset.leads import lead_set_name
 from leadset.manifest import Manifest
 from leadset.scoring import Scores, evaluate
+from leadset.training.jobs import LOG_FILE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG = REPOSITORY / "docs" / "demo.toml"
@@ -55,10 +57,22 @@ def run(arguments: argparse.Namespace) -> int:
         for member in Manifest.read(out / "model").sets[0].members:
             scores[name][member.architecture] = evaluate(recordings, answers / member.architecture)
     _write_table(out / "scores.csv", scores)
+    _draw(out, scores)
     print(f"\n{arguments.tests} simulated recordings that no network was trained on; Challenge metric (AUROC)")
     print(_table(scores))
     print(f"\ndone in {(time.monotonic() - started) / 60:.1f} min; everything is in {out}")
     return 0
+
+
+def _draw(out: Path, scores: dict[str, dict[str, Scores]]) -> None:
+    """Pictures of the scores and of the training, where matplotlib is installed."""
+    if find_spec("matplotlib") is None:
+        print("no pictures: matplotlib is not installed")
+        return
+    from leadset.plots import plot_scores, plot_training
+
+    plot_scores(scores, out / "scores.png")
+    plot_training(out / "model" / LOG_FILE, out / "training.png")
 
 
 def _simulate(folder: Path, n: int, seed: int) -> None:
