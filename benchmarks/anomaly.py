@@ -30,6 +30,7 @@ from leadset.anomaly import Detector, FitSettings, fit_detector
 from leadset.anomaly.detector import TRANSFORM
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.normals import FEWEST, plain_sinus_rhythm
+from leadset.anomaly.scores import RANKS
 from leadset.classes import label_space
 from leadset.files import write_atomically
 from leadset.leads import LEADS
@@ -117,7 +118,7 @@ def detector_method(detector: Detector) -> Method:
 
     def method(recording: Prepared) -> Found:
         found = detector.score_prepared(*recording)
-        statistics = {"score": found.score, "peak": found.peak, "surprise": detector.surprise(found)}
+        statistics = {name: getattr(found, name) for name in RANKS} | {"surprise": detector.surprise(found)}
         return Found(statistics, {"map": found.map, "deviation": found.deviation})
 
     return method

@@ -130,7 +130,7 @@ def _score(arguments: argparse.Namespace) -> int:
 def _columns(detector: Detector) -> list[str]:
     by_lead = [f"{lead}_{part}" for part in ("record", "beat") for lead in detector.leads]
     return [
-        "recording", "score", "score_percentile", "peak", "peak_percentile", "surprise", *PARTS, "beat_max",
+        "recording", "score", "score_percentile", "peak", "peak_percentile", "surprise", *PARTS, "worst_beat",
         "beat_sd", "log_variance", "high_share", "beats", "flags", *by_lead,
     ]  # fmt: skip
 
@@ -140,7 +140,7 @@ def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
     numbers = [
         found.score, percentile("score", found.score), found.peak, percentile("peak", found.peak),
         detector.surprise(found), *(found.parts[part] for part in PARTS),
-        found.beats.max(), found.beats.std(), found.log_variance, detector.high_share(found),
+        found.worst_beat, found.beats.std(), found.log_variance, detector.high_share(found),
     ]  # fmt: skip
     lead_errors = [f"{value:.6g}" for value in found.lead_errors.ravel()]
     return [name, *(f"{n:.6g}" for n in numbers), str(len(found.beats)), " ".join(found.flags), *lead_errors]

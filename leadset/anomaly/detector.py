@@ -20,7 +20,7 @@ import leadset
 from leadset.allocator import keep_freed_memory
 from leadset.anomaly.batches import Recordings
 from leadset.anomaly.fit import Fit, FitSettings
-from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore, Scoring, score_recording
+from leadset.anomaly.scores import MAPS, PARTS, RANKS, AnomalyScore, Scoring, score_recording
 from leadset.anomaly.windows import find_r_peaks
 from leadset.files import write_atomically
 from leadset.inference import lead_rows
@@ -47,7 +47,7 @@ class Reference:
     """Scores of normal recordings the network was not trained on.
 
     Attributes:
-        quantiles: of the score, of its peak and of each part, 101 values from the smallest to the largest.
+        quantiles: of what recordings are ranked by and of each part, 101 values from the smallest to the largest.
         high: 99th percentile of ``map`` and of ``deviation`` in each lead (l,).
         n: number of these recordings.
         part: what they are.
@@ -60,7 +60,7 @@ class Reference:
 
     def check(self, n_leads: int) -> None:
         """Raises a ValueError unless all numbers are there."""
-        for name in ("score", "peak", *PARTS):
+        for name in (*RANKS, *PARTS):
             if np.shape(self.quantiles[name]) != _QUANTILES.shape or not np.isfinite(self.quantiles[name]).all():
                 raise ValueError(f"quantiles of {name}: expected {len(_QUANTILES)} numbers")
         for name in MAPS:
@@ -79,7 +79,7 @@ class Reference:
     @classmethod
     def of(cls, scores: Sequence[AnomalyScore], part: str) -> Reference:
         """The reference that these scores make."""
-        columns = {name: [getattr(s, name) for s in scores] for name in ("score", "peak")}
+        columns = {name: [getattr(s, name) for s in scores] for name in RANKS}
         columns |= {p: [s.parts[p] for s in scores] for p in PARTS}
         quantiles = {name: np.quantile(values, _QUANTILES).tolist() for name, values in columns.items()}
         maps = {name: np.concatenate([getattr(s, name) for s in scores], axis=1) for name in MAPS}
@@ -143,8 +143,8 @@ class Detector:
         return self.reference
 
     def surprise(self, found: AnomalyScore) -> float:
-        """How unusual score and peak are, both together: the first tells sick hearts, the second short events."""
-        return sum(self._known_reference.surprise(name, getattr(found, name)) for name in ("score", "peak"))
+        """How unusual worst heartbeat and peak are, both together: unlike normal hearts, and unlike its neighbours."""
+        return sum(self._known_reference.surprise(name, getattr(found, name)) for name in ("worst_beat", "peak"))
 
     def high_share(self, found: AnomalyScore) -> float:
         """Share of a recording's samples whose error is above the 99th percentile of normal recordings."""

@@ -37,6 +37,8 @@ _FEWEST_ALIKE = 3
 # Added to the median of a lead's deviations, so that a flat lead has none.
 _LEAST_DEVIATION = 1e-4
 PARTS: tuple[str, ...] = ("record", "beat", "trend")
+#: What an `AnomalyScore` may be ranked by besides its parts.
+RANKS: tuple[str, ...] = ("score", "peak", "worst_beat")
 #: The maps of an `AnomalyScore`.
 MAPS: tuple[str, ...] = ("map", "deviation")
 
@@ -92,6 +94,11 @@ class AnomalyScore:
     deviation: np.ndarray
     r_peaks: np.ndarray
     flags: tuple[str, ...]
+
+    @property
+    def worst_beat(self) -> float:
+        """Largest mean error of a heartbeat."""
+        return float(self.beats.max())
 
 
 @dataclass(frozen=True)
