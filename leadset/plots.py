@@ -48,7 +48,7 @@ def plot_training(log: str | Path, path: str | Path) -> None:
             architecture, _, leads = event["job"].partition("-")
             points = curves.setdefault(architecture, {}).setdefault(leads, [])
             points.append((event["step"], event["valid_auroc"]))
-    lead_sets = sorted({leads for by_leads in curves.values() for leads in by_leads}, key=lambda name: (len(name), name))
+    lead_sets = sorted(set().union(*curves.values()), key=lambda name: (len(name), name))
     figure, panels = _figure(3 * len(curves) + 0.5, 2.8, columns=max(1, len(curves)))
     for axes, (architecture, by_leads) in zip(np.atleast_1d(panels), sorted(curves.items()), strict=True):
         for colour, leads in enumerate(lead_sets):
