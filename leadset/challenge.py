@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from leadset.entry import Entry, load_entry
+from leadset.entry import Answer, Entry, load_entry
 from leadset.recordings import find_recordings, recording_from_parts
-from leadset.scoring.outputs import write_output
+from leadset.scoring.outputs import output_names, write_output
 from leadset.training.run import train_entry
 
 
@@ -57,28 +57,28 @@ def test_entry(
     Args:
         model_directory: a trained entry.
         data_directory: recordings, nested or not.
-        output_directory: made if missing; ``<header stem>.csv`` goes there.
+        output_directory: made if missing; ``<header stem>.csv`` goes there, below the recording's own folder where
+            several folders hold that stem.
         per_model: also write each architecture's own answers to ``<output_directory>/<architecture>/``.
 
     Raises:
         OSError, ValueError: no entry, no data folder or no recording in it; never because of one recording.
     """
     entry = load_entry(model_directory)
-    by_stem: dict[str, Path] = {}
-    failures = []
-    for path in find_recordings(data_directory):
-        if path.stem in by_stem:
-            failures.append((path.stem, f"{path}: has the name of {by_stem[path.stem]}, whose answer is kept"))
-        else:
-            by_stem[path.stem] = path
+    headers = output_names(data_directory, find_recordings(data_directory))
     outputs = Path(output_directory)
     outputs.mkdir(parents=True, exist_ok=True)
-    answers = tqdm(entry.predict(by_stem.values()), "answer", len(by_stem), unit="rec")
-    for stem, answer in zip(by_stem, answers, strict=True):
-        write_output(outputs / f"{stem}.csv", answer.name, answer.codes, answer.labels, answer.probabilities)
+    failures = []
+    answers = tqdm(entry.predict(headers.values()), "answer", len(headers), unit="rec")
+    for name, answer in zip(headers, answers, strict=True):
+        _write(outputs / f"{name}.csv", answer, answer.labels, answer.probabilities)
         if answer.failed:
-            failures.append((stem, answer.flags[-1]))
-        for architecture, (labels, probabilities) in answer.by_model.items() if per_model else ():
-            (outputs / architecture).mkdir(exist_ok=True)
-            write_output(outputs / architecture / f"{stem}.csv", answer.name, answer.codes, labels, probabilities)
-    return TestReport(len(by_stem), failures)
+            failures.append((name, answer.flags[-1]))
+        for architecture, told in answer.by_model.items() if per_model else ():
+            _write(outputs / architecture / f"{name}.csv", answer, *told)
+    return TestReport(len(headers), failures)
+
+
+def _write(path: Path, answer: Answer, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_output(path, answer.name, answer.codes, labels, probabilities)

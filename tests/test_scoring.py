@@ -391,7 +391,7 @@ def test_reading_labels(tmp_path: Path, line: str, classes: list[int]):
     ("headers", "outputs", "error", "message"),
     [
         (HEADERS, {"R1": OUTPUTS["R1"]}, FileNotFoundError, r"R2\.hea: .* expected .*R2\.csv \(and for 2 more"),
-        (HEADERS | {"g9/R1": HEADERS["g1/R1"]}, OUTPUTS, ValueError, r"g1.R1\.hea and .*g9.R1\.hea, expected one"),
+        (HEADERS | {"g9/R1": HEADERS["g1/R1"]}, OUTPUTS, FileNotFoundError, r"g1.R1\.hea: .* expected .*g1.R1\.csv"),
         ({}, OUTPUTS, ValueError, r"labels: no recording"),
         (HEADERS, {}, ValueError, r"outputs: found no output file"),
         ({"R1": "R1 12 500 5000\n"}, OUTPUTS, ValueError, "no '#Dx' line in any of 1 headers"),

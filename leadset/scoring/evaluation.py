@@ -12,7 +12,7 @@ from leadset.classes import LabelSpace, label_space
 from leadset.recordings import find_recordings
 from leadset.scoring import metrics
 from leadset.scoring.labels import read_labels
-from leadset.scoring.outputs import read_outputs
+from leadset.scoring.outputs import output_names, read_outputs
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,13 @@ def evaluate(label_dir: str | Path, output_dir: str | Path, space: LabelSpace | 
 
     Args:
         label_dir: headers in either dialect, also in folders inside it.
-        output_dir: one ``<header file stem>.csv`` for each header; further files are ignored.
+        output_dir: one ``<header file stem>.csv`` for each header (`leadset.scoring.outputs.output_names` where several
+            folders hold a stem); further files are ignored.
         space: a label space or its name.
 
     Raises:
         OSError: a folder or a file cannot be read, or an output file is missing, which the message names.
-        ValueError: no header, no output file, two headers of one name, no label at all.
+        ValueError: no header, no output file, no label at all.
     """
     space = label_space(space) if isinstance(space, str) else space
     answered = load(label_dir, output_dir, space)
@@ -96,30 +97,16 @@ def score(
 
 def load(label_dir: str | Path, output_dir: str | Path, space: LabelSpace) -> Answered:
     """Reads headers and their output files, sorted by record name; raises as `evaluate` does."""
-    headers = _headers_by_stem(label_dir)
-    outputs = {entry.name for entry in os.scandir(output_dir) if entry.name.endswith(".csv") and entry.is_file()}
-    if not outputs:
+    headers = output_names(label_dir, find_recordings(label_dir))
+    paths = [os.path.join(output_dir, f"{name}.csv") for name in headers]
+    there = [os.path.isfile(path) for path in paths]
+    if not any(there):
         raise ValueError(f"{output_dir}: found no output file, expected {next(iter(headers))}.csv and the like")
-    missing = [stem for stem in headers if f"{stem}.csv" not in outputs]
-    if missing:
-        more = f" (and for {len(missing) - 1} more headers)" if len(missing) > 1 else ""
-        first = os.path.join(output_dir, f"{missing[0]}.csv")
-        raise FileNotFoundError(f"{headers[missing[0]]}: found no output file, expected {first}{more}")
-    answers = read_outputs([os.path.join(output_dir, f"{stem}.csv") for stem in headers], space)
+    if not all(there):
+        first, n_missing = there.index(False), there.count(False)
+        more = f" (and for {n_missing - 1} more headers)" if n_missing > 1 else ""
+        header = list(headers.values())[first]
+        raise FileNotFoundError(f"{header}: found no output file, expected {paths[first]}{more}")
+    answers = read_outputs(paths, space)
     labels = read_labels(headers.values(), space)
     return Answered(tuple(headers), labels, answers.decisions, answers.scalars, answers.unanswered)
-
-
-def _headers_by_stem(folder: str | Path) -> dict[str, str]:
-    """Headers by file stem, sorted.
-
-    Raises:
-        ValueError: two headers share a stem, and so an output file.
-    """
-    headers: dict[str, str] = {}
-    for path in map(str, find_recordings(folder)):
-        stem = os.path.splitext(os.path.basename(path))[0]
-        if stem in headers:
-            raise ValueError(f"found {headers[stem]} and {path}, expected one header for the output file {stem}.csv")
-        headers[stem] = path
-    return dict(sorted(headers.items()))

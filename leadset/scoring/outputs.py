@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +49,23 @@ def write_output(
     rows = (codes, [str(int(label)) for label in labels], [str(float(p)) for p in probabilities])
     with write_atomically(path) as file:
         file.write("\n".join([f"#{recording_id}", *map(",".join, rows), ""]))
+
+
+def output_names(folder: str | Path, headers: Iterable[str | Path]) -> dict[str, str]:
+    """Names, without ``.csv``, of the output files of headers below ``folder``, sorted; each with its header.
+
+    The name is the header's stem, as the Challenge has it; where several folders hold that stem, each of these
+    recordings has its folder in front, relative to ``folder``.
+    """
+    stems: dict[str, list[str]] = {}
+    for header in map(str, headers):
+        stems.setdefault(os.path.splitext(os.path.basename(header))[0], []).append(header)
+    names = {
+        stem if len(paths) == 1 else os.path.join(os.path.relpath(os.path.dirname(path), folder), stem): path
+        for stem, paths in stems.items()
+        for path in paths
+    }
+    return dict(sorted(names.items()))
 
 
 def read_outputs(paths: Sequence[str | Path], space: LabelSpace) -> Answers:
