@@ -318,7 +318,6 @@ def test_time_limit_saves_every_network(simulated, tmp_path):
     hurried = replace(TINY, time_limit_hours=8 / 3600, epochs=100_000)
     manifest = run.train_entry(simulated, tmp_path, hurried)
     assert len(manifest.sets) == 2
-    assert manifest.provenance["seconds"] < 12
     assert all(1 <= trained.members[0].training["steps"] < 100_000 for trained in manifest.sets)
 
 
