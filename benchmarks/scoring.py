@@ -77,6 +77,7 @@ def agree(scores: scoring.Scores, plain: tuple[list[float], list[list[float]]]) 
 
 
 def main() -> None:
+    """Measures and writes the table."""
     space = label_space()
     plain_options = (space.weights, space.normal_index)
     labels, decisions, scalars = draw(N_IN_MEMORY, len(space))

@@ -245,6 +245,7 @@ def plot_examples(folder: Path, labels: Sequence[str] = ("NSR", "AF", "LBBB", "R
 
 
 def main() -> None:
+    """Compares simulated with real recordings and writes the table and, if asked, the plots."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--plots", type=Path)
