@@ -17,6 +17,7 @@ from leadset.anomaly import fit as fit_module
 from leadset.anomaly.arrays import ArrayRecordings, read_labels
 from leadset.anomaly.batches import RestorationBatches
 from leadset.anomaly.detector import TRANSFORM, Reference, all_r_peaks
+from leadset.anomaly.features import feature_names, rhythm_features
 from leadset.anomaly.fit import SCHEDULES, Fit
 from leadset.anomaly.losses import mean_recorded, weighted_error
 from leadset.anomaly.masks import test_masks, training_masks
@@ -251,6 +252,34 @@ def test_pauses_are_filled_where_heartbeats_are_missing():
     assert fill_pauses(np.array([5, 900])).tolist() == [5, 900]
 
 
+def test_features_say_where_and_when(normals):
+    detector, names = Detector(network(12)), list(feature_names(LEADS))
+    assert len(set(names)) == len(names)
+    samples, statistics = normals[0]
+    before = detector.score_prepared(samples, statistics)
+    r_peaks = before.r_peaks
+    changed = samples.copy()  # half of the range more in the ST segment of one lead of the third heartbeat
+    changed[6, r_peaks[2] + 45 : r_peaks[2] + 85] += 16000
+    after = detector.score_prepared(changed, statistics)
+    grown = after.features - before.features
+    assert names[int(grown.argmax())].startswith("V1 ST") and names[int(grown.argmax())].endswith("odd")
+    louder = detector.score_prepared(samples, 2 * statistics).features - before.features
+    for name, difference in zip(names, louder, strict=True):
+        expected = np.log(2) if name.endswith("amplitude") else 0
+        assert difference == pytest.approx(expected, abs=0.02), name
+
+
+def test_rhythm_is_regular_early_or_late():
+    regular = rhythm_features(np.arange(0, 4800, 400))
+    assert regular[0] == pytest.approx(np.log(0.8)) and regular[2:4].tolist() == [0, 0]
+    early = np.arange(0, 4800, 400)
+    early[5] -= 150
+    assert rhythm_features(early)[2] == pytest.approx(np.log(250 / 400))
+    assert rhythm_features(np.delete(early, [8, 9]))[3] == pytest.approx(np.log(3))
+    assert (rhythm_features(early) - regular)[[1, 4]].min() > 1
+    assert not rhythm_features(np.arange(3)).any()
+
+
 BAD = {
     "flat": lambda x, rng: np.zeros_like(x),
     "constant": lambda x, rng: np.full_like(x, 1.5),
@@ -274,6 +303,7 @@ def test_whatever_comes_has_a_finite_score(name, leads):
     found = Detector(network(leads)).score(BAD[name](signal, np.random.default_rng(0)), 500, LEADS)
     assert np.isfinite(found.score) and np.isfinite(found.peak) and len(found.beats) >= 1
     assert np.isfinite(found.map[:, ~np.isnan(found.map[0])]).all() and np.isfinite(found.lead_errors).all()
+    assert found.features.shape == (len(feature_names(LEADS[:leads])),) and np.isfinite(found.features).all()
     if name in ("flat", "constant", "noise", "a blink", "one sample"):
         assert NO_BEATS in found.flags
     if name in ("inverted", "one flat lead", "regular"):

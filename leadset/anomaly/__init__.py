@@ -8,7 +8,8 @@ folder, `metrics` judges it, `arrays` reads the file format of the paper's autho
 from __future__ import annotations
 
 from leadset.anomaly.detector import Detector, fit_detector
+from leadset.anomaly.features import feature_names
 from leadset.anomaly.fit import FitSettings
 from leadset.anomaly.scores import AnomalyScore, Scoring
 
-__all__ = ["AnomalyScore", "Detector", "FitSettings", "Scoring", "fit_detector"]
+__all__ = ["AnomalyScore", "Detector", "FitSettings", "Scoring", "feature_names", "fit_detector"]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leadset.anomaly.features import branch_features, window_features
 from leadset.anomaly.losses import weighted_error
 from leadset.anomaly.masks import MASKINGS, test_masks
 from leadset.anomaly.windows import (
@@ -81,6 +82,8 @@ class AnomalyScore:
         deviation: (l, t) how it differs from the recording's own heartbeats, see `deviation_map`, in units of the
             lead's median; blind to what is the same in every beat.
         r_peaks: (n,) R peaks of the heartbeats, or the places taken for them.
+        features: (d,) float32, always finite, the same entries for every recording of a lead set: those that
+            `leadset.anomaly.features.feature_names` lists; of several windows their mean.
         flags: what is wrong with the recording.
     """
 
@@ -93,6 +96,7 @@ class AnomalyScore:
     map: np.ndarray
     deviation: np.ndarray
     r_peaks: np.ndarray
+    features: np.ndarray
     flags: tuple[str, ...]
 
     @property
@@ -121,6 +125,11 @@ class WindowErrors:
     precision: np.ndarray
     beat_residuals: np.ndarray
     beat_precisions: np.ndarray
+
+    @property
+    def parts(self) -> tuple[float, ...]:
+        """Mean errors of recording, heartbeats and trend, as `PARTS` names them."""
+        return tuple(float(x.mean()) for x in (self.record, self.beats, self.trend))
 
 
 @torch.inference_mode()
@@ -203,8 +212,8 @@ def deviation_map(errors: WindowErrors, centres: np.ndarray, length: int) -> np.
     geometric mean is large where recording and heartbeat agree. Between heartbeats the recording's error stands alone;
     before the first and after the last complete one there is nothing to compare with, and the map is zero.
     """
-    recording = errors.residual[:, _around(centres)].swapaxes(0, 1)
-    recording = _distance_from_typical(recording) * errors.precision[_around(centres)][:, None]
+    around = _around(centres)
+    recording = _recording_distance(errors, around) * errors.precision[around][:, None]
     beats = _distance_from_typical(errors.beat_residuals) * errors.beat_precisions[:, None]
     local, cover = _placed(np.sqrt(recording * beats), centres, errors.residual.shape[1])
     between = errors.residual**2 * errors.precision
@@ -239,27 +248,43 @@ def score_recording(
     spec, rows = model.input_spec, lead_rows(model.leads)
     if r_peaks is None:
         r_peaks = find_r_peaks(samples, statistics, rows, spec.transform.rate)
-    if scoring.pauses == "filled":
-        r_peaks = fill_pauses(r_peaks)
+    places = fill_pauses(r_peaks) if scoring.pauses == "filled" else r_peaks
     n_samples = samples.shape[1]
     maps = np.zeros((2, len(rows), n_samples), dtype=np.float32)
     cover = np.zeros(n_samples, dtype=np.float32)
-    found, peaks, reliable = [], [], False
+    found, peaks, features, reliable = [], [], [], False
     for start in centred_starts(n_samples, spec):
         window, recorded = cut_window(samples, statistics, rows, start, spec)
         length = int(recorded.sum())
-        centres, real = beats_within(r_peaks, start, length)
+        centres, real = beats_within(places, start, length)
         errors = window_errors(model, window, recorded, centres, scoring)
         maps[0, :, start : start + length] += error_map(errors, centres, scoring.overlap, length)
         maps[1, :, start : start + length] += deviation_map(errors, centres, length)
         cover[start : start + length] += 1
+        inside = r_peaks[(r_peaks >= start) & (r_peaks < start + length)]
         found.append(_cropped(errors, length))
+        of_parts = (*found[-1].parts, float(found[-1].log_variance.mean()))
+        features.append(window_features(_branches(errors, centres), of_parts, inside, statistics[:, rows], real))
         peaks.append(start + centres)
         reliable |= real
     heat, deviation = np.where(cover > 0, maps / np.maximum(cover, 1), np.nan)
     deviation = deviation / (np.nanmedian(deviation, axis=1, keepdims=True) + _LEAST_DEVIATION)
     more = () if reliable else (NO_BEATS,)
-    return _summary(found, heat, deviation, np.concatenate(peaks), (*flags, *more))
+    return _summary(found, heat, deviation, np.concatenate(peaks), np.mean(features, axis=0), (*flags, *more))
+
+
+def _branches(errors: WindowErrors, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features of recording and heartbeats by lead and segment."""
+    around = _around(centres)
+    return (
+        branch_features(errors.record[:, around].swapaxes(0, 1), _recording_distance(errors, around)),
+        branch_features(errors.beats, _distance_from_typical(errors.beat_residuals)),
+    )
+
+
+def _recording_distance(errors: WindowErrors, around: np.ndarray) -> np.ndarray:
+    """Squared distances (n, l, 480) of the recording's residuals around heartbeats from their median."""
+    return _distance_from_typical(errors.residual[:, around].swapaxes(0, 1))
 
 
 def _cropped(errors: WindowErrors, length: int) -> WindowErrors:
@@ -277,6 +302,7 @@ def _summary(
     heat: np.ndarray,
     deviation: np.ndarray,
     r_peaks: np.ndarray,
+    features: np.ndarray,
     flags: tuple[str, ...],
 ) -> AnomalyScore:
     """Windows joined: samples and heartbeats count alike, whichever window they are in."""
@@ -297,5 +323,6 @@ def _summary(
         map=heat,
         deviation=deviation,
         r_peaks=r_peaks,
+        features=features,
         flags=flags,
     )
