@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,19 @@ from leadset.leads import resolve_leads
 
 ENVIRONMENT_VARIABLE = "LEADSET_CONFIG"
 DEFAULT_FILE = Path(__file__).resolve().parent.parent / "leadset.toml"
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """The table ``[pretrain]`` of `leadset.toml`; what each means and why it has its value is said there."""
+
+    below: int = 0
+    recordings: int = 20_000
+    epochs: int = 2
+    bank_time_share: float = 0.1
+    tuning_rate: float = 0.25
+    rare_below: int = 50
+    mixed_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,7 @@ class Config:
     workers: int = -1
     keep_work: bool = False
     cache: str = ""
+    pretrain: Pretrain = field(default_factory=Pretrain)
     presets: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -45,19 +60,36 @@ class Config:
         return dict(self.presets.get(preset, {}).get(architecture, {}))
 
 
-_POSITIVE = ("time_limit_hours", "epochs", "min_steps", "batch_size", "learning_rate")
+_POSITIVE = ("time_limit_hours", "epochs", "min_steps", "batch_size", "learning_rate", "recordings", "tuning_rate")
+_NOT_NEGATIVE = ("below", "rare_below")
+_SHARES = ("validation_share", "bank_time_share", "mixed_share")
+_LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
+    **dict.fromkeys(_POSITIVE, (lambda value: value > 0, "a positive number")),
+    **dict.fromkeys(_NOT_NEGATIVE, (lambda value: value >= 0, "zero or a positive number")),
+    **dict.fromkeys(_SHARES, (lambda value: 0 < value < 1, "between 0 and 1")),
+}
 
 
-def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
-    """Values with the types of `Config`; every mistake is an error that names file, key, found and expected."""
-    known = {f.name: f for f in fields(Config)}
+def _check_types(values: dict[str, Any], kind: type, source: str) -> None:
+    """Names, types and limits of a table; every mistake is an error that names file, key, found and expected."""
+    known = {f.name: f for f in fields(kind)}
     for key, value in values.items():
         if key not in known:
             raise ValueError(f"{source}: unknown key {key!r}; expected one of {', '.join(known)}")
-        wanted = type(getattr(Config(), key))
-        accepted = {float: (int, float), tuple: list}.get(wanted, wanted)
+        wanted = type(getattr(kind(), key))
+        accepted = {float: (int, float), tuple: list, Pretrain: dict}.get(wanted, wanted)
         if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
-            raise ValueError(f"{source}: {key} = {value!r}; expected {wanted.__name__}")
+            expected = "a table" if wanted in (Pretrain, dict) else wanted.__name__
+            raise ValueError(f"{source}: {key} = {value!r}; expected {expected}")
+        fits, expected = _LIMITS.get(key, (lambda _: True, ""))
+        if not fits(value):
+            raise ValueError(f"{source}: {key} = {value!r}; expected {expected}")
+
+
+def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """The values of a file, converted to those of `Config`; the table ``[pretrain]`` stays one, to be merged."""
+    _check_types(values, Config, source)
+    _check_types(values.get("pretrain", {}), Pretrain, f"{source}: [pretrain]")
     try:
         if "lead_sets" in values:
             values["lead_sets"] = tuple(resolve_leads(leads) for leads in values["lead_sets"])
@@ -65,11 +97,6 @@ def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
         raise ValueError(f"{source}: lead_sets: {error}") from None
     if "architectures" in values:
         values["architectures"] = tuple(values["architectures"])
-    for key in _POSITIVE:
-        if key in values and not values[key] > 0:
-            raise ValueError(f"{source}: {key} = {values[key]!r}; expected a positive number")
-    if not 0 < values.get("validation_share", 0.15) < 1:
-        raise ValueError(f"{source}: validation_share = {values['validation_share']!r}; expected between 0 and 1")
     if values.get("label_space", "challenge2021") not in list_label_spaces():
         expected = ", ".join(list_label_spaces())
         raise ValueError(f"{source}: label_space = {values['label_space']!r}; expected one of {expected}")
@@ -91,8 +118,9 @@ def load_config(path: str | Path | None = None) -> Config:
     path = path or os.environ.get(ENVIRONMENT_VARIABLE)
     if path:
         own = _read(Path(path))
-        values = {**values, **own, "presets": {**values.get("presets", {}), **own.get("presets", {})}}
-    return Config(**values)
+        tables = {name: {**values.get(name, {}), **own.get(name, {})} for name in ("presets", "pretrain")}
+        values = {**values, **own, **tables}
+    return Config(**{**values, "pretrain": Pretrain(**values.get("pretrain", {}))})
 
 
 def _read(path: Path) -> dict[str, Any]:

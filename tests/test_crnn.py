@@ -29,6 +29,7 @@ from leadset.simulate.write import write_dataset
 from leadset.training import run
 from leadset.training.data import load_training_data
 from leadset.training.loop import Task, Trainer, validate
+from leadset.training.phases import Course, Phase, Pool
 from leadset.waves.delineator import LOWEST_RATE
 
 SMALL = {"width": 4, "rate": 100}
@@ -385,7 +386,8 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     labels = np.array([space.encode(recording.codes) for recording in store.recordings])
     model = create_model("crnn_pqrst", leads, len(space), **SMALL)
     beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False)
-    task = Task(store, labels, np.arange(16), np.arange(16, 24), leads, model.input_spec, 1, 8, 1e-3, 0.01, beats)
+    course = Course((Phase("real", Pool(np.arange(16)), 4, 1e-3),))
+    task = Task(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, beats)
     Trainer(model, task, 4, tmp_path / "state.safetensors", lambda event: None).run("crnn")
     kept = model.beats.standardise.state_dict()
     batches = task.batches(4)

@@ -33,6 +33,7 @@ from leadset.training import loop, run
 from leadset.training.checkpoint import read_progress
 from leadset.training.ensemble import fit_weights
 from leadset.training.loop import Task, Trainer, one_cycle
+from leadset.training.phases import Course, Phase, Pool
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.split import related_groups, stratified_parts
 from leadset.training.thresholds import fit_thresholds
@@ -150,7 +151,8 @@ def task(simulated, tmp_path_factory):
         find_recordings(simulated), spec.transform, tmp_path_factory.mktemp("cache"), n_jobs=1, progress=False
     )
     labels = np.array([SPACE.encode(recording.codes) for recording in store.recordings])
-    return Task(store, labels, np.arange(44), np.arange(44, 60), resolve_leads(2), spec, 1, 8, 1e-3, 0.01)
+    course = Course((Phase("real", Pool(np.arange(44)), 20, 1e-3),))
+    return Task(store, labels, course, np.arange(44, 60), resolve_leads(2), spec, 1, 8, 0.01)
 
 
 def network():
@@ -159,8 +161,8 @@ def network():
 
 
 def test_batches_are_a_function_of_the_step(task):
-    batches = task.batches(20)
-    again = task.batches(20)
+    batches = task.batches(task.course)
+    again = task.batches(task.course)
     for step in (0, 5, 13):
         torch.testing.assert_close(batches[step].windows, again[step].windows, rtol=0, atol=0)
     epoch = np.concatenate([batches._members(step) for step in range(11)])[:44]
@@ -297,7 +299,7 @@ def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
     settings = tmp_path / "long.toml"
     settings.write_text(
         'architectures = ["resnet34"]\nlead_sets = ["2", "3"]\npreset = "tiny"\nmin_steps = 3000\nworkers = 2\n'
-        "[presets.tiny.resnet34]\nwidth = 4\nrate = 50\nblocks = [1, 1, 1, 1]\n"
+        "[presets.tiny.resnet34]\nwidth = 4\nrate = 50\nblocks = [1, 1, 1, 1]\n[pretrain]\nbelow = 0\n"
     )
     command = [sys.executable, str(ROOT / "train_model.py"), str(simulated), str(tmp_path / "model")]
     environment = {**os.environ, "LEADSET_CONFIG": str(settings)}

@@ -15,7 +15,7 @@ from leadset.anomaly.windows import beats_within, cut_heartbeats
 from leadset.inference import lead_rows
 from leadset.models.cross_restoration import BEAT_SAMPLES
 from leadset.preprocess import InputSpec, cut_window, random_start
-from leadset.training.batches import members_of_step
+from leadset.training.phases import Pool
 
 
 class Recordings(Protocol):
@@ -73,7 +73,7 @@ class RestorationBatches(Dataset):
         return self.steps
 
     def __getitem__(self, step: int) -> RestorationBatch:
-        members = members_of_step(self.indices, self.batch_size, step, self.seed)
+        members = Pool(self.indices).members(step, self.batch_size, self.seed)
         rng = np.random.default_rng([self.seed, 1, step])
         n, time = len(members), self.spec.samples
         record = np.empty((n, len(self.rows), time), dtype=np.float32)

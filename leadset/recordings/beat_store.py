@@ -53,6 +53,19 @@ class BeatStore:
             self._maps[chunk] = np.memmap(self._files[chunk], dtype=np.float32, mode="r")
         return _beats(self._maps[chunk][start:], len(self.leads), n)
 
+    def joined(self, other: BeatStore) -> BeatStore:
+        """These beats, and behind them those of another store, as `Store.joined`."""
+        both = object.__new__(BeatStore)
+        where = other._where + np.array([len(self._files), 0, 0])
+        both.__dict__ = {
+            **self.__getstate__(),
+            "failures": self.failures + other.failures,
+            "_files": self._files + other._files,
+            "_paths": self._paths + other._paths,
+            "_where": np.concatenate([self._where, where]),
+        }
+        return both
+
     def without(self, paths: Container[str]) -> BeatStore:
         """The same beats less those of the recordings of these header files, as `Store.without`."""
         kept = [i for i, path in enumerate(self._paths) if path not in paths]

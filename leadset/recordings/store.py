@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from itertools import groupby
@@ -103,6 +103,16 @@ class Store:
     def files(self) -> list[Path]:
         """The chunk files."""
         return list(self._files)
+
+    def joined(self, other: Store) -> Store:
+        """These recordings, and behind them those of another store of the same transform."""
+        if other.transform != self.transform:
+            raise ValueError(f"cannot join stores of {self.transform} and {other.transform}")
+        both = Store(self.transform, [])
+        both.recordings, both.failures = self.recordings + other.recordings, self.failures + other.failures
+        both._files = self._files + other._files
+        both._chunk_of = self._chunk_of + [len(self._files) + chunk for chunk in other._chunk_of]
+        return both
 
     def without(self, paths: Container[str]) -> Store:
         """The same store less the recordings of these header files."""
@@ -199,7 +209,9 @@ def _packed(recording: Recording, prepared: Prepared, path: Path, start: int) ->
     return prepared.statistics.tobytes() + samples, vars(entry)
 
 
-def _ensure_chunk(file: Path, paths: Sequence[Path], transform: Transform) -> dict:
+def ensure_chunk(
+    file: Path, paths: Iterable[Path], transform: Transform, read: Callable[[Path], Recording] = read_recording
+) -> dict:
     """Finds or builds one chunk; returns its index. Bad recordings are listed in it, never raised."""
     index = read_index(file)
     if index is not None:
@@ -209,7 +221,7 @@ def _ensure_chunk(file: Path, paths: Sequence[Path], transform: Transform) -> di
         chunk = ChunkWriter(opened)
         for path in paths:
             try:
-                recording = read_recording(path)
+                recording = read(path)
                 prepared = prepare(recording.signal, recording.fs, recording.leads, transform)
             except Exception as error:
                 failures.append({"path": str(path), "message": f"{error}" or type(error).__name__})
@@ -234,17 +246,35 @@ def build_store(
 
     A killed build goes on where it stopped. Memory is bounded by one recording per worker, plus the index.
     """
+    plan = [(folder / f"{key}.i16", part) for key, part in _planned_chunks(paths, transform)]
+    return build_chunks(plan, ensure_chunk, transform, n_jobs, "prepare" if progress else None)
+
+
+def build_chunks(
+    plan: Sequence[tuple[Path, Sequence]],
+    ensure: Callable[[Path, Sequence, Transform], dict],
+    transform: Transform,
+    n_jobs: int = -1,
+    title: str | None = None,
+) -> Store:
+    """Builds chunks in parallel, whatever their recordings come from, and opens them as one store.
+
+    Args:
+        plan: chunk files, each with the recordings that it is to hold.
+        ensure: finds or builds one of them and returns its index.
+        transform: what is done to each recording.
+        n_jobs: as `build_store`.
+        title: of the progress bar; None for no bar.
+    """
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    folder.mkdir(parents=True, exist_ok=True)
-    plan = [(folder / f"{key}.i16", part) for key, part in _planned_chunks(paths, transform)]
     # Worker processes cost about a second to start: one chunk is done sooner here.
     pool = Parallel(n_jobs=n_jobs if len(plan) > 1 else 1, return_as="generator")
     chunks = []
-    with tqdm(total=len(paths), desc="prepare", unit="rec", disable=not progress) as bar:
+    with tqdm(total=sum(len(part) for _, part in plan), desc=title, unit="rec", disable=title is None) as bar:
         for (file, part), index in zip(
-            plan, pool(delayed(_ensure_chunk)(file, part, transform) for file, part in plan), strict=True
+            plan, pool(delayed(ensure)(file, part, transform) for file, part in plan), strict=True
         ):
             chunks.append((file, index))
             bar.update(len(part))

@@ -15,6 +15,7 @@ from leadset.inference import lead_rows
 from leadset.preprocess import InputSpec, cut_window, random_start
 from leadset.recordings.beat_store import BeatStore
 from leadset.recordings.store import Store
+from leadset.training.phases import Course
 
 # Augmentation that keeps Einthoven's relations: one gain for all leads, and a little white noise in units of the SD of
 # the window.
@@ -34,25 +35,16 @@ class Batch(NamedTuple):
     features: Tensor | None = None
 
 
-def members_of_step(indices: np.ndarray, batch_size: int, step: int, seed: int) -> np.ndarray:
-    """Recordings (b,) of a step: a stretch of the endless row of permutations, one for each epoch."""
-    positions = np.arange(step * batch_size, (step + 1) * batch_size)
-    epochs, places = np.divmod(positions, len(indices))
-    order = {int(e): np.random.default_rng([seed, 0, e]).permutation(indices) for e in np.unique(epochs)}
-    return np.array([order[int(e)][p] for e, p in zip(epochs, places, strict=True)])
-
-
 class StepBatches(Dataset):
-    """Map from step to `Batch`; a permutation of the recordings per epoch, drawn from the seed and the epoch alone.
+    """Map from step to `Batch`, a function of the seed and the step alone.
 
     Args:
         store: prepared recordings.
-        indices: which of them to train on.
+        course: which of them to train on, and for how many steps.
         labels: (len(store), k) bool.
         leads: lead set.
         spec: the network's input.
-        batch_size: recordings per batch; the last batch of an epoch is filled from the next permutation.
-        steps: number of steps altogether.
+        batch_size: recordings per batch; the last batch of an epoch is filled from the next epoch.
         seed: of permutations, crops and augmentation.
         beats: of the recordings of the store, for a network that asks for them.
     """
@@ -60,25 +52,25 @@ class StepBatches(Dataset):
     def __init__(
         self,
         store: Store,
-        indices: Sequence[int],
+        course: Course,
         labels: np.ndarray,
         leads: Sequence[str],
         spec: InputSpec,
         batch_size: int,
-        steps: int,
         seed: int,
         beats: BeatStore | None = None,
     ) -> None:
         self.beats = beats
-        self.store, self.indices, self.labels = store, np.asarray(indices), labels.astype(np.float32)
+        self.store, self.course, self.labels = store, course, labels.astype(np.float32)
         self.rows, self.spec = lead_rows(leads), spec
-        self.batch_size, self.steps, self.seed = batch_size, steps, seed
+        self.batch_size, self.seed = batch_size, seed
 
     def __len__(self) -> int:
-        return self.steps
+        return self.course.steps
 
     def _members(self, step: int) -> np.ndarray:
-        return members_of_step(self.indices, self.batch_size, step, self.seed)
+        phase, step = self.course.at(step)
+        return phase.pool.members(step, self.batch_size, self.seed)
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, 1, step])

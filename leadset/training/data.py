@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -15,10 +15,10 @@ from leadset.files import write_atomically
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings
 from leadset.recordings.beat_store import BeatStore, build_beats
-from leadset.recordings.store import Failure, Store, build_store
+from leadset.recordings.store import Failure, Store, StoredRecording, build_store
 from leadset.training.split import related_groups, stratified_parts
 
-TRAIN, VALID = 0, 1
+TRAIN, VALID, SIMULATED = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class TrainingData:
     Attributes:
         stores: by transform; recording i is the same one in each of them.
         labels: (n, k) bool.
-        part: (n,) `TRAIN`, `VALID`, or -1 for a recording without diagnosis.
+        part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
+            come behind the recordings of the folder.
         failures: recordings that could not be read or delineated.
         beats: by transform and lead set, for the networks that ask for beats; numbered as the stores.
     """
@@ -56,26 +57,35 @@ class TrainingData:
         return valid if len(valid) else self.train
 
     @property
+    def simulated(self) -> np.ndarray:
+        """Indices of the simulated recordings."""
+        return np.flatnonzero(self.part == SIMULATED)
+
+    @property
     def valid_name(self) -> str:
         """What `valid` is, for the provenance of whatever is fitted on it."""
         return "validation" if (self.part == VALID).any() else "training (too few recordings for a validation part)"
 
     @property
     def fingerprint(self) -> str:
-        """Digest of signals, labels and parts: equal for equal training data."""
-        rows = sorted(
-            f"{r.digest} {','.join(r.codes)} {part}" for r, part in zip(self.first.recordings, self.part, strict=True)
-        )
+        """Digest of signals, labels and parts of the folder's recordings: equal for equal training data."""
+        rows = sorted(f"{r.digest} {','.join(r.codes)} {part}" for r, part in self._of_folder())
         return blake2b("\n".join(rows).encode(), digest_size=16).hexdigest()
+
+    def _of_folder(self) -> Iterator[tuple[StoredRecording, int]]:
+        """The recordings of the folder with their parts."""
+        pairs = zip(self.first.recordings, self.part.tolist(), strict=True)
+        return ((recording, part) for recording, part in pairs if part != SIMULATED)
 
     def counts(self) -> dict[str, int]:
         """Numbers of recordings, for the entry and the log."""
         return {
-            "found": len(self.part) + len(self.failures),
+            "found": int((self.part != SIMULATED).sum()) + len(self.failures),
             "train": int((self.part == TRAIN).sum()),
             "validation": int((self.part == VALID).sum()),
             "without_diagnosis": int((self.part < 0).sum()),
             "unreadable": len(self.failures),
+            "simulated": len(self.simulated),
         }
 
     def write_split(self, path: Path) -> None:
@@ -84,9 +94,9 @@ class TrainingData:
         with write_atomically(path) as file:
             writer = csv.writer(file)
             writer.writerow(["recording", "source", "digest", "part", "reason"])
-            for recording, part in zip(self.first.recordings, self.part, strict=True):
+            for recording, part in self._of_folder():
                 reason = "no diagnosis in the header" if part < 0 else ""
-                writer.writerow([recording.name, recording.source, recording.digest, names[int(part)], reason])
+                writer.writerow([recording.name, recording.source, recording.digest, names[part], reason])
             for failure in self.failures:
                 writer.writerow([Path(failure.path).stem, "", "", "excluded", failure.message])
 
@@ -128,13 +138,17 @@ def load_training_data(
     if not len(labelled):
         raise ValueError(f"{folder}: none of {len(recordings)} recordings has a diagnosis, expected '# Dx:' lines")
     part = np.full(len(recordings), -1)
-    part[labelled] = _split([recordings[i] for i in labelled], labels[labelled], validation_share, seed)
+    shares = [1 - validation_share, validation_share]
+    part[labelled] = split_recordings([recordings[i] for i in labelled], labels[labelled], shares, seed)
     return TrainingData(stores, labels, part, tuple(failures.values()), delineated)
 
 
-def _split(recordings: list, labels: np.ndarray, validation_share: float, seed: int) -> np.ndarray:
+def split_recordings(
+    recordings: Sequence[StoredRecording], labels: np.ndarray, shares: Sequence[float], seed: int
+) -> np.ndarray:
+    """Part number (n,) of each recording: classes and sources spread evenly, twins and one patient's on one side."""
     sources = np.array([recording.source for recording in recordings])
     spread = np.concatenate([labels, sources[:, None] == np.unique(sources)], axis=1)
     patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in recordings]
     groups = related_groups([recording.digest for recording in recordings], patients)
-    return stratified_parts(spread, groups, [1 - validation_share, validation_share], seed)
+    return stratified_parts(spread, groups, shares, seed)

@@ -24,6 +24,7 @@ from leadset.preprocess import InputSpec
 from leadset.training.checkpoint import read_progress, save_weights
 from leadset.training.data import TrainingData
 from leadset.training.loop import Task, Trainer, seconds_per_step
+from leadset.training.pretraining import training_course
 from leadset.training.workers import stop_requested
 
 WORK_FOLDER = "work"
@@ -32,6 +33,7 @@ LOG_FILE = "training.jsonl"
 # Settings that change what a network learns; with others changed, an interrupted run can still go on.
 _RESULT_SETTINGS = (
     *("label_space", "seed", "epochs", "min_steps", "batch_size", "learning_rate", "weight_decay", "validation_share"),
+    "pretrain",
 )
 
 
@@ -83,7 +85,8 @@ class Workshop:
     def digest(self, job: Job | str) -> str:
         """Names the work of a job: anything that would change its result changes the name."""
         settings = [getattr(self.config, name) for name in _RESULT_SETTINGS]
-        text = f"{leadset.__version__} {job} {settings} {self.data.fingerprint} {self.device}"
+        data = f"{self.data.fingerprint} {len(self.data.simulated)}"
+        text = f"{leadset.__version__} {job} {settings} {data} {self.device}"
         return blake2b(text.encode(), digest_size=6).hexdigest()
 
     def file(self, job: Job, ending: str) -> Path:
@@ -95,13 +98,12 @@ class Workshop:
         return Task(
             store=self.data.stores[job.spec.transform],
             labels=self.data.labels,
-            train=self.data.train,
+            course=training_course(self.data, self.config),
             valid=self.data.valid,
             leads=job.leads,
             spec=job.spec,
             seed=self.config.seed,
             batch_size=self.config.batch_size,
-            learning_rate=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             beats=self.data.beats[job.spec.transform, job.leads] if job.spec.beats else None,
         )
@@ -111,7 +113,7 @@ class Workshop:
         unfinished = read_progress(self.file(job, "safetensors"))
         if unfinished:
             return unfinished["steps"] - unfinished["step"]
-        return max(self.config.epochs * self.task(job).steps_per_epoch, self.config.min_steps)
+        return self.task(job).course.steps
 
     def build(self, job: Job) -> nn.Module:
         """The untrained network; its initial weights depend on the seed alone."""

@@ -21,6 +21,7 @@ from leadset.recordings.store import Store
 from leadset.scoring.metrics import auroc, macro
 from leadset.training.batches import Batch, StepBatches, step_loader
 from leadset.training.checkpoint import load_state, save_state
+from leadset.training.phases import Course, Phase
 
 # One-cycle: share of the steps in which the rate rises, and how far below its peak it starts and ends.
 WARM_UP_SHARE = 0.2
@@ -38,23 +39,23 @@ class Task:
     Attributes:
         store: prepared recordings, of the network's transform.
         labels: (len(store), k) bool.
-        train, valid: indices into the store.
+        course: what is learnt from when, with the steps that it would take without a time limit.
+        valid: indices into the store; without any, the last weights are kept instead of the best.
         leads: lead set.
         spec: the network's input.
         seed: of batches, dropout and initial weights.
-        batch_size, learning_rate, weight_decay: see `leadset.toml`.
+        batch_size, weight_decay: see `leadset.toml`.
         beats: of the recordings of the store, for a network that asks for them.
     """
 
     store: Store
     labels: np.ndarray
-    train: np.ndarray
+    course: Course
     valid: np.ndarray
     leads: tuple[str, ...]
     spec: InputSpec
     seed: int
     batch_size: int
-    learning_rate: float
     weight_decay: float
     beats: BeatStore | None = None
 
@@ -62,15 +63,10 @@ class Task:
         """What `leadset.inference.predict` takes for recording ``i`` of the store."""
         return self.store[i] if self.beats is None else (*self.store[i], self.beats[i])
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps after which every recording has been seen about once."""
-        return max(1, round(len(self.train) / self.batch_size))
-
-    def batches(self, steps: int) -> StepBatches:
-        """The training batches of a run of that many steps."""
+    def batches(self, course: Course) -> StepBatches:
+        """The training batches of that course."""
         return StepBatches(
-            self.store, self.train, self.labels, self.leads, self.spec, self.batch_size, steps, self.seed, self.beats
+            self.store, course, self.labels, self.leads, self.spec, self.batch_size, self.seed, self.beats
         )
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -78,7 +74,7 @@ class Task:
         decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.learning_rate)
+        return torch.optim.AdamW([g for g in groups if g["params"]])
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,8 @@ def validate(model: nn.Module, task: Task) -> np.ndarray:
     """Probabilities (n_valid, k) of the validation recordings; leaves the network in evaluation mode."""
     model.eval()
     recordings = (task.input_of(i) for i in task.valid)
-    return np.stack(list(predict(model, recordings, task.leads, task.spec, VALIDATION_GROUP)))
+    answers = list(predict(model, recordings, task.leads, task.spec, VALIDATION_GROUP))
+    return np.array(answers).reshape(len(answers), task.labels.shape[1])
 
 
 def validation_score(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
@@ -134,7 +131,7 @@ class Trainer:
     Args:
         model: freshly built, already on its device.
         task: what it learns.
-        steps: planned number of steps.
+        steps: planned number of steps; the course of the task is scaled to them.
         state_file: where the unfinished run is kept.
         log: called with a dictionary after each validation.
         deadline: `time.monotonic` value after which it stops early, though never before its first step.
@@ -151,7 +148,7 @@ class Trainer:
         deadline: float = math.inf,
         stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.model, self.task, self.steps = model, task, steps
+        self.model, self.task, self.steps, self.course = model, task, steps, task.course.scaled(steps)
         self.state_file, self.log, self.deadline, self.stop_requested = state_file, log, deadline, stop_requested
         self.device = next(model.parameters()).device
         self.optimizer = task.optimizer(model)
@@ -167,26 +164,31 @@ class Trainer:
         progress = {"step": self.step, "steps": self.steps, "seconds": self.seconds, "best_score": self.best_score}
         save_state(self.state_file, self.model, self.optimizer, self.best, progress)
 
-    def _validate(self, losses: list[Tensor]) -> None:
-        probabilities = validate(self.model, self.task)
-        score = validation_score(self.task.labels[self.task.valid], probabilities)
-        if self.best is None or score > self.best_score:
-            self.best_score = score
-            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
-        loss = float(torch.stack(losses).mean()) if losses else None
-        progress = {"step": self.step, "steps": self.steps, "train_loss": loss}
-        self.log({**progress, "valid_auroc": score[0], "valid_loss": -score[1]})
+    def _validate(self, phase: Phase, losses: list[Tensor]) -> None:
+        event = {"step": self.step, "steps": self.steps, "phase": phase.name}
+        event["train_loss"] = float(torch.stack(losses).mean()) if losses else None
         losses.clear()
+        if len(self.task.valid):
+            score = validation_score(self.task.labels[self.task.valid], validate(self.model, self.task))
+            if self.best is None or score > self.best_score:
+                self.best_score = score
+                self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            event |= {"valid_auroc": score[0], "valid_loss": -score[1]}
+        self.log(event)
         self.model.train()
 
+    def _due(self, phase: Phase, step: int) -> bool:
+        """Whether the network is validated after so many steps of a phase: after every epoch and at its end."""
+        return step % phase.epoch_steps(self.task.batch_size) == 0 or step == phase.steps
+
     def run(self, title: str, quiet: bool = False) -> Outcome:
-        """Trains to the end or to the deadline; the network then holds its best weights.
+        """Trains to the end or to the deadline; the network then holds its best weights, its last without validation.
 
         Raises:
             KeyboardInterrupt: interrupted, after the state has been saved.
         """
         self.model.train()
-        batches = step_loader(self.task.batches(self.steps), self.step, self.device)
+        batches = step_loader(self.task.batches(self.course), self.step, self.device)
         losses: list[Tensor] = []
         started = saved = time.monotonic()
         spent_before = self.seconds
@@ -195,14 +197,15 @@ class Trainer:
                 while self.step < self.steps and (self.step == 0 or time.monotonic() < self.deadline):
                     if self.stop_requested():
                         raise KeyboardInterrupt
+                    phase, within = self.course.at(self.step)
                     for group in self.optimizer.param_groups:
-                        group["lr"] = self.task.learning_rate * one_cycle(self.step, self.steps)
+                        group["lr"] = phase.learning_rate * one_cycle(within, phase.steps)
                     losses.append(train_step(self.model, self.optimizer, next(batches), self.device))
                     self.step += 1
                     self.seconds = spent_before + time.monotonic() - started
                     bar.update()
-                    if self.step % self.task.steps_per_epoch == 0 and self.step < self.steps:
-                        self._validate(losses)
+                    if self._due(phase, within + 1) and self.step < self.steps:
+                        self._validate(phase, losses)
                         bar.set_postfix(auroc=f"{self.best_score[0]:.3f}")
                     if time.monotonic() - saved > SAVE_EVERY_S:
                         self.save()
@@ -210,25 +213,32 @@ class Trainer:
             except KeyboardInterrupt:
                 self.save()
                 raise
-            self._validate(losses)
-        self.model.load_state_dict(self.best)
-        probabilities = validate(self.model, self.task)
-        summary = {
-            "steps": self.step,
-            "planned_steps": self.steps,
-            "epochs": round(self.step / self.task.steps_per_epoch, 2),
-            "seconds": round(spent_before + time.monotonic() - started, 2),
-            "valid_auroc": self.best_score[0],
-            "valid_loss": -self.best_score[1],
-        }
-        return Outcome(probabilities, summary)
+            self._validate(self.course.at(self.step - 1)[0], losses)
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        return Outcome(validate(self.model, self.task), self._summary())
+
+    def _summary(self) -> dict:
+        done = {"steps": self.step, "planned_steps": self.steps, "phases": []}
+        first = 0
+        for phase in self.course.phases:
+            steps = min(max(self.step - first, 0), phase.steps)
+            first += phase.steps
+            epochs = round(steps / phase.epoch_steps(self.task.batch_size), 2)
+            pool = {"recordings": len(phase.pool.every), "drawn": len(phase.pool) - len(phase.pool.every)}
+            done["phases"].append({"name": phase.name, "steps": steps, "epochs": epochs, **pool})
+        done["seconds"] = round(self.seconds, 2)
+        if self.best is not None:
+            done |= {"valid_auroc": self.best_score[0], "valid_loss": -self.best_score[1]}
+        return done
 
 
 def seconds_per_step(model: nn.Module, task: Task) -> float:
     """Measured seconds of a training step, validation included, on a network that is thrown away afterwards."""
     timed_steps = 2
     device = next(model.parameters()).device
-    optimizer, batches = task.optimizer(model), step_loader(task.batches(timed_steps + 1), 0, device)
+    course = task.course.scaled(timed_steps + 1)
+    optimizer, batches = task.optimizer(model), step_loader(task.batches(course), 0, device)
     model.train()
     train_step(model, optimizer, next(batches), device)
     started = time.perf_counter()
@@ -239,4 +249,5 @@ def seconds_per_step(model: nn.Module, task: Task) -> float:
     started = time.perf_counter()
     validate(model, replace(task, valid=some))
     per_validation = (time.perf_counter() - started) / len(some) * len(task.valid)
-    return per_step + per_validation / task.steps_per_epoch
+    validations = sum(1 + phase.steps // phase.epoch_steps(task.batch_size) for phase in task.course.phases)
+    return per_step + per_validation * validations / task.course.steps

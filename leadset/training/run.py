@@ -26,6 +26,7 @@ from leadset.training.data import TrainingData, load_training_data
 from leadset.training.ensemble import fit_weights
 from leadset.training.jobs import WORK_FOLDER, Job, Workshop, read_json, write_json
 from leadset.training.plan import TimeLimit, affordable
+from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.thresholds import fit_thresholds
 from leadset.training.workers import worker_pool
 
@@ -103,6 +104,7 @@ class Run:
             self.config.workers,
             [(job.spec.transform, job.leads) for job in self.jobs if job.spec.beats],
         )
+        data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
         found = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
         self._workshop(data).log(found)
@@ -113,6 +115,19 @@ class Run:
         if len(data.failures) > 5:
             print(f"  … and {len(data.failures) - 5} more, all listed in {self.folder / SPLIT_FILE}")
         return data
+
+    def _with_bank(self, data: TrainingData, cache: Path) -> TrainingData:
+        """The data, with simulated recordings where there are few real ones; as many as when the run was begun."""
+        pretrain = self.config.pretrain
+        if len(data.train) >= pretrain.below:
+            return data
+        file = self.work / f"bank-{self._workshop(data).digest('bank')}.json"
+        size = read_json(file).get("recordings")
+        if size is None:
+            seconds = pretrain.bank_time_share * self.limit.seconds
+            size = affordable_bank(data, pretrain.recordings, seconds, self.config.workers, self.work)
+            write_json(file, {"recordings": size})
+        return add_bank(data, size, self.config.seed, self.space, cache, self.config.workers)
 
     def _measure(self, pool: Executor) -> dict[str, float]:
         """Seconds per step of every job that is not done, measured once per run and kept for its continuation."""

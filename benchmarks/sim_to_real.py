@@ -1,0 +1,211 @@
+"""What networks learn about real recordings from real ones, from simulated ones, and from simulated ones first.
+
+    python benchmarks/sim_to_real.py DATA WORK [--architectures resnet34 ...] [--output benchmarks/sim_to_real.csv]
+
+DATA holds ``challenge/training``; WORK keeps prepared recordings and finished trainings, so that an interrupted run
+goes on. Five-fold cross-validation on the real recordings; twins and recordings of one patient share a fold. Three
+regimes with the same network of twelve leads:
+
+- ``real``: the four other folds alone.
+- ``simulated``: no real recording at all; one network answers all folds.
+- ``simulated, then real``: that network goes on with the four other folds, among which simulated recordings of rare
+  classes are mixed, at a lower learning rate.
+
+Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is answered.
+Areas under the ROC curve are those of the pooled out-of-fold answers, with 95 % intervals from resampled recordings
+(twins and patients together). Of equivalent codes one class is made, as in the Challenge; code 164884008 counts as PVC.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from leadset.allocator import keep_freed_memory
+from leadset.classes import label_space
+from leadset.files import write_atomically
+from leadset.leads import LEADS
+from leadset.models import create_model
+from leadset.recordings import find_recordings
+from leadset.recordings.beat_store import build_beats
+from leadset.recordings.store import StoredRecording, build_store
+from leadset.scoring.intervals import bootstrap
+from leadset.scoring.metrics import Ranking, macro
+from leadset.simulate.bank import build_bank
+from leadset.training.checkpoint import save_weights
+from leadset.training.data import split_recordings
+from leadset.training.loop import Task, Trainer, validate
+from leadset.training.phases import Course, Phase, Pool, top_up
+from leadset.training.split import related_groups
+
+SPACE = label_space()
+CLASSES = ("AF", "NSR", "SB", "STach", "RBBB", "LBBB", "IAVB", "PAC", "PVC", "LAD", "TAb")
+#: In the public data ventricular ectopic beats and premature ventricular contractions are one thing under two codes.
+VENTRICULAR_ECTOPICS = "164884008"
+REGIMES = ("real", "simulated", "simulated, then real")
+COLUMNS = ("architecture", "regime", "class", "positives", "auroc", "low", "high", "simulated", "steps", "seconds")
+FOLDS, SEED = 5, 2021
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network and how long it learns; sizes are such that one core needs some minutes a training."""
+
+    architecture: str
+    options: dict[str, Any]
+    simulated: int
+    epochs: int = 1
+
+
+SETTINGS = (
+    Setting("resnet34", {"width": 16, "rate": 100}, 40_000),
+    Setting("crnn_pqrst", {"rate": 100, "norm": "batch"}, 12_000, epochs=3),
+    Setting("cnn_heartmaasters", {"rate": 100}, 12_000, epochs=3),
+    Setting("mvms_net", {"width": 16, "samples": 500}, 20_000),
+)
+SIMULATED_BATCH, REAL_BATCH = 32, 16
+REAL_STEPS, TUNING_STEPS = 400, 250
+LEARNING_RATE, TUNING_RATE, WEIGHT_DECAY = 2e-3, 5e-4, 0.01
+# Simulated recordings beside the real ones of an epoch: see `leadset.training.phases.top_up`.
+TARGET, MIXED_SHARE = 50, 0.5
+
+
+def labels_of(recordings: Sequence[StoredRecording]) -> np.ndarray:
+    """(n, 26) bool."""
+    labels = np.array([SPACE.encode(recording.codes) for recording in recordings])
+    pvc = SPACE.abbreviations.index("PVC")
+    labels[:, pvc] |= [VENTRICULAR_ECTOPICS in recording.codes for recording in recordings]
+    return labels
+
+
+class Experiment:
+    """The three regimes of one architecture."""
+
+    def __init__(self, setting: Setting, data: Path, work: Path) -> None:
+        self.setting, self.work = setting, work
+        spec = self._network().input_spec
+        store = build_store(find_recordings(data), spec.transform, work / "store", n_jobs=1)
+        self.real = store.recordings
+        bank = build_bank(setting.simulated, SEED, spec.transform, work / "store", n_jobs=1)
+        store = store.joined(bank)
+        beats = build_beats(store, LEADS, work / "store", n_jobs=1) if spec.beats else None
+        self.labels = labels_of(store.recordings)
+        self.simulated = np.arange(len(self.real), len(store))
+        everything = Course((Phase("", Pool(self.simulated), 1, LEARNING_RATE),))
+        self.task = Task(
+            store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY, beats
+        )
+        self.fold = split_recordings(self.real, self.labels[: len(self.real)], [1 / FOLDS] * FOLDS, SEED)
+
+    def _network(self) -> torch.nn.Module:
+        torch.manual_seed(SEED)
+        return create_model(self.setting.architecture, LEADS, len(SPACE), **self.setting.options)
+
+    def _trained(self, name: str, task: Task, start: Path | None = None) -> tuple[torch.nn.Module, Path, float]:
+        """A network trained on a course, or found trained; its weights' file; the seconds it took."""
+        model, name = self._network(), f"{self.setting.architecture}-{name}"
+        weights, times = self.work / f"{name}.safetensors", self.work / f"{name}.seconds"
+        if times.exists():
+            model.load_state_dict(load_file(weights))
+            return model, weights, float(times.read_text())
+        if start is not None:
+            model.load_state_dict(load_file(start))
+        state = self.work / f"{name}.state"
+        outcome = Trainer(model, task, task.course.steps, state, lambda event: print(name, event, flush=True)).run(name)
+        save_weights(weights, model)
+        times.write_text(str(outcome.summary["seconds"]))
+        state.unlink(missing_ok=True)
+        return model, weights, outcome.summary["seconds"]
+
+    def _answers(self, model: torch.nn.Module, recordings: np.ndarray) -> np.ndarray:
+        return validate(model, replace(self.task, valid=recordings))
+
+    def run(self) -> dict[str, tuple[np.ndarray, int, float]]:
+        """By regime: probabilities (n, 26) of the real recordings, steps and seconds of one training."""
+        n = len(self.real)
+        found = {}
+        steps = self.setting.epochs * len(self.simulated) // SIMULATED_BATCH
+        course = Course((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
+        teacher, weights, seconds = self._trained(
+            "simulated", replace(self.task, course=course, batch_size=SIMULATED_BATCH)
+        )
+        found["simulated"] = self._answers(teacher, np.arange(n)), steps, seconds
+        for regime in ("simulated, then real", "real"):
+            answers, times = np.empty((n, len(SPACE))), []
+            for fold in range(FOLDS):
+                train, test = np.flatnonzero(self.fold != fold), np.flatnonzero(self.fold == fold)
+                if regime == "real":
+                    phase = Phase("real", Pool(train), REAL_STEPS, LEARNING_RATE)
+                else:
+                    pool = top_up(self.labels, train, self.simulated, TARGET, MIXED_SHARE)
+                    phase = Phase("real", pool, TUNING_STEPS, TUNING_RATE)
+                name = f"{regime.replace(', ', '-').replace(' ', '-')}-{fold}"
+                task = replace(self.task, course=Course((phase,)))
+                model, _, took = self._trained(name, task, None if regime == "real" else weights)
+                answers[test] = self._answers(model, test)
+                times.append(took)
+            found[regime] = answers, phase.steps, float(np.mean(times))
+        return found
+
+    def rows(self) -> list[dict]:
+        """One row a regime and class, and one for their mean."""
+        columns = [SPACE.abbreviations.index(name) for name in CLASSES]
+        labels = self.labels[: len(self.real)][:, columns]
+        patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in self.real]
+        groups = related_groups([recording.digest for recording in self.real], patients)
+        rows = []
+        for regime, (answers, steps, seconds) in self.run().items():
+            ranking = Ranking(labels, answers[:, columns])
+
+            def areas(counts: np.ndarray, ranking: Ranking = ranking) -> np.ndarray:
+                by_class = ranking.areas(counts)[0]
+                return np.append(by_class, macro(by_class))
+
+            interval = bootstrap(areas, len(labels), groups)
+            for i, name in enumerate((*CLASSES, "mean")):
+                rows.append({
+                    "architecture": self.setting.architecture, "regime": regime, "class": name,
+                    "positives": int(labels[:, i].sum()) if name != "mean" else "",
+                    "auroc": f"{interval.value[i]:.3f}", "low": f"{interval.low[i]:.3f}",
+                    "high": f"{interval.high[i]:.3f}", "steps": steps, "seconds": f"{seconds:.0f}",
+                    "simulated": 0 if regime == "real" else len(self.simulated),
+                })  # fmt: skip
+        return rows
+
+
+def main() -> None:
+    """Trains what is not trained yet and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--architectures", nargs="+", default=[setting.architecture for setting in SETTINGS])
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    rows = []
+    for setting in SETTINGS:
+        if setting.architecture not in arguments.architectures:
+            continue
+        started = time.monotonic()
+        rows += Experiment(setting, arguments.data / "challenge" / "training", arguments.work).rows()
+        for row in rows[-len(REGIMES) * (len(CLASSES) + 1) :]:
+            print("  ".join(str(row[column]) for column in COLUMNS), flush=True)
+        print(f"{setting.architecture}: {time.monotonic() - started:.0f} s", flush=True)
+        with write_atomically(arguments.output) as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Learning from simulated recordings before and beside the real ones, where there are few of those."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from leadset.classes import LabelSpace
+from leadset.config import Config
+from leadset.recordings.beat_store import BeatStore, build_beats
+from leadset.recordings.store import CHUNK, Store
+from leadset.simulate.bank import build_bank
+from leadset.training.data import SIMULATED, TrainingData
+from leadset.training.phases import Course, Phase, Pool, top_up
+
+
+def training_course(data: TrainingData, config: Config) -> Course:
+    """What a network of a run learns from, and for how long without a time limit.
+
+    Simulated recordings first, if there are any; then the real ones, among which simulated ones of rare classes are
+    mixed.
+    """
+    pretrain, simulated = config.pretrain, data.simulated
+    if not len(simulated):
+        return Course((_phase("real", Pool(data.train), config, config.epochs, config.min_steps, 1.0),))
+    mixed = top_up(data.labels, data.train, simulated, pretrain.rare_below, pretrain.mixed_share)
+    return Course((
+        _phase("simulated", Pool(simulated), config, pretrain.epochs, 1, 1.0),
+        _phase("real", mixed, config, config.epochs, config.min_steps, pretrain.tuning_rate),
+    ))  # fmt: skip
+
+
+def _phase(name: str, pool: Pool, config: Config, epochs: int, least: int, rate: float) -> Phase:
+    phase = Phase(name, pool, 0, rate * config.learning_rate)
+    return replace(phase, steps=max(epochs * phase.epoch_steps(config.batch_size), least))
+
+
+def affordable_bank(data: TrainingData, wanted: int, seconds: float, workers: int, folder: Path) -> int:
+    """How many recordings a bank can have, so that building it takes no longer than ``seconds``; whole chunks.
+
+    Measured on one chunk, prepared for everything that the data are prepared for and then thrown away.
+
+    Args:
+        data: real recordings.
+        wanted: no more than these.
+        seconds: for all transforms and lead sets together.
+        workers: processes that will build it, as joblib counts them.
+        folder: where the measured chunk may lie for a moment.
+    """
+    processes = workers if workers > 0 else os.cpu_count() or 1
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        started = time.monotonic()
+        _build(data, CHUNK, 0, Path(scratch), workers=1)
+        per_chunk = (time.monotonic() - started) / processes
+    return CHUNK * min(-(-wanted // CHUNK), int(seconds / per_chunk))
+
+
+def add_bank(
+    data: TrainingData, size: int, seed: int, space: LabelSpace, cache: Path, workers: int = -1
+) -> TrainingData:
+    """The data with a bank of simulated recordings behind the real ones, one for all networks.
+
+    Args:
+        data: real recordings.
+        size: simulated recordings; 0: none.
+        seed: of the bank.
+        space: the classes.
+        cache: where prepared recordings are kept.
+        workers: processes, as joblib counts them.
+    """
+    if not size:
+        return data
+    stores, beats = _build(data, size, seed, cache, workers)
+    recordings = next(iter(stores.values())).recordings
+    return replace(
+        data,
+        stores={transform: store.joined(stores[transform]) for transform, store in data.stores.items()},
+        beats={key: store.joined(beats[key]) for key, store in data.beats.items()},
+        labels=np.concatenate([data.labels, [space.encode(recording.codes) for recording in recordings]]),
+        part=np.concatenate([data.part, np.full(len(recordings), SIMULATED)]),
+    )
+
+
+def _build(data: TrainingData, size: int, seed: int, cache: Path, workers: int) -> tuple[dict, dict]:
+    """Stores and beats of a bank, by what those of the data are kept by; all number the recordings alike."""
+    stores: dict = {transform: build_bank(size, seed, transform, cache, workers) for transform in data.stores}
+    beats: dict = {key: build_beats(stores[key[0]], key[1], cache, workers) for key in data.beats}
+    kept: list[Store | BeatStore] = [*stores.values(), *beats.values()]
+    failed = {failure.path for store in kept for failure in store.failures}
+    return (
+        {transform: store.without(failed) for transform, store in stores.items()},
+        {key: store.without(failed) for key, store in beats.items()},
+    )
