@@ -225,7 +225,7 @@ class Trainer:
             steps = min(max(self.step - first, 0), phase.steps)
             first += phase.steps
             epochs = round(steps / phase.epoch_steps(self.task.batch_size), 2)
-            pool = {"recordings": len(phase.pool.every), "drawn": len(phase.pool) - len(phase.pool.every)}
+            pool = {"recordings": len(phase.pool.every), "mixed_in": len(phase.pool) - len(phase.pool.every)}
             done["phases"].append({"name": phase.name, "steps": steps, "epochs": epochs, **pool})
         done["seconds"] = round(self.seconds, 2)
         if self.best is not None:
