@@ -3,13 +3,13 @@
     python benchmarks/sim_to_real.py DATA WORK [--architectures resnet34 ...] [--output benchmarks/sim_to_real.csv]
 
 DATA holds ``challenge/training``; WORK keeps prepared recordings and finished trainings, so that an interrupted run
-goes on. Five-fold cross-validation on the real recordings; twins and recordings of one patient share a fold. Three
+goes on. Five-fold cross-validation on the real recordings; twins and recordings of one patient share a fold. Four
 regimes with the same network of twelve leads:
 
 - ``real``: the four other folds alone.
 - ``simulated``: no real recording at all; one network answers all folds.
-- ``simulated, then real``: that network goes on with the four other folds, among which simulated recordings of rare
-  classes are mixed, at a lower learning rate.
+- ``simulated, then real``: that network goes on with the four other folds at a lower learning rate.
+- ``simulated, then mixed``: the same, with simulated recordings of rare classes among the real ones.
 
 Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is answered.
 Areas under the ROC curve are those of the pooled out-of-fold answers, with 95 % intervals from resampled recordings
@@ -51,7 +51,7 @@ SPACE = label_space()
 CLASSES = ("AF", "NSR", "SB", "STach", "RBBB", "LBBB", "IAVB", "PAC", "PVC", "LAD", "TAb")
 #: In the public data ventricular ectopic beats and premature ventricular contractions are one thing under two codes.
 VENTRICULAR_ECTOPICS = "164884008"
-REGIMES = ("real", "simulated", "simulated, then real")
+REGIMES = ("simulated", "simulated, then mixed", "simulated, then real", "real")
 COLUMNS = ("architecture", "regime", "class", "positives", "auroc", "low", "high", "simulated", "steps", "seconds")
 FOLDS, SEED = 5, 2021
 
@@ -88,7 +88,7 @@ def labels_of(recordings: Sequence[StoredRecording]) -> np.ndarray:
 
 
 class Experiment:
-    """The three regimes of one architecture."""
+    """The four regimes of one architecture."""
 
     def __init__(self, setting: Setting, data: Path, work: Path) -> None:
         self.setting, self.work = setting, work
@@ -139,15 +139,16 @@ class Experiment:
             "simulated", replace(self.task, course=course, batch_size=SIMULATED_BATCH)
         )
         found["simulated"] = self._answers(teacher, np.arange(n)), steps, seconds
-        for regime in ("simulated, then real", "real"):
+        for regime in REGIMES[1:]:
             answers, times = np.empty((n, len(SPACE))), []
             for fold in range(FOLDS):
                 train, test = np.flatnonzero(self.fold != fold), np.flatnonzero(self.fold == fold)
-                if regime == "real":
-                    phase = Phase("real", Pool(train), REAL_STEPS, LEARNING_RATE)
-                else:
+                pool = Pool(train)
+                if regime == "simulated, then mixed":
                     pool = top_up(self.labels, train, self.simulated, TARGET, MIXED_SHARE)
-                    phase = Phase("real", pool, TUNING_STEPS, TUNING_RATE)
+                phase = Phase("real", pool, TUNING_STEPS, TUNING_RATE)
+                if regime == "real":
+                    phase = Phase("real", pool, REAL_STEPS, LEARNING_RATE)
                 name = f"{regime.replace(', ', '-').replace(' ', '-')}-{fold}"
                 task = replace(self.task, course=Course((phase,)))
                 model, _, took = self._trained(name, task, None if regime == "real" else weights)

@@ -390,7 +390,7 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     task = Task(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, beats)
     Trainer(model, task, 4, tmp_path / "state.safetensors", lambda event: None).run("crnn")
     kept = model.beats.standardise.state_dict()
-    batches = task.batches(4)
+    batches = task.batches(task.course)
     told = torch.cat([batches[step].features for step in range(4)])
     # The best of the two validations is kept: it followed two steps or all four.
     options = [(~told[: 8 * steps].isnan()).sum((0, 2)).float() for steps in (2, 4)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -365,3 +368,24 @@ def test_wrong_command_lines(tmp_path, capsys):
     assert main(["simulate", str(tmp_path / "a"), "-n", "2", "--labels", "NSR,Foo"]) == 1
     assert "'Foo'" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+def test_other_instructions_write_the_same_bytes(tmp_path, capsys):
+    """As on an older processor: no vector instructions of today in NumPy, its linear algebra or the C library."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert main(["simulate", str(here), "-n", "48"]) == 0
+    today = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
+    older = {
+        "NPY_DISABLE_CPU_FEATURES": " ".join(today),
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX,-AVX2,-FMA,-FMA4",
+    }
+    command = [sys.executable, "-m", "leadset", "simulate", str(there), "-n", "48"]
+    root = Path(__file__).resolve().parent.parent
+    environment = {**os.environ, **older, "PYTHONPATH": str(root)}
+    assert subprocess.run(command, env=environment, capture_output=True, cwd=tmp_path).returncode == 0
+    files = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
+    assert len(files) == 96
+    assert all((here / file).read_bytes() == (there / file).read_bytes() for file in files)

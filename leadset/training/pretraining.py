@@ -12,6 +12,7 @@ import numpy as np
 
 from leadset.classes import LabelSpace
 from leadset.config import Config
+from leadset.preprocess import Transform
 from leadset.recordings.beat_store import BeatStore, build_beats
 from leadset.recordings.store import CHUNK, Store
 from leadset.simulate.bank import build_bank
@@ -55,7 +56,7 @@ def affordable_bank(data: TrainingData, wanted: int, seconds: float, workers: in
     processes = workers if workers > 0 else os.cpu_count() or 1
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         started = time.monotonic()
-        _build(data, CHUNK, 0, Path(scratch), workers=1)
+        _build(data, CHUNK, 0, Path(scratch), 1, progress=False)
         per_chunk = (time.monotonic() - started) / processes
     return CHUNK * min(-(-wanted // CHUNK), int(seconds / per_chunk))
 
@@ -86,10 +87,12 @@ def add_bank(
     )
 
 
-def _build(data: TrainingData, size: int, seed: int, cache: Path, workers: int) -> tuple[dict, dict]:
+def _build(
+    data: TrainingData, size: int, seed: int, cache: Path, workers: int, progress: bool = True
+) -> tuple[dict[Transform, Store], dict[tuple[Transform, tuple[str, ...]], BeatStore]]:
     """Stores and beats of a bank, by what those of the data are kept by; all number the recordings alike."""
-    stores: dict = {transform: build_bank(size, seed, transform, cache, workers) for transform in data.stores}
-    beats: dict = {key: build_beats(stores[key[0]], key[1], cache, workers) for key in data.beats}
+    stores = {transform: build_bank(size, seed, transform, cache, workers, progress) for transform in data.stores}
+    beats = {key: build_beats(stores[key[0]], key[1], cache, workers, progress) for key in data.beats}
     kept: list[Store | BeatStore] = [*stores.values(), *beats.values()]
     failed = {failure.path for store in kept for failure in store.failures}
     return (

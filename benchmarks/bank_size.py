@@ -1,0 +1,70 @@
+"""How large a bank of simulated recordings must be: the same number of steps on banks of several sizes.
+
+    python benchmarks/bank_size.py DATA WORK [--output benchmarks/bank_size.csv]
+
+A small ResNet sees as many windows of each bank; the largest is seen once, as a stream of fresh recordings would be.
+Judged on simulated recordings that no bank holds and on the real ones below DATA/challenge/training: log loss over all
+classes, and the mean area under the ROC curve of the eleven classes of `sim_to_real`. WORK keeps prepared recordings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sim_to_real import CLASSES, LEARNING_RATE, SEED, SIMULATED_BATCH, SPACE, Experiment, Setting
+
+from leadset.allocator import keep_freed_memory
+from leadset.files import write_atomically
+from leadset.leads import LEADS
+from leadset.models import create_model
+from leadset.scoring.metrics import auroc, macro
+from leadset.training.loop import Trainer, validate, validation_score
+from leadset.training.phases import Course, Phase, Pool
+
+SIZES = (1_000, 5_000, 20_000)
+HELD_OUT = 1_000
+NETWORK = Setting("resnet34", {"width": 12, "rate": 100, "blocks": (2, 2, 2, 2)}, SIZES[-1] + HELD_OUT)
+COLUMNS = ("bank", "windows", "train_loss", "simulated_loss", "simulated_auroc", "real_loss", "real_auroc")
+
+
+def main() -> None:
+    """Trains one network a size and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    experiment = Experiment(NETWORK, arguments.data / "challenge" / "training", arguments.work)
+    held_out, columns = experiment.simulated[SIZES[-1] :], [SPACE.abbreviations.index(name) for name in CLASSES]
+    rows = []
+    for size in SIZES:
+        pool, steps = Pool(experiment.simulated[:size]), SIZES[-1] // SIMULATED_BATCH
+        course = Course((Phase("simulated", pool, steps, LEARNING_RATE),))
+        task = replace(experiment.task, course=course, batch_size=SIMULATED_BATCH)
+        torch.manual_seed(SEED)
+        model = create_model(NETWORK.architecture, LEADS, len(SPACE), **NETWORK.options)
+        state, events = arguments.work / f"bank-{size}.state", []
+        Trainer(model, task, course.steps, state, events.append).run(f"bank of {size}")
+        state.unlink(missing_ok=True)
+        row = {"bank": size, "windows": course.steps * SIMULATED_BATCH, "train_loss": f"{events[-1]['train_loss']:.4f}"}
+        for name, members in (("simulated", held_out), ("real", np.arange(len(experiment.real)))):
+            labels, answers = experiment.labels[members], validate(model, replace(task, valid=members))
+            row[f"{name}_loss"] = f"{-validation_score(labels, answers)[1]:.4f}"
+            row[f"{name}_auroc"] = f"{macro(auroc(labels[:, columns], answers[:, columns])):.3f}"
+        rows.append(row)
+        print("  ".join(f"{column} {row[column]}" for column in COLUMNS), flush=True)
+    with write_atomically(arguments.output) as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
