@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from fractions import Fraction
 from functools import cache
+from statistics import median
 
 import numpy as np
 
 from leadset.leads import LEADS, LIMB_WEIGHTS, canonical_lead
+from leadset.resampling import resample
 
 # Leads whose share of finite samples is below this are treated as missing; above it, gaps are bridged by a line.
 MIN_FINITE_SHARE = 0.5
@@ -183,32 +184,11 @@ def _filtered(signal: np.ndarray, transform: Transform) -> np.ndarray:
 # --- preparing a recording -----------------------------------------------------------------------------------------
 
 
-@cache
-def _resampling_window(up: int, down: int) -> np.ndarray:
-    """The low-pass that `scipy.signal.resample_poly` designs by default, designed once instead of per recording."""
-    from scipy.signal import firwin
-
-    widest = max(up, down)
-    return firwin(20 * widest + 1, 1 / widest, window=("kaiser", 5.0)).astype(np.float32)
-
-
-def resample(signal: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray:
-    """Polyphase resampling of (l, t) along time; both ends are continued by a line, so that an offset does not ring."""
-    from scipy.signal import resample_poly
-
-    ratio = Fraction(rate_to / rate_from).limit_denominator(2000)
-    if ratio == 1:
-        return signal
-    up, down = ratio.numerator, ratio.denominator
-    padtype = "line" if signal.shape[1] > 1 else "constant"  # one sample makes no line
-    return resample_poly(signal, up, down, axis=1, window=_resampling_window(up, down), padtype=padtype)
-
-
 def _arranged(signal: np.ndarray, leads: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Twelve rows in standard order from whatever leads there are: (12, t), names of the missing ones."""
-    names = [canonical_lead(name) for name in leads]
-    if tuple(names) == LEADS:
+    if tuple(leads) == LEADS:
         return signal, []
+    names = [canonical_lead(name) for name in leads]
     arranged = np.zeros((len(LEADS), signal.shape[1]), dtype=np.float32)
     missing = []
     for row, lead in enumerate(LEADS):
@@ -268,11 +248,15 @@ def _appearance_flags(
     flags = [f"flat:{LEADS[row]}" for row in np.flatnonzero(present & (low == high))]
     alive = present & (low < high)
     if alive.any():
+        clipped = np.zeros(len(LEADS), dtype=bool)
         some = signal[:, ::_CLIPPING_STRIDE]
-        at_limit = [np.count_nonzero(some == limit[:, None], axis=1) / some.shape[1] for limit in (low, high)]
-        clipped = alive & (np.maximum(*at_limit) > CLIPPED_SHARE)
-        flags += [f"clipped:{LEADS[row]}" for row in np.flatnonzero(clipped)]
-        if not PLAUSIBLE_SD_MV[0] <= np.median(sd[alive]) <= PLAUSIBLE_SD_MV[1]:
+        for limit in (low, high):
+            at_limit = some == limit[:, None]
+            # Counted over all leads first, which is quick and settles it for most recordings.
+            if np.count_nonzero(at_limit) > CLIPPED_SHARE * some.shape[1]:
+                clipped |= at_limit.mean(axis=1) > CLIPPED_SHARE
+        flags += [f"clipped:{LEADS[row]}" for row in np.flatnonzero(alive & clipped)]
+        if not PLAUSIBLE_SD_MV[0] <= median(sd[alive].tolist()) <= PLAUSIBLE_SD_MV[1]:
             flags.append("implausible_amplitude")
     return flags
 
@@ -305,7 +289,8 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
         signal = _filtered(signal, transform)
         mean, sd, low, high = _statistics(signal)
     unit = np.maximum(np.maximum(-low, high), np.float32(1e-6)) / _INT16_MAX
-    samples = np.rint(signal / unit[:, None].astype(np.float32)).astype(np.int16)
+    scaled = signal / unit[:, None].astype(np.float32)
+    samples = np.rint(scaled, out=scaled).astype(np.int16)
     return Prepared(samples, np.stack([unit, mean, sd, low, high]).astype(np.float32), tuple(flags))
 
 

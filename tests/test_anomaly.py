@@ -323,12 +323,13 @@ def settings(**changes):
     return FitSettings(**({"steps": 6, "batch_size": 4} | changes))
 
 
-def test_training_lowers_the_loss(normals):
+def test_training_lowers_the_loss(normals, tmp_path):
     beats = all_r_peaks(normals, LEADS[:2], range(12), workers=1)
     model = network(2)
     losses = []
     for steps in (1, 60):
-        fit = Fit(model.train(), normals, beats, np.arange(12), settings(steps=steps, learning_rate=5e-3), None)
+        plan = settings(steps=steps, learning_rate=5e-3)
+        fit = Fit(model.train(), normals, beats, np.arange(12), plan, tmp_path / f"{steps}.safetensors")
         losses.append(fit.run()["loss"])
     assert losses[1] < losses[0] - 0.5
 

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from leadset.leads import canonical_lead
 from leadset.recordings.errors import ReadError
@@ -39,8 +40,7 @@ _FREQUENCY = re.compile(rf"({_NUMBER})(?:/.*)?", re.IGNORECASE)
 _EXTENSION = re.compile(r"\.(?:mat|dat|hea)$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class SignalSpec:
+class SignalSpec(NamedTuple):
     """One signal line.
 
     Attributes:
@@ -247,13 +247,15 @@ def _integer(text: str | None) -> int | None:
     """An integer of at most 18 digits, also from ``5000.0``; None for anything else."""
     if text is None:
         return None
-    try:
-        value = int(text) if len(text) < 20 else float(text)
-    except ValueError:
+    if len(text) < 19:
         try:
-            value = float(text)
+            return int(text)
         except ValueError:
-            return None
+            pass
+    try:
+        value = float(text)
+    except ValueError:
+        return None
     return int(value) if abs(value) < 1e18 and value == int(value) else None
 
 

@@ -78,12 +78,12 @@ def read_header(path: str | Path) -> Header:
     try:
         if not path.is_file():
             raise ReadError(path, "no such file", "a header")
-        with open(path, "rb") as file:
-            content = file.read(_LONGEST_HEADER + 1)
+        if path.stat().st_size > _LONGEST_HEADER:
+            raise ReadError(path, f"more than {_LONGEST_HEADER} bytes", "a header of a few lines")
+        with open(path, "rb", buffering=0) as file:
+            content = file.read()
     except OSError as error:
         raise ReadError(path, str(error), "a readable header") from error
-    if len(content) > _LONGEST_HEADER:
-        raise ReadError(path, f"more than {_LONGEST_HEADER} bytes", "a header of a few lines")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -129,19 +129,17 @@ def _read_group(path: Path, signals: tuple[SignalSpec, ...], header: Header) -> 
 
 def _read_mat(path: Path, n_leads: int) -> np.ndarray:
     """``val`` (leads, samples) of a MATLAB file: int16 v4 directly, anything else through scipy."""
-    with open(path, "rb") as file:
-        head = file.read(MAT4.size)
-        if len(head) == MAT4.size:
-            kind, rows, columns, imaginary, name_length, name = MAT4.unpack(head)
-            if (kind, imaginary, name_length, name) == (MAT4_INT16, 0, 4, b"val\0"):
-                if rows != n_leads:
-                    raise ReadError(path, f"{rows} rows", f"{n_leads}, one for each signal line of the header")
-                samples = np.fromfile(file, dtype="<i2")
-                n_samples = min(samples.size // rows, max(columns, 0))
-                return samples[: n_samples * rows].reshape(n_samples, rows).T
-    if len(head) < MAT4.size:
-        raise ReadError(path, f"{len(head)} bytes", "a MATLAB file")
-    return _load_mat(path, n_leads)
+    with open(path, "rb", buffering=0) as file:
+        content = file.read()
+    if len(content) < MAT4.size:
+        raise ReadError(path, f"{len(content)} bytes", "a MATLAB file")
+    kind, rows, columns, imaginary, name_length, name = MAT4.unpack_from(content)
+    if (kind, imaginary, name_length, name) != (MAT4_INT16, 0, 4, b"val\0"):
+        return _load_mat(path, n_leads)
+    if rows != n_leads:
+        raise ReadError(path, f"{rows} rows", f"{n_leads}, one for each signal line of the header")
+    n_samples = min((len(content) - MAT4.size) // (2 * rows), max(columns, 0))
+    return np.frombuffer(content, "<i2", n_samples * rows, MAT4.size).reshape(n_samples, rows).T
 
 
 def _load_mat(path: Path, n_leads: int) -> np.ndarray:

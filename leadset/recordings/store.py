@@ -26,7 +26,7 @@ from leadset.preprocess import Prepared, Transform, prepare
 from leadset.recordings.reader import Recording, read_recording
 
 # Raised whenever `prepare` or the layout changes what a chunk holds.
-STORE_VERSION = 1
+STORE_VERSION = 2
 # Recordings per chunk: small enough to lose little to a kill, large enough for few files.
 CHUNK = 64
 _DIGEST_STRIDE = 8

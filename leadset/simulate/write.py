@@ -97,7 +97,7 @@ def _header(device: Device, person: tuple[str, str], codes: Sequence[str]) -> He
         unit="mV", adc_resolution=16, adc_zero=0, initial=None, checksum=None, lead="",
     )  # fmt: skip
     return Header(
-        name="", fs=float(device.rate), n_samples=None, signals=tuple(replace(signal, lead=lead) for lead in LEADS),
+        name="", fs=float(device.rate), n_samples=None, signals=tuple(signal._replace(lead=lead) for lead in LEADS),
         comments=tuple(f"{key}: {value}" for key, value in comments.items()), age=None, sex=None, codes=tuple(codes),
         patient=None, flags=(), dialect=device.dialect,
     )  # fmt: skip
