@@ -308,7 +308,7 @@ def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
     while process.poll() is None and (not log.exists() or log.read_text().count('"step"') < 3):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, shown = process.communicate(timeout=120)
+    _, shown = process.communicate(timeout=300)
     assert process.returncode == 130
     assert b"start the same command again" in shown
     states = list((tmp_path / "model" / "work").glob("resnet34-*.safetensors"))
