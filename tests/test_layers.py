@@ -12,6 +12,14 @@ from torch import nn
 from leadset.models import create_model
 from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
 from leadset.models.layers.kan import KANLinear, cubic_bases
+from leadset.models.layers.lead_conv import (
+    LeadConv2d,
+    LeadConvTranspose2d,
+    fold_leads,
+    lead_mixing,
+    mixing_pays,
+    unfold_leads,
+)
 from leadset.models.layers.masking import masked_mean
 from leadset.models.layers.mish import BLOCK, mish
 from leadset.models.layers.res2net import TemporalEncoder
@@ -118,9 +126,48 @@ def test_encoder_averages_over_real_samples(cascade):
 
 @pytest.mark.parametrize(
     ("name", "options", "samples"),
-    [("mvms_net", {"width": 64}, 200), ("resunet_lc", {"width": 8}, 256), ("star", {}, 200)],
+    [
+        ("mvms_net", {"width": 64}, 200),
+        ("resunet_lc", {"width": 8}, 256),
+        ("resunet_lc", {"width": 128}, 128),
+        ("star", {}, 200),
+    ],
 )
 def test_networks_equal_their_straightforward_form(name, options, samples):
     torch.manual_seed(0)
-    model = create_model(name, 3, 5, samples=samples, **options)
-    assert_same_function(settle(model, x=torch.randn(8, 3, samples)), 2, 3, samples)
+    model = create_model(name, 4, 5, samples=samples, **options)
+    assert_same_function(settle(model, x=torch.randn(8, 4, samples)), 2, 4, samples)
+
+
+@pytest.mark.parametrize("leads", [1, 2, 3, 4, 6, 7, 12, 15])
+@pytest.mark.parametrize("build", [LeadConv2d, LeadConvTranspose2d, lambda *sizes: LeadConv2d(*sizes, stride=2)])
+def test_mixed_leads_are_convolved_as_they_are(build, leads):
+    """Folded or not, outputs and gradients agree; leads are mixed by fewer products than the kernel has rows."""
+    layer = build(leads, 3, 5, 9).double()
+    results = []
+    for folded in (False, True):
+        layer.zero_grad()
+        x = torch.randn(2, 3, leads, 16, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
+        out = unfold_leads(layer(fold_leads(x)), leads) if folded else layer(x)
+        (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)).sum().backward()
+        results.append((out, x.grad, layer.weight.grad))
+    for direct, mixed in zip(*results, strict=True):
+        assert torch.allclose(direct, mixed, atol=1e-10)
+    assert leads < 3 or len(lead_mixing(leads).rows) < 3 * leads - 2  # rows of zeros above and below cost nothing
+
+
+def test_mixing_leads_keeps_single_precision():
+    torch.manual_seed(0)
+    layer, x = LeadConv2d(12, 64, 64, 9), torch.randn(2, 64, 12, 64)
+    exact = layer.double()(x.double())
+    mixed = unfold_leads(layer.float()(fold_leads(x)), 12)
+    assert (mixed - exact).abs().max() < 1e-5 * exact.abs().max()
+
+
+def test_large_images_are_folded_in_full_precision_only():
+    large, small = torch.zeros(1, 128, 12, 8), torch.zeros(1, 16, 12, 8)
+    assert mixing_pays(large)
+    assert not mixing_pays(small)
+    assert not mixing_pays(large.to("meta"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not mixing_pays(large)
