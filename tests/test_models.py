@@ -143,6 +143,18 @@ def test_saved_and_loaded_weights_give_equal_outputs(name, size, tmp_path):
 
 
 @each_classifier
+def test_compiled_answers_equal_eager_ones(name):
+    """Captured and lowered by `torch.compile`; generating code for the processor is left out, as it takes minutes."""
+    model = settled(name, 3)
+    inputs = inputs_for(model, 3)
+    torch.compiler.reset()
+    compiled = torch.compile(model, backend="aot_eager")
+    with torch.no_grad():
+        wanted = model(**inputs)
+        torch.testing.assert_close(compiled(**inputs), wanted, atol=1e-5 * wanted.abs().max().item(), rtol=1e-5)
+
+
+@each_classifier
 @each_lead_set
 def test_single_flat_and_padded_windows_are_finite(name, size):
     model = settled(name, size)
