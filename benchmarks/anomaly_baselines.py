@@ -13,7 +13,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from leadset.anomaly.scores import SMOOTHING
-from leadset.anomaly.windows import AFTER_R, beats_within, centred_starts, fill_pauses, find_r_peaks
+from leadset.anomaly.windows import AFTER_R, beats_within, centred_starts, fill_pauses
+from leadset.beats import find_r_peaks
 from leadset.inference import lead_rows
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import BEFORE_R

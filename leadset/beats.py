@@ -30,14 +30,32 @@ class Beats:
 
     Attributes:
         at: (n,) float32 sample of the R peak, at the rate of the prepared recording.
-        features: (l, n, 30) float32 as `leadset.waves.BEAT_FEATURES` defines them; NaN is missing.
+        features: (l, n, 30) float32 as `leadset.waves.BEAT_FEATURES` defines them; NaN is missing. (l, n, 0) where the
+            network is told of R peaks alone.
     """
 
     at: np.ndarray
     features: np.ndarray
 
 
-def find_beats(samples: np.ndarray, statistics: np.ndarray, rate: int, leads: Sequence[str]) -> Beats:
+def find_r_peaks(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], rate: float) -> np.ndarray:
+    """R peaks (n,) in whole samples of a prepared recording, from the leads of these rows alone.
+
+    There are none where most of what looks like heartbeats is noise in every lead.
+    """
+    from leadset.waves import delineate
+    from leadset.waves.quality import NOISY
+
+    rows = list(rows)
+    found = delineate(samples[rows] * statistics[0, rows, None], rate, METHOD)
+    if not len(found.r_peaks) or np.median(found.beat_quality.max(axis=0)) < NOISY:
+        return np.zeros(0, dtype=int)
+    return np.rint(found.r_peaks[np.isfinite(found.r_peaks)]).astype(int)
+
+
+def find_beats(
+    samples: np.ndarray, statistics: np.ndarray, rate: int, leads: Sequence[str], features: bool = True
+) -> Beats:
     """Delineates the leads of a lead set.
 
     Args:
@@ -45,10 +63,14 @@ def find_beats(samples: np.ndarray, statistics: np.ndarray, rate: int, leads: Se
         statistics: (5, 12) as in `leadset.preprocess.Prepared`.
         rate: its sampling rate in Hz.
         leads: the l lead names.
+        features: of the beats too; otherwise R peaks alone, those of `find_r_peaks`.
     """
     from leadset.waves import delineate, extract_features
 
     rows = [LEADS.index(lead) for lead in leads]
+    if not features:
+        peaks = find_r_peaks(samples, statistics, rows, rate).astype(np.float32)
+        return Beats(peaks, np.empty((len(rows), len(peaks), 0), np.float32))
     signal = samples[rows] * statistics[0, rows, None]
     delineation = delineate(signal, rate, METHOD)
     with _ONE_AT_A_TIME:

@@ -41,6 +41,7 @@ class Config:
     time_limit_hours: float = 44.0
     epochs: int = 30
     min_steps: int = 600
+    restorer_steps: float = 1.0
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -60,7 +61,10 @@ class Config:
         return dict(self.presets.get(preset, {}).get(architecture, {}))
 
 
-_POSITIVE = ("time_limit_hours", "epochs", "min_steps", "batch_size", "learning_rate", "recordings", "tuning_rate")
+_POSITIVE = (
+    *("time_limit_hours", "epochs", "min_steps", "restorer_steps", "batch_size", "learning_rate"),
+    *("recordings", "tuning_rate"),
+)
 _NOT_NEGATIVE = ("below", "rare_below")
 _SHARES = ("validation_share", "bank_time_share", "mixed_share")
 _LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {

@@ -1,10 +1,13 @@
-"""From probabilities to labels: thresholds per class, and never an empty answer."""
+"""From probabilities to labels: thresholds per class, never an empty answer, no label by a detector alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import numpy as np
+
+# A class is near its threshold from this share of the odds on that it takes to be decided.
+NEAR = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class DecisionRule:
         decisions[empty, np.argmax(probabilities[empty] / self.thresholds, axis=1)] = True
         return decisions
 
+    def near(self, probabilities: np.ndarray) -> np.ndarray:
+        """Which classes (n, k) are decided or nearly so: with at least `NEAR` of the odds that their threshold is."""
+        odds = self.thresholds / (1 - self.thresholds)
+        return probabilities >= (1 - probabilities) * (NEAR * odds)
+
     def to_json(self) -> dict:
         """As plain values, for `entry.json`."""
         return {"thresholds": [float(t) for t in self.thresholds], "provenance": self.provenance}
@@ -38,3 +46,18 @@ class DecisionRule:
     def from_json(cls, values: dict) -> DecisionRule:
         """The inverse of `to_json`."""
         return cls(np.array(values["thresholds"], dtype=float), values["provenance"])
+
+
+def restrained(decisions: np.ndarray, own: DecisionRule, probabilities: np.ndarray) -> np.ndarray:
+    """Decisions (n, k) that a detector had a say in, less those that the classifiers give no reason for.
+
+    An anomaly raises no particular class. So a class stays decided only where the classifiers alone put it near their
+    threshold; where nothing is left, they decide alone.
+
+    Args:
+        decisions: (n, k) bool of all members together.
+        own: the rule by which the classifiers alone decide.
+        probabilities: (n, k) of the classifiers alone.
+    """
+    kept = decisions & own.near(probabilities)
+    return np.where(kept.any(axis=1, keepdims=True), kept, own(probabilities))

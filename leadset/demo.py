@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     _simulate(out / "training", arguments.n, TRAINING_SEED)
     _simulate(out / "test", arguments.tests, TEST_SEED)
     _python("train_model.py", out / "training", out / "model")
-    scores = {}
+    manifest, scores = Manifest.read(out / "model"), {}
     for leads in load_config().lead_sets:
         name = lead_set_name(leads)
         recordings, answers = out / f"test_{name}_leads", out / f"answers_{name}_leads"
@@ -54,12 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
         files = out / f"scores_{name}_leads.csv", out / f"class_scores_{name}_leads.csv"
         _python("evaluate_model.py", recordings, answers, *files)
         scores[name] = {ENSEMBLE: evaluate(recordings, answers)}
-        for member in Manifest.read(out / "model").sets[0].members:
+        for member in manifest.sets[0].members:
             scores[name][member.architecture] = evaluate(recordings, answers / member.architecture)
     _write_table(out / "scores.csv", scores)
     _draw(out, scores)
     print(f"\n{arguments.tests} simulated recordings that no network was trained on; Challenge metric (AUROC)")
-    print(_table(scores))
+    print(_table({name: {m: _pair(s) for m, s in by_model.items()} for name, by_model in scores.items()}))
+    if ablations := manifest.provenance["detector"]:
+        print("\nOn validation recordings, cross-fitted: all together with the anomaly detector and without")
+        print(_table({name: _ablation_pairs(found) for name, found in ablations.items()}))
     print(f"\ndone in {(time.monotonic() - started) / 60:.1f} min; everything is in {out}")
     return 0
 
@@ -96,12 +99,20 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
 
 
-def _table(scores: dict[str, dict[str, Scores]]) -> str:
-    """Architectures × lead sets, as text."""
-    rows = [["", *(f"{name} leads" if name.isdigit() else name for name in scores)]]
-    for architecture in next(iter(scores.values())):
-        cells = [by_model[architecture] for by_model in scores.values()]
-        rows.append([architecture, *(f"{s.challenge_metric:6.3f} ({s.auroc:.3f})" for s in cells)])
+def _pair(scores: Scores) -> tuple[float, float]:
+    return scores.challenge_metric, scores.auroc
+
+
+def _ablation_pairs(found: dict) -> dict[str, tuple[float, float]]:
+    return {way: (found[way]["challenge_metric"], found[way]["auroc"]) for way in ("with", "without")}
+
+
+def _table(pairs: dict[str, dict[str, tuple[float, float]]]) -> str:
+    """Challenge metric and AUROC of each lead set's rows, as text."""
+    rows = [["", *(f"{name} leads" if name.isdigit() else name for name in pairs)]]
+    for row in next(iter(pairs.values())):
+        cells = [by_row[row] for by_row in pairs.values()]
+        rows += [[row, *(f"{metric:6.3f} ({area:.3f})" for metric, area in cells)]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 

@@ -10,17 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
 
 from leadset.beats import Beats, find_beats
 from leadset.classes import label_space
 from leadset.decision import DecisionRule
-from leadset.inference import predict
 from leadset.leads import lead_set_name, sort_leads, with_derived
 from leadset.manifest import Manifest, Member, TrainedSet
-from leadset.models import create_model
+from leadset.members import Respondent, load_member
 from leadset.preprocess import InputSpec, Prepared, Transform, prepare
 from leadset.recordings import Recording, read_recording
 
@@ -40,6 +36,7 @@ class Answer:
         probabilities: (k,) float.
         flags: what was repaired or looks wrong; ``"unanswered: …"`` says that only the prior could be given, and why.
         by_model: labels and probabilities of each network alone, by architecture.
+        abnormality: probability that the recording is anything but plain sinus rhythm, where a detector takes part.
     """
 
     name: str
@@ -48,6 +45,7 @@ class Answer:
     probabilities: np.ndarray
     flags: tuple[str, ...]
     by_model: dict[str, tuple[np.ndarray, np.ndarray]]
+    abnormality: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -62,15 +60,20 @@ class _Question:
     name: str
     leads: tuple[str, ...] = ()
     prepared: dict[Transform, Prepared] | None = None
-    beats: dict[Transform, Beats] = field(default_factory=dict)
+    beats: dict[tuple[Transform, bool], Beats] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     error: str = ""
 
     def input_of(self, spec: InputSpec) -> tuple:
-        """What `leadset.inference.predict` takes for a network with this input."""
+        """What a network with this input is asked with."""
         prepared = self.prepared[spec.transform]
-        beats = (self.beats[spec.transform],) if spec.beats else ()
+        beats = (self.beats[_beats_key(spec)],) if spec.delineated else ()
         return prepared.samples, prepared.statistics, *beats
+
+
+def _beats_key(spec: InputSpec) -> tuple[Transform, bool]:
+    """Beats of which transform, and whether with features."""
+    return spec.transform, spec.beats > 0
 
 
 class Entry:
@@ -92,7 +95,7 @@ class Entry:
         if self.manifest.classes != self.space.keys:
             raise ValueError(f"{self.folder}: its classes are not those of label space {self.space.name}")
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._networks: dict[str, nn.Module] = {}
+        self._respondents: dict[str, Respondent] = {}
 
     def trained_set(self, leads: Iterable[str]) -> TrainedSet:
         """The lead set that answers for recordings with these leads.
@@ -111,18 +114,13 @@ class Entry:
         """Loads the networks that recordings with these leads need, ahead of the first question."""
         trained = self.trained_set(leads)
         for member in trained.members:
-            self._network(trained, member)
+            self._respondent(trained, member)
 
-    def _network(self, trained: TrainedSet, member: Member) -> nn.Module:
-        if member.weights not in self._networks:
-            path = self.folder / member.weights
-            try:
-                model = create_model(member.architecture, trained.leads, len(self.space), **member.options)
-                model.load_state_dict(load_file(path))
-            except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}: cannot be loaded as {member.architecture}: {error}") from error
-            self._networks[member.weights] = model.eval().to(self.device)
-        return self._networks[member.weights]
+    def _respondent(self, trained: TrainedSet, member: Member) -> Respondent:
+        if member.weights not in self._respondents:
+            loaded = load_member(self.folder, member, trained.leads, self.manifest.prior, self.device)
+            self._respondents[member.weights] = loaded
+        return self._respondents[member.weights]
 
     # --- questions ---------------------------------------------------------------------------------------------
 
@@ -165,10 +163,12 @@ class Entry:
                 for transform in {member.spec.transform for member in trained.members}
             }
             beats = {
-                transform: find_beats(
-                    prepared[transform].samples, prepared[transform].statistics, transform.rate, trained.leads
+                (transform, features): find_beats(
+                    prepared[transform].samples, prepared[transform].statistics, transform.rate, trained.leads, features
                 )
-                for transform in {member.spec.transform for member in trained.members if member.spec.beats}
+                for transform, features in {
+                    _beats_key(member.spec) for member in trained.members if member.spec.delineated
+                }
             }
         except Exception as error:
             return _Question(name, error=str(error) or type(error).__name__)
@@ -190,22 +190,22 @@ class Entry:
             yield answers[i]
 
     def _judge(self, trained: TrainedSet, questions: Sequence[_Question]) -> Iterator[Answer]:
-        by_member = []
-        for member in trained.members:
-            items = [question.input_of(member.spec) for question in questions]
-            by_member.append(np.stack(list(predict(self._network(trained, member), items, trained.leads, member.spec))))
-        # Term by term: a matrix product may differ in the last bit with the number of questions.
-        joint = sum(weight * p for weight, p in zip(trained.weights, by_member, strict=True))
+        told = [
+            self._respondent(trained, member)([question.input_of(member.spec) for question in questions])
+            for member in trained.members
+        ]
+        labels, joint = trained.answer([one.probabilities for one in told])
+        abnormality = next((one.abnormality for one in told if one.abnormality is not None), None)
         for i, question in enumerate(questions):
             if not np.isfinite(joint[i]).all():
                 yield self.unanswered(question.name, "the networks gave no finite probability", question.flags)
                 continue
             by_model = {
-                member.architecture: (_decide(member.rule, p[i]), p[i])
-                for member, p in zip(trained.members, by_member, strict=True)
+                member.architecture: (_decide(member.rule, one.probabilities[i]), one.probabilities[i])
+                for member, one in zip(trained.members, told, strict=True)
             }
-            labels = _decide(trained.rule, joint[i])
-            yield Answer(question.name, self.space.keys, labels, joint[i], question.flags, by_model)
+            odd = None if abnormality is None or not np.isfinite(abnormality[i]) else float(abnormality[i])
+            yield Answer(question.name, self.space.keys, labels[i], joint[i], question.flags, by_model, odd)
 
     def unanswered(self, name: str, reason: str, flags: tuple[str, ...] = ()) -> Answer:
         """The answer where nothing can be judged: class shares of the training data, the commonest class decided."""

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from leadset.decision import DecisionRule
+from leadset.decision import DecisionRule, restrained
 from leadset.files import write_atomically
 from leadset.leads import resolve_leads
 from leadset.preprocess import InputSpec
 
 FILE_NAME = "entry.json"
 FORMAT = 1
+_LEAST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True)
 class Member:
-    """One trained network: architecture and options, its input, its weights' file, its own decision rule."""
+    """One trained network.
+
+    Attributes:
+        architecture, options: what it is.
+        spec: its input.
+        weights: name of its weights' file.
+        rule: its own decision rule.
+        training: how it was trained, as plain values.
+        head: name of the file of its head, where it needs one to answer with classes; empty otherwise.
+    """
 
     architecture: str
     options: dict[str, Any]
@@ -28,6 +39,7 @@ class Member:
     weights: str
     rule: DecisionRule
     training: dict[str, Any]
+    head: str = ""
 
     def to_json(self) -> dict:
         """As plain values."""
@@ -36,15 +48,18 @@ class Member:
             "options": self.options,
             "input": self.spec.to_json(),
             "weights": self.weights,
+            "head": self.head,
             "decision": self.rule.to_json(),
             "training": self.training,
         }
 
     @classmethod
     def from_json(cls, values: dict) -> Member:
-        """The inverse of `to_json`; the weights' file must be a plain name inside the model folder."""
-        if Path(values["weights"]).name != values["weights"] or not values["weights"].endswith(".safetensors"):
-            raise ValueError(f"weights {values['weights']!r}: expected a .safetensors file inside the model folder")
+        """The inverse of `to_json`; files must be plain names inside the model folder."""
+        head = values.get("head", "")
+        for name in (values["weights"], *([head] if head else [])):
+            if Path(name).name != name or not name.endswith(".safetensors"):
+                raise ValueError(f"weights {name!r}: expected a .safetensors file inside the model folder")
         return cls(
             values["architecture"],
             dict(values["options"]),
@@ -52,34 +67,125 @@ class Member:
             values["weights"],
             DecisionRule.from_json(values["decision"]),
             dict(values["training"]),
+            head,
         )
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """How networks answer together: a weight (m,) of each one's probabilities, and the rule that decides on the sum."""
+
+    weights: np.ndarray
+    rule: DecisionRule
+
+    def join(self, by_member: Sequence[np.ndarray]) -> np.ndarray:
+        """Probabilities (n, k) of each member to one."""
+        # Term by term: a matrix product may differ in the last bit with the number of recordings.
+        return sum(weight * p for weight, p in zip(self.weights, by_member, strict=True))
+
+    def to_json(self) -> dict:
+        """As plain values."""
+        return {"weights": [float(w) for w in self.weights], "decision": self.rule.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict, members: int) -> Ensemble:
+        """The inverse of `to_json`, for so many members."""
+        weights = np.array(values["weights"], dtype=float)
+        if weights.shape != (members,):
+            raise ValueError(f"{len(weights)} weights of an ensemble, expected {members}")
+        return cls(weights, DecisionRule.from_json(values["decision"]))
+
+
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """Of probabilities, kept a little away from 0 and 1."""
+    p = np.clip(probabilities, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    return np.log(p / (1 - p))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How a detector has a say in what classifiers answer: by the log odds that it adds to what was known before.
+
+    A detector that gives nothing but the shares of the classes changes nothing.
+
+    Attributes:
+        strengths: (m,) how much the evidence of each member counts; 0 for classifiers.
+        shares: (k,) of the classes in the training recordings.
+        rule: decides on the result.
+    """
+
+    strengths: np.ndarray
+    shares: np.ndarray
+    rule: DecisionRule
+
+    def join(self, own: np.ndarray, by_member: Sequence[np.ndarray]) -> np.ndarray:
+        """Probabilities (n, k) of the classifiers and those of each member to one."""
+        total, before = log_odds(own), log_odds(self.shares)
+        for strength, p in zip(self.strengths, by_member, strict=True):
+            if strength:
+                total = total + strength * (log_odds(p) - before)
+        return 1 / (1 + np.exp(-total))
+
+    def to_json(self) -> dict:
+        """As plain values."""
+        return {
+            "strengths": [float(s) for s in self.strengths],
+            "shares": [float(s) for s in self.shares],
+            "decision": self.rule.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict, members: int) -> Evidence:
+        """The inverse of `to_json`, for so many members."""
+        strengths, shares = (np.array(values[name], dtype=float) for name in ("strengths", "shares"))
+        if strengths.shape != (members,) or not np.isfinite(strengths).all() or not np.isfinite(shares).all():
+            raise ValueError(f"evidence of {len(strengths)} members, expected finite numbers for {members}")
+        return cls(strengths, shares, DecisionRule.from_json(values["decision"]))
+
+
+@dataclass(frozen=True)
 class TrainedSet:
-    """The networks of one lead set, and how they answer together: weights of their probabilities, decision rule."""
+    """The networks of one lead set, and how they answer together.
+
+    Attributes:
+        leads: the lead set.
+        members: its networks.
+        ensemble: the classifiers together, a detector with weight 0 where there are any.
+        evidence: what a detector beside classifiers adds; None where there is none.
+    """
 
     leads: tuple[str, ...]
     members: tuple[Member, ...]
-    weights: np.ndarray
-    rule: DecisionRule
+    ensemble: Ensemble
+    evidence: Evidence | None = None
+
+    def answer(self, by_member: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Decisions and probabilities (n, k) from the probabilities (n, k) of each member."""
+        own = self.ensemble.join(by_member)
+        if self.evidence is None:
+            return self.ensemble.rule(own), own
+        joint = self.evidence.join(own, by_member)
+        return restrained(self.evidence.rule(joint), self.ensemble.rule, own), joint
 
     def to_json(self) -> dict:
         """As plain values."""
         return {
             "leads": list(self.leads),
             "members": [member.to_json() for member in self.members],
-            "ensemble": {"weights": [float(w) for w in self.weights], "decision": self.rule.to_json()},
+            "ensemble": self.ensemble.to_json(),
+            "evidence": self.evidence and self.evidence.to_json(),
         }
 
     @classmethod
     def from_json(cls, values: dict) -> TrainedSet:
         """The inverse of `to_json`."""
+        members = tuple(Member.from_json(member) for member in values["members"])
+        evidence = values.get("evidence")
         return cls(
             resolve_leads(values["leads"]),
-            tuple(Member.from_json(member) for member in values["members"]),
-            np.array(values["ensemble"]["weights"], dtype=float),
-            DecisionRule.from_json(values["ensemble"]["decision"]),
+            members,
+            Ensemble.from_json(values["ensemble"], len(members)),
+            evidence and Evidence.from_json(evidence, len(members)),
         )
 
 

@@ -44,7 +44,7 @@ def plot_training(log: str | Path, path: str | Path) -> None:
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for line in Path(log).read_text(encoding="utf-8").splitlines():
         event = json.loads(line)
-        if "valid_auroc" in event:
+        if event.get("valid_auroc") is not None:
             architecture, _, leads = event["job"].partition("-")
             points = curves.setdefault(architecture, {}).setdefault(leads, [])
             points.append((event["step"], event["valid_auroc"]))

@@ -64,6 +64,7 @@ class InputSpec:
         window: ``"crop"`` (random crop in training, evenly spaced windows averaged at test, padding at the end) or
             ``"tail"`` (the last samples only, padding at the start).
         beats: how many beats of a window the model is told the features of (`leadset.beats`); 0: it wants none.
+        r_peaks: the model is told where the R peaks of the recording are, and nothing else of its beats.
     """
 
     transform: Transform = field(default_factory=Transform)
@@ -71,14 +72,20 @@ class InputSpec:
     scaling: str = "none"
     window: str = "crop"
     beats: int = 0
+    r_peaks: bool = False
 
     def __post_init__(self) -> None:
-        if self.beats and self.transform.rate < LOWEST_BEAT_RATE:
+        if self.delineated and self.transform.rate < LOWEST_BEAT_RATE:
             raise ValueError(f"rate={self.transform.rate}: expected {LOWEST_BEAT_RATE} Hz or more to delineate beats")
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling={self.scaling!r}: expected one of {', '.join(SCALINGS)}")
         if self.window not in ("crop", "tail"):
             raise ValueError(f"window={self.window!r}: expected 'crop' or 'tail'")
+
+    @property
+    def delineated(self) -> bool:
+        """Whether the model is told anything about beats."""
+        return self.r_peaks or self.beats > 0
 
     @property
     def seconds(self) -> float:

@@ -29,8 +29,8 @@ from leadset.anomaly.windows import (
     centred_starts,
     cut_heartbeats,
     fill_pauses,
-    find_r_peaks,
 )
+from leadset.beats import find_r_peaks
 from leadset.cli import main
 from leadset.leads import LEADS
 from leadset.models import create_model

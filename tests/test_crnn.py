@@ -352,7 +352,7 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     monkeypatch.setattr(beat_store, "find_beats", find)
     stored = build_beats(store, LEAD_SETS[2], tmp_path, n_jobs=1, progress=False)
     calls.clear()
-    wanted = [(Transform(100), LEAD_SETS[2])]
+    wanted = [(Transform(100), LEAD_SETS[2], True)]
     cache = tmp_path / "another"
     data = load_training_data(simulated, [Transform(100)], cache, label_space(), 0.2, seed=1, workers=1, beats=wanted)
     assert (data.counts()["found"], data.counts()["unreadable"]) == (24, 1)

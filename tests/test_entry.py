@@ -16,12 +16,15 @@ import extract_leads_wfdb
 import test_model
 import train_model
 from leadset import create_model, load_entry
+from leadset.anomaly.features import feature_names
+from leadset.anomaly.head import Head
 from leadset.challenge import load_model, run_model
 from leadset.classes import label_space
 from leadset.decision import DecisionRule
 from leadset.inference import predict
 from leadset.leads import LEAD_SETS, resolve_leads
-from leadset.manifest import Manifest, Member, TrainedSet
+from leadset.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
+from leadset.models import model_entry
 from leadset.preprocess import Prepared, cut_window, prepare, window_starts
 from leadset.recordings import find_recordings, read_recording, recording_from_parts
 from leadset.recordings.store import build_store
@@ -36,6 +39,7 @@ OPTIONS = {
     "star": {"width": 16},
     "mvms_net": {"width": 8},
     "crnn_pqrst": {"width": 8, "rate": 100},
+    "cross_restoration": {"width": 4, "latent": 6},
 }
 
 
@@ -46,23 +50,34 @@ def simulated(tmp_path_factory):
     return folder
 
 
+def some_head(leads, rng):
+    """A head that was fitted to nothing."""
+    d, k = len(feature_names(leads)), 1 + len(SPACE)
+    return Head(rng.normal(size=d), rng.uniform(0.5, 2, d), rng.normal(size=(k, d)), rng.normal(size=k))
+
+
 @pytest.fixture(scope="module")
 def entry_folder(tmp_path_factory):
-    """An entry of untrained networks: four architectures on the lead sets 12, 3, 2 and II,V5."""
+    """An entry of untrained networks: five architectures on the lead sets 12, 3, 2 and II,V5."""
     folder = tmp_path_factory.mktemp("entry")
     rng = np.random.default_rng(0)
+    prior = np.linspace(0.01, 0.3, len(SPACE))
     sets = []
     for leads in map(resolve_leads, (12, 3, 2, "II,V5")):
         members = []
         for name, options in OPTIONS.items():
             model = create_model(name, leads, **options)
-            weights = f"{name}-{'-'.join(leads)}.safetensors"
+            weights, head = f"{name}-{'-'.join(leads)}.safetensors", ""
             save_weights(folder / weights, model)
+            if model_entry(name).kind == "restorer":
+                head = f"head-{weights}"
+                some_head(leads, rng).write(folder / head)
             rule = DecisionRule(rng.uniform(0.3, 0.7, len(SPACE)))
-            members.append(Member(name, options, model.input_spec, weights, rule, {}))
+            members.append(Member(name, options, model.input_spec, weights, rule, {}, head))
         rule = DecisionRule(np.full(len(SPACE), 0.5))
-        sets.append(TrainedSet(leads, tuple(members), np.array([0.4, 0.3, 0.2, 0.1]), rule))
-    prior = np.linspace(0.01, 0.3, len(SPACE))
+        alone = Ensemble(np.array([0.4, 0.3, 0.2, 0.1, 0.0]), DecisionRule(np.full(len(SPACE), 0.4)))
+        evidence = Evidence(np.array([0.0, 0.0, 0.0, 0.0, 0.5]), prior, rule)
+        sets.append(TrainedSet(leads, tuple(members), alone, evidence))
     Manifest(SPACE.name, SPACE.keys, prior, tuple(sets), {}).write(folder)
     return folder
 
@@ -260,6 +275,12 @@ def test_wrong_command_lines(tmp_path, entry_folder, capsys):
         lambda v: v["lead_sets"][0]["members"][0].update(options={"width": 8}),
         lambda v: v["lead_sets"][0]["members"][0].update(options={"evil": "yes"}),
         lambda v: v["lead_sets"][0]["members"][0]["input"].update(scaling="exec"),
+        lambda v: v["lead_sets"][0]["members"][4].update(head="/etc/head.safetensors"),
+        lambda v: v["lead_sets"][0]["members"][4].update(head="star-I-II.safetensors"),
+        lambda v: v["lead_sets"][0]["members"][4].update(head=""),
+        lambda v: v["lead_sets"][0]["ensemble"].update(weights=[1.0]),
+        lambda v: v["lead_sets"][0]["evidence"].update(strengths=[1.0]),
+        lambda v: v["lead_sets"][0]["evidence"].update(strengths=[0, 0, 0, 0, float("inf")]),
     ],
 )
 def test_hostile_or_damaged_model_folders_are_refused(entry_folder, tmp_path, spoil):

@@ -206,14 +206,14 @@ def test_best_validation_is_kept(task, tmp_path):
     events = []
     outcome = Trainer(network(), task, 20, tmp_path / "s.safetensors", events.append).run("s")
     assert outcome.summary["valid_auroc"] == max(event["valid_auroc"] for event in events)
-    assert outcome.probabilities.shape == (16, 26)
+    assert outcome.answers.shape == (16, 26)
     assert len(events) == 4  # every epoch of 44 / 8, rounded to 6 steps, and the end
 
 
 def test_deadline_ends_training_with_a_validated_network(task, tmp_path):
     outcome = Trainer(network(), task, 1000, tmp_path / "s.safetensors", lambda event: None, deadline=0.0).run("s")
     assert outcome.summary["steps"] == 1
-    assert np.isfinite(outcome.probabilities).all()
+    assert np.isfinite(outcome.answers).all()
 
 
 def test_one_cycle_rises_to_its_peak_and_falls():
@@ -251,7 +251,7 @@ def test_run_writes_an_entry_with_its_provenance(simulated, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {
         "entry.json", "resnet34-2.safetensors", "resnet34-II-V5.safetensors", "split.csv", "training.jsonl",
     }  # fmt: skip
-    provenance = manifest.sets[0].rule.provenance
+    provenance = manifest.sets[0].ensemble.rule.provenance
     assert (provenance["part"], provenance["split"], provenance["seed"]) == ("validation", "split.csv", 2021)
     assert manifest.provenance["data"]["found"] == 60
     rows = list(csv.DictReader((tmp_path / "split.csv").open()))

@@ -21,7 +21,7 @@ from leadset.allocator import keep_freed_memory
 from leadset.anomaly.batches import Recordings
 from leadset.anomaly.fit import Fit, FitSettings
 from leadset.anomaly.scores import MAPS, PARTS, RANKS, AnomalyScore, Scoring, score_recording
-from leadset.anomaly.windows import find_r_peaks
+from leadset.beats import find_r_peaks
 from leadset.files import write_atomically
 from leadset.inference import lead_rows
 from leadset.leads import resolve_leads

@@ -98,6 +98,7 @@ class Fit:
         indices: which recordings to learn from.
         settings: how.
         state_file: where the unfinished run is kept.
+        stop_requested: asked before every step; true means that the run was interrupted.
     """
 
     def __init__(
@@ -108,7 +109,9 @@ class Fit:
         indices: np.ndarray,
         settings: FitSettings,
         state_file: Path,
+        stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.stop_requested = stop_requested
         self.model, self.settings, self.state_file = model, settings, state_file
         self.device = device_of(model)
         self.optimizer = torch.optim.AdamW(
@@ -131,19 +134,21 @@ class Fit:
 
     def save(self) -> None:
         """Writes the state from which the same run can go on."""
-        progress = {"step": self.step, "seconds": self.seconds}
+        progress = {"step": self.step, "steps": self.steps, "seconds": self.seconds}
         save_state(self.state_file, self.model, self.optimizer, None, progress)
 
-    def run(self, title: str = "restoration") -> dict:
+    def run(self, title: str = "restoration", quiet: bool = False) -> dict:
         """Trains to the end or to an interrupt; returns how it went, as plain values."""
         self.model.train()
         share = SCHEDULES[self.settings.schedule]
         batches = step_loader(self.batches, self.step, self.device)
         spent, started = self.seconds, time.monotonic()
         saved, losses = started, []
-        with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False) as bar:
+        with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False, disable=quiet) as bar:
             try:
                 while self._progress < 1:
+                    if self.stop_requested():
+                        raise KeyboardInterrupt
                     for group in self.optimizer.param_groups:
                         group["lr"] = self.settings.learning_rate * share(self._progress * self.steps, self.steps)
                     losses.append(float(train_step(self.model, self.optimizer, next(batches), self.device)))

@@ -12,6 +12,10 @@ from leadset.training.split import related_groups, stratified_parts
 
 #: With fewer normal recordings than this all are needed for training.
 FEWEST = 40
+#: With fewer than this there is nothing to learn what is normal from.
+TOO_FEW = 10
+#: How often a recording of a small source may be repeated in one pass.
+MOST_REPEATS = 8
 
 
 def plain_sinus_rhythm(recordings: Iterable | Store) -> np.ndarray:
@@ -21,6 +25,17 @@ def plain_sinus_rhythm(recordings: Iterable | Store) -> np.ndarray:
     """
     entries = recordings.recordings if isinstance(recordings, Store) else recordings
     return np.flatnonzero([set(entry.codes) == {SINUS_RHYTHM} for entry in entries])
+
+
+def balanced_by_source(store: Store, indices: np.ndarray) -> np.ndarray:
+    """Indices with repetitions, so that every source has about as many as the largest.
+
+    None is repeated more than `MOST_REPEATS` times: a handful of recordings must not be learnt by heart.
+    """
+    sources, number = np.unique([store.recordings[i].source for i in indices], return_inverse=True)
+    counts = np.bincount(number, minlength=len(sources))
+    repeats = np.minimum(np.rint(counts.max(initial=0) / counts).astype(int), MOST_REPEATS)
+    return np.repeat(indices, repeats[number])
 
 
 def hold_out(store: Store, indices: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

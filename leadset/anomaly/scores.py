@@ -24,8 +24,8 @@ from leadset.anomaly.windows import (
     centred_starts,
     cut_heartbeats,
     fill_pauses,
-    find_r_peaks,
 )
+from leadset.beats import find_r_peaks
 from leadset.inference import device_of, lead_rows
 from leadset.models.cross_restoration import BEFORE_R, CrossRestoration, trend_of
 from leadset.models.layers.options import one_of
@@ -243,7 +243,7 @@ def score_recording(
         samples, statistics: of a `leadset.preprocess.Prepared` of the network's transform.
         scoring: how.
         flags: of the `Prepared`; those found here are added.
-        r_peaks: (n,) of `leadset.anomaly.windows.find_r_peaks`, if they are known already.
+        r_peaks: (n,) of `leadset.beats.find_r_peaks`, if they are known already.
     """
     spec, rows = model.input_spec, lead_rows(model.leads)
     if r_peaks is None:

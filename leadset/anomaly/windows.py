@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from leadset.models.cross_restoration import BEAT_SAMPLES, BEFORE_R
 from leadset.preprocess import MAX_TEST_WINDOWS, InputSpec
-from leadset.waves import delineate
-from leadset.waves.quality import NOISY
 
 AFTER_R = BEAT_SAMPLES - BEFORE_R
 # From this many median RR intervals on, a heartbeat is missing between two others.
 _PAUSE = 1.7
 #: Flag of a recording in which no complete heartbeat was found.
 NO_BEATS = "no reliable beats"
-
-
-def find_r_peaks(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], rate: float) -> np.ndarray:
-    """R peaks (n,) in samples of a prepared recording, from the leads of these rows alone.
-
-    There are none where most of what looks like heartbeats is noise in every lead.
-    """
-    rows = list(rows)
-    found = delineate(samples[rows] * statistics[0, rows, None], rate)
-    if not len(found.r_peaks) or np.median(found.beat_quality.max(axis=0)) < NOISY:
-        return np.zeros(0, dtype=int)
-    return np.rint(found.r_peaks[np.isfinite(found.r_peaks)]).astype(int)
 
 
 def fill_pauses(r_peaks: np.ndarray) -> np.ndarray:

@@ -1,5 +1,12 @@
 """Architectures, one file each; `layers` holds what several of them share."""
 
-from leadset.models.registry import count_parameters, create_model, list_models, model_entry, register_model
+from leadset.models.registry import (
+    count_parameters,
+    create_member,
+    create_model,
+    list_models,
+    model_entry,
+    register_model,
+)
 
-__all__ = ["count_parameters", "create_model", "list_models", "model_entry", "register_model"]
+__all__ = ["count_parameters", "create_member", "create_model", "list_models", "model_entry", "register_model"]

@@ -17,7 +17,7 @@ def overview() -> str:
         window = f"{spec.seconds:g} s at {spec.transform.rate} Hz"
         parameters = f"{count_parameters(model) / 1e6:.2f} M"
         macs = f"{model_costs(name, [12])[0].macs / 1e6:,.0f}" if entry.kind == "classifier" else "–"
-        answers = "classes" if entry.kind == "classifier" else "anomalies"
+        answers = "classes" if entry.kind == "classifier" else "anomalies, and classes through a head"
         cells = [f"[{entry.title}]({entry.card})", answers, window, parameters, macs, entry.citation]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

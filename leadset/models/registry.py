@@ -119,6 +119,12 @@ def create_model(
     return model
 
 
+def create_member(name: str, leads: Sequence[str], n_classes: int, options: dict[str, Any]) -> nn.Module:
+    """`create_model` for an entry of so many classes, of which only a classifier is told."""
+    told = (n_classes,) if model_entry(name).kind == "classifier" else ()
+    return create_model(name, leads, *told, **options)
+
+
 def count_parameters(model: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,12 +1,14 @@
 """Beats of the recordings of a store, computed once for each lead set: memory-mapped files beside the store's own.
 
 Each chunk of the store has one file of beats per lead set, named by a digest of the chunk's name and the leads. A
-recording is the positions of its n beats (n float32) followed by their features (l × n × 30 float32).
+recording is the positions of its n beats (n float32) followed by their features (l × n × 30 float32), where those are
+wanted.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Container, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -19,7 +21,7 @@ from leadset.preprocess import Transform
 from leadset.recordings.store import ChunkWriter, Failure, Store, read_index, write_index
 
 # Raised whenever delineation or its features change what a file holds.
-BEATS_VERSION = 1
+BEATS_VERSION = 2
 
 
 class BeatStore:
@@ -29,8 +31,8 @@ class BeatStore:
         failures: recordings that could not be delineated.
     """
 
-    def __init__(self, store: Store, leads: Sequence[str], chunks: Sequence[tuple[Path, dict]]) -> None:
-        self.leads = tuple(leads)
+    def __init__(self, store: Store, leads: Sequence[str], chunks: Sequence[tuple[Path, dict]], features: bool) -> None:
+        self.leads, self._features = tuple(leads), BEAT_FEATURES if features else 0
         self.failures = [Failure(**values) for _, index in chunks for values in index["failures"]]
         self._files = [file for file, _ in chunks]
         self._maps: dict[int, np.ndarray] = {}
@@ -48,10 +50,14 @@ class BeatStore:
     def __getitem__(self, i: int) -> Beats:
         chunk, start, n = self._where[i].tolist()
         if not n:
-            return _beats(np.empty(0, np.float32), len(self.leads), 0)
+            return self._unpacked(np.empty(0, np.float32), 0)
         if chunk not in self._maps:
             self._maps[chunk] = np.memmap(self._files[chunk], dtype=np.float32, mode="r")
-        return _beats(self._maps[chunk][start:], len(self.leads), n)
+        return self._unpacked(self._maps[chunk][start:], n)
+
+    def _unpacked(self, data: np.ndarray, n: int) -> Beats:
+        shape = len(self.leads), n, self._features
+        return Beats(data[:n], data[n : n + math.prod(shape)].reshape(shape))
 
     def joined(self, other: BeatStore) -> BeatStore:
         """These beats, and behind them those of another store, as `Store.joined`."""
@@ -74,11 +80,7 @@ class BeatStore:
         return other
 
 
-def _beats(data: np.ndarray, leads: int, n: int) -> Beats:
-    return Beats(data[:n], data[n : n * (1 + leads * BEAT_FEATURES)].reshape(leads, n, BEAT_FEATURES))
-
-
-def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequence[str]) -> dict:
+def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequence[str], features: bool) -> dict:
     """Finds or computes the beats of one chunk of a store; returns their index. Nothing is raised for a recording."""
     index = read_index(file)
     if index is not None:
@@ -89,7 +91,7 @@ def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequenc
         chunk = ChunkWriter(opened)
         for i, recording in enumerate(store.recordings):
             try:
-                beats = find_beats(*store[i], transform.rate, leads)
+                beats = find_beats(*store[i], transform.rate, leads, features)
             except Exception as error:
                 failures.append({"path": recording.path, "message": f"{recording.path}: {error}"})
                 continue
@@ -99,7 +101,7 @@ def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequenc
 
 
 def build_beats(
-    store: Store, leads: Sequence[str], folder: Path, n_jobs: int = -1, progress: bool = True
+    store: Store, leads: Sequence[str], folder: Path, n_jobs: int = -1, progress: bool = True, features: bool = True
 ) -> BeatStore:
     """Delineates the recordings of a store in parallel, or finds them delineated.
 
@@ -108,15 +110,16 @@ def build_beats(
         leads: the lead set.
         folder: where the files are kept; that of the store will do.
         n_jobs, progress: as `build_store`.
+        features: as `leadset.beats.find_beats`.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
     plan = []
     for source in store.files:
-        content = [BEATS_VERSION, METHOD, source.stem, list(leads)]
+        content = [BEATS_VERSION, METHOD, source.stem, list(leads), features]
         plan.append((source, folder / f"{blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()}.f32"))
     pool = Parallel(n_jobs=n_jobs if len(plan) > 1 else 1, return_as="generator")
-    jobs = (delayed(_ensure_beats)(source, file, store.transform, leads) for source, file in plan)
+    jobs = (delayed(_ensure_beats)(source, file, store.transform, leads, features) for source, file in plan)
     indices = tqdm(pool(jobs), f"delineate {len(leads)}", len(plan), unit="chunk", disable=not progress)
-    return BeatStore(store, leads, [(file, index) for (_, file), index in zip(plan, indices, strict=True)])
+    return BeatStore(store, leads, [(file, index) for (_, file), index in zip(plan, indices, strict=True)], features)

@@ -10,15 +10,24 @@ from pathlib import Path
 
 import numpy as np
 
+from leadset.anomaly.normals import plain_sinus_rhythm
 from leadset.classes import LabelSpace
 from leadset.files import write_atomically
-from leadset.preprocess import Transform
+from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
 from leadset.recordings.beat_store import BeatStore, build_beats
 from leadset.recordings.store import Failure, Store, StoredRecording, build_store
 from leadset.training.split import related_groups, stratified_parts
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
+
+#: Which beats a network is told of: those of a transform, in the leads of a set, with their features or without.
+BeatsKey = tuple[Transform, tuple[str, ...], bool]
+
+
+def beats_key(spec: InputSpec, leads: tuple[str, ...]) -> BeatsKey:
+    """The beats that a network with this input is told of."""
+    return spec.transform, leads, spec.beats > 0
 
 
 @dataclass(frozen=True)
@@ -31,14 +40,14 @@ class TrainingData:
         part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
             come behind the recordings of the folder.
         failures: recordings that could not be read or delineated.
-        beats: by transform and lead set, for the networks that ask for beats; numbered as the stores.
+        beats: by `beats_key`, for the networks that ask for beats; numbered as the stores.
     """
 
     stores: dict[Transform, Store]
     labels: np.ndarray
     part: np.ndarray
     failures: tuple[Failure, ...]
-    beats: dict[tuple[Transform, tuple[str, ...]], BeatStore] = field(default_factory=dict)
+    beats: dict[BeatsKey, BeatStore] = field(default_factory=dict)
 
     @property
     def first(self) -> Store:
@@ -65,6 +74,21 @@ class TrainingData:
     def valid_name(self) -> str:
         """What `valid` is, for the provenance of whatever is fitted on it."""
         return "validation" if (self.part == VALID).any() else "training (too few recordings for a validation part)"
+
+    @property
+    def abnormal(self) -> np.ndarray:
+        """(n,) bool: False where sinus rhythm is the only label."""
+        abnormal = np.ones(len(self.part), dtype=bool)
+        abnormal[plain_sinus_rhythm(self.first)] = False
+        return abnormal
+
+    def beats_for(self, spec: InputSpec, leads: tuple[str, ...]) -> BeatStore | None:
+        """The beats that a network with this input is told of, if it asks for any."""
+        return self.beats[beats_key(spec, leads)] if spec.delineated else None
+
+    def valid_folds(self, n: int, seed: int) -> np.ndarray:
+        """Fold number (n_valid,) of each validation recording, for fitting on some and judging on the others."""
+        return split_recordings([self.first.recordings[i] for i in self.valid], self.labels[self.valid], [1] * n, seed)
 
     @property
     def fingerprint(self) -> str:
@@ -109,12 +133,12 @@ def load_training_data(
     validation_share: float,
     seed: int,
     workers: int = -1,
-    beats: Iterable[tuple[Transform, tuple[str, ...]]] = (),
+    beats: Iterable[BeatsKey] = (),
 ) -> TrainingData:
     """Finds, prepares and splits the recordings of a folder.
 
     Twins (equal signals) and recordings of one patient stay in one part; classes and sources are spread evenly.
-    ``beats`` names the transforms and lead sets whose beats are wanted too.
+    ``beats`` names those that are wanted too.
 
     Raises:
         OSError: no such folder.
@@ -123,8 +147,8 @@ def load_training_data(
     paths = find_recordings(folder)
     stores = {transform: build_store(paths, transform, cache, workers) for transform in dict.fromkeys(transforms)}
     delineated = {
-        (transform, leads): build_beats(stores[transform], leads, cache, workers)
-        for transform, leads in dict.fromkeys(beats)
+        (transform, leads, features): build_beats(stores[transform], leads, cache, workers, features=features)
+        for transform, leads, features in dict.fromkeys(beats)
     }
     failures = {failure.path: failure for kept in (stores, delineated) for s in kept.values() for failure in s.failures}
     stores = {transform: store.without(failures) for transform, store in stores.items()}

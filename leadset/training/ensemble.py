@@ -1,14 +1,25 @@
-"""Weights of the members of an ensemble, fitted on validation recordings."""
+"""How the networks of a lead set answer together, fitted on validation recordings; what a detector adds to that."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
+
+from leadset.anomaly.head import cross_fit, filled, fit_head
+from leadset.classes import LabelSpace
+from leadset.decision import DecisionRule
+from leadset.manifest import Ensemble, Evidence, TrainedSet
+from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
+from leadset.training.thresholds import fit_thresholds
 
 # Pull of the weights towards equality, in recordings: a small validation set must not pick one member by chance.
 _EQUALITY = 5.0
+#: Parts of the validation recordings, each judged by what was fitted on the others.
+FOLDS = 5
+_UNDECIDED = DecisionRule(np.empty(0))
 
 
 def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
@@ -18,7 +29,7 @@ def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.n
         probabilities: one (n, k) array per member.
         labels: (n, k) bool.
     """
-    members = np.clip(np.stack(probabilities), 1e-6, 1 - 1e-6)
+    members = np.stack(probabilities)
     if len(members) == 1:
         return np.ones(1)
 
@@ -28,8 +39,153 @@ def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.n
 
     def loss(z: np.ndarray) -> float:
         w = softmax(z)
-        p = np.tensordot(w, members, axes=1)
-        per_recording = -np.where(labels, np.log(p), np.log(1 - p)).sum(axis=1)
-        return per_recording.mean() - _EQUALITY / len(labels) * np.log(w * len(w)).mean()
+        return log_loss(labels, np.tensordot(w, members, axes=1)) - _EQUALITY / len(labels) * np.log(w * len(w)).mean()
 
     return softmax(minimize(loss, np.zeros(len(members)), method="L-BFGS-B").x)
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What a network says of validation recordings.
+
+    Attributes:
+        answers: (n, k) probabilities, or (n, d) features of a detector.
+        detects: whether they are features, and a head is to be fitted to them.
+    """
+
+    answers: np.ndarray
+    detects: bool
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of validation recordings, and what was before.
+
+    Attributes:
+        targets: (n, 1 + k) bool, whether they are anything but plain sinus rhythm, and their classes.
+        shares: (1 + k,) of these in the training recordings.
+    """
+
+    targets: np.ndarray
+    shares: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n, k) bool."""
+        return self.targets[:, 1:]
+
+    def part(self, chosen: np.ndarray) -> Truth:
+        """The same of some recordings."""
+        return Truth(self.targets[chosen], self.shares)
+
+
+def out_of_fold(network: Validated, truth: Truth, folds: np.ndarray) -> np.ndarray:
+    """Probabilities (n, k), of a detector by heads that were fitted on the other folds."""
+    if not network.detects:
+        return network.answers
+    return filled(cross_fit(network.answers, truth.targets, truth.shares, folds), truth.shares)[:, 1:]
+
+
+def fit_set(
+    leads: tuple[str, ...],
+    members: tuple,
+    networks: Sequence[Validated],
+    probabilities: Sequence[np.ndarray],
+    truth: Truth,
+    fit_rule: Callable[[np.ndarray, np.ndarray], DecisionRule],
+) -> TrainedSet:
+    """Fits how networks answer together.
+
+    Args:
+        leads, members: of the `TrainedSet`.
+        networks: in the order of the members.
+        probabilities: (n, k) of each, none of them by a head that was fitted on the same recording.
+        truth: of the same recordings.
+        fit_rule: probabilities and labels to a decision rule.
+    """
+
+    detects = np.array([network.detects for network in networks])
+    mixed = detects.any() and not detects.all()
+    chosen = np.flatnonzero(~detects) if mixed else np.arange(len(networks))
+    weights = np.zeros(len(networks))
+    weights[chosen] = fit_weights([probabilities[i] for i in chosen], truth.labels)
+    own = Ensemble(weights, _UNDECIDED).join(probabilities)
+    ensemble = Ensemble(weights, fit_rule(own, truth.labels))
+    if not mixed:
+        return TrainedSet(leads, members, ensemble)
+    evidence = _fit_evidence(own, probabilities, detects, truth)
+    rule = fit_rule(evidence.join(own, probabilities), truth.labels)
+    return TrainedSet(leads, members, ensemble, replace(evidence, rule=rule))
+
+
+def _fit_evidence(own: np.ndarray, probabilities: Sequence[np.ndarray], detects: np.ndarray, truth: Truth) -> Evidence:
+    """The strength, one for all detectors and classes, at which the log loss is least; 1 takes them at their word."""
+
+    def of(strength: float) -> Evidence:
+        return Evidence(strength * detects, truth.shares[1:], _UNDECIDED)
+
+    def loss(strength: float) -> float:
+        return log_loss(truth.labels, of(strength).join(own, probabilities))
+
+    return of(float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x))
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean over recordings of the negative log-likelihood of all classes."""
+    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return float(-np.where(labels, np.log(p), np.log(1 - p)).sum(axis=1).mean())
+
+
+def ablation(networks: Sequence[Validated], truth: Truth, folds: np.ndarray, space: LabelSpace) -> dict:
+    """How well a lead set answers with its detector and without, as plain values.
+
+    Weights, thresholds and head are fitted on all folds but one and judged on that one; within those, what weights and
+    thresholds are fitted on comes from heads that were fitted on the other folds.
+    """
+
+    def fit_rule(probabilities: np.ndarray, labels: np.ndarray) -> DecisionRule:
+        return fit_thresholds(probabilities, labels, space)
+
+    decided = {way: np.zeros_like(truth.labels, dtype=bool) for way in ("with", "without")}
+    judged = {way: np.zeros(truth.labels.shape) for way in decided}
+    for fold in np.unique(folds):
+        out = folds == fold
+        known = truth.part(~out)
+        rest = [Validated(network.answers[~out], network.detects) for network in networks]
+        fitted = [out_of_fold(network, known, folds[~out]) for network in rest]
+        trained = fit_set((), (), networks, fitted, known, fit_rule)
+        asked = [_answers(ours, known, all_.answers[out]) for ours, all_ in zip(rest, networks, strict=True)]
+        decided["with"][out], judged["with"][out] = trained.answer(asked)
+        decided["without"][out], judged["without"][out] = replace(trained, evidence=None).answer(asked)
+    metric = ChallengeMetric(truth.labels, space)
+    rewards = {way: metric.rewards(decisions) for way, decisions in decided.items()}
+
+    def gain(counts: np.ndarray) -> float:
+        return metric.score(rewards["with"], counts) - metric.score(rewards["without"], counts)
+
+    interval = bootstrap(gain, len(folds))
+    return {
+        **{
+            way: {"challenge_metric": metric(decided[way]), "auroc": macro(auroc(truth.labels, judged[way]))}
+            for way in decided
+        },
+        "gain": {"value": interval.value, "low": interval.low, "high": interval.high},
+        "recordings": len(folds),
+        "folds": len(np.unique(folds)),
+    }
+
+
+def _answers(network: Validated, truth: Truth, answers: np.ndarray) -> np.ndarray:
+    """Probabilities (n, k) of other recordings, of a detector by the head that these ones give."""
+    if not network.detects:
+        return answers
+    return filled(fit_head(network.answers, truth.targets, truth.shares)(answers), truth.shares)[:, 1:]
+
+
+def describe(found: dict) -> str:
+    """An `ablation` in a line."""
+    ways = (found["with"], found["without"])
+    own, other = (f"{way['challenge_metric']:.3f} (AUROC {way['auroc']:.3f})" for way in ways)
+    gain = found["gain"]
+    interval = f"{gain['value']:+.3f}, 95 % {gain['low']:+.3f} to {gain['high']:+.3f}"
+    return f"cross-fitted: {own} with the detector, {other} without; gain {interval}"

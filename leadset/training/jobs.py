@@ -19,12 +19,11 @@ from leadset.classes import LabelSpace
 from leadset.config import Config
 from leadset.files import write_atomically
 from leadset.leads import lead_set_name
-from leadset.models import create_model
+from leadset.models import create_member, model_entry
 from leadset.preprocess import InputSpec
 from leadset.training.checkpoint import read_progress, save_weights
 from leadset.training.data import TrainingData
-from leadset.training.loop import Task, Trainer, seconds_per_step
-from leadset.training.pretraining import training_course
+from leadset.training.kinds import LESSONS, Cost, Lesson
 from leadset.training.workers import stop_requested
 
 WORK_FOLDER = "work"
@@ -33,7 +32,7 @@ LOG_FILE = "training.jsonl"
 # Settings that change what a network learns; with others changed, an interrupted run can still go on.
 _RESULT_SETTINGS = (
     *("label_space", "seed", "epochs", "min_steps", "batch_size", "learning_rate", "weight_decay", "validation_share"),
-    "pretrain",
+    *("pretrain", "restorer_steps"),
 )
 
 
@@ -55,6 +54,16 @@ class Job:
     def weights(self) -> str:
         """Name of its weights' file in the model folder."""
         return f"{self.name}.safetensors"
+
+    @property
+    def head(self) -> str:
+        """Name of the file of its head, for a network that needs one."""
+        return f"{self.name}-head.safetensors"
+
+    @property
+    def kind(self) -> str:
+        """One of `leadset.models.registry.KINDS`."""
+        return model_entry(self.architecture).kind
 
 
 @dataclass(frozen=True)
@@ -93,36 +102,29 @@ class Workshop:
         """A file of a job's work: its state (safetensors), its summary (json), its validation answers (npy)."""
         return self.work / f"{job.name}-{self.digest(job)}.{ending}"
 
-    def task(self, job: Job) -> Task:
-        """What the network of a job learns from."""
-        return Task(
-            store=self.data.stores[job.spec.transform],
-            labels=self.data.labels,
-            course=training_course(self.data, self.config),
-            valid=self.data.valid,
-            leads=job.leads,
-            spec=job.spec,
-            seed=self.config.seed,
-            batch_size=self.config.batch_size,
-            weight_decay=self.config.weight_decay,
-            beats=self.data.beats[job.spec.transform, job.leads] if job.spec.beats else None,
-        )
+    def lesson(self, job: Job) -> Lesson:
+        """What the network of a job learns.
+
+        Raises:
+            NothingToLearn: the folder has nothing for it.
+        """
+        return LESSONS[job.kind](self.data, self.config, job.spec, job.leads)
 
     def wanted_steps(self, job: Job) -> int:
         """Steps without a time limit, less those that an interrupted run has done."""
         unfinished = read_progress(self.file(job, "safetensors"))
         if unfinished:
             return unfinished["steps"] - unfinished["step"]
-        return self.task(job).course.steps
+        return self.lesson(job).wanted_steps
 
     def build(self, job: Job) -> nn.Module:
         """The untrained network; its initial weights depend on the seed alone."""
         torch.manual_seed(self.config.seed)
-        return create_model(job.architecture, job.leads, len(self.space), **job.options).to(self.device)
+        return create_member(job.architecture, job.leads, len(self.space), job.options).to(self.device)
 
-    def measure(self, job: Job) -> float:
-        """Seconds per step, validation included."""
-        return seconds_per_step(self.build(job), self.task(job))
+    def measure(self, job: Job) -> Cost:
+        """What training the network costs."""
+        return self.lesson(job).measure(self.build(job))
 
     def train(self, job: Job, steps: int, seconds: float) -> dict[str, Any]:
         """Trains a network and writes weights, validation answers and summary; returns the summary.
@@ -132,16 +134,16 @@ class Workshop:
             steps: planned steps; those of an interrupted run stay as they were planned.
             seconds: after this time it stops early.
         """
-        model = self.build(job)
-        state_file, deadline = self.file(job, "safetensors"), time.monotonic() + seconds
+        model, state_file = self.build(job), self.file(job, "safetensors")
         unfinished = read_progress(state_file)
         if unfinished:
             steps = unfinished["steps"]
-        trainer = Trainer(model, self.task(job), steps, state_file, self._logger(job), deadline, stop_requested)
-        outcome = trainer.run(job.name, self.quiet)
+        outcome = self.lesson(job).train(
+            model, job.name, steps, seconds, state_file, self._logger(job), stop_requested, self.quiet
+        )
         save_weights(self.folder / job.weights, model)
         with write_atomically(self.file(job, "npy"), "wb") as file:
-            np.save(file, outcome.probabilities)
+            np.save(file, outcome.answers)
         write_json(self.file(job, "json"), outcome.summary)
         state_file.unlink(missing_ok=True)
         return outcome.summary

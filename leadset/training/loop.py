@@ -79,9 +79,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained network's best validation: its probabilities (n_valid, k), and how it came about as plain values."""
+    """What a trained network says of the validation recordings (n_valid, ...), and how it came about."""
 
-    probabilities: np.ndarray
+    answers: np.ndarray
     summary: dict
 
 

@@ -16,7 +16,7 @@ from leadset.preprocess import Transform
 from leadset.recordings.beat_store import BeatStore, build_beats
 from leadset.recordings.store import CHUNK, Store
 from leadset.simulate.bank import build_bank
-from leadset.training.data import SIMULATED, TrainingData
+from leadset.training.data import SIMULATED, BeatsKey, TrainingData
 from leadset.training.phases import Course, Phase, Pool, top_up
 
 
@@ -89,10 +89,12 @@ def add_bank(
 
 def _build(
     data: TrainingData, size: int, seed: int, cache: Path, workers: int, progress: bool = True
-) -> tuple[dict[Transform, Store], dict[tuple[Transform, tuple[str, ...]], BeatStore]]:
+) -> tuple[dict[Transform, Store], dict[BeatsKey, BeatStore]]:
     """Stores and beats of a bank, by what those of the data are kept by; all number the recordings alike."""
     stores = {transform: build_bank(size, seed, transform, cache, workers, progress) for transform in data.stores}
-    beats = {key: build_beats(stores[key[0]], key[1], cache, workers, progress) for key in data.beats}
+    beats = {
+        key: build_beats(stores[key[0]], key[1], cache, workers, progress, features=key[2]) for key in data.beats
+    }
     kept: list[Store | BeatStore] = [*stores.values(), *beats.values()]
     failed = {failure.path for store in kept for failure in store.failures}
     return (

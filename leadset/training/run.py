@@ -16,15 +16,17 @@ from tqdm import tqdm
 
 import leadset
 from leadset.allocator import keep_freed_memory
+from leadset.anomaly.head import fit_head
 from leadset.classes import LabelSpace, label_space
 from leadset.config import Config, load_config
 from leadset.decision import DecisionRule
 from leadset.leads import lead_set_name
 from leadset.manifest import Manifest, Member, TrainedSet
-from leadset.models import create_model, list_models
-from leadset.training.data import TrainingData, load_training_data
-from leadset.training.ensemble import fit_weights
+from leadset.models import create_member, list_models
+from leadset.training.data import TrainingData, beats_key, load_training_data
+from leadset.training.ensemble import FOLDS, Truth, Validated, ablation, describe, fit_set, out_of_fold
 from leadset.training.jobs import WORK_FOLDER, Job, Workshop, read_json, write_json
+from leadset.training.kinds import Cost, NothingToLearn
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.thresholds import fit_thresholds
@@ -54,11 +56,11 @@ class Run:
         self.processes = self._processes()
 
     def _jobs(self) -> Iterator[Job]:
-        names = list_models("classifier") if "all" in self.config.architectures else self.config.architectures
+        names = list_models() if "all" in self.config.architectures else self.config.architectures
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
             for name in names:
                 options = self.config.options(name, self.preset)
-                spec = create_model(name, leads, len(self.space), **options).input_spec
+                spec = create_member(name, leads, len(self.space), options).input_spec
                 yield Job(name, options, leads, spec)
 
     def _processes(self) -> int:
@@ -77,6 +79,7 @@ class Run:
         self.limit = TimeLimit(self.config.time_limit_hours * 3600)
         self.data = self._load_data()
         self.workshop = self._workshop(self.data)
+        self.jobs = list(self._possible_jobs())
         clock_file = self.work / f"clock-{self.workshop.digest('clock')}.json"
         self.limit.spent = read_json(clock_file).get("seconds", 0.0)
         try:
@@ -92,6 +95,22 @@ class Run:
     def _workshop(self, data: TrainingData) -> Workshop:
         return Workshop(data, self.config, self.space, self.folder, self.device, quiet=self.processes > 1)
 
+    def _possible_jobs(self) -> Iterator[Job]:
+        """The jobs less those that the folder has nothing to learn from for; at least one."""
+        left_out: dict[str, list[str]] = {}
+        for job in self.jobs:
+            try:
+                self.workshop.lesson(job)
+            except NothingToLearn as error:
+                left_out.setdefault(f"{job.architecture} is left out: {error}", []).append(job.name)
+            else:
+                yield job
+        for reason, names in left_out.items():
+            self.workshop.log({"event": "left out", "jobs": names, "reason": reason})
+            print(reason)
+        if len(self.jobs) == sum(map(len, left_out.values())):
+            raise ValueError(f"{self.data_folder}: {'; '.join(left_out)}")
+
     def _load_data(self) -> TrainingData:
         cache = Path(self.config.cache) if self.config.cache else self.work / "store"
         data = load_training_data(
@@ -102,7 +121,7 @@ class Run:
             self.config.validation_share,
             self.config.seed,
             self.config.workers,
-            [(job.spec.transform, job.leads) for job in self.jobs if job.spec.beats],
+            [beats_key(job.spec, job.leads) for job in self.jobs if job.spec.delineated],
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
@@ -129,10 +148,10 @@ class Run:
             write_json(file, {"recordings": size})
         return add_bank(data, size, self.config.seed, self.space, cache, self.config.workers)
 
-    def _measure(self, pool: Executor) -> dict[str, float]:
-        """Seconds per step of every job that is not done, measured once per run and kept for its continuation."""
+    def _measure(self, pool: Executor) -> dict[str, Cost]:
+        """What every job that is not done costs, measured once per run and kept for its continuation."""
         file = self.work / f"costs-{self.workshop.digest('costs')}.json"
-        costs = read_json(file)
+        costs = {name: Cost(*cost) for name, cost in read_json(file).items()}
         missing = [job for job in self.jobs if job.name not in costs and not self._summary(job)]
         measured = tqdm(pool.map(self.workshop.measure, missing), "measure", len(missing), leave=False)
         costs |= {job.name: cost for job, cost in zip(missing, measured, strict=True)}
@@ -143,58 +162,86 @@ class Run:
         """What a finished job says of itself; empty for one that is not finished."""
         return read_json(self.workshop.file(job, "json"))
 
-    def _train(self, pool: Executor, costs: dict[str, float]) -> None:
+    def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
         todo = [job for job in self.jobs if not self._summary(job)]
         wanted = {job.name: self.workshop.wanted_steps(job) for job in todo}
-        todo.sort(key=lambda job: -wanted[job.name] * costs[job.name])
+        whole = {job.name: wanted[job.name] * costs[job.name].step + costs[job.name].end for job in todo}
+        todo.sort(key=lambda job: -whole[job.name])
         ends: dict[Future, float] = {}
         with tqdm(total=len(self.jobs), initial=len(self.jobs) - len(todo), desc="train", unit="network") as bar:
             while todo or ends:
                 while todo and len(ends) < self.processes:
                     job, now = todo.pop(0), time.monotonic()
-                    others = sum(wanted[later.name] * costs[later.name] for later in todo)
+                    cost = costs[job.name]
+                    others = sum(whole[later.name] for later in todo)
                     others += sum(max(0.0, end - now) for end in ends.values())
-                    left = self.limit.left * self.processes
-                    steps, seconds = affordable(wanted[job.name], costs[job.name], others, left)
-                    future = pool.submit(self.workshop.train, job, steps, min(seconds, self.limit.left))
-                    ends[future] = now + steps * costs[job.name]
+                    left = max(0.0, self.limit.left * self.processes - cost.end)
+                    steps, seconds = affordable(wanted[job.name], cost.step, others, left)
+                    most = max(0.0, self.limit.left - cost.end)
+                    future = pool.submit(self.workshop.train, job, steps, min(seconds, most))
+                    ends[future] = now + steps * cost.step + cost.end
                 for future in wait(ends, return_when=FIRST_COMPLETED).done:
                     del ends[future]
-                    bar.set_postfix(auroc=f"{future.result()['valid_auroc']:.3f}")
+                    area = future.result()["valid_auroc"]
+                    bar.set_postfix(auroc="–" if area is None else f"{area:.3f}")
                     bar.update()
 
-    def _member(self, job: Job) -> tuple[Member, np.ndarray]:
-        """A trained network, and its probabilities of the validation recordings."""
-        probabilities = np.load(self.workshop.file(job, "npy"))
-        rule = self._rule(probabilities)
-        return Member(job.architecture, job.options, job.spec, job.weights, rule, self._summary(job)), probabilities
-
-    def _rule(self, probabilities: np.ndarray) -> DecisionRule:
+    def _rule(self, probabilities: np.ndarray, labels: np.ndarray) -> DecisionRule:
         provenance = {"split": SPLIT_FILE, "part": self.data.valid_name, "seed": self.config.seed}
-        return fit_thresholds(probabilities, self.data.labels[self.data.valid], self.space, provenance)
+        return fit_thresholds(probabilities, labels, self.space, provenance)
+
+    def _validated(self, job: Job) -> Validated:
+        return Validated(np.load(self.workshop.file(job, "npy")), job.kind == "restorer")
+
+    def _member(self, job: Job, network: Validated, truth: Truth, probabilities: np.ndarray) -> Member:
+        """A trained network as `entry.json` describes it; the head of a detector is written."""
+        head, summary = "", self._summary(job)
+        if network.detects:
+            head = job.head
+            fit_head(network.answers, truth.targets, truth.shares).write(self.folder / head)
+        rule = self._rule(probabilities, truth.labels)
+        return Member(job.architecture, job.options, job.spec, job.weights, rule, summary, head)
+
+    def _trained_set(self, leads: tuple[str, ...], truth: Truth, folds: np.ndarray) -> tuple[TrainedSet, dict]:
+        """Joins the networks of a lead set; and what its detector adds, if there is one beside classifiers."""
+        jobs = [job for job in self.jobs if job.leads == leads]
+        networks = [self._validated(job) for job in jobs]
+        answers = [out_of_fold(network, truth, folds) for network in networks]
+        members = tuple(map(self._member, jobs, networks, [truth] * len(jobs), answers))
+        trained = fit_set(leads, members, networks, answers, truth, self._rule)
+        rule = trained.ensemble.rule if trained.evidence is None else trained.evidence.rule
+        value, part = rule.provenance["value"], self.data.valid_name
+        print(f"{lead_set_name(leads):>6} leads: Challenge metric {value:.3f} on {part} (thresholds fitted there)")
+        if trained.evidence is None:
+            return trained, {}
+        found = ablation(networks, truth, folds, self.space)
+        self.workshop.log({"event": "ablation", "leads": lead_set_name(leads), **found})
+        print(f"{'':13} {describe(found)}")
+        return trained, found
 
     def _finish(self) -> Manifest:
         """Joins the networks of each lead set and writes `entry.json`."""
-        labels = self.data.labels[self.data.valid]
-        sets = []
+        data = self.data
+        targets = np.column_stack([data.abnormal, data.labels])
+        shares = targets[data.train].mean(axis=0)
+        truth, folds = Truth(targets[data.valid], shares), data.valid_folds(FOLDS, self.config.seed)
+        sets, ablations = [], {}
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
-            chosen = [self._member(job) for job in self.jobs if job.leads == leads]
-            weights = fit_weights([probabilities for _, probabilities in chosen], labels)
-            rule = self._rule(np.tensordot(weights, np.stack([p for _, p in chosen]), axes=1))
-            sets.append(TrainedSet(leads, tuple(member for member, _ in chosen), weights, rule))
-            value, part = rule.provenance["value"], self.data.valid_name
-            print(f"{lead_set_name(leads):>6} leads: Challenge metric {value:.3f} on {part} (thresholds fitted there)")
-        prior = self.data.labels[self.data.train].mean(axis=0)
+            trained, found = self._trained_set(leads, truth, folds)
+            sets.append(trained)
+            if found:
+                ablations[lead_set_name(leads)] = found
         provenance = {
             "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
             "seed": self.config.seed,
             "preset": self.preset,
             "device": self.device,
+            "detector": ablations,
             "data": {**self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE},
             "seconds": round(self.limit.used, 1),
         }
-        manifest = Manifest(self.config.label_space, self.space.keys, prior, tuple(sets), provenance)
+        manifest = Manifest(self.config.label_space, self.space.keys, shares[1:], tuple(sets), provenance)
         manifest.write(self.folder)
         self.workshop.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest

@@ -1,0 +1,91 @@
+"""A trained network at work: loaded from the model folder, it answers prepared recordings with classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from leadset.anomaly import answers
+from leadset.anomaly.features import feature_names
+from leadset.anomaly.head import Head, filled
+from leadset.inference import predict
+from leadset.manifest import Member
+from leadset.models import create_member, model_entry
+from leadset.preprocess import InputSpec
+
+#: Inputs as `leadset.entry` prepares them: samples and statistics, with beats for a network that asks for them.
+Inputs = Sequence[tuple]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a network says of n recordings: probabilities (n, k) and, of a detector, that of an anomaly (n,)."""
+
+    probabilities: np.ndarray
+    abnormality: np.ndarray | None = None
+
+
+Respondent = Callable[[Inputs], Told]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Asks a classifier."""
+
+    model: nn.Module
+    leads: tuple[str, ...]
+    spec: InputSpec
+
+    def __call__(self, inputs: Inputs) -> Told:
+        """Its probabilities."""
+        return Told(np.stack(list(predict(self.model, inputs, self.leads, self.spec))))
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Asks a restorer, whose score a head turns into classes; ``prior`` (k,) where a recording cannot be scored."""
+
+    model: nn.Module
+    head: Head
+    prior: np.ndarray
+
+    def __call__(self, inputs: Inputs) -> Told:
+        """Probabilities of the head."""
+        found = [answers.features(answers.score(self.model, *recording), self.model.leads) for recording in inputs]
+        told = self.head(np.stack(found))
+        return Told(filled(told[:, 1:], self.prior), told[:, 0])
+
+
+def load_member(
+    folder: Path, member: Member, leads: tuple[str, ...], prior: np.ndarray, device: torch.device
+) -> Respondent:
+    """Loads a network; nothing in its files is run.
+
+    Args:
+        folder: the model folder.
+        member: which.
+        leads: its lead set.
+        prior: (k,) shares of the classes.
+        device: where it is to run.
+
+    Raises:
+        ValueError: a file that is missing, damaged or of something else.
+    """
+    path = folder / member.weights
+    try:
+        model = create_member(member.architecture, leads, len(prior), member.options)
+        model.load_state_dict(load_file(path))
+        model = model.eval().to(device)
+        if model_entry(member.architecture).kind == "classifier":
+            return Classifier(model, leads, member.spec)
+        path = folder / member.head
+        return Detector(model, Head.read(path, len(feature_names(leads)), len(prior)), prior)
+    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be loaded as {member.architecture}: {error}") from error

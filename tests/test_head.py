@@ -1,0 +1,380 @@
+"""The detector in an entry: its head, what it may not do, how it is trained and measured beside the classifiers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from leadset import load_entry
+from leadset.anomaly import fit
+from leadset.anomaly.features import feature_names
+from leadset.anomaly.head import Head, cross_fit, filled, fit_head
+from leadset.anomaly.normals import MOST_REPEATS, TOO_FEW, balanced_by_source
+from leadset.challenge import load_model, run_model
+from leadset.challenge import test_entry as answer_folder
+from leadset.classes import label_space
+from leadset.config import Config, Pretrain
+from leadset.decision import NEAR, DecisionRule, restrained
+from leadset.leads import LEAD_SETS, resolve_leads
+from leadset.manifest import Ensemble, Evidence, Manifest, TrainedSet
+from leadset.recordings import find_recordings
+from leadset.recordings.store import StoredRecording
+from leadset.scoring import auroc
+from leadset.simulate.write import write_dataset
+from leadset.training import run
+from leadset.training.ensemble import Truth, Validated, ablation, fit_set, out_of_fold
+from leadset.training.jobs import LOG_FILE
+from leadset.training.thresholds import fit_thresholds
+
+SPACE = label_space()
+K = len(SPACE)
+
+
+# --- the head --------------------------------------------------------------------------------------------------------
+
+
+SHARES = np.full(1 + K, 0.05)
+
+
+def found_and_true(n=300, d=12, seed=0):
+    """Features (n, d) of which the first tells abnormal recordings, and targets: these, and class 3 among them."""
+    rng = np.random.default_rng(seed)
+    abnormal = rng.random(n) < 0.6
+    features = rng.normal(size=(n, d)) * np.geomspace(0.1, 10, d) + 5
+    features[:, 0] += 0.15 * abnormal
+    labels = np.zeros((n, K), dtype=bool)
+    labels[:, 3] = abnormal & (rng.random(n) < 0.5)
+    labels[:, SPACE.normal_index] = ~abnormal
+    return features, np.column_stack([abnormal, labels])
+
+
+def test_head_learns_what_features_tell_and_is_calibrated():
+    shares = np.append([0.6, 0.4], np.full(K - 1, 0.02))[[0, 2, 2, 2, 1, *[2] * (K - 4)]]
+    shares[1 + SPACE.normal_index] = 0.4
+    head = fit_head(*found_and_true(n=2000), shares)
+    features, targets = found_and_true(n=2000, seed=1)
+    told, abnormal = head(features), targets[:, 0]
+    assert told.shape == (2000, 1 + K)
+    assert auroc(targets[:, [0]], told[:, [0]])[0] > 0.8
+    assert auroc(targets[:, [4]], told[:, [4]])[0] > 0.65
+    sure = told[:, 0] > np.quantile(told[:, 0], 0.5)
+    assert told[sure, 0].mean() == pytest.approx(abnormal[sure].mean(), abs=0.06)
+    assert told[~sure, 0].mean() == pytest.approx(abnormal[~sure].mean(), abs=0.06)
+    # A class that was never seen is unlikely, not impossible.
+    assert 0 < told[:, 8].max() < 0.05
+
+
+def test_features_that_tell_nothing_leave_the_shares():
+    """Out of fold, too: the folds' own shares would make noise look as if it misled."""
+    rng = np.random.default_rng(0)
+    targets = rng.random((80, 1 + K)) < 0.05
+    told = cross_fit(np.ones((80, 5)), targets, SHARES, np.arange(80) % 5)
+    np.testing.assert_allclose(told, 0.05)
+    np.testing.assert_allclose(fit_head(np.ones((0, 5)), targets[:0], SHARES)(np.ones((1, 5))), 0.05)
+
+
+def test_head_answers_a_recording_alike_whatever_is_beside_it():
+    features, targets = found_and_true()
+    head = fit_head(features, targets, SHARES)
+    together = head(features)
+    np.testing.assert_array_equal(together, np.concatenate([head(row[None]) for row in features]))
+
+
+def test_head_bears_missing_and_extreme_features():
+    features, targets = found_and_true()
+    features[:5] = np.nan
+    features[5:, 4] = 1.0  # the same everywhere
+    head = fit_head(features, targets, SHARES)
+    assert np.isnan(head(features[:5])).all()
+    answered = filled(head(features), SHARES)
+    assert np.isfinite(answered).all() and (answered[:5] == 0.05).all()
+    wild = head(np.full((1, features.shape[1]), 1e30))
+    assert np.isfinite(wild).all()
+    np.testing.assert_array_equal(wild, head(np.full((1, features.shape[1]), 1e6)))
+
+
+def test_no_recording_is_judged_by_a_head_that_saw_it():
+    features, targets = found_and_true(n=60)
+    parts = np.arange(60) % 5
+    told = cross_fit(features, targets, SHARES, parts)
+    changed = targets ^ (parts == 2)[:, None]
+    again = cross_fit(features, changed, SHARES, parts)
+    np.testing.assert_array_equal(told[parts == 2], again[parts == 2])
+    assert (told[parts != 2] != again[parts != 2]).any()
+
+
+def spoilt_heads():
+    huge = {"weights": np.zeros((1 + K, 10_000))}
+    return [
+        lambda t: t.pop("bias"),
+        lambda t: t.update(extra=np.zeros(3)),
+        lambda t: t.update(weights=t["weights"][:, 1:].copy()),
+        lambda t: t.update(weights=t["weights"].astype(np.float32)),
+        lambda t: t.update(bias=np.where(np.arange(1 + K) == 2, np.nan, t["bias"])),
+        lambda t: t.update(scale=t["scale"] * 0),
+        lambda t: t.update(huge),
+    ]
+
+
+@pytest.mark.parametrize("spoil", spoilt_heads())
+def test_hostile_heads_are_refused(tmp_path, spoil):
+    path = tmp_path / "head.safetensors"
+    head = fit_head(*found_and_true(), SHARES)
+    head.write(path)
+    again = Head.read(path, 12, K)
+    assert all(np.array_equal(getattr(head, name), getattr(again, name)) for name in ("centre", "scale", "weights"))
+    tensors = load_file(path)
+    spoil(tensors)
+    save_file(tensors, path)
+    with pytest.raises(ValueError, match="expected"):
+        Head.read(path, 12, K)
+    path.write_bytes(b"\x80\x04K\x01.")
+    with pytest.raises(ValueError, match="head"):
+        Head.read(path, 12, K)
+
+
+# --- what it may not do ----------------------------------------------------------------------------------------------
+
+
+def test_a_detector_decides_nothing_that_classifiers_are_far_from():
+    own = DecisionRule(np.array([0.5, 0.5, 0.5]))
+    classifiers = np.array([[0.9, 0.34, 0.3], [0.1, 0.2, 0.1], [0.4, 0.45, 0.1]])
+    shouted = np.ones((3, 3), dtype=bool)
+    expected = [[True, True, False], [False, True, False], [True, True, False]]
+    np.testing.assert_array_equal(restrained(shouted, own, classifiers), expected)
+    # It may also be the one that a class needs no more: nothing near is left, so the classifiers decide alone.
+    silent = np.zeros((3, 3), dtype=bool)
+    np.testing.assert_array_equal(restrained(silent, own, classifiers), own(classifiers))
+
+
+@pytest.mark.parametrize("shouts", range(K))
+def test_a_head_that_always_shouts_creates_no_label(shouts):
+    rng = np.random.default_rng(shouts)
+    classifiers = rng.beta(0.4, 2.0, (500, K))
+    detector = np.zeros((500, K))
+    detector[:, shouts] = 1.0
+    evidence = Evidence(np.array([0.0, 1.0]), SHARES[1:], DecisionRule(rng.uniform(0.1, 0.6, K)))
+    own = DecisionRule(rng.uniform(0.1, 0.6, K))
+    trained = TrainedSet((), (), Ensemble(np.array([1.0, 0.0]), own), evidence)
+    decisions, _ = trained.answer([classifiers, detector])
+    assert decisions.any(axis=1).all()
+    odds = classifiers / (1 - classifiers) / (own.thresholds / (1 - own.thresholds))
+    created = decisions & (odds < NEAR * (1 - 1e-9))
+    # Below that, a class is only decided where the classifiers alone decide it, as the nearest where nothing is near.
+    assert not (created & ~own(classifiers)).any()
+    assert replace(trained, evidence=None).answer([classifiers, detector])[0][:, shouts].mean() < 1
+
+
+def test_a_detector_that_knows_nothing_changes_nothing():
+    classifiers = np.random.default_rng(0).beta(0.4, 2.0, (50, K)).clip(1e-5, 1 - 1e-5)
+    evidence = Evidence(np.array([0.0, 1.0]), SHARES[1:], DecisionRule(np.full(K, 0.5)))
+    np.testing.assert_allclose(evidence.join(classifiers, [classifiers, np.full((50, K), 0.05)]), classifiers)
+
+
+# --- ensembles and the ablation --------------------------------------------------------------------------------------
+
+
+def validated(n=200, seed=0):
+    """A classifier that is fairly good, and a detector whose features tell class 3."""
+    features, targets = found_and_true(n=n, seed=seed)
+    labels = targets[:, 1:]
+    rng = np.random.default_rng(seed + 1)
+    p = 1 / (1 + np.exp(-(4 * labels + rng.normal(-3.0, 1.0, labels.shape))))
+    truth = Truth(targets, np.full(1 + K, 0.1))
+    return [Validated(p, False), Validated(features, True)], truth, np.arange(n) % 5
+
+
+def test_ablation_compares_on_recordings_that_nothing_was_fitted_on():
+    networks, truth, folds = validated()
+    found = ablation(networks, truth, folds, SPACE)
+    assert json.loads(json.dumps(found)) == found
+    assert found["recordings"] == 200 and found["folds"] == 5
+    difference = found["with"]["challenge_metric"] - found["without"]["challenge_metric"]
+    assert found["gain"]["value"] == pytest.approx(difference)
+    assert found["gain"]["low"] <= difference <= found["gain"]["high"]
+    answers = [out_of_fold(network, truth, folds) for network in networks]
+    trained = fit_set((), (), networks, answers, truth, lambda p, y: fit_thresholds(p, y, SPACE))
+    assert found["without"]["challenge_metric"] < trained.ensemble.rule.provenance["value"]
+    assert trained.ensemble.weights.tolist() == [1.0, 0.0]
+    assert trained.evidence.strengths[0] == 0 < trained.evidence.strengths[1] <= 1
+
+
+def test_a_detector_alone_needs_nobody_to_agree():
+    networks, truth, folds = validated()
+    answers = [out_of_fold(networks[1], truth, folds)]
+    trained = fit_set((), (), networks[1:], answers, truth, lambda p, y: fit_thresholds(p, y, SPACE))
+    assert trained.evidence is None and trained.ensemble.weights.tolist() == [1.0]
+    assert trained.answer(answers)[0].any(axis=1).all()
+
+
+def test_small_sources_are_repeated_but_not_without_end():
+    def stored(source):
+        fields = (f"{source}/x.hea", 0, 5000, 500.0, (), None, None, None, (), "")
+        return StoredRecording("x", *fields)
+
+    recordings = SimpleNamespace(recordings=list(map(stored, ["big"] * 100 + ["half"] * 50 + ["tiny"] * 2)))
+    drawn = balanced_by_source(recordings, np.arange(152))
+    counts = np.bincount(drawn)
+    assert (counts[:100] == 1).all() and (counts[100:150] == 2).all() and (counts[150:] == MOST_REPEATS).all()
+
+
+# --- whole runs ------------------------------------------------------------------------------------------------------
+
+SMALL = {"width": 4, "latent": 6, "record_samples": 2400}
+TINY = Config(
+    lead_sets=(resolve_leads(2),),
+    architectures=("resnet34", "cross_restoration"),
+    preset="tiny",
+    epochs=1,
+    min_steps=3,
+    batch_size=4,
+    workers=1,
+    presets={"tiny": {"resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]}, "cross_restoration": SMALL}},
+)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """Half of sixty recordings are normal."""
+    folder = tmp_path_factory.mktemp("simulated")
+    list(write_dataset(folder, 60, seed=3, seconds=6.0, labels={"NSR": 1, "AF": 1}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(simulated, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    run.train_entry(simulated, folder, TINY)
+    return folder
+
+
+def test_run_trains_the_detector_beside_the_classifier(trained, simulated, tmp_path):
+    manifest = Manifest.read(trained)
+    classifier, detector = manifest.sets[0].members
+    assert (classifier.head, detector.head) == ("", "cross_restoration-2-head.safetensors")
+    assert {path.name for path in trained.iterdir()} == {
+        "entry.json", "split.csv", LOG_FILE, classifier.weights, detector.weights, detector.head,
+    }  # fmt: skip
+    assert manifest.sets[0].ensemble.weights.tolist() == [1.0, 0.0]
+    assert manifest.sets[0].evidence.strengths[1] > 0 == manifest.sets[0].evidence.strengths[0]
+    found = manifest.provenance["detector"]["2"]
+    events = [json.loads(line) for line in (trained / LOG_FILE).read_text().splitlines()]
+    (logged,) = [event for event in events if event["event" if "event" in event else "job"] == "ablation"]
+    assert logged["with"] == found["with"] and logged["without"] == found["without"]
+    assert answer_folder(trained, simulated, tmp_path, per_model=True).failures == []
+    assert len(list((tmp_path / "cross_restoration").glob("*.csv"))) == 60
+
+
+def test_answers_hold_the_abnormality_and_are_those_of_run_model(trained, simulated):
+    entry = load_entry(trained)
+    path = find_recordings(simulated)[0]
+    answer = entry.predict(path)
+    assert 0 < answer.abnormality < 1
+    from scipy.io import loadmat
+
+    counts = loadmat(path.with_suffix(".mat"))["val"]
+    _, labels, probabilities = run_model(load_model(str(trained), LEAD_SETS[2]), path.read_text(), counts)
+    np.testing.assert_array_equal(probabilities, answer.probabilities)
+    np.testing.assert_array_equal(labels, answer.labels)
+
+
+def test_validation_features_are_those_of_answers(simulated, tmp_path):
+    """One path: what the head was fitted on is what an entry computes for the same recording, to the bit."""
+    run.train_entry(simulated, tmp_path, replace(TINY, keep_work=True, architectures=("cross_restoration",)))
+    (saved,) = (tmp_path / "work").glob("cross_restoration-*.npy")
+    entry = load_entry(tmp_path)
+    trained_set = entry.manifest.sets[0]
+    assert trained_set.evidence is None
+    respondent = entry._respondent(trained_set, trained_set.members[0])
+    valid = [row.split(",")[0] for row in (tmp_path / "split.csv").read_text().splitlines() if ",validation," in row]
+    asked = [path for path in find_recordings(simulated) if path.stem in valid]
+    questions = [entry._question(path).input_of(trained_set.members[0].spec) for path in asked]
+    told = respondent(questions).probabilities
+    features = np.load(saved)
+    assert features.shape == (len(valid), len(feature_names(("I", "II"))))
+    np.testing.assert_array_equal(respondent.head(features)[:, 1:], told)
+
+
+def test_a_recording_that_cannot_be_scored_gets_the_prior(trained, simulated, monkeypatch):
+    def fails(*arguments, **named):
+        raise RuntimeError("cannot be scored")
+
+    monkeypatch.setattr("leadset.anomaly.answers.score_recording", fails)
+    answer = load_entry(trained).predict(find_recordings(simulated)[0])
+    np.testing.assert_array_equal(answer.by_model["cross_restoration"][1], Manifest.read(trained).prior)
+    assert answer.abnormality is None and not answer.failed
+
+
+def test_interrupted_restorer_ends_in_the_same_weights(trained, simulated, tmp_path, monkeypatch):
+    real_step, calls = fit.train_step, []
+
+    def step_until_interrupt(*arguments):
+        calls.append(1)
+        # The measurement takes three steps and throws its network away.
+        if len(calls) == 3 + 2:
+            raise KeyboardInterrupt
+        return real_step(*arguments)
+
+    monkeypatch.setattr(fit, "train_step", step_until_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.train_entry(simulated, tmp_path, TINY)
+    monkeypatch.setattr(fit, "train_step", real_step)
+    torch.manual_seed(999)
+    run.train_entry(simulated, tmp_path, TINY)
+    for name in ("cross_restoration-2.safetensors", "cross_restoration-2-head.safetensors"):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_processes_train_the_same_detector(simulated, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run.train_entry(simulated, tmp_path / "one", TINY)
+    torch.set_num_threads(before)
+    run.train_entry(simulated, tmp_path / "two", replace(TINY, workers=2))
+    for name in ("cross_restoration-2.safetensors", "cross_restoration-2-head.safetensors"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_folders_without_normal_recordings_train_the_classifiers(tmp_path, capsys):
+    list(write_dataset(tmp_path / "data", 20, seed=3, seconds=6.0, labels={"AF": 1}))
+    manifest = run.train_entry(tmp_path / "data", tmp_path / "model", TINY)
+    assert [member.architecture for member in manifest.sets[0].members] == ["resnet34"]
+    assert manifest.sets[0].evidence is None
+    assert "cross_restoration is left out: 0 recordings" in capsys.readouterr().out
+    events = [json.loads(line) for line in (tmp_path / "model" / LOG_FILE).read_text().splitlines()]
+    (left_out,) = [event for event in events if event.get("event") == "left out"]
+    assert left_out["jobs"] == ["cross_restoration-2"]
+    with pytest.raises(ValueError, match="left out"):
+        run.train_entry(tmp_path / "data", tmp_path / "other", replace(TINY, architectures=("cross_restoration",)))
+
+
+def test_simulated_normals_stand_in_where_real_ones_are_too_few(tmp_path):
+    list(write_dataset(tmp_path / "data", 20, seed=3, seconds=6.0, labels={"AF": 1}))
+    banked = replace(TINY, pretrain=Pretrain(below=1000, recordings=320, epochs=1, bank_time_share=0.9))
+    manifest = run.train_entry(tmp_path / "data", tmp_path / "model", banked)
+    detector = manifest.sets[0].members[1]
+    assert detector.architecture == "cross_restoration"
+    assert detector.training["recordings"] == detector.training["simulated"] >= TOO_FEW
+
+
+def test_entry_with_a_missing_or_foreign_head_is_refused(trained, tmp_path):
+    folder = tmp_path / "entry"
+    shutil.copytree(trained, folder)
+    (folder / "cross_restoration-2-head.safetensors").unlink()
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        load_entry(folder).load(LEAD_SETS[2])
+    shutil.copy(folder / "resnet34-2.safetensors", folder / "cross_restoration-2-head.safetensors")
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        load_entry(folder).load(LEAD_SETS[2])
+    values = json.loads((folder / "entry.json").read_text())
+    values["lead_sets"][0]["members"][1]["head"] = "../head.safetensors"
+    (folder / "entry.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="inside the model folder"):
+        load_entry(folder)
