@@ -224,7 +224,7 @@ def test_log_and_summary_say_what_was_learnt_from(task, tmp_path):
         "mixed_in": len(task.course.phases[1].pool) - 30,
     }  # fmt: skip
     assert [event["phase"] for event in events if event["step"] in (12, 22)] == ["simulated", "real"]
-    assert outcome.probabilities.shape == (10, 26)
+    assert outcome.answers.shape == (10, 26)
 
 
 def test_checkpoint_is_that_of_the_real_validation_recordings(task, tmp_path):
@@ -247,7 +247,7 @@ def test_without_validation_recordings_the_last_weights_are_kept(task, tmp_path)
     assert events[-1]["step"] == 22
     assert all(torch.equal(saved[name], tensor) for name, tensor in model.state_dict().items())
     assert "valid_auroc" not in outcome.summary
-    assert outcome.probabilities.shape == (0, 26)
+    assert outcome.answers.shape == (0, 26)
     assert all("valid_auroc" not in event for event in events)
 
 
@@ -288,7 +288,7 @@ def test_run_pretrains_small_training_sets_only(folder, tmp_path):
     events = [json.loads(line) for line in (tmp_path / "few/training.jsonl").read_text().splitlines()]
     assert {event["phase"] for event in events if "step" in event} == {"simulated", "real"}
     assert events[0]["simulated"] == CHUNK
-    assert few.sets[0].rule.provenance["recordings"] == few.provenance["data"]["validation"]
+    assert few.sets[0].ensemble.rule.provenance["recordings"] == few.provenance["data"]["validation"]
 
 
 def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tmp_path):
@@ -300,9 +300,9 @@ def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tmp_path):
 
 def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     transform = Transform(100)
-    data = load_training_data(folder, [transform], cache, SPACE, 0.2, 1, 1, [(transform, FREE_SET)])
+    data = load_training_data(folder, [transform], cache, SPACE, 0.2, 1, 1, [(transform, FREE_SET, True)])
     with_bank = add_bank(data, CHUNK, 5, SPACE, cache, 1)
-    beats = with_bank.beats[transform, FREE_SET]
+    beats = with_bank.beats[transform, FREE_SET, True]
     assert len(beats) == len(with_bank.first) == len(with_bank.labels) == len(with_bank.part) == N_REAL + CHUNK
     assert beats[N_REAL].features.shape == (2, len(beats[N_REAL].at), 30)
     np.testing.assert_array_equal(with_bank.train, data.train)

@@ -17,13 +17,14 @@ from torch import nn
 from tqdm import tqdm
 
 from leadset.anomaly import answers
-from leadset.anomaly.fit import Fit, FitSettings
+from leadset.anomaly.fit import Fit, FitSettings, train_step
 from leadset.anomaly.metrics import detection_auc
 from leadset.anomaly.normals import TOO_FEW, balanced_by_source
 from leadset.config import Config
 from leadset.preprocess import InputSpec
 from leadset.recordings.beat_store import BeatStore
 from leadset.recordings.store import Store
+from leadset.training.checkpoint import read_progress
 from leadset.training.data import TrainingData
 from leadset.training.loop import Outcome, Task, Trainer, seconds_per_step
 from leadset.training.pretraining import training_course
@@ -130,17 +131,20 @@ class Restoring:
 
     def measure(self, model: nn.Module) -> Cost:
         """As a `Lesson`."""
-        self._fit(model, replace(self.settings, steps=1), Path()).run(quiet=True)
-        fit = self._fit(model, replace(self.settings, steps=_TIMED_STEPS), Path())
-        fit.run(quiet=True)
-        started, some = time.perf_counter(), self.valid[:_TIMED_RECORDINGS]
-        replace(self, valid=some).answers(model, quiet=True)
-        end = (time.perf_counter() - started) / len(some) * len(self.valid)
-        return Cost(fit.seconds / _TIMED_STEPS, end)
+        fit = self._fit(model.train(), replace(self.settings, steps=1 + _TIMED_STEPS), Path())
+        train_step(model, fit.optimizer, fit.batches[0], fit.device)
+        started = time.perf_counter()
+        for step in range(1, 1 + _TIMED_STEPS):
+            float(train_step(model, fit.optimizer, fit.batches[step], fit.device))
+        per_step, some = (time.perf_counter() - started) / _TIMED_STEPS, self.valid[:_TIMED_RECORDINGS]
+        started = time.perf_counter()
+        replace(self, valid=some).answers(model.eval(), quiet=True)
+        return Cost(per_step, (time.perf_counter() - started) / len(some) * len(self.valid))
 
     def train(self, model, title, steps, seconds, state_file, log, stop_requested, quiet) -> Outcome:
         """As a `Lesson`."""
-        settings = replace(self.settings, steps=steps, minutes=max(seconds, 1e-3) / 60)
+        spent = (read_progress(state_file) or {"seconds": 0.0})["seconds"]
+        settings = replace(self.settings, steps=steps, minutes=(spent + max(seconds, 1e-3)) / 60)
         told = self._fit(model, settings, state_file, stop_requested).run(title, quiet)
         features, score = self.answers(model, quiet)
         summary = {
