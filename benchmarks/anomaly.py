@@ -1,16 +1,18 @@
 """Detecting and localising anomalies: the restoring network against plain ways, on simulated and on real recordings.
 
-    python benchmarks/anomaly.py [DATA] [--minutes 60] [--width 32] [--output benchmarks/anomaly.csv]
+    python benchmarks/anomaly.py [DATA] [--networks FOLDER] [--minutes 60] [--output benchmarks/anomaly.csv]
 
-Simulated: all train on the same normal recordings of one seed. Normal and abnormal recordings of a second seed choose
-the number a method detects by, the map it localises by and the threshold of Dice; those of a third, sealed seed are
-tested on once. Every abnormal recording has one local anomaly with its exact mask; the normal ones are others.
+Simulated: all train on normal recordings of one seed. Normal and abnormal recordings of a second seed choose the
+number a method detects by, the map it localises by and the threshold of Dice; those of a third, sealed seed are tested
+on once. Every abnormal recording has one local anomaly with its exact mask; the normal ones are others.
 
-Real, where DATA holds Challenge recordings: sinus rhythm alone against the rest, five folds. The network that learned
-from simulated recordings goes on learning from the normal recordings of the other four. No abnormal one is learned or
-chosen from, so every number to detect by is reported. Intervals are bootstrapped over patients.
+Real, where DATA holds Challenge recordings: sinus rhythm alone against the rest, five folds. The networks stay as they
+learned from simulated recordings; what is normal is learned from the normal recordings of the other four folds, by
+every method. No abnormal one is learned or chosen from, so every number to detect by is reported. Intervals are
+bootstrapped over recordings, of real ones over patients.
 
-``--minutes`` bounds the training of each of the two networks (with masks, without); a fold takes a tenth of it.
+With ``--networks`` the two networks (with masks, without) are kept in that folder and, once they are there, taken from
+it instead of being trained; ``--minutes`` bounds the training of each.
 """
 
 from __future__ import annotations
@@ -18,50 +20,92 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from anomaly_baselines import BASELINES, Found, Prepared
 from scipy.stats import rankdata
 from tqdm import tqdm
 
-from leadset.anomaly import Detector, FitSettings, fit_detector
-from leadset.anomaly.detector import TRANSFORM
+from leadset.anomaly import AnomalyScore, Detector, FitSettings, feature_names, fit_detector
+from leadset.anomaly.detector import DETECTOR_FILE, TRANSFORM
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.normals import FEWEST, plain_sinus_rhythm
-from leadset.anomaly.scores import RANKS
+from leadset.anomaly.normals import plain_sinus_rhythm
+from leadset.anomaly.reference import Gaussian
+from leadset.anomaly.scores import MAPS, RANKS
 from leadset.classes import label_space
 from leadset.files import write_atomically
 from leadset.leads import LEADS
-from leadset.preprocess import prepare
+from leadset.models.cross_restoration import RECORD_SAMPLES
+from leadset.preprocess import InputSpec, prepare
 from leadset.recordings import find_recordings
 from leadset.recordings.store import Store, build_store
-from leadset.scoring.intervals import bootstrap
+from leadset.scoring.intervals import Interval, bootstrap
 from leadset.simulate import simulate, simulate_anomalies
 from leadset.training.split import related_groups, stratified_parts
 
 COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
 TRAIN_SEED, CHOICE_SEED, SEALED_SEED = 101, 202, 404
+#: Recordings of the training seed that say what is normal and are never trained on; those the baselines learn from.
+REFERENCE, BASELINE_NORMALS = 200, 400
 OURS, UNMASKED = "cross-restoration", "cross-restoration without masks"
-FOLDS = 5
-# Recordings that only say what normal ones score; for small sets those of training do.
-REFERENCE = 100
+SURPRISE, NETWORK_ALONE, WITHOUT_NETWORK = "surprise", "surprise, network alone", "surprise, without the network"
+# What is known of a recording without the network.
+_PLAIN_FEATURES = ("signal odd", "rhythm", "amplitude", "no beats")
+FOLDS, DRAWS, TIMED = 5, 500, 20
+#: What baselines look at: the window of the networks.
+WINDOW = InputSpec(TRANSFORM, RECORD_SAMPLES, "range")
 _FEWEST_OF_CLASS = 5
 
-Method = Callable[[Prepared], Found]
+
+class Method(Protocol):
+    """A way to find anomalies: a recording is observed once, whatever normal recordings it is compared with."""
+
+    def observe(self, recording: Prepared) -> Any: ...
+
+    def fit(self, normals: Sequence[Any]) -> None: ...
+
+    def judge(self, seen: Any) -> Found: ...
+
+
+class Restoration:
+    """The detector, with the distance of its features from those of normal recordings, of all and of parts of them."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        plain = np.array([any(part in name for part in _PLAIN_FEATURES) for name in feature_names(LEADS)])
+        self.columns = {SURPRISE: plain | True, NETWORK_ALONE: ~plain, WITHOUT_NETWORK: plain}
+
+    def observe(self, recording: Prepared) -> AnomalyScore:
+        return self.detector.score_prepared(*recording)
+
+    def fit(self, normals: Sequence[AnomalyScore]) -> None:
+        features = np.stack([seen.features for seen in normals])
+        self.gaussians = {name: Gaussian.fit(features[:, those]) for name, those in self.columns.items()}
+
+    def judge(self, seen: AnomalyScore) -> Found:
+        statistics = {name: getattr(seen, name) for name in RANKS}
+        for name, gaussian in self.gaussians.items():
+            statistics[name] = gaussian.distance(seen.features[self.columns[name]])
+        return Found(statistics, {name: getattr(seen, name) for name in MAPS})
 
 
 def main() -> None:
     """Runs the benchmark and writes its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", help="folder of real recordings")
+    parser.add_argument("--networks", type=Path, help="folder to keep the trained networks in, and to take them from")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--train", type=int, default=4000, help="simulated normal recordings to learn from")
-    parser.add_argument("--test", type=int, default=400, help="abnormal recordings to test on, and as many normal ones")
+    parser.add_argument("--width", type=int, default=12)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--train", type=int, default=3100, help="simulated normal recordings to learn from")
+    parser.add_argument("--choose", type=int, default=60, help="abnormal recordings to choose by, and normal ones")
+    parser.add_argument("--test", type=int, default=150, help="abnormal recordings to test on, and normal ones")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/anomaly.csv"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -74,23 +118,21 @@ def main() -> None:
 
 def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[tuple]:
     """Rows of the table, printed as they come."""
-    normals = prepared(simulate(arguments.train, TRAIN_SEED, labels="NSR", marks=False).signals)
-    options = {"width": arguments.width}
-    settings = {"steps": 10**6, "batch_size": arguments.batch_size, "learning_rate": arguments.learning_rate}
-    networks = {
-        name: train(normals, options, scratch / masking, masking=masking, minutes=arguments.minutes, **settings)
-        for name, masking in ((OURS, "full"), (UNMASKED, "none"))
-    }
-    methods: dict[str, Method] = {name: detector_method(network) for name, network in networks.items()}
-    for name, baseline in BASELINES.items():
-        methods[name] = baseline(networks[OURS].model.input_spec)
-        methods[name].fit(normals)
-    choice, sealed = (Simulated(seed, arguments.test) for seed in (CHOICE_SEED, SEALED_SEED))
-    for name, method in methods.items():
+    folder = arguments.networks or scratch / "networks"
+    store = build_store(find_recordings(arguments.data), TRANSFORM, scratch / "store", 1) if arguments.data else None
+    choice, sealed = Simulated(CHOICE_SEED, arguments.choose), Simulated(SEALED_SEED, arguments.test)
+    for name in (OURS, *BASELINES, UNMASKED):
+        if name in BASELINES:
+            method, normals = BASELINES[name](WINDOW), normal_recordings(BASELINE_NORMALS)
+        else:
+            masking = "none" if name == UNMASKED else "full"
+            method = Restoration(network(folder / masking, arguments, masking))
+            normals = normal_recordings(REFERENCE, arguments.train)
+        method.fit([method.observe(r) for r in tqdm(normals, desc=f"{name}, normal", leave=False)])
         yield from shown(simulated_rows(name, method, choice, sealed))
-    if arguments.data:
-        settings["minutes"] = arguments.minutes / 10
-        yield from shown(real_rows(arguments.data, networks, methods, settings, scratch))
+        yield from shown(timing_rows(name, method, normals[:TIMED]))
+        if store is not None:
+            yield from shown(real_rows(name, method, store))
 
 
 def shown(rows: Iterable[tuple]) -> Iterator[tuple]:
@@ -106,22 +148,22 @@ def prepared(signals: np.ndarray) -> list[Prepared]:
     return [(p.samples, p.statistics) for p in found]
 
 
-def train(recordings: Sequence[Prepared], options: dict, folder: Path, initial=None, **settings) -> Detector:
-    """A detector trained on these recordings, but for a few that are the reference where there are enough."""
-    everything = np.arange(len(recordings))
-    learned, held_out = np.split(everything, [max(len(everything) - REFERENCE, FEWEST)])
-    return fit_detector(recordings, learned, held_out, LEADS, folder, FitSettings(**settings), options, initial, 1)
+def normal_recordings(n: int, start: int = 0) -> list[Prepared]:
+    """Normal recordings ``start`` to ``start + n - 1`` of the training seed."""
+    return prepared(simulate(n, TRAIN_SEED, labels="NSR", start=start, marks=False).signals)
 
 
-def detector_method(detector: Detector) -> Method:
-    """The detector as a function of a prepared recording."""
-
-    def method(recording: Prepared) -> Found:
-        found = detector.score_prepared(*recording)
-        statistics = {name: getattr(found, name) for name in RANKS} | {"surprise": detector.surprise(found)}
-        return Found(statistics, {"map": found.map, "deviation": found.deviation})
-
-    return method
+def network(folder: Path, arguments: argparse.Namespace, masking: str) -> Detector:
+    """The detector of a folder; trained first if it is not there."""
+    if (folder / DETECTOR_FILE).is_file():
+        return Detector.load(folder)
+    settings = FitSettings(
+        masking=masking, minutes=arguments.minutes, steps=10**6, batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+    )  # fmt: skip
+    recordings = normal_recordings(arguments.train + REFERENCE)
+    learned, held_out = np.split(np.arange(len(recordings)), [arguments.train])
+    return fit_detector(recordings, learned, held_out, LEADS, folder, settings, {"width": arguments.width}, workers=1)
 
 
 # --- simulated -------------------------------------------------------------------------------------------------------
@@ -136,28 +178,40 @@ class Simulated:
         self.abnormal = prepared(made.signals)
         self.normal = prepared(simulate_anomalies(n, seed, start=n).clean)
 
+    def judged(self, method: Method, name: str) -> tuple[list[Found], list[Found]]:
+        """What a method finds in the normal and in the abnormal ones."""
+        return tuple(
+            [method.judge(method.observe(r)) for r in tqdm(recordings, desc=name, leave=False)]
+            for recordings in (self.normal, self.abnormal)
+        )
 
-def simulated_rows(name: str, method: Method, choice: Simulated, sealed: Simulated) -> list[tuple]:
-    """The rows of a method: detection, localisation, Dice, for all anomalies and for each kind."""
-    chosen_on, tested_on = (
-        [[method(r) for r in tqdm(recordings, desc=name, leave=False)] for recordings in (part.normal, part.abnormal)]
-        for part in (choice, sealed)
-    )
-    statistic = max(chosen_on[0][0].statistics, key=lambda key: auc_between(*chosen_on, key))
+
+def simulated_rows(name: str, method: Method, choice: Simulated, sealed: Simulated) -> Iterator[tuple]:
+    """Detection by every number, then by the chosen one, localisation and Dice, for all anomalies and for each kind."""
+    chosen_on, (normal, abnormal) = choice.judged(method, name), sealed.judged(method, name)
+    ablations = (NETWORK_ALONE, WITHOUT_NETWORK)  # reported, never chosen
+    statistics = list(normal[0].statistics)
+    for statistic in statistics:
+        found = interval_between(normal, abnormal, statistic)
+        yield ("simulated", name, f"detection AUC by {statistic}", "all", len(abnormal), *numbers(found))
+    candidates = [statistic for statistic in statistics if statistic not in ablations]
+    statistic = max(candidates, key=lambda key: auc_between(*chosen_on, key))
     best = max(chosen_on[0][0].maps, key=lambda key: localisation_auc(choice.masks, maps_of(chosen_on[1], key)))
     threshold = dice_threshold(choice.masks, maps_of(chosen_on[1], best))
-    rows = []
+    yield ("simulated", name, f"chosen detection AUC: {statistic}", "all", len(abnormal),
+           *numbers(interval_between(normal, abnormal, statistic)))  # fmt: skip
     for kind in ("all", *np.unique(sealed.kinds)):
         those = np.flatnonzero((sealed.kinds == kind) | (kind == "all"))
-        abnormal = [tested_on[1][i] for i in those]
-        masks, maps = sealed.masks[those], maps_of(abnormal, best)
-        for measure, value in (
-            (f"detection AUC by {statistic}", auc_between(tested_on[0], abnormal, statistic)),
-            (f"localisation AUC by {best}", localisation_auc(masks, maps)),
-            (f"Dice of {best} at the chosen threshold", dice(masks, maps, threshold)),
-        ):
-            rows.append(("simulated", name, measure, kind, len(those), f"{value:.4f}", "", ""))
-    return rows
+        of_kind = [abnormal[i] for i in those]
+        masks, maps = sealed.masks[those], maps_of(of_kind, best)
+        measures = {
+            f"localisation AUC by {best}": localisation_auc(masks, maps),
+            f"Dice of {best} at the chosen threshold": dice(masks, maps, threshold),
+        }
+        if kind != "all":
+            measures = {f"detection AUC by {statistic}": auc_between(normal, of_kind, statistic)} | measures
+        for measure, value in measures.items():
+            yield ("simulated", name, measure, kind, len(those), f"{value:.4f}", "", "")
 
 
 def maps_of(found: Sequence[Found], key: str) -> list[np.ndarray]:
@@ -167,44 +221,66 @@ def maps_of(found: Sequence[Found], key: str) -> list[np.ndarray]:
 
 def auc_between(normal: Sequence[Found], abnormal: Sequence[Found], statistic: str) -> float:
     """Detection AUC of a statistic."""
+    return float(interval_between(normal, abnormal, statistic, draws=1).value)
+
+
+def interval_between(
+    normal: Sequence[Found], abnormal: Sequence[Found], statistic: str, draws: int = DRAWS
+) -> Interval:
+    """The same with its interval over recordings."""
     labels = np.arange(len(normal) + len(abnormal)) >= len(normal)
-    return detection_auc(labels, [found.statistics[statistic] for found in (*normal, *abnormal)])
+    scores = np.array([found.statistics[statistic] for found in (*normal, *abnormal)])
+    return auc_interval(labels, scores, np.arange(len(labels)), draws)
+
+
+def auc_interval(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, draws: int = DRAWS) -> Interval:
+    """Detection AUC with its interval over groups."""
+    return bootstrap(
+        lambda counts: detection_auc(np.repeat(labels, counts), np.repeat(scores, counts)),
+        len(labels), groups, n=draws,
+    )  # fmt: skip
+
+
+def numbers(found: Interval) -> tuple[str, ...]:
+    """Value and interval as text."""
+    return tuple(f"{value:.4f}" for value in (found.value, found.low, found.high))
+
+
+def timing_rows(name: str, method: Method, recordings: Sequence[Prepared]) -> Iterator[tuple]:
+    """Milliseconds of the fastest recording, which other work on the machine disturbed least; one and two threads."""
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        seconds = []
+        for recording in recordings:
+            started = time.perf_counter()
+            method.judge(method.observe(recording))
+            seconds.append(time.perf_counter() - started)
+        measure = f"ms a recording, fastest, {threads} thread{'s' * (threads > 1)}"
+        yield ("simulated", name, measure, "normal", len(recordings), f"{1000 * min(seconds):.1f}", "", "")
+    torch.set_num_threads(before)
 
 
 # --- real ------------------------------------------------------------------------------------------------------------
 
 
-def real_rows(
-    folder: Path, networks: dict[str, Detector], methods: dict[str, Method], settings: dict, scratch: Path
-) -> Iterator[tuple]:
+def real_rows(name: str, method: Method, store: Store) -> Iterator[tuple]:
     """Detection of real recordings, five-fold."""
-    store = build_store(find_recordings(folder), TRANSFORM, scratch / "store", n_jobs=1)
     normal = np.zeros(len(store), bool)
     normal[plain_sinus_rhythm(store)] = True
     groups = related_groups([r.digest for r in store.recordings], [r.patient for r in store.recordings])
     fold = stratified_parts(normal[:, None], groups, [1 / FOLDS] * FOLDS, seed=0)
-    for name, method in methods.items():
-        places: dict[str, np.ndarray] = {}
-        for k in range(FOLDS):
-            learned = [tuple(map(np.asarray, store[i])) for i in np.flatnonzero(normal & (fold != k))]
-            if name in networks:
-                method = detector_method(_continued(networks[name], learned, settings, scratch / f"{name}-{k}"))
-            else:
-                method.fit(learned)
-            test_on = np.flatnonzero(fold == k)
-            found = [method(store[i]) for i in tqdm(test_on, desc=f"{name}, fold {k}", leave=False)]
-            for key in found[0].statistics:  # folds have scales of their own: places within the fold are comparable
-                values = rankdata([f.statistics[key] for f in found]) / len(found)
-                places.setdefault(key, np.zeros(len(store)))[test_on] = values
-        for key, scores in places.items():
-            yield from _class_rows(name, key, scores, normal, groups, store)
-
-
-def _continued(detector: Detector, recordings: list[Prepared], settings: dict, folder: Path) -> Detector:
-    return train(
-        recordings, detector.model.options, folder, detector.model.state_dict(),
-        masking=detector.scoring.masking, **{**settings, "learning_rate": settings["learning_rate"] / 4},
-    )  # fmt: skip
+    seen = [method.observe(tuple(map(np.asarray, store[i]))) for i in tqdm(range(len(store)), desc=name, leave=False)]
+    places: dict[str, np.ndarray] = {}
+    for k in range(FOLDS):
+        method.fit([seen[i] for i in np.flatnonzero(normal & (fold != k))])
+        test_on = np.flatnonzero(fold == k)
+        found = [method.judge(seen[i]) for i in test_on]
+        for key in found[0].statistics:  # folds have scales of their own: places within the fold are comparable
+            values = rankdata([f.statistics[key] for f in found]) / len(found)
+            places.setdefault(key, np.zeros(len(store)))[test_on] = values
+    for key, scores in places.items():
+        yield from _class_rows(name, key, scores, normal, groups, store)
 
 
 def _class_rows(
@@ -217,14 +293,9 @@ def _class_rows(
         if positive.sum() < _FEWEST_OF_CLASS:
             continue
         chosen = np.flatnonzero(normal | positive)
-        found = bootstrap(
-            lambda counts, chosen=chosen, positive=positive: detection_auc(
-                np.repeat(positive[chosen], counts), np.repeat(scores[chosen], counts)
-            ),
-            len(chosen), groups[chosen], n=500,
-        )  # fmt: skip
-        numbers = (f"{value:.4f}" for value in (found.value, found.low, found.high))
-        yield ("real", name, f"detection AUC by {statistic}, {FOLDS} folds", title, int(positive.sum()), *numbers)
+        found = auc_interval(positive[chosen], scores[chosen], groups[chosen])
+        yield ("real", name, f"detection AUC by {statistic}, {FOLDS} folds", title, int(positive.sum()),
+               *numbers(found))  # fmt: skip
 
 
 if __name__ == "__main__":

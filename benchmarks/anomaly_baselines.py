@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from leadset.anomaly.scores import SMOOTHING
-from leadset.anomaly.windows import AFTER_R, beats_within, centred_starts, fill_pauses
+from leadset.anomaly.windows import AFTER_R, beats_within, centred_starts
 from leadset.beats import find_r_peaks
 from leadset.inference import lead_rows
 from leadset.leads import LEADS
@@ -34,34 +34,46 @@ class Found(NamedTuple):
     maps: dict[str, np.ndarray]
 
 
+class Cut(NamedTuple):
+    """A window (12, t) of a recording of ``n_samples``, R peaks in it, its first sample, samples recorded."""
+
+    window: np.ndarray
+    centres: np.ndarray
+    start: int
+    length: int
+    n_samples: int
+
+
 class _Windowed:
-    """A method that gives each sample of a window an error; recordings longer than a window give their first one."""
+    """A method that gives each sample of a window an error; recordings longer than a window give their first one.
+
+    A recording is observed once, whatever the method learns from; `fit` and `judge` take what `observe` gives.
+    """
 
     def __init__(self, spec: InputSpec) -> None:
         self.spec, self.rows = spec, lead_rows(LEADS)
 
-    def cut(self, recording: Prepared) -> tuple[np.ndarray, np.ndarray, int, int]:
-        """Window (12, t), R peaks in it, its first sample, samples recorded."""
+    def observe(self, recording: Prepared) -> Cut:
+        """What the method looks at in a prepared recording."""
         samples, statistics = recording
         start = int(centred_starts(samples.shape[1], self.spec)[0])
         window, recorded = cut_window(samples, statistics, self.rows, start, self.spec)
         r_peaks = find_r_peaks(samples, statistics, self.rows, self.spec.transform.rate)
         centres, _ = beats_within(r_peaks, start, int(recorded.sum()))
-        return window, centres, start, int(recorded.sum())
+        return Cut(window, centres, start, int(recorded.sum()), samples.shape[1])
 
-    def fit(self, normals: Sequence[Prepared]) -> None:
+    def fit(self, normals: Sequence[Cut]) -> None:
         """Learns from normal recordings, if there is anything to learn."""
 
     def errors(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
         """Errors (12, t) of a window."""
         raise NotImplementedError
 
-    def __call__(self, recording: Prepared) -> Found:
-        """Scores one prepared recording."""
-        window, centres, start, length = self.cut(recording)
-        smooth = gaussian_filter1d(self.errors(window, centres)[:, :length], SMOOTHING, axis=1)
-        heat = np.full((len(LEADS), recording[0].shape[1]), np.nan)
-        heat[:, start : start + length] = smooth
+    def judge(self, seen: Cut) -> Found:
+        """Scores one recording."""
+        smooth = gaussian_filter1d(self.errors(seen.window, seen.centres)[:, : seen.length], SMOOTHING, axis=1)
+        heat = np.full((len(LEADS), seen.n_samples), np.nan)
+        heat[:, seen.start : seen.start + seen.length] = smooth
         return Found({"mean": float(smooth.mean()), "peak": float(smooth.max())}, {"map": heat})
 
 
@@ -85,25 +97,11 @@ class TemplateResidual(_Windowed):
         return _placed((beats - np.median(beats, axis=0)) ** 2, centres, window.shape)
 
 
-class RelativeTemplateResidual(TemplateResidual):
-    """The same with what the deviation of the network has beside it: filled pauses, and each lead's median as unit."""
-
-    def cut(self, recording: Prepared) -> tuple[np.ndarray, np.ndarray, int, int]:
-        samples, statistics = recording
-        r_peaks = fill_pauses(find_r_peaks(samples, statistics, self.rows, self.spec.transform.rate))
-        window, _, start, length = super().cut(recording)
-        return window, beats_within(r_peaks, start, length)[0], start, length
-
-    def errors(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        errors = super().errors(window, centres)
-        return errors / (np.median(gaussian_filter1d(errors, SMOOTHING, axis=1), axis=1, keepdims=True) + 1e-4)
-
-
 class PcaResidual(_Windowed):
     """Squared distance of every heartbeat from what 30 principal components of normal heartbeats make of it."""
 
-    def fit(self, normals: Sequence[Prepared]) -> None:
-        beats = [self._beats(*self.cut(recording)[:2]) for recording in normals]
+    def fit(self, normals: Sequence[Cut]) -> None:
+        beats = [self._beats(seen.window, seen.centres) for seen in normals]
         self.pca = PCA(_COMPONENTS, random_state=0).fit(np.concatenate(beats))
 
     def _beats(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
@@ -116,13 +114,29 @@ class PcaResidual(_Windowed):
         return _placed(residual, centres, window.shape)
 
 
+class Waves(NamedTuple):
+    """Features (12, n, f) of heartbeats, those of the recording with its leads, R peaks, samples of the recording."""
+
+    beats: np.ndarray
+    record: np.ndarray
+    r_peaks: np.ndarray
+    n_samples: int
+
+
 class FeatureForest(_Windowed):
     """Isolation forests on the features of every lead and heartbeat (the map) and of the recording (its score)."""
 
-    def fit(self, normals: Sequence[Prepared]) -> None:
-        features = [self._features(recording) for recording in normals]
-        beats = np.concatenate([beats.reshape(-1, beats.shape[-1]) for beats, _, _ in features])
-        records = np.stack([record for _, record, _ in features])
+    def observe(self, recording: Prepared) -> Waves:
+        samples, statistics = recording
+        signal = samples * statistics[0][:, None]
+        marks = delineate(signal, self.spec.transform.rate)
+        features = extract_features(marks, signal, LEADS)
+        record = np.concatenate([features.record, features.leads.ravel()])
+        return Waves(features.beats, record, marks.r_peaks, samples.shape[1])
+
+    def fit(self, normals: Sequence[Waves]) -> None:
+        beats = np.concatenate([seen.beats.reshape(-1, seen.beats.shape[-1]) for seen in normals])
+        records = np.stack([seen.record for seen in normals])
         self.forests = [
             make_pipeline(
                 SimpleImputer(strategy="median", keep_empty_features=True),
@@ -131,33 +145,22 @@ class FeatureForest(_Windowed):
             for table in (beats, records)
         ]
 
-    def _features(self, recording: Prepared) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features (12, n, f) of heartbeats, those of the recording with its leads, R peaks."""
-        samples, statistics = recording
-        signal = samples * statistics[0][:, None]
-        marks = delineate(signal, self.spec.transform.rate)
-        features = extract_features(marks, signal, LEADS)
-        return features.beats, np.concatenate([features.record, features.leads.ravel()]), marks.r_peaks
-
-    def __call__(self, recording: Prepared) -> Found:
-        beats, record, r_peaks = self._features(recording)
-        n_samples = recording[0].shape[1]
-        start = int(centred_starts(n_samples, self.spec)[0])
-        heat = np.zeros((len(LEADS), n_samples))
-        odd = np.zeros(beats.shape[:2])
+    def judge(self, seen: Waves) -> Found:
+        start = int(centred_starts(seen.n_samples, self.spec)[0])
+        heat = np.zeros((len(LEADS), seen.n_samples))
+        odd = np.zeros(seen.beats.shape[:2])
         if odd.size:
-            odd = -self.forests[0].score_samples(beats.reshape(-1, beats.shape[-1])).reshape(odd.shape)
-        for r, errors in zip(r_peaks, odd.T, strict=True):
+            odd = -self.forests[0].score_samples(seen.beats.reshape(-1, seen.beats.shape[-1])).reshape(odd.shape)
+        for r, errors in zip(seen.r_peaks, odd.T, strict=True):
             span = slice(max(int(r) - BEFORE_R, 0), int(r) + AFTER_R)
             heat[:, span] = np.maximum(heat[:, span], errors[:, None])
         heat[:, :start] = heat[:, start + self.spec.samples :] = np.nan
-        score = -self.forests[1].score_samples(record[None])[0]
+        score = -self.forests[1].score_samples(seen.record[None])[0]
         return Found({"recording": float(score), "beats": float(odd.max(initial=0))}, {"map": heat})
 
 
 BASELINES: dict[str, type[_Windowed]] = {
     "template residual": TemplateResidual,
-    "template residual, relative": RelativeTemplateResidual,
     "PCA residual": PcaResidual,
     "isolation forest on PQRST features": FeatureForest,
 }

@@ -10,31 +10,42 @@ import numpy as np
 import pytest
 import torch
 from anomaly_baselines import BASELINES
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
 from scipy.signal import sosfreqz
 
 from leadset.anomaly import Detector, FitSettings, Scoring, fit_detector
 from leadset.anomaly import fit as fit_module
 from leadset.anomaly.arrays import ArrayRecordings, read_labels
+from leadset.anomaly.attributes import (
+    Targets,
+    asymmetric_loss,
+    attribute_loss,
+    attributes_of,
+    in_units,
+)
 from leadset.anomaly.batches import RestorationBatches
-from leadset.anomaly.detector import TRANSFORM, Reference, all_r_peaks
+from leadset.anomaly.detector import TRANSFORM, all_r_peaks
 from leadset.anomaly.features import feature_names, rhythm_features
 from leadset.anomaly.fit import SCHEDULES, Fit
 from leadset.anomaly.losses import mean_recorded, weighted_error
 from leadset.anomaly.masks import test_masks, training_masks
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
+from leadset.anomaly.reference import Gaussian, Reference
 from leadset.anomaly.scores import WindowErrors, deviation_map, error_map, score_recording
 from leadset.anomaly.windows import (
     NO_BEATS,
     beats_within,
     centred_starts,
     cut_heartbeats,
-    fill_pauses,
+    due_places,
+    surrounded,
 )
 from leadset.beats import find_r_peaks
 from leadset.cli import main
 from leadset.leads import LEADS
 from leadset.models import create_model
-from leadset.models.cross_restoration import Restored
+from leadset.models.cross_restoration import ATTRIBUTES, Restored
 from leadset.preprocess import FILTERS, InputSpec, cut_window, prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate import simulate
@@ -195,7 +206,7 @@ def test_averaging_over_heartbeats_changes_nothing_for_one(normals):
 def errors_of(samples, beats, rng=None):
     """Errors of two leads: zeros, ones in heartbeats; or random ones."""
     record, beat = (2, samples), (beats, 2, 480)
-    shapes = (record, record, beat, (samples,), record, (samples,), beat, (beats, 480))
+    shapes = (record, record, beat, (samples,), record, beat)
     if rng is not None:
         return WindowErrors(*(rng.random(shape).astype(np.float32) for shape in shapes))
     return WindowErrors(*(np.full(shape, shape[0] == beats, np.float32) for shape in shapes))
@@ -217,39 +228,57 @@ def test_padding_has_no_say():
     np.testing.assert_array_equal(*(error_map(e, np.array([700]), "mean", 1500) for e in (errors, changed)))
 
 
+def heart(r_peaks, samples=4800):
+    """A lead of 1-mV triangles at R peaks, and one of half their height, in mV."""
+    distance = np.abs(np.arange(samples)[:, None] - np.asarray(r_peaks)).min(axis=1)
+    triangles = np.maximum(1 - distance / 20, 0)
+    return np.stack([triangles, -triangles / 2]).astype(np.float32)
+
+
 def test_deviation_finds_the_heartbeat_that_is_unlike_the_others():
-    rng = np.random.default_rng(0)
-    centres = np.array([300, 800, 1300, 1800])
-    shape = rng.normal(size=(2, 480)).astype(np.float32)  # never restored, but the same in every heartbeat
-    errors = errors_of(2400, 4)
-    errors = replace(errors, precision=np.ones(2400, np.float32), beat_residuals=np.tile(shape, (4, 1, 1)))
-    for centre in centres:
-        errors.residual[:, centre - 140 : centre + 340] = shape
-    assert not deviation_map(errors, centres, 2400).any()
-    errors.residual[1, 1320:1340] += 3
-    errors.beat_residuals[2, 1, 160:180] += 3
-    deviation = deviation_map(errors, centres, 2400)
-    assert abs(int(deviation[1].argmax()) - 1330) <= 1 and not deviation[0].any()
-    errors.residual[0, 700:720] += 3  # one branch alone
-    assert not deviation_map(errors, centres, 2400)[0].any()
+    r_peaks = np.arange(200, 4800, 400)
+    assert deviation_map(heart(r_peaks), r_peaks[:-1]).max() < 1e-6
+    signal = heart(r_peaks)
+    signal[1, 1360:1380] += 0.3
+    deviation = deviation_map(signal, r_peaks[:-1])
+    assert abs(int(deviation[1].argmax()) - 1370) <= 1 and deviation[0].max() < 1e-6
+    signal = heart(r_peaks)
+    signal[0, :40] = signal[0, -40:] = 0.3  # before the first complete heartbeat and after the last one
+    deviation = deviation_map(signal, r_peaks[:-1])
+    assert min(deviation[0, 20], deviation[0, -20]) > 10 * deviation[0, 2000:2400].max()
 
 
-def test_deviation_takes_residuals_as_they_are_where_heartbeats_are_few():
-    errors = replace(errors_of(2400, 1), precision=np.ones(2400, np.float32), residual=np.ones((2, 2400), np.float32))
-    deviation = deviation_map(errors, np.array([900]), 2400)
-    assert deviation[:, 950].tolist() == pytest.approx([1, 1])
-    assert not deviation[:, :600].any() and not deviation[:, 1400:].any(), "nothing to compare with"
-
-
-def test_pauses_are_filled_where_heartbeats_are_missing():
+def test_deviation_sees_where_an_early_heartbeat_is_and_where_it_was_due():
     regular = np.arange(200, 4800, 400)
-    assert fill_pauses(regular).tolist() == regular.tolist()
-    assert fill_pauses(np.delete(regular, 4)).tolist() == regular.tolist()
-    assert fill_pauses(np.delete(regular, [4, 5])).tolist() == regular.tolist()
     early = regular.copy()
-    early[5] -= 150  # a premature beat and its compensation
-    assert fill_pauses(early).tolist() == early.tolist()
-    assert fill_pauses(np.array([5, 900])).tolist() == [5, 900]
+    early[5] -= 130
+    deviation = deviation_map(heart(early), due_places(early)[:-1])[0]
+    there, due = deviation[early[5]], deviation[regular[5]]
+    assert min(there, due) > 5 * deviation[:1800].max() and there == pytest.approx(due, rel=0.05)
+    missing = np.delete(regular, 5)
+    deviation = deviation_map(heart(missing), due_places(missing)[:-1])[0]
+    assert abs(int(deviation.argmax()) - regular[5]) <= 1
+
+
+def test_deviation_is_nothing_where_heartbeats_are_few_or_flat():
+    assert not deviation_map(heart([300], 700), np.array([300])).any()
+    flat = deviation_map(np.zeros((2, 2400), np.float32), np.arange(200, 2000, 400))
+    assert not flat.any()
+
+
+def test_places_where_heartbeats_were_due():
+    regular = np.arange(200, 4800, 400)
+    assert due_places(regular).tolist() == regular.tolist()
+    assert due_places(np.delete(regular, 4)).tolist() == regular.tolist()
+    assert due_places(np.delete(regular, [4, 5])).tolist() == regular.tolist()
+    early = regular.copy()
+    early[5] -= 150
+    assert due_places(early).tolist() == regular.tolist(), "a premature beat and its compensation"
+    assert due_places(np.sort([*regular, 1650])).tolist() == regular.tolist(), "a beat too many"
+    assert due_places(np.array([5, 900])).tolist() == [5, 900]
+    for places in ([140], [140, 900], [700, 1100, 1500], [500]):
+        firsts = surrounded(np.array(places), 2400) - 140
+        assert firsts[0] <= 0 and set(np.array(places) - 140) <= set(firsts) and (np.diff(firsts) > 0).all()
 
 
 def test_features_say_where_and_when(normals):
@@ -319,6 +348,13 @@ def test_published_learning_rate():
     assert SCHEDULES["published"](49.999, 50) > 0
 
 
+def same(one, other):
+    """Whether two references hold the same numbers."""
+    first, second = one.arrays(), other.arrays()
+    equal = all(np.array_equal(first[name], second[name]) for name in first)
+    return equal and first.keys() == second.keys() and (one.n, one.part) == (other.n, other.part)
+
+
 def settings(**changes):
     return FitSettings(**({"steps": 6, "batch_size": 4} | changes))
 
@@ -361,7 +397,7 @@ def test_an_interrupted_run_gives_the_same_detector(normals, tmp_path, monkeypat
     assert halves.training["steps"] == 6 and not list((tmp_path / "halves").glob("unfinished-*"))
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, halves.model.state_dict()[name]), name
-    assert whole.reference == halves.reference
+    assert same(whole.reference, halves.reference)
 
 
 def test_time_limit_ends_the_run(normals, tmp_path):
@@ -380,6 +416,79 @@ def test_bad_settings_are_refused(normals, tmp_path):
         fit_detector(normals, np.arange(0), np.arange(0), 2, tmp_path, settings(), SMALL)
 
 
+# --- attributes and classes ------------------------------------------------------------------------------------------
+
+
+def test_asymmetric_loss_is_the_published_one():
+    wanted = torch.zeros(2, 116)
+    wanted[:, :5] = 1
+    assert float(asymmetric_loss(torch.zeros(2, 116), wanted)) == pytest.approx(5.449, abs=5e-4)
+    logits = torch.tensor([[2.0, -1.0]], requires_grad=True)
+    asymmetric_loss(logits, torch.tensor([[1.0, 0.0]])).backward()
+    present, absent = torch.sigmoid(logits.detach())[0]
+    expected = [-((1 - present) ** 10) * (1 - present), (absent - 0.05) ** 4 * absent * (1 - absent) / (1.05 - absent)]
+    torch.testing.assert_close(logits.grad[0], torch.stack(expected), rtol=1e-4, atol=1e-9)
+    assert not asymmetric_loss(torch.full((1, 1), -9.0), torch.zeros(1, 1)).any(), "rightly refused below the shift"
+
+
+def test_unknown_attributes_have_no_say():
+    found = torch.randn(3, 7, requires_grad=True)
+    wanted = torch.zeros(3, 7)
+    wanted[0, 2] = wanted[2] = torch.nan
+    loss = attribute_loss(found, wanted)
+    known = ~torch.isnan(wanted)
+    torch.testing.assert_close(loss, found[known].square().mean())
+    loss.backward()
+    assert not found.grad[~known].any() and found.grad[known].all()
+    assert not attribute_loss(found, torch.full((3, 7), torch.nan)).any()
+
+
+def test_attributes_come_from_header_and_waves(normals):
+    scaled = attributes_of(*normals[0], LEADS, 40.0, "male")
+    found = dict(zip(ATTRIBUTES, in_units(scaled), strict=True))
+    r_peaks = find_r_peaks(*normals[0], range(12), 500)
+    assert found["age"] == pytest.approx(40, abs=1e-4) and found["sex"] == pytest.approx(1)
+    assert found["rate"] == pytest.approx(30000 / np.median(np.diff(r_peaks)), rel=0.02)
+    assert 0.06 < found["qrs_duration"] < found["pr_interval"] < found["qt_interval"] < 0.5
+    unknown = attributes_of(np.zeros((12, 5000), np.int16), normals[0][1], LEADS, None, "unknown")
+    assert np.isnan(unknown).all()
+
+
+def test_restorer_learns_the_same_whatever_the_abnormal_recordings_are(normals, tmp_path):
+    """Classes of abnormal recordings train the class head, and nothing else."""
+    train, beats = np.arange(8), all_r_peaks(normals, LEADS[:2], range(12), workers=1)
+    attributes = torch.zeros(12, 7)
+    attributes[::3, 0] = torch.nan
+    states = []
+    for labelled in (np.arange(12), np.arange(4, 12)):
+        targets = Targets(attributes, (torch.arange(12)[:, None] % 26 == torch.arange(26)).float(), labelled, beats)
+        options = SMALL | {"attributes": True}
+        detector = fit_detector(normals, train, train[:0], 2, tmp_path / str(len(labelled)), settings(), options,
+                                targets=targets)  # fmt: skip
+        states.append(detector.model.state_dict())
+    for name, tensor in states[0].items():
+        if not name.startswith("class_head."):
+            assert torch.equal(tensor, states[1][name]), name
+    assert not torch.equal(states[0]["class_head.0.weight"], states[1]["class_head.0.weight"])
+    found = Detector.load(tmp_path / "12").score_prepared(*normals[0])
+    assert found.attributes.shape == (7,) and found.classes.shape == (26,) and np.isfinite(found.attributes).all()
+    assert ((found.classes > 0) & (found.classes < 1)).all()
+    with pytest.raises(ValueError, match="targets are to be given with it"):
+        fit_detector(normals, train, train[:0], 2, tmp_path / "none", settings(), SMALL | {"attributes": True})
+
+
+def test_verb_learns_attributes(array_folder, tmp_path, capsys):
+    list(write_dataset(tmp_path / "data", 8, seed=4, labels={"NSR": 1, "AF": 1}))
+    fit = ["anomaly", "fit", str(tmp_path / "data"), str(tmp_path / "model"), "--leads", "2", "--attributes", *FIT]
+    assert main(fit) == 0
+    output = ["-o", str(tmp_path / "s.csv")]
+    assert main(["anomaly", "score", str(tmp_path / "model"), str(tmp_path / "data"), *output]) == 0
+    row = next(csv.DictReader((tmp_path / "s.csv").open()))
+    assert np.isfinite(float(row["age"])) and 0 < float(row["AF"]) < 1
+    assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "arrays"), "--attributes", *FIT]) == 1
+    assert "headers" in capsys.readouterr().err
+
+
 # --- detectors on disk -----------------------------------------------------------------------------------------------
 
 
@@ -392,11 +501,13 @@ def detector(normals):
 
 def test_saved_and_loaded_detector_scores_the_same(detector, normals, tmp_path):
     detector.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["detector.json", "detector.safetensors"]
+    files = ["detector.json", "detector.safetensors", "reference.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
     loaded = Detector.load(tmp_path)
-    assert loaded.scoring == detector.scoring and loaded.reference == detector.reference
+    assert loaded.scoring == detector.scoring and same(loaded.reference, detector.reference)
     first, second = (d.score_prepared(*normals[7]) for d in (detector, loaded))
-    assert first.score == second.score and loaded.high_share(second) == detector.high_share(first)
+    assert first.score == second.score and loaded.surprise(first) == detector.surprise(second)
+    assert loaded.high_share(second) == detector.high_share(first)
 
 
 def test_reference_gives_percentiles(detector, normals, tmp_path):
@@ -404,12 +515,17 @@ def test_reference_gives_percentiles(detector, normals, tmp_path):
     assert detector.reference.percentile("score", 0) == 0
     assert detector.reference.percentile("score", 1e9) == 100
     assert detector.reference.percentile("score", np.median(scores)) == pytest.approx(50, abs=1)
-    assert abs(detector.reference.surprise("score", np.median(scores))) < 0.3
-    assert detector.reference.surprise("peak", 1e9) > 3 and np.isfinite(detector.reference.surprise("peak", 0))
     with pytest.raises(ValueError, match="no reference"):
         Detector(network(2)).save(tmp_path)
     with pytest.raises(ValueError, match="no reference"):
         Detector(network(2)).high_share(detector.score_prepared(*normals[0]))
+
+
+def spoil_reference(folder, name, change):
+    file = folder / "reference.safetensors"
+    arrays = load_arrays(file)
+    arrays[name] = change(arrays[name])
+    save_arrays({key: values.copy() for key, values in arrays.items() if values is not None}, file)
 
 
 @pytest.mark.parametrize("spoil", [
@@ -424,14 +540,48 @@ def test_reference_gives_percentiles(detector, normals, tmp_path):
         (folder / "detector.json").read_text().replace('"width": 4', '"width": 4000000000')
     ),
     lambda folder: (folder / "detector.json").write_text(
-        (folder / "detector.json").read_text().replace('"peak"', '"point"')
+        (folder / "detector.json").read_text().replace('"part"', '"point"')
     ),
+    lambda folder: (folder / "reference.safetensors").write_bytes(b""),
+    lambda folder: spoil_reference(folder, "gaussian.precision", lambda values: values[:-1]),
+    lambda folder: spoil_reference(folder, "gaussian.centre", lambda values: values * np.nan),
+    lambda folder: spoil_reference(folder, "high.map", lambda values: None),
 ])  # fmt: skip
 def test_damaged_detectors_are_refused(detector, tmp_path, spoil):
     detector.save(tmp_path)
     spoil(tmp_path)
     with pytest.raises(ValueError, match="detector"):
         Detector.load(tmp_path)
+
+
+def test_distance_is_that_of_mahalanobis_and_survives_few_recordings():
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(4, 4))
+    normal = rng.normal(size=(4000, 4)) @ mixing + 3
+    gaussian = Gaussian.fit(normal)
+    point = normal[:50].std(axis=0) + 3
+    off = point - normal.mean(axis=0)
+    expected = np.sqrt(off @ np.linalg.inv(np.cov(normal.T)) @ off / 4)
+    assert gaussian.distance(point) == pytest.approx(expected, rel=0.03)
+    assert np.mean([gaussian.distance(x) ** 2 for x in normal]) == pytest.approx(1, rel=0.03)
+    few = rng.normal(size=(5, 40))
+    few[:, 3] = 2.0  # never varies
+    for features in (few, few[:1], few[[0, 0]]):
+        gaussian = Gaussian.fit(features)
+        assert np.isfinite(gaussian.precision).all()
+        assert gaussian.distance(features[0] + 50) > gaussian.distance(features[0]) + 1
+
+
+def test_surprise_is_larger_for_what_is_not_normal(normals):
+    detector = Detector(network(12))
+    with pytest.raises(ValueError, match="no reference"):
+        detector.surprise(detector.score_prepared(*normals[0]))
+    detector.reference = Reference.of(list(detector.score_all(normals, range(9))), "simulated")
+    usual = [detector.surprise(found) for found in detector.score_all(normals, range(9, 12))]
+    samples, statistics = normals[9]
+    changed = samples.copy()
+    changed[:, 2000:2300] = 0  # a heartbeat is missing
+    assert detector.surprise(detector.score_prepared(changed, statistics)) > max(usual)
 
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
@@ -507,7 +657,8 @@ def test_verb_on_authors_files(array_folder, tmp_path, capsys):
     assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "model"), *FIT]) == 0
     assert main(["anomaly", "score", str(tmp_path / "model"), str(array_folder), "-o", str(tmp_path / "s.csv")]) == 0
     told = capsys.readouterr().out
-    assert "detection AUC: " in told and "localisation AUC: " in told and "Dice: " in told
+    assert "detection AUC of 6 recordings: " in told and " by surprise, " in told and " by score" in told
+    assert "localisation AUC: " in told and "Dice: " in told
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
     assert len(rows) == 12 and float(rows[0]["score"]) > 0 and "V6_beat" in rows[0]
 
@@ -548,10 +699,10 @@ def test_verb_names_what_is_wrong(tmp_path, capsys):
 @pytest.mark.parametrize("name", BASELINES)
 def test_methods_compared_with_answer_for_every_recording(normals, name):
     method = BASELINES[name](SPEC)
-    method.fit(normals)
+    method.fit([method.observe(recording) for recording in normals])
     flat = prepare(np.zeros((12, 5000)), 500, LEADS, TRANSFORM)
     for recording in (normals[0], (flat.samples, flat.statistics)):
-        found = method(recording)
+        found = method.judge(method.observe(recording))
         assert np.isfinite(list(found.statistics.values())).all()
         assert found.maps["map"].shape == (12, 5000) and np.isfinite(found.maps["map"][:, 100:4900]).all()
 

@@ -10,10 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
+from leadset.anomaly.attributes import asymmetric_loss, attribute_loss
 from leadset.anomaly.losses import restoration_loss
 from leadset.leads import LEAD_SETS
 from leadset.models import count_parameters, create_model, list_models, model_entry
 from leadset.models.cross_restoration import UnbiasedLayerNorm, trend_of
+from leadset.models.layers.latent_heads import ClassHead
 from leadset.preprocess import Transform
 
 NAME = "cross_restoration"
@@ -73,6 +75,46 @@ def test_parameters_of_every_part_and_number_of_leads():
     ]  # fmt: skip
     assert sum(buffer.numel() for buffer in model.buffers()) == 11_739
     assert sum(isinstance(part, torch.nn.BatchNorm1d) for part in model.modules()) == 27
+
+
+def test_parameters_with_attributes_and_classes():
+    with torch.device("meta"):
+        model = create_model(NAME, 4, attributes=True, classes=116)
+        assert count_parameters(model) == 26_456_030
+        assert count_parameters(create_model(NAME, 12, attributes=True, classes=116)) == 26_462_174
+        assert create_model(NAME, 2, attributes=True).class_head[-1].out_features == 26
+        assert count_parameters(model.attribute_regressor) == 18_683_415
+        assert count_parameters(model.class_head) == 692_980
+        fused = torch.empty(3, 50, 136)
+        assert model.regress(fused, fused).shape == (3, 7) and model.classify(fused, fused).shape == (3, 116)
+
+
+def test_class_head_halves_time_three_times():
+    head, x = ClassHead(12, 5).eval(), torch.randn(2, 12, 136)
+    lengths = []
+    for layer in head:
+        x = layer(x)
+        lengths += [x.shape[2]] if x.dim() == 3 and x.shape[2] not in lengths else []
+    assert lengths == [136, 68, 34, 17, 1] and x.shape == (2, 5)
+
+
+def test_attributes_shape_the_latents_and_classes_do_not():
+    model = small(2, attributes=True, classes=3).train()
+    record, beat, trend = inputs(2)
+    restoration = model(record, beat, trend)
+    attribute_loss(restoration.attributes, torch.ones(2, 7)).backward()
+    assert model.record_encoder[0].weight.grad.any() and model.trend_encoder[0].weight.grad.any()
+    model.zero_grad(set_to_none=True)
+    latents = model.encode(record, beat, trend)
+    fused, _ = model.cross_attention(latents.record, latents.beat)
+    asymmetric_loss(model.classify(fused, latents.trend), torch.eye(3)[:2]).backward()
+    moved = {path.split(".")[0] for path, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    assert moved == {"class_head"}
+    assert all(p.grad is not None for p in model.class_head.parameters())
+    restorer, head = model.learning_apart
+    assert len(head) == len(list(model.class_head.parameters()))
+    assert len(restorer) + len(head) == len(list(model.parameters()))
+    assert small(2)(record, beat, trend).attributes is None and len(small(2).learning_apart) == 1
 
 
 def test_shapes_at_published_size():

@@ -29,13 +29,17 @@ class Recordings(Protocol):
 
 
 class RestorationBatch(NamedTuple):
-    """Recordings (b, l, t) and one heartbeat of each (b, l, 480), what is hidden of both, what was recorded at all."""
+    """Recordings (b, l, t) and one heartbeat of each (b, l, 480), what is hidden of both, what was recorded at all.
+
+    ``members`` (b,) are the indices of the recordings.
+    """
 
     record: Tensor
     beat: Tensor
     hidden: Tensor
     hidden_beat: Tensor
     recorded: Tensor | None
+    members: Tensor
 
 
 class RestorationBatches(Dataset):
@@ -91,4 +95,5 @@ class RestorationBatches(Dataset):
             torch.from_numpy(beat),
             *(torch.from_numpy(mask.copy()) for mask in masks),
             None if recorded.all() else torch.from_numpy(recorded),
+            torch.from_numpy(members),
         )

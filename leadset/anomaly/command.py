@@ -21,16 +21,19 @@ from leadset.anomaly.arrays import (
     has_arrays,
     read_labels,
 )
-from leadset.anomaly.detector import TRANSFORM, Detector, fit_detector
+from leadset.anomaly.attributes import targets_of
+from leadset.anomaly.detector import TRANSFORM, Detector, all_r_peaks, fit_detector
 from leadset.anomaly.fit import SCHEDULES, FitSettings
 from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.normals import FEWEST, hold_out, plain_sinus_rhythm
 from leadset.anomaly.plot import plot_map
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
+from leadset.classes import label_space
 from leadset.files import write_atomically
 from leadset.inference import lead_rows
-from leadset.models.cross_restoration import LOG_VARIANCE_RANGES
+from leadset.leads import resolve_leads
+from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES
 from leadset.recordings import ReadError, find_recordings, read_recording
 from leadset.waves import delineate
 
@@ -48,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fit.add_argument("--leads", default="12", help="size of a lead set or names (default: %(default)s)")
     fit.add_argument("--width", type=int, default=32, help="of the first layer (default: %(default)s, as published)")
     fit.add_argument("--log-variance", choices=LOG_VARIANCE_RANGES, default="wide", help="its range")
+    fit.add_argument(
+        "--attributes", action="store_true",
+        help="learn age, sex, rate and intervals of the normal recordings too, and classes of all with a header",
+    )  # fmt: skip
     fit.add_argument("--cache", type=Path, help="folder to keep prepared recordings in")
     defaults = FitSettings()
     fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking, help="default: %(default)s")
@@ -88,9 +95,12 @@ def _fit(arguments: argparse.Namespace) -> int:
     names = ("masking", "epochs", "steps", "minutes", "batch_size", "learning_rate", "schedule", "seed")
     settings = FitSettings(**{name: getattr(arguments, name) for name in names})
     leads = arguments.leads if not arguments.leads.isdigit() else int(arguments.leads)
-    options = {"width": arguments.width, "log_variance": arguments.log_variance}
+    options = {"width": arguments.width, "log_variance": arguments.log_variance, "attributes": arguments.attributes}
+    targets = None
     cache = arguments.cache or arguments.model / "store"
     if has_arrays(arguments.data):
+        if arguments.attributes:
+            raise ValueError(f"{arguments.data}: --attributes needs recordings with headers, found {TRAIN}")
         recordings = ArrayRecordings(arguments.data / TRAIN)
         order = np.random.default_rng(settings.seed).permutation(len(recordings))
         held_out, train = np.split(order, [round(_HELD_OUT_SHARE * len(order)) if len(order) >= FEWEST else 0])
@@ -103,7 +113,13 @@ def _fit(arguments: argparse.Namespace) -> int:
         normal = plain_sinus_rhythm(recordings)
         train, held_out = hold_out(recordings, normal, _HELD_OUT_SHARE, settings.seed)
         print(f"{len(recordings)} recordings, of which {len(normal)} with sinus rhythm as their only label")
-    detector = fit_detector(recordings, train, held_out, leads, arguments.model, settings, options)
+        if arguments.attributes:
+            labelled = np.setdiff1d(np.arange(len(recordings)), held_out)
+            names = resolve_leads(leads)
+            targets = targets_of(recordings, names, train, labelled, all_r_peaks(recordings, names, labelled))
+    detector = fit_detector(
+        recordings, train, held_out, leads, arguments.model, settings, options, targets=targets
+    )
     if arguments.cache is None:
         shutil.rmtree(cache, ignore_errors=True)
     done, loss = detector.training["steps"], detector.training["loss"]
@@ -131,8 +147,12 @@ def _columns(detector: Detector) -> list[str]:
     by_lead = [f"{lead}_{part}" for part in ("record", "beat") for lead in detector.leads]
     return [
         "recording", "score", "score_percentile", "peak", "peak_percentile", "surprise", *PARTS, "worst_beat",
-        "beat_sd", "log_variance", "high_share", "beats", "flags", *by_lead,
+        "beat_sd", "log_variance", "high_share", "beats", "flags", *by_lead, *_readings(detector),
     ]  # fmt: skip
+
+
+def _readings(detector: Detector) -> tuple[str, ...]:
+    return (*ATTRIBUTES, *label_space().abbreviations) if detector.model.has_attributes else ()
 
 
 def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
@@ -142,8 +162,11 @@ def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
         detector.surprise(found), *(found.parts[part] for part in PARTS),
         found.worst_beat, found.beats.std(), found.log_variance, detector.high_share(found),
     ]  # fmt: skip
-    lead_errors = [f"{value:.6g}" for value in found.lead_errors.ravel()]
-    return [name, *(f"{n:.6g}" for n in numbers), str(len(found.beats)), " ".join(found.flags), *lead_errors]
+    more = [found.lead_errors.ravel()]
+    if found.attributes is not None:
+        more += [found.attributes, found.classes]
+    last = (f"{value:.6g}" for value in np.concatenate(more))
+    return [name, *(f"{n:.6g}" for n in numbers), str(len(found.beats)), " ".join(found.flags), *last]
 
 
 def _score_folder(detector: Detector, folder: Path, table) -> int:
@@ -162,18 +185,20 @@ def _score_folder(detector: Detector, folder: Path, table) -> int:
         table.writerow(_row(recording.name, detector, found))
         if recording.codes:
             abnormal.append(not plain_sinus_rhythm([recording]).size)
-            scores.append(found.score)
+            scores.append(detector.surprise(found))
     print(f"{len(scores)} labelled recordings scored, {failed} skipped")
     if len(set(abnormal)) == 2:
-        print(f"detection AUC, sinus rhythm alone against the rest: {detection_auc(abnormal, scores):.3f}")
+        print(f"detection AUC by surprise, sinus rhythm alone against the rest: {detection_auc(abnormal, scores):.3f}")
     return failed
 
 
 def _score_arrays(detector: Detector, folder: Path, which: str, table) -> None:
     if (folder / TEST).is_file():
         labels = read_labels(folder / TEST_LABELS, len(ArrayRecordings(folder / TEST)))
-        scores = [found.score for found in _scored_array(detector, folder / TEST, table)]
-        print(f"detection AUC: {detection_auc(labels == 1, scores):.4f} of {len(scores)} recordings")
+        found = list(_scored_array(detector, folder / TEST, table))
+        print(f"detection AUC of {len(found)} recordings", end=": ")
+        for name, scores in (("surprise", map(detector.surprise, found)), ("score", (f.score for f in found))):
+            print(f"{detection_auc(labels == 1, list(scores)):.4f} by {name}", end=", " if name == "surprise" else "\n")
     if (folder / BENCHMARK).is_file():
         maps = [getattr(found, which) for found in _scored_array(detector, folder / BENCHMARK, table)]
         labels = read_labels(folder / BENCHMARK_LABELS, len(maps))
@@ -238,7 +263,7 @@ def _draw(detector: Detector, recording, found: AnomalyScore, which: str, target
     rows = [recording.leads.index(lead) for lead in shared]
     own = [detector.leads.index(lead) for lead in shared]
     signal = recording.signal[rows]
-    high = np.array(detector.reference.high[which])[own]
+    high = detector.reference.high[which][own]
     title = f"{recording.name}: score {found.score:.3g} {' '.join(found.flags)}"
     marks = delineate(signal, recording.fs)
     heat = getattr(found, which)[own]

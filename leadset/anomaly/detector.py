@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
 import leadset
 from leadset.allocator import keep_freed_memory
+from leadset.anomaly.attributes import Targets
 from leadset.anomaly.batches import Recordings
 from leadset.anomaly.fit import Fit, FitSettings
-from leadset.anomaly.scores import MAPS, PARTS, RANKS, AnomalyScore, Scoring, score_recording
+from leadset.anomaly.reference import Reference
+from leadset.anomaly.scores import AnomalyScore, Scoring, score_recording
 from leadset.beats import find_r_peaks
 from leadset.files import write_atomically
 from leadset.inference import lead_rows
@@ -31,60 +35,10 @@ from leadset.preprocess import Transform, prepare
 from leadset.training.checkpoint import save_weights
 
 ARCHITECTURE = "cross_restoration"
-DETECTOR_FILE, WEIGHTS_FILE = "detector.json", "detector.safetensors"
+DETECTOR_FILE, WEIGHTS_FILE, REFERENCE_FILE = "detector.json", "detector.safetensors", "reference.safetensors"
 #: What the recordings must be prepared with, whichever data set they are from.
 TRANSFORM = Transform(500, "restoration")
 _FORMAT = 1
-_QUANTILES = np.linspace(0, 1, 101)
-# Samples whose error is above this share of those of normal recordings are "high".
-_HIGH = 0.99
-# Keeps logarithms and quotients finite.
-_TINY = 1e-6
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Scores of normal recordings the network was not trained on.
-
-    Attributes:
-        quantiles: of what recordings are ranked by and of each part, 101 values from the smallest to the largest.
-        high: 99th percentile of ``map`` and of ``deviation`` in each lead (l,).
-        n: number of these recordings.
-        part: what they are.
-    """
-
-    quantiles: dict[str, list[float]]
-    high: dict[str, list[float]]
-    n: int
-    part: str
-
-    def check(self, n_leads: int) -> None:
-        """Raises a ValueError unless all numbers are there."""
-        for name in (*RANKS, *PARTS):
-            if np.shape(self.quantiles[name]) != _QUANTILES.shape or not np.isfinite(self.quantiles[name]).all():
-                raise ValueError(f"quantiles of {name}: expected {len(_QUANTILES)} numbers")
-        for name in MAPS:
-            if np.shape(self.high[name]) != (n_leads,) or not np.isfinite(self.high[name]).all():
-                raise ValueError(f"high errors of {name}: expected {n_leads} numbers")
-
-    def percentile(self, name: str, value: float) -> float:
-        """Share of the normal recordings, 0 to 100, that ``value`` is above."""
-        return 100 * float(np.interp(value, self.quantiles[name], _QUANTILES))
-
-    def surprise(self, name: str, value: float) -> float:
-        """Distance from the median of normal recordings on a logarithmic scale, in quartile ranges."""
-        quartiles = np.log(np.array(self.quantiles[name])[[25, 50, 75]] + _TINY)
-        return float((np.log(value + _TINY) - quartiles[1]) / max(quartiles[2] - quartiles[0], _TINY))
-
-    @classmethod
-    def of(cls, scores: Sequence[AnomalyScore], part: str) -> Reference:
-        """The reference that these scores make."""
-        columns = {name: [getattr(s, name) for s in scores] for name in RANKS}
-        columns |= {p: [s.parts[p] for s in scores] for p in PARTS}
-        quantiles = {name: np.quantile(values, _QUANTILES).tolist() for name, values in columns.items()}
-        maps = {name: np.concatenate([getattr(s, name) for s in scores], axis=1) for name in MAPS}
-        high = {name: np.nanquantile(values, _HIGH, axis=1).tolist() for name, values in maps.items()}
-        return cls(quantiles, high, len(scores), part)
 
 
 class Detector:
@@ -143,24 +97,26 @@ class Detector:
         return self.reference
 
     def surprise(self, found: AnomalyScore) -> float:
-        """How unusual worst heartbeat and peak are, both together: unlike normal hearts, and unlike its neighbours."""
-        return sum(self._known_reference.surprise(name, getattr(found, name)) for name in ("worst_beat", "peak"))
+        """How unlike normal recordings a recording is in all its features: what to detect by."""
+        return self._known_reference.surprise(found)
 
     def high_share(self, found: AnomalyScore) -> float:
         """Share of a recording's samples whose error is above the 99th percentile of normal recordings."""
         known = found.map[:, ~np.isnan(found.map[0])]
-        return float((known > np.array(self._known_reference.high["map"])[:, None]).mean())
+        return float((known > self._known_reference.high["map"][:, None]).mean())
 
     # --- on disk -----------------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> None:
-        """Writes weights (safetensors) and, last, their description (JSON).
+        """Writes weights and reference (safetensors) and, last, their description (JSON).
 
         Raises:
             ValueError: there is no reference yet.
         """
-        folder = Path(folder)
+        folder, reference = Path(folder), self._known_reference
         save_weights(folder / WEIGHTS_FILE, self.model)
+        with write_atomically(folder / REFERENCE_FILE, "wb") as file:
+            file.write(save({name: np.ascontiguousarray(values) for name, values in reference.arrays().items()}))
         content = {
             "format": _FORMAT,
             "version": leadset.__version__,
@@ -168,7 +124,7 @@ class Detector:
             "leads": list(self.leads),
             "options": self.model.options,
             "scoring": asdict(self.scoring),
-            "reference": asdict(self._known_reference),
+            "reference": {"n": reference.n, "part": reference.part},
             "training": self.training,
         }
         with write_atomically(folder / DETECTOR_FILE) as file:
@@ -192,8 +148,6 @@ class Detector:
                 raise ValueError(f"format {content['format']} of {content['architecture']}, expected {_FORMAT}")
             with torch.device("meta"):
                 model = create_model(ARCHITECTURE, resolve_leads(content["leads"]), **content["options"])
-            reference = Reference(**content["reference"])
-            reference.check(len(model.leads))
             scoring, training = Scoring(**content["scoring"]), dict(content["training"])
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ValueError(f"{description}: not a description of a detector: {error!r}") from None
@@ -201,6 +155,12 @@ class Detector:
             model.load_state_dict(load_file(folder / WEIGHTS_FILE), assign=True)
         except (SafetensorError, RuntimeError) as error:
             raise ValueError(f"{folder / WEIGHTS_FILE}: not the weights of {description}: {error}") from None
+        try:
+            reference = Reference.from_arrays(
+                load_arrays(folder / REFERENCE_FILE), **content["reference"], leads=model.leads
+            )
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{folder / REFERENCE_FILE}: not the reference of {description}: {error}") from None
         return cls(model.to(device or best_device()), scoring, reference, training)
 
 
@@ -239,6 +199,7 @@ def fit_detector(
     options: dict[str, Any] | None = None,
     initial: dict[str, Tensor] | None = None,
     workers: int = -1,
+    targets: Targets | None = None,
 ) -> Detector:
     """Trains a detector, scores held-out normal recordings for reference, and saves it.
 
@@ -254,9 +215,10 @@ def fit_detector(
         options: of the network.
         initial: weights to start from instead of random ones.
         workers: processes that look for heartbeats.
+        targets: of a network with the option ``attributes``, which needs them.
 
     Raises:
-        ValueError: no normal recording to learn from.
+        ValueError: no normal recording to learn from, or that option without targets, or targets without it.
     """
     settings = settings or FitSettings()
     if not len(train):
@@ -266,9 +228,13 @@ def fit_detector(
     model = create_model(ARCHITECTURE, leads, **(options or {}))
     if initial is not None:
         model.load_state_dict(initial)
+    if model.has_attributes != (targets is not None):
+        raise ValueError(f"attributes={model.has_attributes}: targets are to be given with it, and with it only")
     beats = all_r_peaks(recordings, model.leads, train, workers)
-    name = _digest(model.leads, options, settings, beats)
-    fit = Fit(model.to(best_device()), recordings, beats, train, settings, folder / f"unfinished-{name}.safetensors")
+    told = () if targets is None else (targets.attributes.tolist(), targets.classes.tolist(), targets.labelled.tolist())
+    name = _digest(model.leads, options, settings, beats, *told)
+    state = folder / f"unfinished-{name}.safetensors"
+    fit = Fit(model.to(best_device()), recordings, beats, train, settings, state, targets=targets)
     summary = {**fit.run(), "recordings": len(train)}
     detector = Detector(model, Scoring(masking=settings.masking), training=summary)
     part = "held-out normal recordings" if len(held_out) else "training recordings (too few to hold any out)"

@@ -15,8 +15,9 @@ from leadset.models.cross_restoration import BEFORE_R, RATE
 
 #: Stretches of a heartbeat in samples from its R peak; waves are looked for where most hearts have them.
 SEGMENTS: dict[str, tuple[int, int]] = {"P": (-120, -30), "QRS": (-30, 40), "ST": (40, 90), "T": (90, 240)}
-#: The two branches that restore heartbeats, each with what is usual (typical) and how odd the oddest heartbeat is.
-_BRANCHES, _POOLED = ("record", "beat"), ("typical", "odd")
+# What is asked by lead and segment: the two branches' usual error, and how odd the oddest heartbeat is in each and in
+# the signal itself.
+_BY_SEGMENT = ("record typical", "record odd", "beat typical", "beat odd", "signal odd")
 _PARTS = ("record", "beat", "trend", "log-variance")
 _RHYTHM = ("interval", "irregularity", "shortest", "longest", "jump")
 # Keep logarithms finite: of squared errors, of shares, of millivolts.
@@ -27,7 +28,8 @@ def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
     """Names of the entries of `AnomalyScore.features` for a lead set, in order.
 
     * ``"V1 QRS beat typical"``: log of the median over heartbeats of the error in a lead, a segment and a branch;
-    * ``"V1 QRS beat odd"``: log of the largest over the median distance, there, from the recording's usual heartbeat;
+    * ``"V1 QRS beat odd"``: log of the largest over the median distance, there, from the recording's usual heartbeat,
+      of what the branch leaves unrestored, or of the signal;
     * ``"part trend"``: log of the mean error of a branch, or the mean log-variance;
     * ``"rhythm interval"``: log of the median RR interval in s; ``irregularity``: log of SD over median; ``shortest``
       and ``longest``: log of that interval over the median; ``jump``: log of the largest change between two intervals
@@ -35,10 +37,7 @@ def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
     * ``"V1 amplitude"``: log of the range in mV;
     * ``"no beats"``: share of the windows without a heartbeat to rely on.
     """
-    waves = (
-        f"{lead} {segment} {branch} {pooled}"
-        for branch in _BRANCHES for pooled in _POOLED for lead in leads for segment in SEGMENTS
-    )  # fmt: skip
+    waves = (f"{lead} {segment} {what}" for what in _BY_SEGMENT for lead in leads for segment in SEGMENTS)
     parts = (f"part {part}" for part in _PARTS)
     return *waves, *parts, *(f"rhythm {name}" for name in _RHYTHM), *(f"{lead} amplitude" for lead in leads), "no beats"
 
@@ -52,11 +51,15 @@ def _log(values: np.ndarray | float) -> np.ndarray:
     return np.log(np.asarray(values) + _LEAST_ERROR)
 
 
-def branch_features(errors: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Typical and odd (2, l, s) of a branch: errors and distances from the usual heartbeat, (n, l, 480) both."""
+def typical(errors: np.ndarray) -> np.ndarray:
+    """Log of the median over heartbeats of errors (n, l, 480), by segment: (l, s)."""
+    return _log(np.median(by_segment(errors), axis=0))
+
+
+def odd(distances: np.ndarray) -> np.ndarray:
+    """Log of the largest over the median of distances (n, l, 480) from the usual heartbeat, by segment: (l, s)."""
     distances = by_segment(distances)
-    odd = _log(distances.max(axis=0)) - _log(np.median(distances, axis=0))
-    return np.stack([_log(np.median(by_segment(errors), axis=0)), odd])
+    return _log(distances.max(axis=0)) - _log(np.median(distances, axis=0))
 
 
 def rhythm_features(r_peaks: np.ndarray) -> np.ndarray:
@@ -73,20 +76,20 @@ def rhythm_features(r_peaks: np.ndarray) -> np.ndarray:
 
 
 def window_features(
-    branches: Sequence[np.ndarray], parts: Sequence[float], r_peaks: np.ndarray, statistics: np.ndarray, real: bool
+    by_lead: Sequence[np.ndarray], parts: Sequence[float], r_peaks: np.ndarray, statistics: np.ndarray, real: bool
 ) -> np.ndarray:
     """Features (d,) of a window, in the order of `feature_names`.
 
     Args:
-        branches: `branch_features` of recording and heartbeats.
+        by_lead: (l, s) of everything asked by lead and segment.
         parts: mean errors of recording, heartbeats and trend, mean log-variance.
-        r_peaks: in the window, before pauses were filled.
+        r_peaks: in the window: those found, not those due.
         statistics: (5, l) of the prepared recording.
         real: whether there are heartbeats.
     """
     *errors, log_variance = parts
     *_, low, high = statistics
     return np.concatenate([
-        *(branch.ravel() for branch in branches), _log(errors), [log_variance], rhythm_features(r_peaks),
+        *(values.ravel() for values in by_lead), _log(errors), [log_variance], rhythm_features(r_peaks),
         np.log(high - low + _LEAST_MV), [float(not real)],
     ]).astype(np.float32)  # fmt: skip

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from leadset.anomaly.attributes import Targets, asymmetric_loss, attribute_loss
 from leadset.anomaly.batches import Recordings, RestorationBatch, RestorationBatches
 from leadset.anomaly.losses import restoration_loss
 from leadset.anomaly.masks import MASKINGS
@@ -72,20 +74,52 @@ class FitSettings:
 
 
 def train_step(
-    model: CrossRestoration, optimizer: torch.optim.Optimizer, batch: RestorationBatch, device: torch.device
+    model: CrossRestoration,
+    optimizer: torch.optim.Optimizer,
+    batch: RestorationBatch,
+    device: torch.device,
+    targets: Targets | None = None,
+    labelled: RestorationBatch | None = None,
 ) -> torch.Tensor:
-    """One gradient step; returns the loss."""
+    """One gradient step; returns the loss of restoring (and of the attributes).
+
+    Args:
+        model: in training mode.
+        optimizer: of its parameters.
+        batch: normal recordings.
+        device: where the network is.
+        targets: of a network that reads off attributes and classes.
+        labelled: recordings for its classes, which may be abnormal: nothing but the class head learns from them.
+    """
     record, beat, hidden, hidden_beat = (tensor.to(device, non_blocking=True) for tensor in batch[:4])
     recorded = None if batch.recorded is None else batch.recorded.to(device, non_blocking=True)
     trend = trend_of(record, recorded)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         restoration = model(record * ~hidden.unsqueeze(1), beat * ~hidden_beat.unsqueeze(1), trend)
         loss = restoration_loss(restoration, record, beat, recorded)
+        if targets is not None:
+            loss = loss + attribute_loss(restoration.attributes, targets.attributes[batch.members].to(device))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+    if labelled is not None:
+        wanted = targets.classes[labelled.members].to(device)
+        asymmetric_loss(model.classify(*_latents(model, labelled, device)), wanted).backward()
+    for part in model.learning_apart:
+        nn.utils.clip_grad_norm_(part, GRADIENT_NORM)
     optimizer.step()
     return loss.detach()
+
+
+@torch.no_grad()
+def _latents(model: CrossRestoration, batch: RestorationBatch, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Fused latents of whole recordings and latents of their trends; running statistics stay those of normal ones."""
+    record, beat = batch.record.to(device), batch.beat.to(device)
+    model.eval()
+    recorded = None if batch.recorded is None else batch.recorded.to(device)
+    latents = model.encode(record, beat, trend_of(record, recorded))
+    fused, _ = model.cross_attention(latents.record, latents.beat)
+    model.train()
+    return fused, latents.trend
 
 
 class Fit:
@@ -99,6 +133,7 @@ class Fit:
         settings: how.
         state_file: where the unfinished run is kept.
         stop_requested: asked before every step; true means that the run was interrupted.
+        targets: of a network that reads off attributes and classes.
     """
 
     def __init__(
@@ -110,18 +145,24 @@ class Fit:
         settings: FitSettings,
         state_file: Path,
         stop_requested: Callable[[], bool] = lambda: False,
+        targets: Targets | None = None,
     ) -> None:
-        self.stop_requested = stop_requested
+        self.stop_requested, self.targets = stop_requested, targets
         self.model, self.settings, self.state_file = model, settings, state_file
         self.device = device_of(model)
         self.optimizer = torch.optim.AdamW(
             model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.step, self.seconds, self.steps = 0, 0.0, settings.planned_steps(len(indices))
-        self.batches = RestorationBatches(
-            recordings, beats, indices, model.leads, model.input_spec, settings.masking, settings.batch_size,
-            self.steps, settings.seed,
-        )  # fmt: skip
+
+        def batches(beats: Sequence[np.ndarray], indices: np.ndarray, masking: str) -> RestorationBatches:
+            return RestorationBatches(
+                recordings, beats, indices, model.leads, model.input_spec, masking, settings.batch_size, self.steps,
+                settings.seed,
+            )  # fmt: skip
+
+        self.batches = batches(beats, indices, settings.masking)
+        self.labelled = None if targets is None else batches(targets.beats, targets.labelled, "none")
         restored = load_state(state_file, model, self.optimizer)
         if restored is not None:
             self.step, self.seconds = (restored[1][key] for key in ("step", "seconds"))
@@ -142,6 +183,7 @@ class Fit:
         self.model.train()
         share = SCHEDULES[self.settings.schedule]
         batches = step_loader(self.batches, self.step, self.device)
+        labelled = repeat(None) if self.labelled is None else step_loader(self.labelled, self.step, self.device)
         spent, started = self.seconds, time.monotonic()
         saved, losses = started, []
         with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False, disable=quiet) as bar:
@@ -151,7 +193,8 @@ class Fit:
                         raise KeyboardInterrupt
                     for group in self.optimizer.param_groups:
                         group["lr"] = self.settings.learning_rate * share(self._progress * self.steps, self.steps)
-                    losses.append(float(train_step(self.model, self.optimizer, next(batches), self.device)))
+                    given = next(batches), self.device, self.targets, next(labelled)
+                    losses.append(float(train_step(self.model, self.optimizer, *given)))
                     self.step += 1
                     self.seconds = spent + time.monotonic() - started
                     bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)

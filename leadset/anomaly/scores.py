@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leadset.anomaly.features import branch_features, window_features
+from leadset.anomaly.attributes import in_units
+from leadset.anomaly.features import odd, typical, window_features
 from leadset.anomaly.losses import weighted_error
 from leadset.anomaly.masks import MASKINGS, test_masks
 from leadset.anomaly.windows import (
@@ -23,7 +24,8 @@ from leadset.anomaly.windows import (
     beats_within,
     centred_starts,
     cut_heartbeats,
-    fill_pauses,
+    due_places,
+    surrounded,
 )
 from leadset.beats import find_r_peaks
 from leadset.inference import device_of, lead_rows
@@ -31,12 +33,12 @@ from leadset.models.cross_restoration import BEFORE_R, CrossRestoration, trend_o
 from leadset.models.layers.options import one_of
 from leadset.preprocess import cut_window
 
-#: SD in samples (30 ms) of the Gaussian that smooths the maps along time.
-SMOOTHING = 15
+#: SD in samples of the Gaussians that smooth along time: the map (30 ms as published), the deviation (50 ms, a wave).
+SMOOTHING, DEVIATION_SMOOTHING = 15, 25
 # Fewer heartbeats than this have nothing in common that could be told from what is abnormal.
 _FEWEST_ALIKE = 3
-# Added to the median of a lead's deviations, so that a flat lead has none.
-_LEAST_DEVIATION = 1e-4
+# Added in mV to the median of a lead's distances, so that a flat lead has no deviation.
+_LEAST_DISTANCE = 1e-3
 PARTS: tuple[str, ...] = ("record", "beat", "trend")
 #: What an `AnomalyScore` may be ranked by besides its parts.
 RANKS: tuple[str, ...] = ("score", "peak", "worst_beat")
@@ -52,19 +54,19 @@ class Scoring:
         masking: a name out of `leadset.anomaly.masks.MASKINGS`.
         overlap: ``"mean"`` averages the errors of overlapping heartbeats in the map, ``"published"`` adds them up.
         pairing: ``"mean"`` restores the recording once per pass, ``"published"`` once per pass and heartbeat.
-        pauses: ``"filled"`` looks for a heartbeat where one is missing too, ``"published"`` only where there is one.
+        places: ``"due"`` looks for heartbeats where they were due, ``"published"`` where there is one.
     """
 
     masking: str = "full"
     overlap: str = "mean"
     pairing: str = "mean"
-    pauses: str = "filled"
+    places: str = "due"
 
     def __post_init__(self) -> None:
         one_of("masking", self.masking, MASKINGS)
         one_of("overlap", self.overlap, ("mean", "published"))
         one_of("pairing", self.pairing, ("mean", "published"))
-        one_of("pauses", self.pauses, ("filled", "published"))
+        one_of("places", self.places, ("due", "published"))
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,15 @@ class AnomalyScore:
         lead_errors: (2, l) mean error of each lead in the recording and in its heartbeats.
         log_variance: mean log-variance that the network expected of the recording.
         map: (l, t) error of each sample, smoothed: how it differs from normal hearts; NaN where no window was scored.
-        deviation: (l, t) how it differs from the recording's own heartbeats, see `deviation_map`, in units of the
-            lead's median; blind to what is the same in every beat.
+        deviation: (l, t) how it differs from the recording's own heartbeats, see `deviation_map`; blind to what is the
+            same in every beat.
         r_peaks: (n,) R peaks of the heartbeats, or the places taken for them.
         features: (d,) float32, always finite, the same entries for every recording of a lead set: those that
             `leadset.anomaly.features.feature_names` lists; of several windows their mean.
         flags: what is wrong with the recording.
+        attributes: (7,) `leadset.models.cross_restoration.ATTRIBUTES` in years, share of male, 1/min and seconds, of a
+            network that reads them off its latents.
+        classes: (k,) probabilities, likewise.
     """
 
     score: float
@@ -98,6 +103,8 @@ class AnomalyScore:
     r_peaks: np.ndarray
     features: np.ndarray
     flags: tuple[str, ...]
+    attributes: np.ndarray | None = None
+    classes: np.ndarray | None = None
 
     @property
     def worst_beat(self) -> float:
@@ -114,7 +121,6 @@ class WindowErrors:
         beats: (n, l, 480) likewise of heartbeats.
         log_variance: (t,) of the recording.
         residual, beat_residuals: (l, t) and (n, l, 480) restored minus seen.
-        precision, beat_precisions: (t,) and (n, 480) one divided by the variance expected.
     """
 
     record: np.ndarray
@@ -122,9 +128,7 @@ class WindowErrors:
     beats: np.ndarray
     log_variance: np.ndarray
     residual: np.ndarray
-    precision: np.ndarray
     beat_residuals: np.ndarray
-    beat_precisions: np.ndarray
 
     @property
     def parts(self) -> tuple[float, ...]:
@@ -166,10 +170,23 @@ def window_errors(
         beats=_numpy(weighted_error(restored_beats, targets).unflatten(0, by_pass).mean(1)),
         log_variance=_numpy(restored.log_variance.mean((0, 1))),
         residual=_numpy((restored.signal - record).mean(0)),
-        precision=_numpy(torch.exp(-restored.log_variance).mean((0, 1))),
         beat_residuals=_numpy((restored_beats.signal - targets).unflatten(0, by_pass).mean(1)),
-        beat_precisions=_numpy(torch.exp(-restored_beats.log_variance).unflatten(0, by_pass).mean((1, 2))),
     )
+
+
+@torch.inference_mode()
+def read_latents(
+    model: CrossRestoration, window: np.ndarray, recorded: np.ndarray, centres: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Attributes (7,) and probabilities (k,) of classes of a window, of which nothing is hidden."""
+    device = device_of(model)
+    record = torch.from_numpy(window).to(device).unsqueeze(0)
+    trend = trend_of(record, torch.from_numpy(recorded).to(device).unsqueeze(0))
+    latents = model.encode(record, torch.from_numpy(cut_heartbeats(window, centres)).to(device), trend)
+    fused, _ = model.cross_attention(latents.record.expand(len(centres), -1, -1), latents.beat)
+    fused = fused.mean(0, keepdim=True)
+    attributes, logits = model.regress(fused, latents.trend), model.classify(fused, latents.trend)
+    return in_units(_numpy(attributes[0])), _numpy(torch.sigmoid(logits[0]))
 
 
 def _numpy(values: Tensor) -> np.ndarray:
@@ -190,10 +207,10 @@ def _placed(beats: np.ndarray, centres: np.ndarray, samples: int) -> tuple[np.nd
     return total, cover
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
+def _smooth(values: np.ndarray, sd: float) -> np.ndarray:
     from scipy.ndimage import gaussian_filter1d
 
-    return gaussian_filter1d(values, SMOOTHING, axis=1)
+    return gaussian_filter1d(values, sd, axis=1)
 
 
 def error_map(errors: WindowErrors, centres: np.ndarray, overlap: str, length: int) -> np.ndarray:
@@ -201,25 +218,37 @@ def error_map(errors: WindowErrors, centres: np.ndarray, overlap: str, length: i
     local, cover = _placed(errors.beats, centres, errors.record.shape[1])
     if overlap == "mean":
         local /= np.maximum(cover, 1)
-    return _smooth((errors.record + errors.trend + local)[:, :length])
+    return _smooth((errors.record + errors.trend + local)[:, :length], SMOOTHING)
 
 
-def deviation_map(errors: WindowErrors, centres: np.ndarray, length: int) -> np.ndarray:
-    """How much each recorded sample (l, length) differs from the same place in the recording's other heartbeats.
+def deviation_map(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """How much each sample (l, t) differs from the same moment of the recording's usual heartbeat.
 
-    What the network fails to restore in every heartbeat is the person's own shape of waves: the median of the residuals
-    over heartbeats. The squared distance from it, divided by the variance expected, is taken in both branches; their
-    geometric mean is large where recording and heartbeat agree. Between heartbeats the recording's error stands alone;
-    before the first and after the last complete one there is nothing to compare with, and the map is zero.
+    The median over heartbeats of what follows them is subtracted up to the next one; where fewer than three can be
+    compared there is no deviation. The root of the smoothed squares, in mV, is divided by the root of its median in the
+    lead: halfway between millivolts and multiples of what is usual. The network has no part in this: it restores some
+    of what is odd, and its residuals therefore tell less.
+
+    Args:
+        signal: (l, t) in mV.
+        places: (n,) where heartbeats were due, n ≥ 1.
     """
-    around = _around(centres)
-    recording = _recording_distance(errors, around) * errors.precision[around][:, None]
-    beats = _distance_from_typical(errors.beat_residuals) * errors.beat_precisions[:, None]
-    local, cover = _placed(np.sqrt(recording * beats), centres, errors.residual.shape[1])
-    between = errors.residual**2 * errors.precision
-    covered = np.flatnonzero(cover)
-    between[:, : covered[0]] = between[:, covered[-1] :] = 0
-    return _smooth(np.where(cover > 0, local / np.maximum(cover, 1), between)[:, :length])
+    leads, samples = signal.shape
+    time = np.arange(samples)
+    firsts = surrounded(places, samples) - BEFORE_R
+    beat = np.searchsorted(firsts, time, side="right") - 1
+    phase = time - firsts[beat]
+    table = np.full((beat[-1] + 1, phase.max() + 1, leads), np.nan, dtype=np.float32)
+    table[beat, phase] = signal.T
+    known = ~np.isnan(table[..., 0])
+    alike = known.sum(axis=0) >= _FEWEST_ALIKE
+    # NaN sorts last: the median is in the middle of those known.
+    ordered, count = np.sort(table, axis=0), np.maximum(known.sum(axis=0), 1)
+    column = np.arange(table.shape[1])
+    usual = (ordered[(count - 1) // 2, column] + ordered[count // 2, column]) / 2
+    distance = np.where(alike[phase, None], signal.T - usual[phase], 0).T
+    strength = np.sqrt(_smooth(distance**2, DEVIATION_SMOOTHING))
+    return strength / np.sqrt(np.median(strength, axis=1, keepdims=True) + _LEAST_DISTANCE)
 
 
 def _distance_from_typical(residuals: np.ndarray) -> np.ndarray:
@@ -248,43 +277,47 @@ def score_recording(
     spec, rows = model.input_spec, lead_rows(model.leads)
     if r_peaks is None:
         r_peaks = find_r_peaks(samples, statistics, rows, spec.transform.rate)
-    places = fill_pauses(r_peaks) if scoring.pauses == "filled" else r_peaks
+    places = due_places(r_peaks) if scoring.places == "due" else r_peaks
     n_samples = samples.shape[1]
     maps = np.zeros((2, len(rows), n_samples), dtype=np.float32)
     cover = np.zeros(n_samples, dtype=np.float32)
-    found, peaks, features, reliable = [], [], [], False
+    found, peaks, features, readings, reliable = [], [], [], [], False
     for start in centred_starts(n_samples, spec):
         window, recorded = cut_window(samples, statistics, rows, start, spec)
         length = int(recorded.sum())
         centres, real = beats_within(places, start, length)
         errors = window_errors(model, window, recorded, centres, scoring)
         maps[0, :, start : start + length] += error_map(errors, centres, scoring.overlap, length)
-        maps[1, :, start : start + length] += deviation_map(errors, centres, length)
+        signal = samples[rows, start : start + length] * statistics[0, rows, None]
+        maps[1, :, start : start + length] += deviation_map(signal, centres)
         cover[start : start + length] += 1
         inside = r_peaks[(r_peaks >= start) & (r_peaks < start + length)]
         found.append(_cropped(errors, length))
         of_parts = (*found[-1].parts, float(found[-1].log_variance.mean()))
-        features.append(window_features(_branches(errors, centres), of_parts, inside, statistics[:, rows], real))
+        by_lead = _by_lead(errors, window, centres)
+        features.append(window_features(by_lead, of_parts, inside, statistics[:, rows], real))
         peaks.append(start + centres)
+        if model.has_attributes:
+            readings.append(read_latents(model, window, recorded, centres))
         reliable |= real
     heat, deviation = np.where(cover > 0, maps / np.maximum(cover, 1), np.nan)
-    deviation = deviation / (np.nanmedian(deviation, axis=1, keepdims=True) + _LEAST_DEVIATION)
     more = () if reliable else (NO_BEATS,)
-    return _summary(found, heat, deviation, np.concatenate(peaks), np.mean(features, axis=0), (*flags, *more))
+    scores = _summary(found, heat, deviation, np.concatenate(peaks), np.mean(features, axis=0), (*flags, *more))
+    if not readings:
+        return scores
+    attributes, classes = (np.mean(values, axis=0) for values in zip(*readings, strict=True))
+    return replace(scores, attributes=attributes, classes=classes)
 
 
-def _branches(errors: WindowErrors, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features of recording and heartbeats by lead and segment."""
+def _by_lead(errors: WindowErrors, window: np.ndarray, centres: np.ndarray) -> list[np.ndarray]:
+    """Features of recording, heartbeats and the signal itself by lead and segment, in the order of their names."""
     around = _around(centres)
-    return (
-        branch_features(errors.record[:, around].swapaxes(0, 1), _recording_distance(errors, around)),
-        branch_features(errors.beats, _distance_from_typical(errors.beat_residuals)),
-    )
-
-
-def _recording_distance(errors: WindowErrors, around: np.ndarray) -> np.ndarray:
-    """Squared distances (n, l, 480) of the recording's residuals around heartbeats from their median."""
-    return _distance_from_typical(errors.residual[:, around].swapaxes(0, 1))
+    record, residual, signal = (values[:, around].swapaxes(0, 1) for values in (errors.record, errors.residual, window))
+    return [
+        typical(record), odd(_distance_from_typical(residual)),
+        typical(errors.beats), odd(_distance_from_typical(errors.beat_residuals)),
+        odd(_distance_from_typical(signal)),
+    ]  # fmt: skip
 
 
 def _cropped(errors: WindowErrors, length: int) -> WindowErrors:

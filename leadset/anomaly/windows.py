@@ -8,22 +8,38 @@ from leadset.models.cross_restoration import BEAT_SAMPLES, BEFORE_R
 from leadset.preprocess import MAX_TEST_WINDOWS, InputSpec
 
 AFTER_R = BEAT_SAMPLES - BEFORE_R
-# From this many median RR intervals on, a heartbeat is missing between two others.
-_PAUSE = 1.7
+# In median RR intervals: before this a heartbeat is premature; from this on one is missing between two others.
+_PREMATURE, _PAUSE = 0.85, 1.5
 #: Flag of a recording in which no complete heartbeat was found.
 NO_BEATS = "no reliable beats"
 
 
-def fill_pauses(r_peaks: np.ndarray) -> np.ndarray:
-    """R peaks (n,) with evenly spaced places where heartbeats are missing, which is in gaps of 1.7 RR intervals on."""
+def due_places(r_peaks: np.ndarray) -> np.ndarray:
+    """Where heartbeats were due, given R peaks (n,): premature ones left out, then gaps filled.
+
+    A heartbeat is premature after less than 0.85 median RR intervals; one is missing in 1.5 of them or more. What is
+    compared at these places shows both where an early heartbeat should have been and that a pause has none.
+    """
     if len(r_peaks) < 3:
         return r_peaks
-    gaps = np.diff(r_peaks)
-    typical = np.median(gaps)
-    parts = np.where(gaps > _PAUSE * typical, np.rint(gaps / typical), 1).astype(int)
+    typical = np.median(np.diff(r_peaks))
+    kept = [r_peaks[0]]
+    for peak in r_peaks[1:-1]:
+        if peak - kept[-1] >= _PREMATURE * typical:
+            kept.append(peak)
+    kept = np.array([*kept, r_peaks[-1]])
+    gaps = np.diff(kept)
+    parts = np.where(gaps >= _PAUSE * typical, np.rint(gaps / typical), 1).astype(int)
     shares = np.concatenate([np.arange(n) / n for n in parts])
-    filled = np.repeat(r_peaks[:-1], parts) + np.repeat(gaps, parts) * shares
-    return np.append(np.rint(filled).astype(int), r_peaks[-1])
+    filled = np.repeat(kept[:-1], parts) + np.repeat(gaps, parts) * shares
+    return np.append(np.rint(filled).astype(int), kept[-1])
+
+
+def surrounded(places: np.ndarray, samples: int) -> np.ndarray:
+    """Places of heartbeats, continued at their median distance to both ends of a window, which cut through some."""
+    step = max(int(np.median(np.diff(places))), 1) if len(places) > 1 else BEAT_SAMPLES
+    before = np.arange(places[0] - step, BEFORE_R - step, -step)[::-1]
+    return np.concatenate([before, places, np.arange(places[-1] + step, samples + BEFORE_R, step)])
 
 
 def centred_starts(n_samples: int, spec: InputSpec) -> np.ndarray:

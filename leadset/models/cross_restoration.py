@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from leadset.classes import label_space
+from leadset.models.layers.latent_heads import AttributeRegressor, ClassHead
 from leadset.models.layers.options import one_of
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
@@ -23,6 +25,8 @@ _HALVINGS, _LAST_KERNEL = 5, 15
 _TREND_REACH = 5
 #: Ranges of the log-variance: what a tanh allows, and one in which errors far below the signal's range still count.
 LOG_VARIANCE_RANGES: dict[str, tuple[float, float]] = {"published": (-1.0, 1.0), "wide": (-6.0, 3.0)}
+#: What the latents of a recording are asked for with ``attributes=True``; years, 1 for male, 1/min, then seconds.
+ATTRIBUTES: tuple[str, ...] = ("age", "sex", "rate", "pr_interval", "qt_interval", "qtc", "qrs_duration")
 
 
 class Latents(NamedTuple):
@@ -41,11 +45,15 @@ class Restored(NamedTuple):
 
 
 class Restoration(NamedTuple):
-    """Restored recordings and heartbeats with log-variances, and recordings (b, l, t) restored with their trend."""
+    """Restored recordings and heartbeats with log-variances, and recordings (b, l, t) restored with their trend.
+
+    ``attributes`` (b, 7) are those of a network that has them, scaled as in `leadset.anomaly.attributes`, else None.
+    """
 
     record: Restored
     beat: Restored
     trend: Tensor
+    attributes: Tensor | None = None
 
 
 def trend_of(record: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -143,6 +151,9 @@ class CrossRestoration(nn.Module):
         latent: features of a token (50 as published).
         record_samples: length of a recording, a multiple of 32.
         log_variance: a name out of `LOG_VARIANCE_RANGES`.
+        attributes: whether `ATTRIBUTES` and classes are read off the latents (arXiv 2408.17154), which takes 19 million
+            parameters more at the published size.
+        classes: how many classes (116 as published); by default the scored ones of the Challenge.
     """
 
     def __init__(
@@ -153,6 +164,8 @@ class CrossRestoration(nn.Module):
         latent: int = 50,
         record_samples: int = RECORD_SAMPLES,
         log_variance: str = "wide",
+        attributes: bool = False,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         low, high = LOG_VARIANCE_RANGES[one_of("log_variance", log_variance, LOG_VARIANCE_RANGES)]
@@ -170,6 +183,18 @@ class CrossRestoration(nn.Module):
         self.cross_attention = CrossAttention(latent, tokens)
         self.record_decoder, self.beat_decoder = (Decoder(latent, width, n + 1) for _ in range(2))
         self.trend_decoder = Decoder(2 * latent, width, n)
+        self.has_attributes = attributes
+        if attributes:
+            self.attribute_regressor = AttributeRegressor(2 * latent, tokens - 1, len(ATTRIBUTES))
+            self.class_head = ClassHead(2 * latent, len(label_space()) if classes is None else classes)
+
+    @property
+    def learning_apart(self) -> tuple[list[nn.Parameter], ...]:
+        """Parameters that share a loss: the restorer, and the class head where there is one."""
+        apart = [[], []]
+        for name, parameter in self.named_parameters():
+            apart[name.startswith("class_head.")].append(parameter)
+        return tuple(parameters for parameters in apart if parameters)
 
     def encode(self, record: Tensor, beat: Tensor, trend: Tensor) -> Latents:
         """Latents before they know of each other; the three may have batches of different size."""
@@ -186,6 +211,14 @@ class CrossRestoration(nn.Module):
     def decode_trend(self, record: Tensor, trend: Tensor) -> Tensor:
         """Fused latents of recordings and latents of their trends to signals (b, l, t)."""
         return self.trend_decoder(torch.cat([record, trend], dim=1))
+
+    def regress(self, record: Tensor, trend: Tensor) -> Tensor:
+        """`ATTRIBUTES` (b, 7) of fused latents of recordings and latents of their trends, both (b, f, n)."""
+        return self.attribute_regressor(torch.cat([record, trend], dim=1))
+
+    def classify(self, record: Tensor, trend: Tensor) -> Tensor:
+        """Logits (b, k) of the same latents, which learn nothing from them: what has a class need not be normal."""
+        return self.class_head(torch.cat([record, trend], dim=1).detach())
 
     def _with_variance(self, decoded: Tensor) -> Restored:
         return Restored(decoded[:, :-1], self._middle + self._half_range * decoded[:, -1:])
@@ -204,4 +237,5 @@ class CrossRestoration(nn.Module):
             self.decode_record(fused_record),
             self.decode_beat(fused_beat),
             self.decode_trend(fused_record, latents.trend),
+            self.regress(fused_record, latents.trend) if self.has_attributes else None,
         )
