@@ -56,7 +56,7 @@ OURS, UNMASKED = "cross-restoration", "cross-restoration without masks"
 SURPRISE, NETWORK_ALONE, WITHOUT_NETWORK = "surprise", "surprise, network alone", "surprise, without the network"
 # What is known of a recording without the network.
 _PLAIN_FEATURES = ("signal odd", "rhythm", "amplitude", "no beats")
-FOLDS, DRAWS, TIMED = 5, 500, 20
+FOLDS, DRAWS, TIMED = 5, 500, 10
 #: What baselines look at: the window of the networks.
 WINDOW = InputSpec(TRANSFORM, RECORD_SAMPLES, "range")
 _FEWEST_OF_CLASS = 5

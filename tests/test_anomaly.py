@@ -46,7 +46,7 @@ from leadset.cli import main
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.models.cross_restoration import ATTRIBUTES, Restored
-from leadset.preprocess import FILTERS, InputSpec, cut_window, prepare
+from leadset.preprocess import FILTERS, InputSpec, Transform, cut_window, prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate import simulate
 from leadset.simulate.write import write_dataset
@@ -246,6 +246,14 @@ def test_deviation_finds_the_heartbeat_that_is_unlike_the_others():
     signal[0, :40] = signal[0, -40:] = 0.3  # before the first complete heartbeat and after the last one
     deviation = deviation_map(signal, r_peaks[:-1])
     assert min(deviation[0, 20], deviation[0, -20]) > 10 * deviation[0, 2000:2400].max()
+
+
+def test_heartbeats_that_a_window_cuts_through_are_compared_where_they_are():
+    r_peaks = np.array([30, *range(400, 2200, 300), 2330])  # first and last off the rhythm, and incomplete
+    prepared = prepare(heart(r_peaks, 2400), 500, LEADS[:2], Transform(500))  # a filter would bend the ends
+    found = score_recording(network(2), prepared.samples, prepared.statistics, Scoring(), r_peaks=r_peaks)
+    middle = found.deviation[:, 500:1900].max()
+    assert found.deviation[:, :60].max() < 2 * middle + 0.1 and found.deviation[:, -100:].max() < 2 * middle + 0.1
 
 
 def test_deviation_sees_where_an_early_heartbeat_is_and_where_it_was_due():

@@ -289,7 +289,7 @@ def score_recording(
         errors = window_errors(model, window, recorded, centres, scoring)
         maps[0, :, start : start + length] += error_map(errors, centres, scoring.overlap, length)
         signal = samples[rows, start : start + length] * statistics[0, rows, None]
-        maps[1, :, start : start + length] += deviation_map(signal, centres)
+        maps[1, :, start : start + length] += deviation_map(signal, _reaching(places - start, length, centres))
         cover[start : start + length] += 1
         inside = r_peaks[(r_peaks >= start) & (r_peaks < start + length)]
         found.append(_cropped(errors, length))
@@ -307,6 +307,12 @@ def score_recording(
         return scores
     attributes, classes = (np.mean(values, axis=0) for values in zip(*readings, strict=True))
     return replace(scores, attributes=attributes, classes=classes)
+
+
+def _reaching(places: np.ndarray, length: int, otherwise: np.ndarray) -> np.ndarray:
+    """Those places whose heartbeat reaches into a window, complete or not; ``otherwise`` where there is none."""
+    reaching = places[(places > -AFTER_R) & (places < length + BEFORE_R)]
+    return reaching if len(reaching) else otherwise
 
 
 def _by_lead(errors: WindowErrors, window: np.ndarray, centres: np.ndarray) -> list[np.ndarray]:
