@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +51,10 @@ CLASSES = ("AF", "NSR", "SB", "STach", "RBBB", "LBBB", "IAVB", "PAC", "PVC", "LA
 #: In the public data ventricular ectopic beats and premature ventricular contractions are one thing under two codes.
 VENTRICULAR_ECTOPICS = "164884008"
 REGIMES = ("simulated", "simulated, then mixed", "simulated, then real", "real")
-COLUMNS = ("architecture", "regime", "class", "positives", "auroc", "low", "high", "simulated", "steps", "seconds")
+COLUMNS_OF_CLASSES = [SPACE.abbreviations.index(name) for name in CLASSES]
+COLUMNS = ("architecture", "regime", "source", "class", "positives", "auroc", "low", "high", "simulated", "steps")
+#: Positives of a class in a source from which on the source is looked at alone.
+FEWEST = 10
 FOLDS, SEED = 5, 2021
 
 
@@ -68,9 +70,8 @@ class Setting:
 
 SETTINGS = (
     Setting("resnet34", {"width": 16, "rate": 100}, 40_000),
-    Setting("crnn_pqrst", {"rate": 100, "norm": "batch"}, 12_000, epochs=3),
-    Setting("cnn_heartmaasters", {"rate": 100}, 12_000, epochs=3),
-    Setting("mvms_net", {"width": 16, "samples": 500}, 20_000),
+    Setting("crnn_pqrst", {"rate": 100, "norm": "batch"}, 8_000, epochs=4),
+    Setting("cnn_heartmaasters", {"rate": 100}, 8_000, epochs=4),
 )
 SIMULATED_BATCH, REAL_BATCH = 32, 16
 REAL_STEPS, TUNING_STEPS = 400, 250
@@ -110,37 +111,32 @@ class Experiment:
         torch.manual_seed(SEED)
         return create_model(self.setting.architecture, LEADS, len(SPACE), **self.setting.options)
 
-    def _trained(self, name: str, task: Task, start: Path | None = None) -> tuple[torch.nn.Module, Path, float]:
-        """A network trained on a course, or found trained; its weights' file; the seconds it took."""
+    def _trained(self, name: str, task: Task, start: Path | None = None) -> tuple[torch.nn.Module, Path]:
+        """A network trained on a course, or found trained, and its weights' file."""
         model, name = self._network(), f"{self.setting.architecture}-{name}"
-        weights, times = self.work / f"{name}.safetensors", self.work / f"{name}.seconds"
-        if times.exists():
+        weights, state = self.work / f"{name}.safetensors", self.work / f"{name}.state"
+        if weights.exists():
             model.load_state_dict(load_file(weights))
-            return model, weights, float(times.read_text())
+            return model, weights
         if start is not None:
             model.load_state_dict(load_file(start))
-        state = self.work / f"{name}.state"
-        outcome = Trainer(model, task, task.course.steps, state, lambda event: print(name, event, flush=True)).run(name)
+        Trainer(model, task, task.course.steps, state, lambda event: print(name, event, flush=True)).run(name)
         save_weights(weights, model)
-        times.write_text(str(outcome.summary["seconds"]))
         state.unlink(missing_ok=True)
-        return model, weights, outcome.summary["seconds"]
+        return model, weights
 
     def _answers(self, model: torch.nn.Module, recordings: np.ndarray) -> np.ndarray:
         return validate(model, replace(self.task, valid=recordings))
 
-    def run(self) -> dict[str, tuple[np.ndarray, int, float]]:
-        """By regime: probabilities (n, 26) of the real recordings, steps and seconds of one training."""
+    def run(self) -> dict[str, tuple[np.ndarray, int]]:
+        """By regime: probabilities (n, 26) of the real recordings, and the steps of its last phase."""
         n = len(self.real)
-        found = {}
         steps = self.setting.epochs * len(self.simulated) // SIMULATED_BATCH
         course = Course((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
-        teacher, weights, seconds = self._trained(
-            "simulated", replace(self.task, course=course, batch_size=SIMULATED_BATCH)
-        )
-        found["simulated"] = self._answers(teacher, np.arange(n)), steps, seconds
+        teacher, weights = self._trained("simulated", replace(self.task, course=course, batch_size=SIMULATED_BATCH))
+        found = {"simulated": (self._answers(teacher, np.arange(n)), steps)}
         for regime in REGIMES[1:]:
-            answers, times = np.empty((n, len(SPACE))), []
+            answers = np.empty((n, len(SPACE)))
             for fold in range(FOLDS):
                 train, test = np.flatnonzero(self.fold != fold), np.flatnonzero(self.fold == fold)
                 pool = Pool(train)
@@ -151,36 +147,50 @@ class Experiment:
                     phase = Phase("real", pool, REAL_STEPS, LEARNING_RATE)
                 name = f"{regime.replace(', ', '-').replace(' ', '-')}-{fold}"
                 task = replace(self.task, course=Course((phase,)))
-                model, _, took = self._trained(name, task, None if regime == "real" else weights)
+                model, _ = self._trained(name, task, None if regime == "real" else weights)
                 answers[test] = self._answers(model, test)
-                times.append(took)
-            found[regime] = answers, phase.steps, float(np.mean(times))
+            found[regime] = answers, phase.steps
         return found
 
     def rows(self) -> list[dict]:
-        """One row a regime and class, and one for their mean."""
-        columns = [SPACE.abbreviations.index(name) for name in CLASSES]
-        labels = self.labels[: len(self.real)][:, columns]
+        """One row a regime and class, one for their mean; of the simulated regime also one a class and source."""
+        labels = self.labels[: len(self.real)][:, COLUMNS_OF_CLASSES]
+        sources = np.array([recording.source for recording in self.real])
         patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in self.real]
         groups = related_groups([recording.digest for recording in self.real], patients)
         rows = []
-        for regime, (answers, steps, seconds) in self.run().items():
-            ranking = Ranking(labels, answers[:, columns])
-
-            def areas(counts: np.ndarray, ranking: Ranking = ranking) -> np.ndarray:
-                by_class = ranking.areas(counts)[0]
-                return np.append(by_class, macro(by_class))
-
-            interval = bootstrap(areas, len(labels), groups)
-            for i, name in enumerate((*CLASSES, "mean")):
-                rows.append({
-                    "architecture": self.setting.architecture, "regime": regime, "class": name,
-                    "positives": int(labels[:, i].sum()) if name != "mean" else "",
-                    "auroc": f"{interval.value[i]:.3f}", "low": f"{interval.low[i]:.3f}",
-                    "high": f"{interval.high[i]:.3f}", "steps": steps, "seconds": f"{seconds:.0f}",
-                    "simulated": 0 if regime == "real" else len(self.simulated),
-                })  # fmt: skip
+        for regime, (answers, steps) in self.run().items():
+            answers = answers[:, COLUMNS_OF_CLASSES]
+            common = {
+                "architecture": self.setting.architecture, "regime": regime, "steps": steps,
+                "simulated": 0 if regime == "real" else len(self.simulated),
+            }  # fmt: skip
+            rows += [common | row for row in _area_rows(labels, answers, groups)]
+            for source in np.unique(sources) if regime == "simulated" else ():
+                here = sources == source
+                by_class = _area_rows(labels[here], answers[here], groups[here])[:-1]
+                rows += [common | {"source": source} | row for row in by_class if row["positives"] >= FEWEST]
         return rows
+
+
+def _area_rows(labels: np.ndarray, answers: np.ndarray, groups: np.ndarray) -> list[dict]:
+    """A row a class and one for their mean, with intervals; classes without positives or negatives are left out."""
+    told = np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0))
+    ranking = Ranking(labels[:, told], answers[:, told])
+
+    def areas(counts: np.ndarray) -> np.ndarray:
+        by_class = ranking.areas(counts)[0]
+        return np.append(by_class, macro(by_class))
+
+    interval = bootstrap(areas, len(labels), groups)
+    names = [*(CLASSES[k] for k in told), "mean"]
+    positives = [*labels[:, told].sum(axis=0).tolist(), ""]
+    return [
+        {"class": name, "positives": n, "auroc": f"{value:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
+        for name, n, value, low, high in zip(
+            names, positives, interval.value, interval.low, interval.high, strict=True
+        )
+    ]
 
 
 def main() -> None:
@@ -197,11 +207,10 @@ def main() -> None:
     for setting in SETTINGS:
         if setting.architecture not in arguments.architectures:
             continue
-        started = time.monotonic()
-        rows += Experiment(setting, arguments.data / "challenge" / "training", arguments.work).rows()
-        for row in rows[-len(REGIMES) * (len(CLASSES) + 1) :]:
-            print("  ".join(str(row[column]) for column in COLUMNS), flush=True)
-        print(f"{setting.architecture}: {time.monotonic() - started:.0f} s", flush=True)
+        found = Experiment(setting, arguments.data / "challenge" / "training", arguments.work).rows()
+        for row in found:
+            print("  ".join(str(row.get(column, "")) for column in COLUMNS), flush=True)
+        rows += found
         with write_atomically(arguments.output) as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
