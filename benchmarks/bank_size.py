@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sim_to_real import COLUMNS_OF_CLASSES, LEARNING_RATE, SEED, SIMULATED_BATCH, SPACE, Experiment, Setting
+from sim_to_real import CLASSES, LEARNING_RATE, SEED, SIMULATED_BATCH, SPACE, Experiment, Setting
 
 from leadset.allocator import keep_freed_memory
 from leadset.files import write_atomically
@@ -42,7 +42,7 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     experiment = Experiment(NETWORK, arguments.data / "challenge" / "training", arguments.work)
-    held_out, columns = experiment.simulated[SIZES[-1] :], COLUMNS_OF_CLASSES
+    held_out, columns = experiment.simulated[SIZES[-1] :], [SPACE.abbreviations.index(name) for name in CLASSES]
     rows = []
     for size in SIZES:
         pool, steps = Pool(experiment.simulated[:size]), SIZES[-1] // SIMULATED_BATCH

@@ -47,14 +47,14 @@ from leadset.training.phases import Course, Phase, Pool, top_up
 from leadset.training.split import related_groups
 
 SPACE = label_space()
+#: The more frequent classes; those besides that have at least `FEWEST` positives are the rarer ones.
 CLASSES = ("AF", "NSR", "SB", "STach", "RBBB", "LBBB", "IAVB", "PAC", "PVC", "LAD", "TAb")
 #: In the public data ventricular ectopic beats and premature ventricular contractions are one thing under two codes.
 VENTRICULAR_ECTOPICS = "164884008"
 REGIMES = ("simulated", "simulated, then mixed", "simulated, then real", "real")
-COLUMNS_OF_CLASSES = [SPACE.abbreviations.index(name) for name in CLASSES]
 COLUMNS = ("architecture", "regime", "source", "class", "positives", "auroc", "low", "high", "simulated", "steps")
-#: Positives of a class in a source from which on the source is looked at alone.
-FEWEST = 10
+#: Positives from which on a class is looked at, among all recordings and within one source.
+FEWEST, FEWEST_IN_SOURCE = 3, 10
 FOLDS, SEED = 5, 2021
 
 
@@ -153,42 +153,43 @@ class Experiment:
         return found
 
     def rows(self) -> list[dict]:
-        """One row a regime and class, one for their mean; of the simulated regime also one a class and source."""
-        labels = self.labels[: len(self.real)][:, COLUMNS_OF_CLASSES]
+        """One row a regime and class, one for each mean; of the simulated regime also one a class and source."""
+        labels = self.labels[: len(self.real)]
         sources = np.array([recording.source for recording in self.real])
         patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in self.real]
         groups = related_groups([recording.digest for recording in self.real], patients)
         rows = []
         for regime, (answers, steps) in self.run().items():
-            answers = answers[:, COLUMNS_OF_CLASSES]
             common = {
                 "architecture": self.setting.architecture, "regime": regime, "steps": steps,
                 "simulated": 0 if regime == "real" else len(self.simulated),
             }  # fmt: skip
-            rows += [common | row for row in _area_rows(labels, answers, groups)]
+            rows += [common | row for row in _area_rows(labels, answers, groups, FEWEST)]
             for source in np.unique(sources) if regime == "simulated" else ():
                 here = sources == source
-                by_class = _area_rows(labels[here], answers[here], groups[here])[:-1]
-                rows += [common | {"source": source} | row for row in by_class if row["positives"] >= FEWEST]
+                by_class = _area_rows(labels[here], answers[here], groups[here], FEWEST_IN_SOURCE)
+                rows += [common | {"source": source} | row for row in by_class if row["positives"]]
         return rows
 
 
-def _area_rows(labels: np.ndarray, answers: np.ndarray, groups: np.ndarray) -> list[dict]:
-    """A row a class and one for their mean, with intervals; classes without positives or negatives are left out."""
-    told = np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0))
-    ranking = Ranking(labels[:, told], answers[:, told])
+def _area_rows(labels: np.ndarray, answers: np.ndarray, groups: np.ndarray, fewest: int) -> list[dict]:
+    """A row a class that has enough positives, then the means of the eleven and of the rarer ones."""
+    told = np.flatnonzero((labels.sum(axis=0) >= fewest) & ~labels.all(axis=0))
+    if not len(told):
+        return []
+    ranking, names = Ranking(labels[:, told], answers[:, told]), [SPACE.abbreviations[k] for k in told]
+    common = np.isin(names, CLASSES)
 
     def areas(counts: np.ndarray) -> np.ndarray:
         by_class = ranking.areas(counts)[0]
-        return np.append(by_class, macro(by_class))
+        return np.concatenate([by_class, [macro(by_class[common]), macro(by_class[~common])]])
 
     interval = bootstrap(areas, len(labels), groups)
-    names = [*(CLASSES[k] for k in told), "mean"]
-    positives = [*labels[:, told].sum(axis=0).tolist(), ""]
+    positives = [*labels[:, told].sum(axis=0).tolist(), "", ""]
     return [
         {"class": name, "positives": n, "auroc": f"{value:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
         for name, n, value, low, high in zip(
-            names, positives, interval.value, interval.low, interval.high, strict=True
+            [*names, "mean", "mean of rarer"], positives, interval.value, interval.low, interval.high, strict=True
         )
     ]
 
