@@ -26,7 +26,7 @@ from leadset.scoring.metrics import auroc, macro
 from leadset.training.loop import Trainer, validate, validation_score
 from leadset.training.phases import Course, Phase, Pool
 
-SIZES = (1_000, 5_000, 20_000)
+SIZES = (500, 2_500, 10_000)
 HELD_OUT = 1_000
 NETWORK = Setting("resnet34", {"width": 12, "rate": 100, "blocks": (2, 2, 2, 2)}, SIZES[-1] + HELD_OUT)
 COLUMNS = ("bank", "windows", "train_loss", "simulated_loss", "simulated_auroc", "real_loss", "real_auroc")

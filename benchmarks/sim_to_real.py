@@ -8,8 +8,9 @@ regimes with the same network of twelve leads:
 
 - ``real``: the four other folds alone.
 - ``simulated``: no real recording at all; one network answers all folds.
-- ``simulated, then real``: that network goes on with the four other folds at a lower learning rate.
-- ``simulated, then mixed``: the same, with simulated recordings of rare classes among the real ones.
+- ``simulated, then mixed``: that network goes on with the four other folds at a lower learning rate, with simulated
+  recordings of rare classes among them; this is what `train_model.py` does.
+- ``simulated, then real``: the same without these, for one architecture.
 
 Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is answered.
 Areas under the ROC curve are those of the pooled out-of-fold answers, with 95 % intervals from resampled recordings
@@ -51,7 +52,8 @@ SPACE = label_space()
 CLASSES = ("AF", "NSR", "SB", "STach", "RBBB", "LBBB", "IAVB", "PAC", "PVC", "LAD", "TAb")
 #: In the public data ventricular ectopic beats and premature ventricular contractions are one thing under two codes.
 VENTRICULAR_ECTOPICS = "164884008"
-REGIMES = ("simulated", "simulated, then mixed", "simulated, then real", "real")
+REGIMES = ("simulated", "simulated, then mixed", "real")
+UNMIXED = "simulated, then real"
 COLUMNS = ("architecture", "regime", "source", "class", "positives", "auroc", "low", "high", "simulated", "steps")
 #: Positives from which on a class is looked at, among all recordings and within one source.
 FEWEST, FEWEST_IN_SOURCE = 3, 10
@@ -66,10 +68,11 @@ class Setting:
     options: dict[str, Any]
     simulated: int
     epochs: int = 1
+    regimes: tuple[str, ...] = REGIMES
 
 
 SETTINGS = (
-    Setting("resnet34", {"width": 16, "rate": 100}, 40_000),
+    Setting("resnet34", {"width": 16, "rate": 100}, 40_000, regimes=(*REGIMES, UNMIXED)),
     Setting("crnn_pqrst", {"rate": 100, "norm": "batch"}, 8_000, epochs=4),
     Setting("cnn_heartmaasters", {"rate": 100}, 8_000, epochs=4),
 )
@@ -135,7 +138,7 @@ class Experiment:
         course = Course((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
         teacher, weights = self._trained("simulated", replace(self.task, course=course, batch_size=SIMULATED_BATCH))
         found = {"simulated": (self._answers(teacher, np.arange(n)), steps)}
-        for regime in REGIMES[1:]:
+        for regime in self.setting.regimes[1:]:
             answers = np.empty((n, len(SPACE)))
             for fold in range(FOLDS):
                 train, test = np.flatnonzero(self.fold != fold), np.flatnonzero(self.fold == fold)
