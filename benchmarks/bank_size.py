@@ -29,7 +29,7 @@ from leadset.training.phases import Course, Phase, Pool
 SIZES = (500, 2_500, 10_000)
 HELD_OUT = 1_000
 NETWORK = Setting("resnet34", {"width": 12, "rate": 100, "blocks": (2, 2, 2, 2)}, SIZES[-1] + HELD_OUT)
-COLUMNS = ("bank", "windows", "train_loss", "simulated_loss", "simulated_auroc", "real_loss", "real_auroc")
+COLUMNS = ("bank", "windows", "simulated_loss", "simulated_auroc", "real_loss", "real_auroc")
 
 
 def main() -> None:
@@ -50,10 +50,10 @@ def main() -> None:
         task = replace(experiment.task, course=course, batch_size=SIMULATED_BATCH)
         torch.manual_seed(SEED)
         model = create_model(NETWORK.architecture, LEADS, len(SPACE), **NETWORK.options)
-        state, events = arguments.work / f"bank-{size}.state", []
-        Trainer(model, task, course.steps, state, events.append).run(f"bank of {size}")
+        state = arguments.work / f"bank-{size}.state"
+        Trainer(model, task, course.steps, state, lambda event: None).run(f"bank of {size}")
         state.unlink(missing_ok=True)
-        row = {"bank": size, "windows": course.steps * SIMULATED_BATCH, "train_loss": f"{events[-1]['train_loss']:.4f}"}
+        row = {"bank": size, "windows": course.steps * SIMULATED_BATCH}
         for name, members in (("simulated", held_out), ("real", np.arange(len(experiment.real)))):
             labels, answers = experiment.labels[members], validate(model, replace(task, valid=members))
             row[f"{name}_loss"] = f"{-validation_score(labels, answers)[1]:.4f}"
