@@ -89,7 +89,7 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     Raises:
         ValueError: not a one- or two-dimensional array of numbers, no samples, a senseless rate, an unknown method.
     """
-    signal = np.asarray(signal_mv, dtype=np.float32)
+    signal = np.ascontiguousarray(signal_mv, dtype=np.float32)  # by lead, however it came
     if signal.ndim == 1:
         signal = signal[None]
     if signal.ndim != 2 or not signal.size:

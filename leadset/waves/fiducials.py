@@ -105,14 +105,11 @@ def _name_between(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np
     """Names the peaks between lobes: R is the highest positive one (of QS the lowest), Q and S lie beside it."""
     n, m = lobes.shape
     peaks, heights = np.full((n, m - 1), np.nan), np.zeros((n, m - 1))
-    for i in range(m - 1):
-        there = np.nonzero(lobes[:, i] < lobes[:, i + 1])[0]
-        if not len(there):
-            continue
-        left, right, lead = lobes[there, i], lobes[there, i + 1], rows[there]
-        rise, fall = w[lead, _inside(left, w)], w[lead, _inside(right, w)]
-        peaks[there, i] = _extremum(signal, lead, left, right, rise > 0)
-        heights[there, i] = np.sign(rise) * (np.abs(rise) + np.abs(fall))
+    complexes, gap = np.nonzero(lobes[:, :-1] < lobes[:, 1:])
+    left, right, lead = lobes[complexes, gap], lobes[complexes, gap + 1], rows[complexes]
+    rise, fall = w[lead, _inside(left, w)], w[lead, _inside(right, w)]
+    peaks[complexes, gap] = _extremum(signal, lead, left, right, rise > 0)
+    heights[complexes, gap] = np.sign(rise) * (np.abs(rise) + np.abs(fall))
     everyone = np.arange(n)
     main = np.abs(heights).argmax(axis=1)
     best = heights.argmax(axis=1)
@@ -128,7 +125,7 @@ def _name_between(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np
 def _extremum(signal: np.ndarray, rows: np.ndarray, left: np.ndarray, right: np.ndarray,
               positive: np.ndarray) -> np.ndarray:
     """Interpolated position of the extremum of the signal between two lobes (parabola through three samples)."""
-    span = int((right - left).max()) + 1
+    span = int((right - left).max(initial=0)) + 1
     values = gather(signal, rows, left, span) * np.where(positive, 1, -1)[:, None]
     values = np.where(np.arange(span) <= (right - left)[:, None], values, -np.inf)
     at = left + values.argmax(axis=1)
@@ -219,9 +216,12 @@ def _find_lobes(w, rows, start, stop, floor, rule: WaveRule) -> _Lobes:
 
 def _peaks(finer, w, rows, lobes: _Lobes, rule: WaveRule) -> tuple[np.ndarray, np.ndarray]:
     """First and second peak of a wave; the second only where it is biphasic."""
-    before = _peak(finer, w, rows, lobes.first, lobes.main, rule.spacing)
-    after = _peak(finer, w, rows, lobes.main, lobes.last, rule.spacing)
-    return np.where(lobes.first < lobes.main, before, after), np.where(lobes.biphasic, after, np.nan)
+    early = lobes.first < lobes.main
+    left, right = np.where(early, lobes.first, lobes.main), np.where(early, lobes.main, lobes.last)
+    one, two = _peak(finer, w, rows, left, right, rule.spacing), np.full(len(rows), np.nan)
+    double = lobes.biphasic
+    two[double] = _peak(finer, w, rows[double], lobes.main[double], lobes.last[double], rule.spacing)
+    return one, two
 
 
 def peaks_between(scales: np.ndarray, rows: np.ndarray, on: np.ndarray, end: np.ndarray,
