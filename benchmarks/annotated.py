@@ -103,6 +103,21 @@ def read_mitdb(folder: Path) -> Iterator[Annotated]:
                         [(beats[0], float(signal.sig_len))], [{}], np.array(flutter, float).reshape(-1, 2))
 
 
+def read_noise(folder: Path) -> dict[str, np.ndarray]:
+    """(samples, 2) recorded noise of each kind at 360 Hz: muscle, baseline wander, electrode motion."""
+    noise = {name: wfdb.rdrecord(str(folder / name)).p_signal for name in ("ma", "bw")}
+    return {**noise, "em": np.load(folder / "em_derived.npz")["noise"].astype(float)}
+
+
+def noise_level(size: np.ndarray, decibels: float) -> np.ndarray:
+    """RMS of noise at a signal-to-noise ratio, beside complexes of given size from peak to peak.
+
+    The signal's power is that of the noise stress test, an eighth of the squared size (Moody, Muldrow, Mark, Computers
+    in Cardiology 11, 1984).
+    """
+    return size / np.sqrt(8 * 10 ** (decibels / 10))
+
+
 def match(reference: np.ndarray, found: np.ndarray, tolerance: float) -> np.ndarray:
     """One-to-one assignment, nearest pairs first: index into ``found`` (sorted) for each reference mark, or -1."""
     assigned = np.full(len(reference), -1)

@@ -1,14 +1,15 @@
 """Delineators against annotated recordings: how many marks they find, how far off, and in what time.
 
-    python benchmarks/delineation.py DATA [--folds FOLDER] [--output benchmarks/delineation.csv]
+    python benchmarks/delineation.py DATA [--weights FOLDER] [--keep-peers] [--output benchmarks/delineation.csv]
 
 DATA holds ``ludb``, ``qtdb``, ``mitdb``, ``nstdb`` and ``quality_2011``. Methods: ours, by wavelet rules and learned;
 the published rules (`published_rules`); NeuroKit2's ``dwt`` where it is installed, else it is left out with a message.
 
 The shipped weights were learned from all of these recordings, so that their scores here (part ``seen``) flatter them.
-With ``--folds``, weights ``fold0.safetensors`` and ``fold1.safetensors`` (or one of them), learned without the even and
-without the odd recordings by ``train_waves.py --without 0|1 --folds 2``, score just the recordings they have not seen
-(``held out``).
+FOLDER holds other weights by ``train_waves.py``: ``fold0.safetensors`` and ``fold1.safetensors`` (or one of them),
+learned without the even and without the odd recordings (``--without 0|1 --folds 2``), score just the recordings they
+have not seen (``held out``); ``simulated.safetensors``, learned from simulated recordings alone, scores all
+(``simulated``, without added noise). Noise is the second half of each recorded kind; learning saw the first.
 The constants of the wavelet method were chosen on the odd recordings of LUDB and on MIT-BIH (``tuned``); the even ones
 of LUDB and all of the QT Database were left for the end (``held out``).
 """
@@ -28,14 +29,26 @@ from typing import Any
 
 import numpy as np
 import published_rules
-import wfdb
-from annotated import SCORED, Annotated, Tally, read_ludb, read_mitdb, read_qtdb, score_best_lead, score_leads
+from annotated import (
+    SCORED,
+    Annotated,
+    Tally,
+    noise_level,
+    read_ludb,
+    read_mitdb,
+    read_noise,
+    read_qtdb,
+    score_best_lead,
+    score_leads,
+)
 from fit_quality import areas, cross_validated, measure_recording, read_quality
 
 from leadset.waves import delineator
 from leadset.waves.learned import learned_marks
 
 COLUMNS = ("dataset", "part", "method", "mark", "annotated", "sensitivity", "predictivity", "mean_ms", "sd_ms", "value")
+#: Methods of others.
+PEERS = ("published rules", "neurokit2 dwt")
 #: Signal-to-noise ratio of the noise tests in dB.
 NOISE_DB = 6.0
 
@@ -48,13 +61,19 @@ def ours(name: str) -> Method:
     return lambda signal, fs: list(delineator.delineate(signal, fs, name).marks)
 
 
-def add_folds(folder: Path) -> dict[int, str]:
-    """Makes the weights of each fold in the folder a method of its own: parity of the recordings -> its name."""
-    names = {}
-    for path in sorted(folder.glob("fold[01].safetensors")):
-        names[int(path.stem[-1])] = path.stem
+#: Part of the results, name of the method there, and the method by the parity of a recording's number.
+Trial = tuple[str, str, dict[int, str]]
+
+
+def add_weights(folder: Path) -> list[Trial]:
+    """Makes the weights in the folder methods of their own."""
+    for path in folder.glob("*.safetensors"):
         delineator.METHODS[path.stem] = partial(learned_marks, weights=path)
-    return names
+    folds = {parity: name for parity, name in enumerate(("fold0", "fold1")) if name in delineator.METHODS}
+    trials = [("held out", "learned", folds)] if folds else []
+    if "simulated" in delineator.METHODS:
+        trials.append(("simulated", "learned", always("simulated")))
+    return trials
 
 
 def neurokit() -> Method | None:
@@ -107,18 +126,8 @@ def always(method: Any) -> dict[int, Any]:
     return {0: method, 1: method}
 
 
-def read_noise(folder: Path) -> dict[str, np.ndarray]:
-    """(samples, 2) recorded noise of each kind at 360 Hz: muscle, baseline wander, electrode motion."""
-    noise = {name: wfdb.rdrecord(str(folder / name)).p_signal for name in ("ma", "bw")}
-    return {**noise, "em": np.load(folder / "em_derived.npz")["noise"].astype(float)}
-
-
 def with_noise(recording: Annotated, noise: np.ndarray) -> Annotated:
-    """The recording under noise from start to end.
-
-    The signal's power is that of the noise stress test, an eighth of the squared peak-to-peak size of a typical complex
-    (Moody, Muldrow, Mark, Computers in Cardiology 11, 1984).
-    """
+    """The recording under noise from start to end; its size is that of a typical complex in a tenth of a second."""
     signal = recording.signal.copy()
     half = round(0.05 * recording.fs)
     beats = recording.marks[0]["R peak"].astype(int)
@@ -126,7 +135,7 @@ def with_noise(recording: Annotated, noise: np.ndarray) -> Annotated:
         size = np.median([np.ptp(row[max(beat - half, 0) : beat + half]) for beat in beats])
         added = np.resize(noise[:, lead % noise.shape[1]], len(row))
         added = added - added.mean()
-        row += added * np.sqrt(size**2 / 8 / 10 ** (NOISE_DB / 10) / np.mean(added**2))
+        row += added * noise_level(size, NOISE_DB) / added.std()
     return replace(recording, signal=signal)
 
 
@@ -150,30 +159,42 @@ def parity(recording: Annotated) -> int:
     return int("".join(filter(str.isdigit, recording.name))) % 2
 
 
-def accuracy_rows(data: Path, folds: Path | None) -> Iterator[tuple]:
-    """How well every method finds marks and beats."""
-    ludb, qtdb, mitdb = (list(read(data / name)) for name, read in
-                         (("ludb", read_ludb), ("qtdb", read_qtdb), ("mitdb", read_mitdb)))
+def peer_rows(ludb: list[Annotated], qtdb: list[Annotated]) -> Iterator[tuple]:
+    """How well the methods of others do."""
     near = [_around_marks(recording) for recording in qtdb]
-    for name, method in {"published rules": published_rules.delineate, "neurokit2 dwt": neurokit()}.items():
+    for name, method in {PEERS[0]: published_rules.delineate, PEERS[1]: neurokit()}.items():
         if method:
             yield from wave_rows("ludb", "all", name, score_waves(ludb, always(method), score_leads))
             yield from wave_rows("qtdb", "all", name, score_waves(near, always(method), score_best_lead), judged=False)
+
+
+def earlier_peer_rows(table: Path) -> list[list[str]]:
+    """The same out of an earlier table."""
+    with table.open(newline="") as file:
+        return [row for row in csv.reader(file) if row[2] in PEERS and row[0] in ("ludb", "qtdb")]
+
+
+def accuracy_rows(data: Path, weights: Path | None, earlier: Path | None) -> Iterator[tuple]:
+    """How well every method finds marks and beats."""
+    ludb, qtdb, mitdb = (list(read(data / name)) for name, read in
+                         (("ludb", read_ludb), ("qtdb", read_qtdb), ("mitdb", read_mitdb)))
+    yield from earlier_peer_rows(earlier) if earlier else peer_rows(ludb, qtdb)
     for part, number in (("tuned", 1), ("held out", 0)):
         chosen = [recording for recording in ludb if parity(recording) == number]
         yield from wave_rows("ludb", part, "wavelet", score_waves(chosen, always(ours("wavelet")), score_leads))
     tally = score_waves(qtdb, always(ours("wavelet")), score_best_lead)
     yield from wave_rows("qtdb", "held out", "wavelet", tally, judged=False)
-    trials = [("tuned", "wavelet", always("wavelet")), ("seen", "learned", always("learned"))]
-    trials += [("held out", "learned", add_folds(folds))] if folds else []
+    trials: list[Trial] = [("tuned", "wavelet", always("wavelet")), ("seen", "learned", always("learned"))]
+    trials += add_weights(weights) if weights else []
     for part, name, chosen in trials[1:]:
         methods = {number: ours(method) for number, method in chosen.items()}
         yield from wave_rows("ludb", part, name, score_waves(ludb, methods, score_leads))
         yield from wave_rows("qtdb", part, name, score_waves(qtdb, methods, score_best_lead), judged=False)
     for trial in trials:
         yield from beat_rows("mitdb", *trial[:2], mitdb, trial[2])
+    trials = [trial for trial in trials if trial[0] != "simulated"]
     for kind, noise in read_noise(data / "nstdb").items():
-        noisy = [with_noise(recording, noise) for recording in mitdb]
+        noisy = [with_noise(recording, noise[len(noise) // 2 :]) for recording in mitdb]
         for trial in trials:
             yield from beat_rows(f"mitdb with {kind} at {NOISE_DB:g} dB", *trial[:2], noisy, trial[2])
 
@@ -204,9 +225,9 @@ def time_rows(data: Path) -> Iterator[tuple]:
     Set ``OMP_NUM_THREADS=1`` to measure one core.
     """
     recordings = list(read_ludb(data / "ludb"))[:10]
-    methods = {"wavelet": ours("wavelet"), "learned": ours("learned"), "published rules": published_rules.delineate}
+    methods = {"wavelet": ours("wavelet"), "learned": ours("learned"), PEERS[0]: published_rules.delineate}
     if peer := neurokit():
-        methods["neurokit2 dwt"] = peer
+        methods[PEERS[1]] = peer
     spent = {name: _median_ms(method, recordings) for name, method in methods.items()}
     for name, milliseconds in spent.items():
         yield ("time", "12 leads, 10 s, 500 Hz", name, "ms", "", "", "", "", "", f"{milliseconds:.1f}")
@@ -229,7 +250,8 @@ def main() -> None:
     """Command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--folds", type=Path, help="folder of weights learned without one half of the recordings each")
+    parser.add_argument("--weights", type=Path, help="folder of weights to score beside the shipped ones")
+    parser.add_argument("--keep-peers", action="store_true", help="take the peers' accuracy from the earlier OUTPUT")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -237,7 +259,8 @@ def main() -> None:
     with unfinished.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
-        for rows in (time_rows(args.data), quality_rows(args.data), accuracy_rows(args.data, args.folds)):
+        earlier = args.output if args.keep_peers else None
+        for rows in (time_rows(args.data), quality_rows(args.data), accuracy_rows(args.data, args.weights, earlier)):
             for row in rows:
                 table.writerow(row)
                 print(*row, sep="\t", flush=True)

@@ -1,13 +1,15 @@
-r"""Learns the weights of `leadset.waves.network` from annotated recordings and from drawn ones.
+r"""Learns the weights of `leadset.waves.network`, from simulated recordings and then from annotated ones.
 
-    python benchmarks/train_waves.py DATA OUTPUT.safetensors [--without FOLD --folds 4] [--steps 5000] [--seed 0] \
-        [--start EARLIER.safetensors]
+    python benchmarks/train_waves.py OUTPUT.safetensors [--steps 6000] [--seed 0]
+    python benchmarks/train_waves.py OUTPUT.safetensors --data DATA --start EARLIER.safetensors \
+        [--without FOLD --folds 2] [--steps 4000] [--seed 0]
 
-DATA holds the folders ``ludb`` (marks of every wave), ``qtdb`` (the same for some thirty beats of each recording),
-``mitdb`` (R peaks only), ``af_2017`` and ``challenge`` (recordings of atrial fibrillation and flutter: nothing in them
-is a P wave). ``--without`` leaves out one fold of the recordings, for an honest score (see ``fold_of``); the weights
-shipped with the package are learned from all of them. A fifth of every batch is drawn: beats made of Gaussian bumps
-whose limits are known. Noise of known kinds is added; no recorded noise is used.
+Without DATA, all there is to learn from are recordings of `leadset.simulate` and beats made of Gaussian bumps, whose
+marks are exact. DATA holds the folders ``ludb`` (marks of every wave), ``qtdb`` (the same for some thirty beats of each
+recording), ``mitdb`` (R peaks only), ``af_2017`` and ``challenge`` (recordings of atrial fibrillation and flutter:
+nothing in them is a P wave), and ``nstdb`` (recorded noise, of which the first half is used; the second is left for
+``delineation.py``). ``--without`` leaves out one fold of the recordings, for an honest score (see ``fold_of``); the
+weights shipped with the package are learned from all of them.
 """
 
 from __future__ import annotations
@@ -20,14 +22,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from annotated import Annotated, read_ludb, read_mitdb, read_qtdb
+from annotated import SCORED, Annotated, noise_level, read_ludb, read_mitdb, read_noise, read_qtdb
 from safetensors.numpy import save_file
+from scipy.signal import resample_poly
 from torch import nn
 
 from leadset import read_recording
 from leadset.recordings import find_recordings
+from leadset.simulate import simulate
 from leadset.waves import network
 from leadset.waves.envelope import measure
+from leadset.waves.marks import Q, R
 from leadset.waves.wavelet import GRID_RATE, transform
 
 #: Seconds of a training example and rows (leads of all recordings) of a batch.
@@ -38,12 +43,20 @@ CELLS = SAMPLES // network.HEAT_CELL
 LEADS, LEAD_ODDS = (1, 2, 3, 6, 12), (0.22, 0.33, 0.1, 0.12, 0.23)
 #: Standard deviation of a mark's heat in grid samples (14 ms) and weight of the extents in the loss.
 HEAT_SD, EXTENT_WEIGHT = 3.5, 0.3
-#: What a batch of one, two, or more leads is made of.
+#: Cells on either side of a mark that its heat reaches.
+HEAT_REACH = 4
+#: What a batch of one, two, or more leads is made of, as far as it is there.
 ODDS: dict[int, dict[str, float]] = {
-    1: {"drawn": 0.18, "mitdb": 0.2, "af single": 0.12, "qtdb": 0.15, "ludb": 0.35},
-    2: {"drawn": 0.18, "mitdb": 0.22, "af several": 0.08, "qtdb": 0.22, "ludb": 0.3},
-    3: {"drawn": 0.18, "af several": 0.1, "ludb": 0.72},
+    1: {"drawn": 0.03, "simulated": 0.19, "mitdb": 0.18, "af single": 0.1, "qtdb": 0.16, "ludb": 0.34},
+    2: {"drawn": 0.03, "simulated": 0.19, "mitdb": 0.2, "af several": 0.08, "qtdb": 0.22, "ludb": 0.28},
+    3: {"drawn": 0.03, "simulated": 0.21, "af several": 0.08, "ludb": 0.68},
 }
+#: Simulated recordings that are there at a time, how many are replaced by new ones and after how many batches.
+SIMULATED, RENEWED, RENEW_EVERY = 512, 64, 50
+#: Their length and what at either end is not looked at, as beats cut off by it have no marks, in seconds.
+SIMULATED_SECONDS, MARGIN = 14.0, 0.8
+#: Share of examples under recorded noise, its kinds, and its signal-to-noise ratio in dB.
+NOISY, NOISES, NOISE_DB = 0.25, {"em": 0.5, "ma": 0.3, "bw": 0.2}, (2.0, 20.0)
 EVERYWHERE = np.array([[0.0, SAMPLES]])
 #: Atrial fibrillation and flutter (SNOMED CT).
 FIBRILLATION = {"164889003", "164890007"}
@@ -119,6 +132,20 @@ def read_fibrillation(data: Path) -> tuple[list[Example], list[Example]]:
     return tuple([without_p(r.signal, r.fs) for r in group] for group in (single, several))
 
 
+def simulated(n: int, start: int, seed: int) -> list[Example]:
+    """Recordings ``start`` to ``start + n - 1`` of the simulator; a complex without R has its peak where Q, its lowest
+    point, is."""
+    found = simulate(n, seed, SIMULATED_SECONDS, GRID_RATE, start=start)
+    stretch = np.array([[MARGIN * GRID_RATE, (SIMULATED_SECONDS - MARGIN) * GRID_RATE]])
+    examples = []
+    for signal, marks in zip(found.signals, found.marks, strict=True):
+        marks[..., R] = np.where(np.isnan(marks[..., R]), marks[..., Q], marks[..., R])
+        leads = [{name: np.sort(lead[~np.isnan(lead[:, column]), column]) for name, column in SCORED.items()}
+                 for lead in marks]
+        examples.append(Example(signal, leads, [dict.fromkeys(network.HEAT, stretch)] * len(leads)))
+    return examples
+
+
 def draw_beats(rng: np.random.Generator, leads: int) -> Example:
     """A recording of Gaussian bumps: a wave's limits lie 2.5 standard deviations from its outermost bump."""
     t = np.arange(SAMPLES) / GRID_RATE
@@ -176,7 +203,8 @@ def excerpt(example: Example, rng: np.random.Generator, leads: int) -> Example:
     signal = np.stack([np.interp(at, np.arange(length), example.signal[lead]) for lead in chosen])
     signal *= rng.choice([1, -1], size=(leads, 1), p=[0.85, 0.15])
     marks = [{name: (v - start) * stretch for name, v in example.marks[lead].items()} for lead in chosen]
-    known = [{name: (v - start) * stretch for name, v in example.known[lead].items()} for lead in chosen]
+    moved = {id(v): (v - start) * stretch for lead in chosen for v in example.known[lead].values()}
+    known = [{name: moved[id(v)] for name, v in example.known[lead].items()} for lead in chosen]
     return Example(signal.astype(np.float32), marks, known)
 
 
@@ -188,11 +216,21 @@ def coloured(rng: np.random.Generator, leads: int, slope: float) -> np.ndarray:
     return noise / noise.std(axis=1, keepdims=True)
 
 
-def spoil(example: Example, rng: np.random.Generator) -> None:
+def add_recorded(signal: np.ndarray, size: np.ndarray, noise: np.ndarray, rng: np.random.Generator) -> None:
+    """Adds an excerpt of recorded noise (samples, 2) in place, each lead its own mixture of the channels."""
+    start = rng.integers(len(noise) - SAMPLES)
+    added = rng.standard_normal((len(signal), 2)) @ noise[start : start + SAMPLES].T
+    added -= added.mean(axis=1, keepdims=True)
+    signal += noise_level(size, rng.uniform(*NOISE_DB)) * added / added.std(axis=1, keepdims=True)
+
+
+def spoil(example: Example, noises: dict[str, np.ndarray], rng: np.random.Generator) -> None:
     """Adds noise, wander, hum, steps and electrode artefacts; some leads become nothing but noise, without marks."""
     signal, leads = example.signal, len(example.signal)
     size = np.maximum(np.percentile(signal, 99.5, axis=1) - np.percentile(signal, 0.5, axis=1), 0.05)[:, None]
-    if rng.random() < 0.6:
+    if noises and rng.random() < NOISY:
+        add_recorded(signal, size, noises[rng.choice(list(NOISES), p=list(NOISES.values()))], rng)
+    elif rng.random() < 0.6:
         level = 10 ** rng.uniform(-2.5, -0.5, (leads, 1))
         signal += size * level * coloured(rng, leads, rng.uniform(0, 2.5))
     if rng.random() < 0.3:
@@ -220,50 +258,68 @@ def spoil(example: Example, rng: np.random.Generator) -> None:
             example.known[lead] = dict.fromkeys(network.HEAT, EVERYWHERE)
 
 
-def _distance(position: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """From each position to the nearest of the sorted marks; infinite without marks."""
-    fence = np.concatenate([[-np.inf], marks, [np.inf]])
-    right = np.searchsorted(fence, position)
-    return np.minimum(position - fence[right - 1], fence[right] - position)
-
-
 def targets(example: Example) -> tuple[np.ndarray, np.ndarray]:
     """Heat and extents (leads, CELLS, 12) and the weight of each in the loss."""
-    leads = len(example.signal)
+    heats, waves = len(network.HEAT), len(network.EXTENT)
+    rows = list(zip(example.marks, example.known, strict=True))
+    heat = _draw_heat([marks.get(name, np.zeros(0)) for marks, _ in rows for name in network.HEAT])
+    limits = [[marks.get(f"{wave} {limit}", np.zeros(0)) for marks, _ in rows for wave in network.EXTENT]
+              for limit in ("onset", "end")]
+    paired = [len(on) == len(end) for on, end in zip(*limits, strict=True)]
+    extent = _count_before(limits[0]) > _count_before(limits[1])
+    masks = {id(stretches): _within(stretches) for _, known in rows for stretches in known.values()}
+    masks[id(None)] = np.zeros(CELLS, dtype=np.float32)
+    sure = np.stack([masks[id(known.get(name))] for _, known in rows for name in network.HEAT])
+    sure = sure.reshape(-1, heats, CELLS)
+    ends = [network.HEAT.index(f"{wave} end") for wave in network.EXTENT]
+    both = sure[:, ends] * EXTENT_WEIGHT * np.reshape(paired, (-1, waves, 1))
+    target = np.concatenate([heat.reshape(-1, heats, CELLS), extent.reshape(-1, waves, CELLS)], axis=1)
+    weight = np.concatenate([sure, both], axis=1)
+    return target.swapaxes(1, 2).astype(np.float32), weight.swapaxes(1, 2).astype(np.float32)
+
+
+def _draw_heat(marks: list[np.ndarray]) -> np.ndarray:
+    """(rows, CELLS) a Gaussian at every mark of every row, the higher of two where they overlap."""
+    heat = np.zeros(len(marks) * CELLS)
+    row, at = np.repeat(np.arange(len(marks)), list(map(len, marks))), np.concatenate(marks)
+    near = np.round(at / network.HEAT_CELL).astype(int)[:, None] + np.arange(-HEAT_REACH, HEAT_REACH + 1)
+    height = np.exp(-0.5 * (((near + 0.5) * network.HEAT_CELL - 0.5 - at[:, None]) / HEAT_SD) ** 2)
+    inside = (near >= 0) & (near < CELLS)
+    np.maximum.at(heat, (row[:, None] * CELLS + near)[inside], height[inside])
+    return heat.reshape(-1, CELLS)
+
+
+def _count_before(marks: list[np.ndarray]) -> np.ndarray:
+    """(rows, CELLS) number of each row's marks before the centre of each cell."""
+    row, at = np.repeat(np.arange(len(marks)), list(map(len, marks))), np.concatenate(marks)
+    cell = np.clip(np.ceil((at + 0.5) / network.HEAT_CELL - 0.5), 0, CELLS).astype(int)
+    counts = np.bincount(row * (CELLS + 1) + cell, minlength=len(marks) * (CELLS + 1))
+    return counts.reshape(-1, CELLS + 1).cumsum(axis=1)[:, :CELLS]
+
+
+def _within(stretches: np.ndarray) -> np.ndarray:
+    """(CELLS,) 1 in cells whose centre lies in one of the stretches (i, 2), give or take half a cell."""
     centre = (np.arange(CELLS) + 0.5) * network.HEAT_CELL - 0.5
-    channels = len(network.HEAT) + len(network.EXTENT)
-    target = np.zeros((leads, CELLS, channels), dtype=np.float32)
-    weight = np.zeros_like(target)
-    for lead in range(leads):
-        marks, known = example.marks[lead], example.known[lead]
-        for channel, name in enumerate(network.HEAT):
-            if name not in known:
-                continue
-            for first, last in known[name]:
-                weight[lead, (centre >= first - 2) & (centre <= last + 2), channel] = 1
-            nearest = _distance(centre, marks[name])
-            target[lead, :, channel] = np.exp(-0.5 * (nearest / HEAT_SD) ** 2)
-        for channel, wave in enumerate(network.EXTENT, len(network.HEAT)):
-            if f"{wave} onset" not in known or len(marks[f"{wave} onset"]) != len(marks[f"{wave} end"]):
-                continue
-            weight[lead, :, channel] = EXTENT_WEIGHT * weight[lead, :, network.HEAT.index(f"{wave} end")]
-            begun, over = (np.searchsorted(marks[f"{wave} {limit}"], centre) for limit in ("onset", "end"))
-            target[lead, :, channel] = begun > over
-    return target, weight
+    mask = np.zeros(CELLS, dtype=np.float32)
+    for start, stop in np.searchsorted(centre, stretches + np.array([-2, 2])):
+        mask[start:stop] = 1
+    return mask
 
 
-def batch(sources: dict[str, list[Example]], rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+def batch(sources: dict[str, list[Example]], noises: dict[str, np.ndarray],
+          rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
     """Cells (b, leads, t, f), targets, weights and (b, leads) usable leads."""
     leads = int(rng.choice(LEADS, p=LEAD_ODDS))
-    odds = ODDS[min(leads, 3)]
+    odds = {kind: share for kind, share in ODDS[min(leads, 3)].items() if kind == "drawn" or kind in sources}
+    total = sum(odds.values())
     parts = []
     for _ in range(ROWS // leads):
-        kind = rng.choice(list(odds), p=list(odds.values()))
+        kind = rng.choice(list(odds), p=[share / total for share in odds.values()])
         if kind == "drawn":
             example = draw_beats(rng, leads)
         else:
             example = excerpt(sources[kind][rng.integers(len(sources[kind]))], rng, leads)
-        spoil(example, rng)
+        spoil(example, noises, rng)
         scales = transform(example.signal, GRID_RATE).scales
         if rng.random() < 0.1:  # a recording of low rate has nothing on the finest scales
             scales[0] *= 0.1
@@ -286,7 +342,7 @@ class Layers(nn.Module):
         for name, (inputs, outputs, taps) in network.LAYERS.items():
             self.convolution[name] = nn.Conv1d(inputs, outputs, taps, padding=taps // 2)
             if name != "head" and start is None:
-                self.norm[name] = nn.BatchNorm1d(outputs)
+                self.norm[name] = nn.BatchNorm2d(outputs)
         nn.init.constant_(self.convolution["head"].bias, -3.0)
         for name, (inputs, outputs, taps) in network.LAYERS.items() if start else ():
             weight = start[f"{name}.weight"].reshape(taps, inputs, outputs).transpose(2, 1, 0)
@@ -295,9 +351,12 @@ class Layers(nn.Module):
 
     def layer(self, name: str, x: torch.Tensor) -> torch.Tensor:
         b, leads, t, c = x.shape
-        y = self.convolution[name](x.reshape(b * leads, t, c).transpose(1, 2))
+        image = x.reshape(b * leads, 1, t, c).permute(0, 3, 1, 2)  # channels last, for which convolutions are fastest
+        convolution = self.convolution[name]
+        weight, padding = convolution.weight[:, :, None], (0, convolution.padding[0])
+        y = nn.functional.conv2d(image, weight, convolution.bias, padding=padding)
         y = self.norm[name](y) if name in self.norm else y
-        return y.transpose(1, 2).reshape(b, leads, t, -1)
+        return y.permute(0, 2, 3, 1).reshape(b, leads, t, -1)
 
     def forward(self, cells: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
         share = (usable / usable.sum(dim=1, keepdim=True).clamp(min=1)).to(cells.dtype)
@@ -319,7 +378,8 @@ class Layers(nn.Module):
         return weights
 
 
-def train(sources: dict[str, list[Example]], steps: int, seed: int, start: Path | None) -> Layers:
+def train(sources: dict[str, list[Example]], noises: dict[str, np.ndarray], steps: int, seed: int,
+          start: Path | None) -> Layers:
     """Learns for a number of batches under a one-cycle schedule, from the beginning or from earlier weights."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -327,9 +387,13 @@ def train(sources: dict[str, list[Example]], steps: int, seed: int, start: Path 
     rate = PEAK_LEARNING_RATE if start is None else LATER_LEARNING_RATE
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
-    began, total = time.monotonic(), 0.0
+    began, total, drawn = time.monotonic(), 0.0, 0
     for step in range(1, steps + 1):
-        cells, target, weight, usable = batch(sources, rng)
+        if step % RENEW_EVERY == 1:
+            fresh = SIMULATED if step == 1 else RENEWED
+            sources["simulated"] = [*sources.get("simulated", [])[fresh:], *simulated(fresh, drawn, seed)]
+            drawn += fresh
+        cells, target, weight, usable = batch(sources, noises, rng)
         logit = model(cells, usable)[:, :, : target.shape[2]]
         loss = nn.functional.binary_cross_entropy_with_logits(logit, target, weight, reduction="sum")
         loss = loss / weight.sum().clamp(min=1)
@@ -348,8 +412,8 @@ def train(sources: dict[str, list[Example]], steps: int, seed: int, start: Path 
 def main() -> None:
     """Command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--data", type=Path, help="annotated recordings (default: none, learn from simulated ones)")
     parser.add_argument("--without", type=int, help="fold to leave out")
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=5000)
@@ -357,13 +421,17 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="weights of an earlier run to go on from")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    keep = lambda name: args.without is None or fold_of(name, args.folds) != args.without  # noqa: E731
-    readers = {"ludb": (read_ludb, on_grid), "qtdb": (read_qtdb, sparsely_marked), "mitdb": (read_mitdb, on_grid)}
-    sources = {name: [prepare(r) for r in read(args.data / name) if keep(r.name)]
-               for name, (read, prepare) in readers.items()}
-    sources["af single"], sources["af several"] = read_fibrillation(args.data)
-    print("learning from", {name: len(examples) for name, examples in sources.items()})
-    model = train(sources, args.steps, args.seed, args.start)
+    sources, noises = {}, {}
+    if args.data:
+        keep = lambda name: args.without is None or fold_of(name, args.folds) != args.without  # noqa: E731
+        readers = {"ludb": (read_ludb, on_grid), "qtdb": (read_qtdb, sparsely_marked), "mitdb": (read_mitdb, on_grid)}
+        sources = {name: [prepare(r) for r in read(args.data / name) if keep(r.name)]
+                   for name, (read, prepare) in readers.items()}
+        sources["af single"], sources["af several"] = read_fibrillation(args.data)
+        noises = {name: resample_poly(noise[: len(noise) // 2], 25, 36, axis=0)
+                  for name, noise in read_noise(args.data / "nstdb").items()}
+        print("learning from", {name: len(examples) for name, examples in sources.items()})
+    model = train(sources, noises, args.steps, args.seed, args.start)
     partial = args.output.with_suffix(".partial")
     save_file(model.folded(), partial)
     os.replace(partial, args.output)

@@ -15,8 +15,7 @@ import numpy as np
 from leadset.leads import LEADS
 from leadset.preprocess import InputSpec
 
-# The wavelet method's marks are the same to the bit however many threads the linear algebra uses; those of the learned
-# method are not, and worker processes, which prepare the training recordings, have fewer threads than `run_model`.
+# What networks were told of beats when they were compared (docs/models/crnn_pqrst.md) came from the wavelet method.
 METHOD = "wavelet"
 # Computing features silences warnings, which is a setting of the whole process; an entry reads in several threads.
 _ONE_AT_A_TIME = Lock()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -244,6 +246,49 @@ def test_network_in_numpy_equals_the_one_that_learns() -> None:
     np.testing.assert_allclose(ours, theirs.numpy(), atol=0.02)  # weights are kept in half precision
 
 
+def test_targets_are_hot_at_the_marks_and_count_where_these_are_known() -> None:
+    pytest.importorskip("torch")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    from train_waves import CELLS, Example, targets
+
+    at = {"P onset": np.array([101.0, 301.0]), "P peak": np.array([109.5]), "P end": np.array([121.0, 329.0])}
+    marks = [{name: at.get(name, np.zeros(0)) for name in network.HEAT}]
+    known = [{name: np.array([[80.0, 200.0], [280.0, 400.0]]) for name in network.HEAT if name != "T onset"}]
+    target, weight = targets(Example(np.zeros((1, 4 * CELLS)), marks, known))
+    assert target.shape == weight.shape == (1, CELLS, 12)
+    hot = lambda name: np.flatnonzero(target[0, :, network.HEAT.index(name)] > 0.9) * network.HEAT_CELL  # noqa: E731
+    np.testing.assert_array_equal(hot("P onset"), [100, 300])
+    np.testing.assert_array_equal(hot("P peak"), [108])
+    assert not hot("R peak").size
+    extent = np.flatnonzero(target[0, :, len(network.HEAT)]) * network.HEAT_CELL
+    np.testing.assert_array_equal(extent, [*range(100, 120, 4), *range(300, 328, 4)])
+    counted = np.flatnonzero(weight[0, :, 0]) * network.HEAT_CELL
+    np.testing.assert_array_equal(counted, [*range(80, 204, 4), *range(280, 404, 4)])
+    assert not weight[0, :, network.HEAT.index("T onset")].any()
+
+
+_HASH = """
+import hashlib, numpy as np
+from leadset import delineate
+rng = np.random.default_rng(0)
+bumps = np.exp(-0.5 * ((np.arange(30_000) % 200 - 100) / 3) ** 2)
+signal = rng.uniform(-1, 1, (12, 1)) * bumps + 0.02 * rng.standard_normal((12, 30_000))
+found = delineate(signal, 250, "learned")
+assert found.marks.shape[1] > 100
+print(hashlib.md5(found.marks.tobytes()).hexdigest())
+"""
+
+
+def test_learned_marks_do_not_depend_on_the_number_of_threads() -> None:
+    digests = set()
+    for threads in "12":
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        run = subprocess.run([sys.executable, "-c", _HASH], env={**os.environ, **limits}, cwd=Path(__file__).parents[1],
+                             capture_output=True, text=True, check=True)
+        digests.add(run.stdout)
+    assert len(digests) == 1
+
+
 def test_beat_features_are_seconds_and_millivolts() -> None:
     signal, _ = synthetic(500)
     found = delineate(signal + 3.0, 500)
@@ -295,6 +340,13 @@ def test_features_of_nothing_are_missing() -> None:
     assert record.pop("beats") == 0
     assert record.pop("quality") == 0
     assert np.isnan(list(record.values())).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_marks_do_not_depend_on_how_samples_lie_in_memory(method: str) -> None:
+    signal = np.stack([synthetic(500, noise=0.02)[0] * factor for factor in (1.0, 0.4, -0.7)])
+    by_sample = np.asfortranarray(signal.astype(np.float32))
+    np.testing.assert_array_equal(delineate(by_sample, 500, method).marks, delineate(signal, 500, method).marks)
 
 
 def test_features_refuse_what_does_not_belong_together() -> None:

@@ -78,9 +78,9 @@ def running_median(blocks: np.ndarray) -> np.ndarray:
     return median_filter(blocks, size=(1, size), mode="nearest")
 
 
-def between_blocks(levels: np.ndarray, samples: int) -> np.ndarray:
-    """(leads, samples) levels (leads, blocks) with straight lines between the blocks' centres."""
-    position = np.clip((np.arange(samples, dtype=np.float32) - BLOCK / 2) / BLOCK, 0, levels.shape[1] - 1)
+def between_blocks(levels: np.ndarray, samples: int, every: int = 1) -> np.ndarray:
+    """(leads, t) levels (leads, blocks) at one in ``every`` samples, straight lines between blocks' centres."""
+    position = np.clip((np.arange(0, samples, every, dtype=np.float32) - BLOCK / 2) / BLOCK, 0, levels.shape[1] - 1)
     left = np.minimum(position.astype(int), max(levels.shape[1] - 2, 0))
     right = np.minimum(left + 1, levels.shape[1] - 1)
     share = (position - left).astype(np.float32)

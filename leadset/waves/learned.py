@@ -16,7 +16,7 @@ from leadset.waves import network
 from leadset.waves.envelope import Envelope
 from leadset.waves.fiducials import P_RULE, T_RULE, empty_marks, name_peaks, peaks_between
 from leadset.waves.marks import MARKS, P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S, drop_disordered
-from leadset.waves.search import gather
+from leadset.waves.search import gather, ms
 from leadset.waves.wavelet import GRID_RATE, Transform
 
 
@@ -35,7 +35,9 @@ ABOUT: tuple[int, ...] = (4, 3, 4, 3, 2, 3, 5, 3, 5)
 #: Confidence, averaged over a wave's three marks, from which it exists.
 QRS_CONFIDENCE, T_CONFIDENCE = 0.15, 0.2
 #: The same for P waves: few leads confirm one another less, so that all confidences are lower.
-P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.6, 0.25, 3
+P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.75, 0.25, 3
+#: A peak of the slopes counts if it, or that of the wave's other half, lies so near to the peak of the heat.
+PEAK_REACH = ms(60)
 ONSET, PEAK, END = 0, 1, 2
 #: First channel of each wave.
 P_HEAT, QRS_HEAT, T_HEAT = 0, 3, 6
@@ -59,7 +61,8 @@ class _Heat:
         about = ABOUT[channel]
         near = gather(self.maps[channel], self.rows, at - about, 2 * about + 1)
         total = near.sum(axis=1)
-        centre = at + near @ np.arange(-about, about + 1, dtype=np.float32) / np.maximum(total, 1e-9)
+        offset = np.arange(-about, about + 1, dtype=np.float32)
+        centre = at + np.einsum("nc,c->n", near, offset) / np.maximum(total, 1e-9)
         confidence = np.where(stop >= start, total / FULL_HEAT, 0)
         return (centre + 0.5) * network.HEAT_CELL - 0.5, confidence
 
@@ -72,8 +75,8 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     if not usable.any():
         return marks
     logit = network.logits(grid.scales, envelope, usable, network.load_weights(weights))
-    maps = np.ascontiguousarray(np.moveaxis(logit[:, :, : len(network.HEAT)], 2, 0))
-    maps = 1 / (1 + np.exp(-np.maximum(maps, -30)))
+    maps = -np.moveaxis(logit[:, :, : len(network.HEAT)], 2, 0)
+    maps = 1 / (1 + np.exp(np.minimum(maps, 30), order="C"))
     seen = np.nonzero(usable)[0]
     beats = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
     if not len(beats):
@@ -118,6 +121,7 @@ def _t_wave(heat: _Heat, grid: Transform, beat: np.ndarray, following: np.ndarra
     middle = peak / network.HEAT_CELL
     on, sure_on = heat.seek(T_HEAT + ONSET, np.maximum(middle - cells(340), beat + cells(30)), middle)
     end, sure_end = heat.seek(T_HEAT + END, middle, np.minimum(middle + cells(340), following))
+    on = np.fmax(on, marks[:, QRSEND])
     there = (sure_on + sure_peak + sure_end >= 3 * T_CONFIDENCE) & ~np.isnan(marks[:, R])
     _fill_wave(grid, heat.rows, there, (on, peak, end), (TON, T1, T2, TEND), T_RULE, marks)
 
@@ -135,11 +139,12 @@ def _p_wave(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarra
 
 
 def _fill_wave(grid, rows, there, found, columns, rule, marks) -> None:
-    """Fills a wave's marks where it is there; the slopes refine the peak and tell whether there are two."""
+    """Fills a wave's marks where it is there; the slopes refine the peak, if near, and tell whether there are two."""
     where = np.nonzero(there)[0]
     if not len(where):
         return
     on, peak, end = (values[where] for values in found)
     one, two = peaks_between(grid.scales, rows[where], on, end, rule)
-    one = np.where(np.isnan(one), peak, one)
+    stray = ~(np.fmin(np.abs(one - peak), np.abs(two - peak)) <= PEAK_REACH)
+    one, two = np.where(stray, peak, one), np.where(stray, np.nan, two)
     marks[np.ix_(where, columns)] = np.stack([on, one, two, end], axis=1)

@@ -22,6 +22,10 @@ from leadset.waves.envelope import Envelope, between_blocks
 
 #: Grid samples per cell of the input, and cells per coarsest cell: the length must be a multiple of their product.
 CELL, COARSEST = 8, 4
+#: Cells that are zero before and after a lead, as far as any layer looks.
+GAP = 2 * COARSEST
+#: Multiplications of a matrix product that OpenBLAS leaves to one thread (its default, interface/gemm.c).
+ONE_THREAD = 2**18
 #: Grid samples per cell of the output.
 HEAT_CELL = 4
 #: Heat maps and extents, in the order of the output channels.
@@ -31,6 +35,8 @@ HEAT: tuple[str, ...] = (
 EXTENT: tuple[str, ...] = ("P", "QRS", "T")
 #: Slope, relative to the lead's typical one, at which a scale is compressed to half its limit; per scale 1 to 5.
 KNEE = np.array([0.2, 0.3, 0.3, 0.25, 0.25], dtype=np.float32)
+#: Typical slope in mV per grid sample below which there is nothing to compare with.
+SMALLEST_SLOPE = 1e-4
 #: Grid samples between the values of each scale that a cell holds.
 STRIDE: tuple[int, ...] = (1, 1, 1, 2, 2)
 INPUTS = sum(CELL // stride for stride in STRIDE)
@@ -39,14 +45,14 @@ WIDTH: tuple[int, ...] = (32, 40, 48)
 #: layer: (inputs, outputs, taps)
 LAYERS: dict[str, tuple[int, int, int]] = {
     "stem": (INPUTS, WIDTH[0], 3),
-    "encode0": (WIDTH[0], WIDTH[0], 5),
+    **{f"{way}0": (WIDTH[0], WIDTH[0], 3) for way in ("encode", "decode")},
     **{f"down{k}": (2 * WIDTH[k - 1], WIDTH[k], 1) for k in (1, 2)},
     **{f"encode{k}": (WIDTH[k], WIDTH[k], 5) for k in (1, 2)},
     **{f"context{k}": (WIDTH[k], WIDTH[k], 1) for k in (0, 1, 2)},
     "deep1": (WIDTH[2], WIDTH[2], 5),
     "deep2": (WIDTH[2], WIDTH[2], 5),
     **{f"up{k}": (WIDTH[k + 1], 2 * WIDTH[k], 1) for k in (0, 1)},
-    **{f"decode{k}": (WIDTH[k], WIDTH[k], 5) for k in (0, 1)},
+    "decode1": (WIDTH[1], WIDTH[1], 5),
     "head": (WIDTH[0], (len(HEAT) + len(EXTENT)) * CELL // HEAT_CELL, 3),
 }
 WEIGHTS = Path(__file__).with_name("network.safetensors")
@@ -90,19 +96,17 @@ def _double(x):
 def make_cells(scales: np.ndarray, envelope: Envelope) -> np.ndarray:
     """The network's input (leads, t, INPUTS) from wavelet scales (5, leads, samples); the end is padded with zeros."""
     _, leads, samples = scales.shape
-    typical = np.maximum(between_blocks(envelope.height, samples), 1e-4)
-    length = -(-samples // (CELL * COARSEST)) * CELL * COARSEST
-    cells = np.zeros((leads, length // CELL, INPUTS), dtype=np.float32)
+    length = -(-samples // (CELL * COARSEST)) * COARSEST
+    typical = between_blocks(envelope.height, length * CELL, CELL)[:, :, None]
+    padded = np.zeros((leads, length * CELL), dtype=np.float32)
+    cells = np.empty((leads, length, INPUTS), dtype=np.float32)
     column = 0
     for scale, knee, stride in zip(scales, KNEE, STRIDE, strict=True):
-        part = scale[:, ::stride]
-        part = part / (np.abs(part) + knee * typical[:, ::stride])
+        padded[:, :samples] = scale
+        part = padded.reshape(leads, length, CELL)[:, :, ::stride]
         width = CELL // stride
-        whole = part.shape[1] // width
-        cells[:, :whole, column : column + width] = part[:, : whole * width].reshape(leads, whole, width)
-        rest = part.shape[1] - whole * width
-        if rest:
-            cells[:, whole, column : column + rest] = part[:, whole * width :]
+        limit = np.abs(part) + knee * np.maximum(typical, SMALLEST_SLOPE)
+        np.divide(part, limit, out=cells[:, :, column : column + width])
         column += width
     return cells
 
@@ -127,26 +131,53 @@ def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: 
     Returns:
         (leads, t, 12) logits per cell of 16 ms in the order of `HEAT` and `EXTENT`.
     """
-    cells = make_cells(scales, envelope)
+    cells = np.pad(make_cells(scales, envelope), ((0, 0), (GAP, GAP), (0, 0)))
+    length = cells.shape[1]
     share = (usable / max(usable.sum(), 1)).astype(np.float32)
 
     def layer(name: str, x: np.ndarray) -> np.ndarray:
-        _, outputs, taps = LAYERS[name]
-        leads, t, channels = x.shape
+        taps = LAYERS[name][2]
         if taps > 1:
-            padded = np.zeros((leads, t + taps - 1, channels), dtype=np.float32)
-            padded[:, taps // 2 : taps // 2 + t] = x
-            flat = np.lib.stride_tricks.as_strided(
-                padded, (leads, t, taps * channels), (padded.strides[0], padded.strides[1], padded.strides[2]))
-            x = np.ascontiguousarray(flat)
-        y = x.reshape(leads * t, -1) @ weights[f"{name}.weight"]
+            gap = GAP * x.shape[1] // length
+            x[:, :gap] = x[:, -gap:] = 0
+        y = _convolve(x.reshape(-1, x.shape[2]), weights[f"{name}.weight"], taps)
         y += weights[f"{name}.bias"]
-        return y.reshape(leads, t, outputs)
+        return y.reshape(*x.shape[:2], -1)
 
     def relu(x: np.ndarray) -> np.ndarray:
         return np.maximum(x, 0, out=x)
 
     def across(x: np.ndarray) -> np.ndarray:
-        return np.tensordot(share, x, axes=1)[None]
+        return np.einsum("l,ltc->tc", share, x)[None]
 
-    return forward(cells, layer, relu, across)
+    return forward(cells, layer, relu, across)[:, GAP * CELL // HEAT_CELL : -GAP * CELL // HEAT_CELL]
+
+
+def _convolve(x: np.ndarray, weight: np.ndarray, taps: int) -> np.ndarray:
+    """(t, outputs) of x (t, c) and weight (taps * c, outputs), taps being odd; the outermost taps // 2 rows are 0.
+
+    Windows that do not overlap are the rows of a matrix as they lie in memory: so many products as there are taps, and
+    nothing is copied.
+    """
+    t, c = x.shape
+    y = np.empty((t, weight.shape[1]), dtype=np.float32)
+    half = taps // 2
+    y[:half] = 0
+    y[t - half :] = 0
+    for first in range(taps):
+        count = (t - first) // taps
+        windows = x[first : first + count * taps].reshape(count, taps * c)
+        _multiply(windows, weight, y[first + half :: taps][:count])
+    return y
+
+
+def _multiply(x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
+    """x @ weight into ``out`` by pieces of so few rows that BLAS takes one thread: the same bits with any number."""
+    rows = ONE_THREAD // weight.size
+    whole = len(x) // rows * rows
+    if whole:
+        np.matmul(x[:whole].reshape(-1, rows, x.shape[1]), weight, out=out[:whole].reshape(-1, rows, out.shape[1]))
+    if whole < len(x):
+        rest = np.zeros((rows, x.shape[1]), dtype=np.float32)
+        rest[: len(x) - whole] = x[whole:]
+        out[whole:] = (rest @ weight)[: len(x) - whole]
