@@ -169,9 +169,10 @@ def peer_rows(ludb: list[Annotated], qtdb: list[Annotated]) -> Iterator[tuple]:
 
 
 def earlier_peer_rows(table: Path) -> list[list[str]]:
-    """The same out of an earlier table."""
+    """The same out of an earlier table, with the times of what is not installed here."""
+    missing = PEERS[1] if neurokit() is None else None
     with table.open(newline="") as file:
-        return [row for row in csv.reader(file) if row[2] in PEERS and row[0] in ("ludb", "qtdb")]
+        return [row for row in csv.reader(file) if row[2] in PEERS and (row[0] != "time" or row[2] == missing)]
 
 
 def accuracy_rows(data: Path, weights: Path | None, earlier: Path | None) -> Iterator[tuple]:
@@ -251,7 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--weights", type=Path, help="folder of weights to score beside the shipped ones")
-    parser.add_argument("--keep-peers", action="store_true", help="take the peers' accuracy from the earlier OUTPUT")
+    parser.add_argument("--keep-peers", action="store_true", help="take the peers' rows from the earlier OUTPUT")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
