@@ -26,12 +26,12 @@ from leadset.anomaly.attributes import (
 )
 from leadset.anomaly.batches import RestorationBatches
 from leadset.anomaly.detector import TRANSFORM, all_r_peaks
-from leadset.anomaly.features import feature_names, rhythm_features
+from leadset.anomaly.features import feature_group, feature_names, rhythm_features
 from leadset.anomaly.fit import SCHEDULES, Fit
 from leadset.anomaly.losses import mean_recorded, weighted_error
 from leadset.anomaly.masks import test_masks, training_masks
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.reference import Gaussian, Reference
+from leadset.anomaly.reference import Gaussian, Reference, fit_groups, total_excess
 from leadset.anomaly.scores import WindowErrors, deviation_map, error_map, score_recording
 from leadset.anomaly.windows import (
     NO_BEATS,
@@ -503,7 +503,7 @@ def test_verb_learns_attributes(array_folder, tmp_path, capsys):
 @pytest.fixture
 def detector(normals):
     detector = Detector(network(2), Scoring("published"), training={"steps": 0})
-    detector.reference = Reference.of(list(detector.score_all(normals, range(6))), "simulated")
+    detector.reference = Reference.of(list(detector.score_all(normals, range(6))), "simulated", LEADS[:2])
     return detector
 
 
@@ -551,8 +551,8 @@ def spoil_reference(folder, name, change):
         (folder / "detector.json").read_text().replace('"part"', '"point"')
     ),
     lambda folder: (folder / "reference.safetensors").write_bytes(b""),
-    lambda folder: spoil_reference(folder, "gaussian.precision", lambda values: values[:-1]),
-    lambda folder: spoil_reference(folder, "gaussian.centre", lambda values: values * np.nan),
+    lambda folder: spoil_reference(folder, "precision.rhythm", lambda values: values[:-1]),
+    lambda folder: spoil_reference(folder, "centre.signal odd", lambda values: values * np.nan),
     lambda folder: spoil_reference(folder, "high.map", lambda values: None),
 ])  # fmt: skip
 def test_damaged_detectors_are_refused(detector, tmp_path, spoil):
@@ -580,11 +580,30 @@ def test_distance_is_that_of_mahalanobis_and_survives_few_recordings():
         assert gaussian.distance(features[0] + 50) > gaussian.distance(features[0]) + 1
 
 
+def test_groups_are_judged_each_by_itself():
+    names = feature_names(LEADS)
+    groups = {feature_group(name) for name in names}
+    assert groups == {"typical", "record odd", "beat odd", "signal odd", "rhythm", "amplitude", "parts"}
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, len(names)))
+    models = fit_groups(features, names)
+    assert sorted(np.concatenate([model.columns for model in models.values()])) == list(range(len(names)))
+    fresh = rng.normal(size=(40, len(names)))
+    usual = [total_excess(models, row) for row in fresh]
+    assert np.median(usual) < 3
+    for name in ("rhythm jump", "V3 ST beat odd"):
+        changed = fresh[0].copy()
+        changed[names.index(name)] += 40
+        excess = {group: model.excess(changed) - model.excess(fresh[0]) for group, model in models.items()}
+        assert {group for group, more in excess.items() if more > 0} == {feature_group(name)}
+        assert total_excess(models, changed) > max(usual)
+
+
 def test_surprise_is_larger_for_what_is_not_normal(normals):
     detector = Detector(network(12))
     with pytest.raises(ValueError, match="no reference"):
         detector.surprise(detector.score_prepared(*normals[0]))
-    detector.reference = Reference.of(list(detector.score_all(normals, range(9))), "simulated")
+    detector.reference = Reference.of(list(detector.score_all(normals, range(9))), "simulated", LEADS)
     usual = [detector.surprise(found) for found in detector.score_all(normals, range(9, 12))]
     samples, statistics = normals[9]
     changed = samples.copy()

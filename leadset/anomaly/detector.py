@@ -239,7 +239,7 @@ def fit_detector(
     detector = Detector(model, Scoring(masking=settings.masking), training=summary)
     part = "held-out normal recordings" if len(held_out) else "training recordings (too few to hold any out)"
     used = held_out if len(held_out) else train
-    detector.reference = Reference.of(list(detector.score_all(recordings, used, "reference")), part)
+    detector.reference = Reference.of(list(detector.score_all(recordings, used, "reference")), part, model.leads)
     detector.save(folder)
     fit.state_file.unlink(missing_ok=True)
     return detector

@@ -42,6 +42,15 @@ def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
     return *waves, *parts, *(f"rhythm {name}" for name in _RHYTHM), *(f"{lead} amplitude" for lead in leads), "no beats"
 
 
+def feature_group(name: str) -> str:
+    """The group of an entry of `feature_names`: the features that are judged together, a few or a hundred."""
+    if name.endswith("typical"):
+        return "typical"
+    if name.endswith("odd"):
+        return " ".join(name.split()[-2:])
+    return next((group for group in ("rhythm", "amplitude") if group in name), "parts")
+
+
 def by_segment(values: np.ndarray) -> np.ndarray:
     """Means (n, l, s) of values (n, l, 480) of heartbeats over `SEGMENTS`."""
     return np.stack([values[..., BEFORE_R + a : BEFORE_R + b].mean(axis=-1) for a, b in SEGMENTS.values()], axis=-1)
