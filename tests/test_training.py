@@ -303,12 +303,16 @@ def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
     )
     command = [sys.executable, str(ROOT / "train_model.py"), str(simulated), str(tmp_path / "model")]
     environment = {**os.environ, "LEADSET_CONFIG": str(settings)}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, start_new_session=True,
+        # Where the tests run in the background, interrupts are ignored, and what they start would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     log = tmp_path / "model" / "training.jsonl"
     while process.poll() is None and (not log.exists() or log.read_text().count('"step"') < 3):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, shown = process.communicate(timeout=300)
+    _, shown = process.communicate(timeout=120)
     assert process.returncode == 130
     assert b"start the same command again" in shown
     states = list((tmp_path / "model" / "work").glob("resnet34-*.safetensors"))
