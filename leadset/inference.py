@@ -40,9 +40,10 @@ def window_logits(
     ``features`` (b, 30 · l, beats) go to a network that asks for beats.
     """
     device = device_of(model)
-    x = torch.from_numpy(windows).to(device)
-    mask = None if masks.all() else torch.from_numpy(masks).to(device)
-    more = {} if features is None else {"features": torch.from_numpy(features).to(device)}
+    # Copied, so that memory is aligned alike every time: matrix products may round differently where it is not.
+    x = torch.tensor(windows, device=device)
+    mask = None if masks.all() else torch.tensor(masks, device=device)
+    more = {} if features is None else {"features": torch.tensor(features, device=device)}
     return model(x, mask, **more).float().cpu().numpy()
 
 
