@@ -1,4 +1,4 @@
-"""The beats of a prepared recording and their features: the one path for training and `run_model`.
+"""The beats of a prepared recording and what networks are told of them: the one path for training and `run_model`.
 
 Delineated is what the networks see, the prepared recording, and of it only the leads of the lead set: the beats of a
 two-lead recording are the very ones that a twelve-lead recording of the same heart gives to a network of two leads.
@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadset.leads import LEADS
 from leadset.preprocess import InputSpec
+
+if TYPE_CHECKING:
+    from leadset.waves import Features
 
 # What networks were told of beats when they were compared (docs/models/crnn_pqrst.md) came from the wavelet method.
 METHOD = "wavelet"
@@ -21,6 +25,8 @@ METHOD = "wavelet"
 _ONE_AT_A_TIME = Lock()
 #: Features per lead and beat: the length of `leadset.waves.BEAT_FEATURES`.
 BEAT_FEATURES = 30
+#: Features of a recording as a whole, and of each of its leads, as `record_features` has them.
+RECORD_FEATURES, LEAD_FEATURES = 23, 14
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,17 @@ class Beats:
         at: (n,) float32 sample of the R peak, at the rate of the prepared recording.
         features: (l, n, 30) float32 as `leadset.waves.BEAT_FEATURES` defines them; NaN is missing. (l, n, 0) where the
             network is told of R peaks alone.
+        record: (23 + 14 · l,) float32 as `record_features` defines them, or (0,).
     """
 
     at: np.ndarray
     features: np.ndarray
+    record: np.ndarray
+
+
+def record_length(leads: int) -> int:
+    """Number of features of a recording as a whole, where so many leads are delineated."""
+    return RECORD_FEATURES + leads * LEAD_FEATURES
 
 
 def find_r_peaks(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], rate: float) -> np.ndarray:
@@ -69,12 +82,50 @@ def find_beats(
     rows = [LEADS.index(lead) for lead in leads]
     if not features:
         peaks = find_r_peaks(samples, statistics, rows, rate).astype(np.float32)
-        return Beats(peaks, np.empty((len(rows), len(peaks), 0), np.float32))
+        return Beats(peaks, np.empty((len(rows), len(peaks), 0), np.float32), np.empty(0, np.float32))
     signal = samples[rows] * statistics[0, rows, None]
     delineation = delineate(signal, rate, METHOD)
     with _ONE_AT_A_TIME:
         features = extract_features(delineation, signal, leads)
-    return Beats(delineation.r_peaks.astype(np.float32), features.beats)
+    return Beats(delineation.r_peaks.astype(np.float32), features.beats, record_features(features))
+
+
+def record_features(features: Features) -> np.ndarray:
+    """What a network is told of a recording as a whole (23 + 14 · l,) float32; NaN is missing.
+
+    Those of `leadset.waves.RECORD_FEATURES` in their order, less the number of beats, which says how long the recording
+    is; then those of each lead (`leadset.waves.LEAD_FEATURES`). Rates are per second, and an axis is its cosine and its
+    sine, for which -180° and 180° are the same.
+    """
+    from leadset.waves import RECORD_FEATURES as TABLE
+
+    parts = []
+    for feature, value in zip(TABLE, features.record, strict=True):
+        if feature.unit == "degree":
+            parts += [np.cos(np.radians(value)), np.sin(np.radians(value))]
+        elif feature.name != "beats":
+            parts.append(value / 60 if feature.unit == "1/min" else value)
+    return np.concatenate([parts, features.leads.ravel()]).astype(np.float32)
+
+
+def told_shapes(spec: InputSpec, leads: int) -> dict[str, tuple[int, ...]]:
+    """What a network with this input is told of beats: the names of its arguments, and their shapes for one window."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if spec.beats:
+        shapes["features"] = leads * BEAT_FEATURES, spec.beats
+    if spec.record:
+        shapes["record"] = (record_length(leads),)
+    return shapes
+
+
+def tell(beats: Beats, start: int, spec: InputSpec) -> dict[str, np.ndarray]:
+    """What a network is told of the beats of a window that begins at sample ``start``, as `told_shapes` lists it."""
+    told: dict[str, np.ndarray] = {}
+    if spec.beats:
+        told["features"] = cut_beats(beats, start, spec)
+    if spec.record:
+        told["record"] = beats.record
+    return told
 
 
 def cut_beats(beats: Beats, start: int, spec: InputSpec) -> np.ndarray:

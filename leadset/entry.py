@@ -73,7 +73,7 @@ class _Question:
 
 def _beats_key(spec: InputSpec) -> tuple[Transform, bool]:
     """Beats of which transform, and whether with features."""
-    return spec.transform, spec.beats > 0
+    return spec.transform, spec.featured
 
 
 class Entry:

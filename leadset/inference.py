@@ -7,13 +7,13 @@ size, a recording's answer is the same to the bit whatever other recordings are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
-from leadset.beats import BEAT_FEATURES, Beats, cut_beats
+from leadset.beats import Beats, tell, told_shapes
 from leadset.leads import LEADS
 from leadset.preprocess import InputSpec, cut_window, window_starts
 
@@ -33,17 +33,17 @@ def device_of(model: nn.Module) -> torch.device:
 
 @torch.inference_mode()
 def window_logits(
-    model: nn.Module, windows: np.ndarray, masks: np.ndarray, features: np.ndarray | None = None
+    model: nn.Module, windows: np.ndarray, masks: np.ndarray, told: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """Logits (b, k) float32 of windows (b, l, t) with masks (b, t); a mask that is all true is not handed over.
 
-    ``features`` (b, 30 · l, beats) go to a network that asks for beats.
+    ``told`` is what the network asks for besides, as `leadset.beats.told_shapes` lists it for each window.
     """
     device = device_of(model)
     # Copied, so that memory is aligned alike every time: matrix products may round differently where it is not.
     x = torch.tensor(windows, device=device)
     mask = None if masks.all() else torch.tensor(masks, device=device)
-    more = {} if features is None else {"features": torch.tensor(features, device=device)}
+    more = {name: torch.tensor(values, device=device) for name, values in told.items()}
     return model(x, mask, **more).float().cpu().numpy()
 
 
@@ -67,15 +67,15 @@ def predict(
     rows = lead_rows(leads)
     windows = np.zeros((group, len(rows), spec.samples), dtype=np.float32)
     masks = np.ones((group, spec.samples), dtype=bool)
-    features = np.full((group, len(rows) * BEAT_FEATURES, spec.beats), np.nan, np.float32) if spec.beats else None
+    told = {name: np.empty((group, *shape), np.float32) for name, shape in told_shapes(spec, len(rows)).items()}
     waiting: list[list] = []  # [windows still to come, logits so far] of recordings in flight, oldest first
     owners: list[int] = []  # position in `waiting` of each window in the group
 
     def run() -> Iterator[np.ndarray]:
         windows[len(owners) :], masks[len(owners) :] = 0, True
-        if features is not None:
-            features[len(owners) :] = np.nan
-        for owner, logits in zip(owners, window_logits(model, windows, masks, features), strict=False):
+        for values in told.values():
+            values[len(owners) :] = np.nan
+        for owner, logits in zip(owners, window_logits(model, windows, masks, told), strict=False):
             waiting[owner][0] -= 1
             waiting[owner][1].append(logits)
         owners.clear()
@@ -88,8 +88,9 @@ def predict(
         waiting.append([len(starts), []])
         for start in starts:
             windows[len(owners)], masks[len(owners)] = cut_window(samples, statistics, rows, start, spec)
-            if features is not None:
-                features[len(owners)] = cut_beats(*beats, start, spec)
+            if told:
+                for name, values in tell(*beats, start, spec).items():
+                    told[name][len(owners)] = values
             owners.append(len(waiting) - 1)
             if len(owners) == group:
                 yield from run()

@@ -64,7 +64,8 @@ class InputSpec:
         window: ``"crop"`` (random crop in training, evenly spaced windows averaged at test, padding at the end) or
             ``"tail"`` (the last samples only, padding at the start).
         beats: how many beats of a window the model is told the features of (`leadset.beats`); 0: it wants none.
-        r_peaks: the model is told where the R peaks of the recording are, and nothing else of its beats.
+        record: the model is told the features of the recording as a whole (`leadset.beats`).
+        r_peaks: the model is told where the R peaks of the recording are; alone, nothing else is computed of its beats.
     """
 
     transform: Transform = field(default_factory=Transform)
@@ -72,6 +73,7 @@ class InputSpec:
     scaling: str = "none"
     window: str = "crop"
     beats: int = 0
+    record: bool = False
     r_peaks: bool = False
 
     def __post_init__(self) -> None:
@@ -85,7 +87,12 @@ class InputSpec:
     @property
     def delineated(self) -> bool:
         """Whether the model is told anything about beats."""
-        return self.r_peaks or self.beats > 0
+        return self.r_peaks or self.featured
+
+    @property
+    def featured(self) -> bool:
+        """Whether it is told any features of beats, each or all together."""
+        return self.beats > 0 or self.record
 
     @property
     def seconds(self) -> float:

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from files_on_disk import write_recording
 from scipy.signal import freqz_sos, sos2tf
 from torch import nn
 
 from leadset import beats as beats_module
 from leadset import load_entry, waves
-from leadset.beats import BEAT_FEATURES, Beats, cut_beats, find_beats
+from leadset.beats import BEAT_FEATURES, Beats, cut_beats, find_beats, record_features, record_length, tell
 from leadset.classes import label_space
 from leadset.config import Config
 from leadset.leads import LEAD_SETS, LEADS, resolve_leads
 from leadset.models import count_parameters, create_model
 from leadset.models.layers.heartmaasters import RECEPTIVE_FIELD, length_after
-from leadset.models.layers.recurrent import LastStates
+from leadset.models.layers.recurrent import AttendedStates, LastStates, States
 from leadset.models.layers.standardise import RunningStandardise
 from leadset.preprocess import FILTERS, LOWEST_BEAT_RATE, InputSpec, Transform, prepare
 from leadset.recordings import beat_store, find_recordings, read_recording, recording_from_parts
@@ -182,13 +183,30 @@ def test_options_change_the_count_by_what_they_add():
     signal_channels, beat_channels = 32 * (1 + 1 + 2 + 2 + 4 + 4 + 4), 32 * (4 * 2 + 3 * 4)
     assert count_parameters(create_model("crnn_pqrst", norm="batch")) - count == 2 * (signal_channels + beat_channels)
     assert count_parameters(create_model("crnn_pqrst", cell="lstm")) - count == 2 * (99_328 - 74_496)
+    # A hidden layer of the attention, and a direction in it without bias, which the softmax would take away.
+    assert count_parameters(create_model("crnn_pqrst", beat_pooling="attention")) - count == 128 * 64 + 64 + 64
+    for leads in LEAD_SETS:
+        told = 2 * (23 + 14 * leads)
+        models = [create_model("crnn_pqrst", leads, record_features=also) for also in (True, False)]
+        assert count_parameters(models[0]) - count_parameters(models[1]) == told * 256 + 256 + 256 * 300
     alone = [create_model("crnn_pqrst", branches=branch) for branch in ("signal", "beats")]
     assert [model.input_spec.beats for model in alone] == [0, 40]
+    assert [model.input_spec.delineated for model in alone] == [False, True]
+    assert create_model("crnn_pqrst", branches="signal", record_features=True).input_spec.delineated
     assert count_parameters(alone[0]) == 317_888 + 248_176 - 256 * 300
 
 
 @pytest.mark.parametrize(
-    "bad", [{"cell": "rnn"}, {"norm": "layer"}, {"branches": "left"}, {"beats": 0}, {"rate": 40, "seconds": 20}]
+    "bad",
+    [
+        {"cell": "rnn"},
+        {"norm": "layer"},
+        {"branches": "left"},
+        {"beats": 0},
+        {"rate": 40, "seconds": 20},
+        {"beat_pooling": "mean"},
+        {"branches": "signal", "beat_pooling": "attention"},
+    ],
 )
 def test_options_that_do_not_fit_are_refused(bad):
     with pytest.raises(ValueError, match="expected"):
@@ -210,6 +228,20 @@ def test_last_states_are_those_of_a_packed_bidirectional_layer(cell):
     torch.testing.assert_close(layer(x[:1]), layer(x[:1], lengths[:1]))
 
 
+def test_attended_states_are_weighted_by_what_they_say_and_padding_weighs_nothing():
+    layer = AttendedStates(5, 7)
+    nn.init.normal_(layer.direction.weight, std=5)
+    x, lengths = torch.randn(4, 9, 5), torch.tensor([9, 1, 4, 6])
+    pooled = layer(x, lengths)
+    for i, n in enumerate(lengths):
+        states = States.forward(layer, x[i : i + 1, :n])[0]
+        said = torch.tanh(states @ layer.hidden.weight.T + layer.hidden.bias) @ layer.direction.weight[0]
+        weights = said.softmax(0)
+        assert n == 1 or weights.max() > 2 / n, "some beats count for more"
+        torch.testing.assert_close(pooled[i], weights @ states)
+    torch.testing.assert_close(layer(x[:1]), pooled[:1])
+
+
 def test_padding_does_not_reach_the_answer():
     """A masked short recording gives the answer of a network whose window is that short, whatever the padding is."""
     long, short = (create_model("crnn_pqrst", 2, 5, rate=100, seconds=s).eval() for s in (10, 7))
@@ -220,12 +252,13 @@ def test_padding_does_not_reach_the_answer():
         torch.testing.assert_close(long(x, mask, features), short(x[:, :, :700], None, features))
 
 
-def test_absent_beats_do_not_reach_the_answer():
-    model = create_model("crnn_pqrst", 2, 5, **SMALL).train()
+@pytest.mark.parametrize("pooling", ["last", "attention"])
+def test_absent_beats_do_not_reach_the_answer(pooling):
+    model = create_model("crnn_pqrst", 2, 5, beat_pooling=pooling, **SMALL).train()
     x, features = torch.randn(2, 2, 1000), random_beats(2, 2, 8)
     model(x, features=features)
     model.eval()
-    shorter = create_model("crnn_pqrst", 2, 5, beats=8, **SMALL).eval()
+    shorter = create_model("crnn_pqrst", 2, 5, beats=8, beat_pooling=pooling, **SMALL).eval()
     shorter.load_state_dict(model.state_dict())
     with torch.inference_mode():
         told = model(x, features=features)
@@ -236,13 +269,29 @@ def test_absent_beats_do_not_reach_the_answer():
         assert not torch.allclose(none, told)
 
 
+@pytest.mark.parametrize("branches", ["both", "signal"])
+def test_features_of_the_recording_reach_the_head_and_missing_ones_are_told_from_average_ones(branches):
+    model = create_model("crnn_pqrst", 2, 5, branches=branches, record_features=True, **SMALL).train()
+    x, record = torch.randn(4, 2, 1000), torch.randn(4, record_length(2))
+    model(x, record=record)
+    model.eval()
+    with torch.inference_mode():
+        told, nothing = model(x, record=record), torch.full_like(record, torch.nan)
+        torch.testing.assert_close(model(x), model(x, record=nothing), rtol=0, atol=0)
+        average = model.record.standardise.mean.expand(4, -1)
+        for other in (record.roll(1, 0), nothing, average):
+            assert not torch.allclose(told, model(x, record=other))
+        assert not torch.allclose(model(x, record=average), model(x, record=nothing))
+        assert model(x[:1], record=record[:1] * torch.inf).isfinite().all()
+
+
 def test_implausible_features_do_not_spoil_what_was_learnt():
-    model = create_model("crnn_pqrst", 2, 5, **SMALL).train()
-    features = random_beats(2, 2, 8)
-    features[0, 5:8, 0] = torch.tensor([3e38, torch.inf, -torch.inf])
-    assert model(torch.randn(2, 2, 1000), features=features).isfinite().all()
+    model = create_model("crnn_pqrst", 2, 5, record_features=True, **SMALL).train()
+    features, record = random_beats(2, 2, 8), torch.randn(2, record_length(2))
+    features[0, 5:8, 0] = record[0, 5:8] = torch.tensor([3e38, torch.inf, -torch.inf])
+    assert model(torch.randn(2, 2, 1000), features=features, record=record).isfinite().all()
     assert all(value.isfinite().all() for value in model.state_dict().values())
-    assert model.beats.standardise.scatter.max() < 1e4
+    assert max(branch.standardise.scatter.max() for branch in (model.beats, model.record)) < 1e4
 
 
 def test_standardisation_is_that_of_all_training_values():
@@ -270,6 +319,7 @@ def test_standardisation_is_that_of_all_training_values():
 def assert_same(one: Beats, other: Beats):
     np.testing.assert_array_equal(one.at, other.at)
     np.testing.assert_array_equal(one.features, other.features)
+    np.testing.assert_array_equal(one.record, other.record)
 
 
 def test_constants_are_those_of_the_delineator():
@@ -278,14 +328,41 @@ def test_constants_are_those_of_the_delineator():
 
 
 def test_beats_of_a_window():
-    beats = Beats(np.array([10.0, 99.5, 100.0, 150, 199.9, 200.0], np.float32), np.arange(360.0).reshape(2, 6, 30))
+    at, record = np.array([10.0, 99.5, 100.0, 150, 199.9, 200.0], np.float32), np.zeros(51, np.float32)
+    beats = Beats(at, np.arange(360.0).reshape(2, 6, 30), record)
     cut = cut_beats(beats, 100, InputSpec(Transform(100), 100, beats=4))
     assert cut.shape == (60, 4)
     np.testing.assert_array_equal(cut.reshape(2, 30, 4)[1, :, :3].T, beats.features[1, 2:5])
     assert np.isnan(cut[:, 3]).all()
     assert np.isfinite(cut_beats(beats, 0, InputSpec(Transform(100), 300, beats=4))).all()
-    nothing = Beats(np.empty(0, np.float32), np.empty((2, 0, 30), np.float32))
+    nothing = Beats(np.empty(0, np.float32), np.empty((2, 0, 30), np.float32), record)
     assert np.isnan(cut_beats(nothing, 0, InputSpec(beats=3))).all()
+
+
+def test_a_network_is_told_what_it_asks_for():
+    beats = Beats(np.array([3.0], np.float32), np.ones((2, 1, 30), np.float32), np.arange(51, dtype=np.float32))
+    assert tell(beats, 0, InputSpec()) == {}
+    both = tell(beats, 0, InputSpec(beats=2, record=True))
+    assert {name: values.shape for name, values in both.items()} == {"features": (60, 2), "record": (51,)}
+    (record,) = tell(beats, 4000, InputSpec(record=True)).values()
+    np.testing.assert_array_equal(record, beats.record)
+
+
+def test_features_of_a_recording_are_those_of_the_delineator_in_units_of_their_own_size(simulated):
+    recording = read_recording(find_recordings(simulated)[0])
+    for leads in (LEAD_SETS[12], LEAD_SETS[2], resolve_leads("II,V5")):
+        signal = recording.signal[[recording.leads.index(lead) for lead in leads]]
+        found = waves.extract_features(waves.delineate(signal, recording.fs, "wavelet"), signal, leads)
+        record = record_features(found)
+        assert record.dtype == np.float32 and record.shape == (record_length(len(leads)),)
+        by_name = dict(zip((feature.name for feature in waves.RECORD_FEATURES), found.record, strict=True))
+        np.testing.assert_array_equal(record[1:16], found.record[2:17])
+        assert record[0] == pytest.approx(by_name["heart_rate"] / 60)
+        np.testing.assert_array_equal(record[23:].reshape(len(leads), 14), found.leads)
+        axes = np.degrees(np.arctan2(record[17:22:2], record[16:22:2]))
+        np.testing.assert_allclose(axes, [by_name[f"{wave}_axis"] for wave in ("p", "qrs", "t")], rtol=1e-4)
+        assert np.isfinite(axes[1]) == ("I" in leads)
+        assert record[22] == by_name["quality"]
 
 
 def test_beats_of_a_recording_are_where_the_simulator_put_them(simulated):
@@ -325,7 +402,7 @@ def test_stored_beats_are_those_of_a_recording_just_read(simulated, store, tmp_p
 def test_beats_are_computed_once_and_damaged_files_again(store, tmp_path, monkeypatch):
     leads = LEAD_SETS[2]
     first = build_beats(store, leads, tmp_path, n_jobs=1, progress=False)
-    expected = [Beats(np.array(first[i].at), np.array(first[i].features)) for i in range(len(first))]
+    expected = [Beats(*map(np.array, (beats.at, beats.features, beats.record))) for beats in first]
     file = max(tmp_path.glob("*.f32"), key=lambda path: path.stat().st_size)
     file.write_bytes(file.read_bytes()[:-8])
     del first
@@ -361,7 +438,19 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     assert failure.path == store.recordings[3].path
     assert "no wave like this" in failure.message
     assert len(stored[3].at) == 0
+    assert np.isnan(stored[3].record).all()
     assert len(stored[4].at) > 0
+
+
+@pytest.mark.parametrize("features", [True, False])
+def test_recordings_without_a_beat_are_stored(tmp_path, features):
+    for name in ("a", "b"):
+        write_recording(tmp_path / "data", name, np.zeros((12, 2000), np.int16))
+    store = build_store(find_recordings(tmp_path / "data"), Transform(100), tmp_path, n_jobs=1, progress=False)
+    stored = build_beats(store, LEAD_SETS[2], tmp_path, n_jobs=1, progress=False, features=features)
+    for i in range(2):
+        assert not len(stored[i].at)
+        assert_same(stored[i], find_beats(*store[i], 100, LEAD_SETS[2], features))
 
 
 def test_real_recordings_have_the_same_beats_in_training_and_in_run_model(real_data, tmp_path):
@@ -391,7 +480,7 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     Trainer(model, task, 4, tmp_path / "state.safetensors", lambda event: None).run("crnn")
     kept = model.beats.standardise.state_dict()
     batches = task.batches(task.course)
-    told = torch.cat([batches[step].features for step in range(4)])
+    told = torch.cat([batches[step].told["features"] for step in range(4)])
     # The best of the two validations is kept: it followed two steps or all four.
     options = [(~told[: 8 * steps].isnan()).sum((0, 2)).float() for steps in (2, 4)]
     assert any(torch.equal(kept["count"], option) for option in options)
@@ -400,7 +489,15 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     assert all(torch.equal(before[name], value) for name, value in kept.items())
 
 
-def test_a_run_trains_both_networks_and_answers(simulated, tmp_path):
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"beat_pooling": "attention", "record_features": True},
+        {"branches": "signal", "record_features": True},
+    ],
+)
+def test_a_run_trains_both_networks_and_answers(simulated, tmp_path, more):
     config = Config(
         lead_sets=(resolve_leads(2),),
         architectures=("cnn_heartmaasters", "crnn_pqrst"),
@@ -409,10 +506,10 @@ def test_a_run_trains_both_networks_and_answers(simulated, tmp_path):
         min_steps=2,
         batch_size=8,
         workers=1,
-        presets={"tiny": {"cnn_heartmaasters": SMALL, "crnn_pqrst": SMALL}},
+        presets={"tiny": {"cnn_heartmaasters": SMALL, "crnn_pqrst": SMALL | more}},
     )
     manifest = run.train_entry(simulated, tmp_path, config)
-    assert [member.spec.beats for member in manifest.sets[0].members] == [0, 40]
+    assert [member.spec.delineated for member in manifest.sets[0].members] == [False, True]
     entry = load_entry(tmp_path)
     paths = find_recordings(simulated)[:5]
     together = list(entry.predict(paths))

@@ -18,6 +18,7 @@ import train_model
 from leadset import create_model, load_entry
 from leadset.anomaly.features import feature_names
 from leadset.anomaly.head import Head
+from leadset.beats import find_beats, tell, told_shapes
 from leadset.challenge import load_model, run_model
 from leadset.classes import label_space
 from leadset.decision import DecisionRule
@@ -27,6 +28,7 @@ from leadset.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
 from leadset.models import model_entry
 from leadset.preprocess import Prepared, cut_window, prepare, window_starts
 from leadset.recordings import find_recordings, read_recording, recording_from_parts
+from leadset.recordings.beat_store import build_beats
 from leadset.recordings.store import build_store
 from leadset.scoring import evaluate
 from leadset.simulate.write import write_dataset
@@ -38,7 +40,7 @@ OPTIONS = {
     "resnet34": {"width": 4, "rate": 100},
     "star": {"width": 16},
     "mvms_net": {"width": 8},
-    "crnn_pqrst": {"width": 8, "rate": 100},
+    "crnn_pqrst": {"width": 8, "rate": 100, "beat_pooling": "attention", "record_features": True},
     "cross_restoration": {"width": 4, "latent": 6},
 }
 
@@ -96,19 +98,29 @@ def test_organisers_driver_and_batched_driver_write_the_same_files(entry_folder,
 
 
 def test_every_real_recording_is_one_tensor_in_training_and_in_run_model(real_data, tmp_path):
-    """Store and organisers' calling convention give bit-identical windows, for every input that a model asks for."""
+    """Store and organisers' calling convention give bit-identical windows and beats, for every input that a model asks
+    for; beats are those of two leads."""
+    leads = LEAD_SETS[2]
     paths = find_recordings(real_data / "challenge") + find_recordings(real_data / "quirks")
     specs = {create_model(name, 12, **options).input_spec for name, options in OPTIONS.items()}
     specs |= {create_model("resnet34", 12).input_spec, create_model("resunet_lc", 12, width=4).input_spec}
     compared = 0
     for spec in specs:
         store = build_store(paths, spec.transform, tmp_path, n_jobs=1, progress=False)
+        beats = None
+        if spec.delineated:
+            beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False, features=spec.featured)
         for i, stored in enumerate(store.recordings):
             header = Path(stored.path).read_text()
             counts = scipy.io.loadmat(Path(stored.path).with_suffix(".mat"))["val"]
             recording = recording_from_parts(header, counts)
             prepared = prepare(recording.signal, recording.fs, recording.leads, spec.transform)
+            if beats is not None:
+                found = find_beats(prepared.samples, prepared.statistics, spec.transform.rate, leads, spec.featured)
+                np.testing.assert_array_equal(beats[i].at, found.at)
             for start in window_starts(stored.n_samples, spec):
+                for name in told_shapes(spec, len(leads)):
+                    np.testing.assert_array_equal(tell(beats[i], start, spec)[name], tell(found, start, spec)[name])
                 trained, trained_mask = cut_window(*store[i], range(12), start, spec)
                 run, run_mask = cut_window(prepared.samples, prepared.statistics, range(12), start, spec)
                 np.testing.assert_array_equal(trained, run)

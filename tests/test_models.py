@@ -15,7 +15,7 @@ from networks import settle
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from leadset.beats import BEAT_FEATURES
+from leadset.beats import told_shapes
 from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import create_model, list_models, model_entry
 from leadset.models.cost import cost_table
@@ -36,16 +36,24 @@ TEST_OPTIONS: dict[str, dict] = {
     "star": {"width": 16, "samples": 200},
 }
 
+#: Further cases of the sweep: options by which an architecture gets other layers or other inputs.
+VARIANTS: dict[str, tuple[str, dict]] = {
+    "crnn_pqrst, attention and record": ("crnn_pqrst", {"beat_pooling": "attention", "record_features": True}),
+    "crnn_pqrst, signal and record": ("crnn_pqrst", {"branches": "signal", "record_features": True}),
+}
+
 each_model = pytest.mark.parametrize("name", list_models())
 each_classifier = pytest.mark.parametrize("name", list_models("classifier"))
+each_case = pytest.mark.parametrize("name", [*list_models("classifier"), *VARIANTS])
 each_lead_set = pytest.mark.parametrize("size", LEAD_SETS)
 
 
 def fresh(name: str, leads: int = 12, seed: int = 0) -> nn.Module:
-    """A reduced network of five classes."""
+    """A reduced network of five classes, by the name of its architecture or that of a case of `VARIANTS`."""
     torch.manual_seed(seed)
+    name, options = VARIANTS.get(name, (name, {}))
     classes = {"n_classes": 5} if model_entry(name).kind == "classifier" else {}
-    return create_model(name, leads, **classes, **TEST_OPTIONS.get(name, {}))
+    return create_model(name, leads, **classes, **TEST_OPTIONS.get(name, {}), **options)
 
 
 def inputs_for(model: nn.Module, leads: int, batch: int = 3) -> dict[str, Tensor]:
@@ -53,8 +61,8 @@ def inputs_for(model: nn.Module, leads: int, batch: int = 3) -> dict[str, Tensor
     generator = torch.Generator().manual_seed(1)
     spec = model.input_spec
     inputs = {"x": torch.randn(batch, leads, spec.samples, generator=generator)}
-    if spec.beats:
-        inputs["features"] = torch.randn(batch, BEAT_FEATURES * leads, spec.beats, generator=generator)
+    for name, shape in told_shapes(spec, leads).items():
+        inputs[name] = torch.randn(batch, *shape, generator=generator)
     return inputs
 
 
@@ -104,7 +112,7 @@ def test_unknown_options_are_refused(name):
         create_model(name, no_such_option=1)
 
 
-@each_classifier
+@each_case
 @each_lead_set
 def test_forward_and_gradients(name, size):
     model = settled(name, size)
@@ -116,7 +124,7 @@ def test_forward_and_gradients(name, size):
     assert not missed, f"no gradient reaches {missed}"
 
 
-@each_classifier
+@each_case
 @each_lead_set
 def test_evaluation_is_repeatable_and_independent_of_batch_mates(name, size):
     model = settled(name, size)
@@ -130,7 +138,7 @@ def test_evaluation_is_repeatable_and_independent_of_batch_mates(name, size):
         torch.testing.assert_close(model(**inputs)[:1], together[:1], atol=1e-5, rtol=1e-4)
 
 
-@each_classifier
+@each_case
 @each_lead_set
 def test_saved_and_loaded_weights_give_equal_outputs(name, size, tmp_path):
     model = settled(name, size)
@@ -142,7 +150,7 @@ def test_saved_and_loaded_weights_give_equal_outputs(name, size, tmp_path):
         assert torch.equal(loaded(**inputs), model(**inputs))
 
 
-@each_classifier
+@each_case
 def test_compiled_answers_equal_eager_ones(name):
     """Captured and lowered by `torch.compile`; generating code for the processor is left out, as it takes minutes."""
     model = settled(name, 3)
@@ -154,7 +162,7 @@ def test_compiled_answers_equal_eager_ones(name):
         torch.testing.assert_close(compiled(**inputs), wanted, atol=1e-5 * wanted.abs().max().item(), rtol=1e-5)
 
 
-@each_classifier
+@each_case
 @each_lead_set
 def test_single_flat_and_padded_windows_are_finite(name, size):
     model = settled(name, size)
@@ -170,7 +178,7 @@ def test_single_flat_and_padded_windows_are_finite(name, size):
         assert model(torch.zeros_like(x), ~everything).isfinite().all()
 
 
-@each_classifier
+@each_case
 def test_training_lowers_the_loss(name):
     model = fresh(name, 2).train()
     inputs, target = inputs_for(model, 2, 4), torch.eye(5)[:4]
@@ -201,7 +209,7 @@ def real_windows(folder: Path, spec: InputSpec) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(x), torch.from_numpy(masks)
 
 
-@each_classifier
+@each_case
 def test_real_recordings_on_every_lead_set(name, real_data):
     x, masks = real_windows(real_data, fresh(name).input_spec)
     assert len(x) >= 5
@@ -215,7 +223,7 @@ def test_real_recordings_on_every_lead_set(name, real_data):
             torch.testing.assert_close(model(windows[:1], masks[:1]), logits[:1], atol=1e-5, rtol=1e-4)
 
 
-@each_classifier
+@each_case
 def test_exported_to_onnx_it_answers_the_same(name, tmp_path):
     pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
     runtime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from leadset.beats import BEAT_FEATURES
+from leadset.beats import BEAT_FEATURES, record_length, told_shapes
 from leadset.models.layers.heartmaasters import DROPOUT, RECEPTIVE_FIELD, ConvStages, glorot, length_after
 from leadset.models.layers.masking import silence
 from leadset.models.layers.options import one_of
-from leadset.models.layers.recurrent import LastStates
+from leadset.models.layers.recurrent import AttendedStates, LastStates
 from leadset.models.layers.standardise import RunningStandardise
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
@@ -24,6 +24,8 @@ HEAD = (300, 200, 150)
 PLAUSIBLE = 10.0
 NORMS = ("none", "batch")
 BRANCHES = ("both", "signal", "beats")
+#: What is read off the recurrent states of the beats.
+POOLINGS = {"last": LastStates, "attention": AttendedStates}
 
 
 class SignalBranch(nn.Module):
@@ -44,13 +46,13 @@ class SignalBranch(nn.Module):
 class BeatBranch(nn.Module):
     """Seven convolutions over neighbouring beats and a recurrent layer over all of them."""
 
-    def __init__(self, leads: int, width: int, cell: str, batch_norm: bool) -> None:
+    def __init__(self, leads: int, width: int, cell: str, batch_norm: bool, pooling: str) -> None:
         super().__init__()
         widths = (leads * BEAT_FEATURES, *(width * factor for factor in BEAT_GROWTH))
         self.standardise = RunningStandardise(widths[0])
         self.convs = nn.ModuleList(nn.Conv1d(f_in, f_out, 3, padding=1) for f_in, f_out in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm1d(f) if batch_norm else nn.Identity() for f in widths[1:])
-        self.recurrent = LastStates(4 * width, 2 * width, cell)
+        self.recurrent = POOLINGS[one_of("beat_pooling", pooling, POOLINGS)](4 * width, 2 * width, cell)
         self.dense = nn.Linear(4 * width, 8 * width)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -61,6 +63,21 @@ class BeatBranch(nn.Module):
             x = silence(F.relu(norm(conv(x))), mask)
         x = F.relu(self.dense(self.recurrent(x.transpose(1, 2), mask.sum(1).clamp(min=1))))
         return x * mask[:, :1]
+
+
+class RecordBranch(nn.Module):
+    """One dense layer on the features of the recording as a whole, each beside whether it is there."""
+
+    def __init__(self, leads: int, width: int) -> None:
+        super().__init__()
+        told = record_length(leads)
+        self.standardise = RunningStandardise(told)
+        self.dense = nn.Linear(2 * told, 8 * width)
+
+    def forward(self, record: Tensor) -> Tensor:
+        """Features (b, 23 + 14 · l) of recordings, NaN where missing, to features (b, f)."""
+        told = self.standardise(record.clamp(-PLAUSIBLE, PLAUSIBLE).unsqueeze(2)).squeeze(2)
+        return F.relu(self.dense(torch.cat([told, (~record.isnan()).to(told)], 1)))
 
 
 @register_model(
@@ -88,6 +105,9 @@ class CRNNPQRST(nn.Module):
         cell: recurrent layer, ``"gru"`` or ``"lstm"``.
         norm: ``"none"``, or ``"batch"`` after every convolution.
         branches: ``"both"``, or only one of them: ``"signal"`` or ``"beats"``.
+        beat_pooling: what is read off the recurrent states of the beats: the ``"last"`` ones, or all of them weighted
+            by ``"attention"``.
+        record_features: whether features of the recording as a whole go to the head too.
     """
 
     def __init__(
@@ -102,6 +122,8 @@ class CRNNPQRST(nn.Module):
         cell: str = "gru",
         norm: str = "none",
         branches: str = "both",
+        beat_pooling: str = "last",
+        record_features: bool = False,
     ) -> None:
         super().__init__()
         samples = round(rate * seconds)
@@ -109,32 +131,42 @@ class CRNNPQRST(nn.Module):
             raise ValueError(f"{seconds} s at {rate} Hz are {samples} samples: expected at least {RECEPTIVE_FIELD}")
         if beats < 1:
             raise ValueError(f"beats is {beats}: expected at least 1")
-        both = one_of("branches", branches, BRANCHES) == "both"
+        one_of("branches", branches, BRANCHES)
+        if branches == "signal" and beat_pooling != "last":
+            raise ValueError(f"beat_pooling is {beat_pooling!r} without a branch of beats: expected 'last'")
         batch_norm = one_of("norm", norm, NORMS) == "batch"
         told = 0 if branches == "signal" else beats
-        self.input_spec = InputSpec(Transform(rate), samples, scaling="recording", beats=told)
-        self.feature_shape = (len(leads) * BEAT_FEATURES, beats)
+        self.input_spec = InputSpec(Transform(rate), samples, scaling="recording", beats=told, record=record_features)
+        self.told_shapes = told_shapes(self.input_spec, len(leads))
         self.signal = None if branches == "beats" else SignalBranch(len(leads), width, cell, batch_norm)
-        self.beats = None if branches == "signal" else BeatBranch(len(leads), width, cell, batch_norm)
+        self.beats = None if branches == "signal" else BeatBranch(len(leads), width, cell, batch_norm, beat_pooling)
+        self.record = RecordBranch(len(leads), width) if record_features else None
         self.dropout = nn.Dropout(DROPOUT)
-        sizes = (8 * width * (1 + both), *(n * width // 32 for n in HEAD))
+        views = sum(view is not None for view in (self.signal, self.beats, self.record))
+        sizes = (8 * width * views, *(n * width // 32 for n in HEAD))
         self.head = nn.ModuleList(nn.Linear(f_in, f_out) for f_in, f_out in pairwise(sizes))
         self.classifier = nn.Linear(sizes[-1], n_classes)
         self.apply(glorot)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, features: Tensor | None = None) -> Tensor:
-        """Signals (b, l, t), mask (b, t) and features of beats (b, 30 · l, n) to logits (b, k).
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, features: Tensor | None = None, record: Tensor | None = None
+    ) -> Tensor:
+        """Signals (b, l, t), mask (b, t) and what is told of their beats to logits (b, k).
 
-        ``features`` are those of `leadset.beats.cut_beats`, NaN where missing; None: no beat was found.
+        ``features`` (b, 30 · l, n) of beats and ``record`` (b, 23 + 14 · l) of recordings are those of
+        `leadset.beats.tell`, NaN where missing; None: no beat was found.
         """
         views = []
         if self.signal is not None:
             views.append(self.signal(x, mask))
         if self.beats is not None:
-            if features is None:
-                features = x.new_full((len(x), *self.feature_shape), torch.nan)
-            views.append(self.beats(features))
+            views.append(self.beats(self._given("features", features, x)))
+        if self.record is not None:
+            views.append(self.record(self._given("record", record, x)))
         h = self.dropout(torch.cat(views, 1))
         for layer in self.head:
             h = F.relu(layer(h))
         return self.classifier(h)
+
+    def _given(self, name: str, told: Tensor | None, x: Tensor) -> Tensor:
+        return x.new_full((len(x), *self.told_shapes[name]), torch.nan) if told is None else told

@@ -1,8 +1,8 @@
 """Beats of the recordings of a store, computed once for each lead set: memory-mapped files beside the store's own.
 
 Each chunk of the store has one file of beats per lead set, named by a digest of the chunk's name and the leads. A
-recording is the positions of its n beats (n float32) followed by their features (l × n × 30 float32), where those are
-wanted.
+recording is the positions of its n beats (n float32) followed, where features are wanted, by those of the beats
+(l × n × 30 float32) and of the recording as a whole (23 + 14 · l float32).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from leadset.beats import BEAT_FEATURES, METHOD, Beats, find_beats
+from leadset.beats import BEAT_FEATURES, METHOD, Beats, find_beats, record_length
 from leadset.files import write_atomically
 from leadset.preprocess import Transform
 from leadset.recordings.store import ChunkWriter, Failure, Store, read_index, write_index
 
 # Raised whenever delineation or its features change what a file holds.
-BEATS_VERSION = 2
+BEATS_VERSION = 3
 
 
 class BeatStore:
@@ -32,14 +32,15 @@ class BeatStore:
     """
 
     def __init__(self, store: Store, leads: Sequence[str], chunks: Sequence[tuple[Path, dict]], features: bool) -> None:
-        self.leads, self._features = tuple(leads), BEAT_FEATURES if features else 0
+        self.leads = tuple(leads)
+        self._features, self._record = (BEAT_FEATURES, record_length(len(self.leads))) if features else (0, 0)
         self.failures = [Failure(**values) for _, index in chunks for values in index["failures"]]
         self._files = [file for file, _ in chunks]
         self._maps: dict[int, np.ndarray] = {}
         self._paths = [recording.path for recording in store.recordings]
         where = {path: (c, *place) for c, (_, index) in enumerate(chunks) for path, place in index["beats"].items()}
-        # Chunk, first float and number of beats of each recording.
-        self._where = np.array([where.get(path, (0, 0, 0)) for path in self._paths], dtype=np.int64).reshape(-1, 3)
+        # Chunk, first float and number of beats of each recording; a negative number where it could not be delineated.
+        self._where = np.array([where.get(path, (0, 0, -1)) for path in self._paths], dtype=np.int64).reshape(-1, 3)
 
     def __len__(self) -> int:
         return len(self._where)
@@ -49,15 +50,20 @@ class BeatStore:
 
     def __getitem__(self, i: int) -> Beats:
         chunk, start, n = self._where[i].tolist()
-        if not n:
-            return self._unpacked(np.empty(0, np.float32), 0)
-        if chunk not in self._maps:
-            self._maps[chunk] = np.memmap(self._files[chunk], dtype=np.float32, mode="r")
-        return self._unpacked(self._maps[chunk][start:], n)
-
-    def _unpacked(self, data: np.ndarray, n: int) -> Beats:
+        if n < 0:
+            n, data = 0, np.full(self._record, np.nan, np.float32)
+        else:
+            data = self._mapped(chunk)[start:]
         shape = len(self.leads), n, self._features
-        return Beats(data[:n], data[n : n + math.prod(shape)].reshape(shape))
+        record = n + math.prod(shape)
+        return Beats(data[:n], data[n:record].reshape(shape), data[record : record + self._record])
+
+    def _mapped(self, chunk: int) -> np.ndarray:
+        if chunk not in self._maps:
+            file = self._files[chunk]
+            # Without an R peak in any of its recordings, a file without features is empty: that cannot be mapped.
+            self._maps[chunk] = np.memmap(file, np.float32, "r") if file.stat().st_size else np.empty(0, np.float32)
+        return self._maps[chunk]
 
     def joined(self, other: BeatStore) -> BeatStore:
         """These beats, and behind them those of another store, as `Store.joined`."""
@@ -96,7 +102,7 @@ def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequenc
                 failures.append({"path": recording.path, "message": f"{recording.path}: {error}"})
                 continue
             places[recording.path] = [chunk.length // 4, len(beats.at)]
-            chunk.write(beats.at.tobytes() + beats.features.tobytes())
+            chunk.write(beats.at.tobytes() + beats.features.tobytes() + beats.record.tobytes())
     return write_index(file, chunk, {"beats": places, "failures": failures})
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from leadset.beats import cut_beats
+from leadset.beats import tell, told_shapes
 from leadset.inference import lead_rows
 from leadset.preprocess import InputSpec, cut_window, random_start
 from leadset.recordings.beat_store import BeatStore
@@ -26,13 +26,13 @@ NOISE_SHARE = 0.02
 class Batch(NamedTuple):
     """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32.
 
-    ``features`` (b, 30 · l, beats) of the beats of the windows, NaN where missing, for a network that asks for them.
+    ``told`` is what the network asks for besides, by the name of its argument: see `leadset.beats.told_shapes`.
     """
 
     windows: Tensor
     mask: Tensor | None
     labels: Tensor
-    features: Tensor | None = None
+    told: dict[str, Tensor]
 
 
 class StepBatches(Dataset):
@@ -77,13 +77,15 @@ class StepBatches(Dataset):
         members = self._members(step)
         windows = np.empty((len(members), len(self.rows), self.spec.samples), dtype=np.float32)
         masks = np.empty((len(members), self.spec.samples), dtype=bool)
-        features = []
+        shapes = told_shapes(self.spec, len(self.rows))
+        told = {name: np.empty((len(members), *shape), np.float32) for name, shape in shapes.items()}
         for i, member in enumerate(members):
             samples, statistics = self.store[member]
             start = random_start(samples.shape[1], self.spec, rng)
             windows[i], masks[i] = cut_window(samples, statistics, self.rows, start, self.spec)
-            if self.beats is not None:
-                features.append(cut_beats(self.beats[member], start, self.spec))
+            if told:
+                for name, values in tell(self.beats[member], start, self.spec).items():
+                    told[name][i] = values
         sd = windows.std(axis=(1, 2), keepdims=True)
         windows += NOISE_SHARE * sd * rng.standard_normal(windows.shape, dtype=np.float32)
         windows *= np.exp(GAIN_SD * rng.standard_normal((len(members), 1, 1), dtype=np.float32))
@@ -91,8 +93,8 @@ class StepBatches(Dataset):
         if not masks.all():
             windows *= masks[:, None]
             mask = torch.from_numpy(masks)
-        told = torch.from_numpy(np.stack(features)) if features else None
-        return Batch(torch.from_numpy(windows), mask, torch.from_numpy(self.labels[members]), told)
+        more = {name: torch.from_numpy(values) for name, values in told.items()}
+        return Batch(torch.from_numpy(windows), mask, torch.from_numpy(self.labels[members]), more)
 
 
 def step_loader(batches: Dataset, first_step: int, device: torch.device) -> Iterator[NamedTuple]:

@@ -27,7 +27,7 @@ BeatsKey = tuple[Transform, tuple[str, ...], bool]
 
 def beats_key(spec: InputSpec, leads: tuple[str, ...]) -> BeatsKey:
     """The beats that a network with this input is told of."""
-    return spec.transform, leads, spec.beats > 0
+    return spec.transform, leads, spec.featured
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,9 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch,
     """One gradient step on the mean binary cross-entropy; returns the loss. bf16 autocast on a GPU."""
     windows, labels = batch.windows.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
     mask = None if batch.mask is None else batch.mask.to(device, non_blocking=True)
-    more = {} if batch.features is None else {"features": batch.features.to(device, non_blocking=True)}
+    told = {name: values.to(device, non_blocking=True) for name, values in batch.told.items()}
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        loss = F.binary_cross_entropy_with_logits(model(windows, mask, **more).float(), labels)
+        loss = F.binary_cross_entropy_with_logits(model(windows, mask, **told).float(), labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)

@@ -23,7 +23,8 @@ def glorot(module: nn.Module) -> None:
     """Glorot-uniform kernels and zero biases, for `nn.Module.apply`: how Keras draws a fresh network."""
     if isinstance(module, (nn.Conv1d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 class ConvStages(nn.Sequential):

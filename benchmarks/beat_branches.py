@@ -1,0 +1,234 @@
+"""What `crnn_pqrst` gains from being told of beats, and in which way: cross-validation on real recordings.
+
+    python benchmarks/beat_branches.py DATA WORK [--leads 12 2] [--regimes real ...] [--seeds 3]
+
+DATA holds ``challenge/training``; WORK keeps prepared recordings, unfinished trainings and the answers of finished
+ones, so that an interrupted run goes on. Threefold, on the recordings that have a scored class; twins and recordings of
+one patient share a fold. Folds, initial weights and batches are drawn anew for each seed, and are the same for all
+variants. Two regimes: ``real`` learns from the two other folds alone; ``simulated first`` begins with a bank of
+simulated recordings, of which those of rare classes stay among the real ones, as in `train_model.py`.
+
+Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is answered.
+A value is the area under the ROC curve within a fold, averaged over folds, then over the classes with at least eight
+positives, then over seeds. Intervals (95 %) are from resampled recordings (twins and patients together), of differences
+with the same draws for both sides: they tell how far the recordings carry, with the networks as they were trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from sim_to_real import LEARNING_RATE, MIXED_SHARE, SPACE, TARGET, TUNING_RATE, WEIGHT_DECAY, labels_of
+from torch import nn
+
+from leadset.allocator import keep_freed_memory
+from leadset.files import write_atomically
+from leadset.leads import resolve_leads
+from leadset.models import create_model
+from leadset.preprocess import Transform
+from leadset.recordings import find_recordings
+from leadset.recordings.beat_store import build_beats
+from leadset.recordings.store import build_store
+from leadset.scoring.intervals import bootstrap
+from leadset.scoring.metrics import Ranking, macro
+from leadset.simulate.bank import build_bank
+from leadset.training.checkpoint import save_weights
+from leadset.training.data import split_recordings
+from leadset.training.loop import Task, Trainer, validate
+from leadset.training.phases import Course, Phase, Pool, top_up
+from leadset.training.split import related_groups
+
+OPTIONS = {"width": 16, "rate": 100, "norm": "batch"}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "signal": {"branches": "signal"},
+    "beats": {"branches": "beats"},
+    "both": {},
+    "both, attention": {"beat_pooling": "attention"},
+    "both, record": {"record_features": True},
+    "both, attention, record": {"beat_pooling": "attention", "record_features": True},
+    "signal, record": {"branches": "signal", "record_features": True},
+}
+#: Variants that the others are compared with: without any feature, and the default.
+REFERENCES = ("signal", "both")
+REGIMES = ("real", "simulated first")
+COLUMNS = ("regime", "leads", "variant", "against", "seed", "value", "low", "high")
+FOLDS, FEWEST = 3, 8
+BATCH, STEPS = 32, 100
+BANK, BANK_SEED, SIMULATED_STEPS = 4096, 2021, 250
+
+
+@dataclass(frozen=True)
+class Material:
+    """Real recordings with a scored class and, behind them, simulated ones: `Task` of the first variant, their number,
+    and the group of relatives that each belongs to."""
+
+    task: Task
+    real: int
+    groups: np.ndarray
+
+
+def prepared(data: Path, leads: tuple[str, ...], simulated: int, work: Path) -> Material:
+    """Everything that the variants learn from on a lead set."""
+    store = build_store(find_recordings(data), Transform(OPTIONS["rate"]), work, n_jobs=1)
+    unscored = ~labels_of(store.recordings).any(axis=1)
+    left_out = {recording.path for recording, out in zip(store.recordings, unscored, strict=True) if out}
+    beats = build_beats(store, leads, work, n_jobs=1).without(left_out)
+    store, real = store.without(left_out), store.without(left_out).recordings
+    if simulated:
+        bank = build_bank(simulated, BANK_SEED, store.transform, work, n_jobs=1)
+        store, beats = store.joined(bank), beats.joined(build_beats(bank, leads, work, n_jobs=1))
+    labels, spec = labels_of(store.recordings), network(leads, "both", 0).input_spec
+    task = Task(store, labels, Course(()), np.empty(0, int), leads, spec, 0, BATCH, WEIGHT_DECAY, beats)
+    patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in real]
+    return Material(task, len(real), related_groups([recording.digest for recording in real], patients))
+
+
+def network(leads: tuple[str, ...], variant: str, seed: int) -> nn.Module:
+    """A fresh network."""
+    torch.manual_seed(seed)
+    return create_model("crnn_pqrst", leads, len(SPACE), **OPTIONS, **VARIANTS[variant])
+
+
+def folds_of(material: Material, seed: int) -> np.ndarray:
+    """Fold (n,) of each real recording."""
+    n = material.real
+    return split_recordings(material.task.store.recordings[:n], material.task.labels[:n], [1 / FOLDS] * FOLDS, seed)
+
+
+def answers(material: Material, variant: str, seed: int, folds: np.ndarray, work: Path) -> np.ndarray:
+    """Out-of-fold probabilities (n, 26) of the real recordings; what was computed before is read."""
+    leads = material.task.leads
+    simulated = np.arange(material.real, len(material.task.store))
+    name = f"{len(leads)} {'simulated' if len(simulated) else 'real'} {variant} {seed}"
+    file = work / f"{name}.npy"
+    if file.exists():
+        return np.load(file)
+    model = network(leads, variant, seed)
+    task = replace(material.task, spec=model.input_spec, seed=seed)
+    fresh = {key: value.clone() for key, value in model.state_dict().items()}
+    if len(simulated):
+        fresh = trained(model, task, Phase("simulated", Pool(simulated), SIMULATED_STEPS, LEARNING_RATE), work / name)
+    found = np.empty((material.real, len(SPACE)))
+    for fold in range(FOLDS):
+        others, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        phase = Phase("real", Pool(others), STEPS, LEARNING_RATE)
+        if len(simulated):
+            mixed = top_up(task.labels, others, simulated, TARGET, MIXED_SHARE)
+            phase = Phase("real", mixed, STEPS, TUNING_RATE)
+        model.load_state_dict(fresh)
+        trained(model, task, phase, work / f"{name} {fold}")
+        found[own] = validate(model, replace(task, valid=own))
+    with write_atomically(file, "wb") as opened:
+        np.save(opened, found)
+    return found
+
+
+def trained(model: nn.Module, task: Task, phase: Phase, name: Path) -> dict[str, torch.Tensor]:
+    """Trains a network for a phase, or finds it trained; returns a copy of its state."""
+    weights, state = (name.with_name(f"{name.name}.{ending}") for ending in ("safetensors", "state"))
+    if weights.exists():
+        model.load_state_dict(load_file(weights))
+    else:
+        torch.manual_seed(task.seed)
+        task = replace(task, course=Course((phase,)))
+        Trainer(model, task, phase.steps, state, lambda event: None).run(name.name)
+        save_weights(weights, model)
+        state.unlink(missing_ok=True)
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+class Areas:
+    """Areas under the ROC curve of each variant and seed, on resampled data sets too.
+
+    Args:
+        labels: (n, k) bool of the classes that are looked at.
+        told: by variant and seed, probabilities (n, k).
+        folds: by seed, (n,).
+    """
+
+    def __init__(self, labels: np.ndarray, told: Sequence[Sequence[np.ndarray]], folds: Sequence[np.ndarray]) -> None:
+        self.rankings = [
+            [
+                [(own, Ranking(labels[own], answer[own])) for own in (fold == number for number in range(FOLDS))]
+                for answer, fold in zip(by_seed, folds, strict=True)
+            ]
+            for by_seed in told
+        ]
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        """(variants, seeds)."""
+        return np.array([[self._one(of_seed, counts) for of_seed in by_seed] for by_seed in self.rankings])
+
+    @staticmethod
+    def _one(by_fold: Sequence[tuple[np.ndarray, Ranking]], counts: np.ndarray) -> float:
+        by_class = np.array([ranking.areas(counts[own])[0] for own, ranking in by_fold])
+        return macro(np.array([macro(column) for column in by_class.T]))
+
+
+def rows_of(areas: Areas, material: Material, seeds: int) -> list[dict]:
+    """For each variant its areas, by seed and on average, and its differences to the references."""
+    names = list(VARIANTS)
+
+    def everything(counts: np.ndarray) -> np.ndarray:
+        mean = areas(counts).mean(axis=1)
+        return np.stack([mean, *(mean - mean[names.index(reference)] for reference in REFERENCES)])
+
+    interval, by_seed = bootstrap(everything, material.real, material.groups), areas(np.ones(material.real, int))
+    rows = []
+    for i, name in enumerate(names):
+        rows += [{"variant": name, "seed": seed, "value": f"{by_seed[i, seed]:.3f}"} for seed in range(seeds)]
+        for j, against in enumerate(("", *REFERENCES)):
+            if against != name:
+                value, low, high = (f"{part[j, i]:.3f}" for part in (interval.value, interval.low, interval.high))
+                rows.append({"variant": name, "against": against, "value": value, "low": low, "high": high})
+    return rows
+
+
+def main() -> None:
+    """Trains what is not trained yet and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--leads", type=int, nargs="+", default=[12, 2])
+    parser.add_argument("--regimes", nargs="+", default=REGIMES, choices=REGIMES)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    rows = []
+    for regime in arguments.regimes:
+        for size in arguments.leads:
+            simulated = BANK if regime == "simulated first" else 0
+            material = prepared(
+                arguments.data / "challenge" / "training", resolve_leads(size), simulated, arguments.work
+            )
+            folds = [folds_of(material, seed) for seed in range(arguments.seeds)]
+            told: dict[str, list[np.ndarray]] = {name: [] for name in VARIANTS}
+            for seed, fold in enumerate(folds):
+                for name in VARIANTS:
+                    told[name].append(answers(material, name, seed, fold, arguments.work))
+            labels = material.task.labels[: material.real]
+            counted = labels.sum(axis=0) >= FEWEST
+            found = [[answer[:, counted] for answer in by_seed] for by_seed in told.values()]
+            areas = Areas(labels[:, counted], found, folds)
+            common = {"regime": regime, "leads": size}
+            for row in rows_of(areas, material, arguments.seeds):
+                rows.append(common | row)
+                print("  ".join(str(rows[-1].get(column, "")) for column in COLUMNS), flush=True)
+            with write_atomically(arguments.output) as file:
+                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
