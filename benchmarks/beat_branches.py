@@ -1,6 +1,6 @@
 """What `crnn_pqrst` gains from being told of beats, and in which way: cross-validation on real recordings.
 
-    python benchmarks/beat_branches.py DATA WORK [--leads 12 2] [--regimes real ...] [--seeds 3]
+    python benchmarks/beat_branches.py DATA WORK [--output benchmarks/beat_branches.csv]
 
 DATA holds ``challenge/training``; WORK keeps prepared recordings, unfinished trainings and the answers of finished
 ones, so that an interrupted run goes on. Threefold, on the recordings that have a scored class; twins and recordings of
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,17 +58,39 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 #: Variants that the others are compared with: without any feature, and the default.
 REFERENCES = ("signal", "both")
-REGIMES = ("real", "simulated first")
 COLUMNS = ("regime", "leads", "variant", "against", "seed", "value", "low", "high")
 FOLDS, FEWEST = 3, 8
 BATCH, STEPS = 32, 100
-BANK, BANK_SEED, SIMULATED_STEPS = 4096, 2021, 250
+BANK, BANK_SEED, SIMULATED_STEPS = 2048, 2021, 250
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A regime on a lead set, with seeds 0, 1, …; none simulated is ``real``."""
+
+    leads: int
+    simulated: int
+    seeds: int
+
+    @property
+    def regime(self) -> str:
+        """Its name in the table."""
+        return "simulated first" if self.simulated else "real"
+
+
+EXPERIMENTS = (Experiment(12, 0, 3), Experiment(2, 0, 3), Experiment(12, BANK, 2))
 
 
 @dataclass(frozen=True)
 class Material:
-    """Real recordings with a scored class and, behind them, simulated ones: `Task` of the first variant, their number,
-    and the group of relatives that each belongs to."""
+    """Recordings to learn from and to answer.
+
+    Attributes:
+        task: real recordings with a scored class and, behind them, simulated ones; what differs between variants is
+            that of the default.
+        real: number of the real ones.
+        groups: (real,) which of them are relatives.
+    """
 
     task: Task
     real: int
@@ -173,23 +195,29 @@ class Areas:
         return macro(np.array([macro(column) for column in by_class.T]))
 
 
-def rows_of(areas: Areas, material: Material, seeds: int) -> list[dict]:
+def rows_of(experiment: Experiment, data: Path, work: Path) -> Iterator[dict]:
     """For each variant its areas, by seed and on average, and its differences to the references."""
-    names = list(VARIANTS)
+    material = prepared(data, resolve_leads(experiment.leads), experiment.simulated, work)
+    seeds, names = range(experiment.seeds), list(VARIANTS)
+    labels = material.task.labels[: material.real]
+    counted = labels.sum(axis=0) >= FEWEST
+    folds = [folds_of(material, seed) for seed in seeds]
+    told = [[answers(material, name, seed, folds[seed], work)[:, counted] for seed in seeds] for name in names]
+    areas = Areas(labels[:, counted], told, folds)
 
     def everything(counts: np.ndarray) -> np.ndarray:
         mean = areas(counts).mean(axis=1)
         return np.stack([mean, *(mean - mean[names.index(reference)] for reference in REFERENCES)])
 
     interval, by_seed = bootstrap(everything, material.real, material.groups), areas(np.ones(material.real, int))
-    rows = []
     for i, name in enumerate(names):
-        rows += [{"variant": name, "seed": seed, "value": f"{by_seed[i, seed]:.3f}"} for seed in range(seeds)]
+        common = {"regime": experiment.regime, "leads": experiment.leads, "variant": name}
+        for seed in seeds:
+            yield common | {"seed": seed, "value": f"{by_seed[i, seed]:.3f}"}
         for j, against in enumerate(("", *REFERENCES)):
             if against != name:
                 value, low, high = (f"{part[j, i]:.3f}" for part in (interval.value, interval.low, interval.high))
-                rows.append({"variant": name, "against": against, "value": value, "low": low, "high": high})
-    return rows
+                yield common | {"against": against, "value": value, "low": low, "high": high}
 
 
 def main() -> None:
@@ -197,37 +225,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--leads", type=int, nargs="+", default=[12, 2])
-    parser.add_argument("--regimes", nargs="+", default=REGIMES, choices=REGIMES)
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     rows = []
-    for regime in arguments.regimes:
-        for size in arguments.leads:
-            simulated = BANK if regime == "simulated first" else 0
-            material = prepared(
-                arguments.data / "challenge" / "training", resolve_leads(size), simulated, arguments.work
-            )
-            folds = [folds_of(material, seed) for seed in range(arguments.seeds)]
-            told: dict[str, list[np.ndarray]] = {name: [] for name in VARIANTS}
-            for seed, fold in enumerate(folds):
-                for name in VARIANTS:
-                    told[name].append(answers(material, name, seed, fold, arguments.work))
-            labels = material.task.labels[: material.real]
-            counted = labels.sum(axis=0) >= FEWEST
-            found = [[answer[:, counted] for answer in by_seed] for by_seed in told.values()]
-            areas = Areas(labels[:, counted], found, folds)
-            common = {"regime": regime, "leads": size}
-            for row in rows_of(areas, material, arguments.seeds):
-                rows.append(common | row)
-                print("  ".join(str(rows[-1].get(column, "")) for column in COLUMNS), flush=True)
-            with write_atomically(arguments.output) as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+    for experiment in EXPERIMENTS:
+        for row in rows_of(experiment, arguments.data / "challenge" / "training", arguments.work):
+            print("  ".join(str(row.get(column, "")) for column in COLUMNS), flush=True)
+            rows.append(row)
+        with write_atomically(arguments.output) as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import beat_branches
 import numpy as np
 import pytest
 import scipy.io
 import torch
 from files_on_disk import write_recording
 from scipy.signal import freqz_sos, sos2tf
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from leadset import beats as beats_module
@@ -516,3 +518,25 @@ def test_a_run_trains_both_networks_and_answers(simulated, tmp_path, more):
     for path, answer in zip(paths, together, strict=True):
         assert not answer.failed
         np.testing.assert_array_equal(entry.predict(path).probabilities, answer.probabilities)
+
+
+# --- what is said of the branches ------------------------------------------------------------------------------------
+
+
+def test_areas_of_the_benchmark_are_averaged_within_folds():
+    rng = np.random.default_rng(0)
+    labels, told = rng.random((60, 3)) < 0.4, rng.random((2, 1, 60, 3))
+    fold = rng.integers(beat_branches.FOLDS, size=60)
+    labels[fold == 1, 2] = False  # a class that a fold has no positive of
+    told[1] += fold[:, None]  # how folds differ from each other is not judged
+    counts = rng.integers(1, 3, 60)
+    expected = []
+    for (answer,) in told:
+        by_class = [
+            np.mean([roc_auc_score(*(np.repeat(v[fold == f, k], counts[fold == f]) for v in (labels, answer)))
+                     for f in range(beat_branches.FOLDS) if labels[fold == f, k].any()])
+            for k in range(3)
+        ]  # fmt: skip
+        expected.append([np.mean(by_class)])
+    areas = beat_branches.Areas(labels, told, [fold])
+    np.testing.assert_allclose(areas(counts), expected)
