@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
 from leadset.models.layers.kan import KANLinear
+from leadset.models.layers.lead_conv import LeadConv2d, LeadConvTranspose2d
 from leadset.models.layers.masking import masked_mean
 from leadset.models.layers.mish import Mish
 from leadset.models.layers.res2net import SCALE, SplitBlock, TemporalEncoder
@@ -91,6 +92,22 @@ class PlainTemporalEncoder(TemporalEncoder):
         return masked_mean(self.blocks(self.stem(x.unsqueeze(2).contiguous())).squeeze(2), None)
 
 
+class PlainLeadConv2d(LeadConv2d):
+    """PyTorch's own convolution."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, f, l, t) to (b, f', l, t / stride)."""
+        return nn.Conv2d.forward(self, x)
+
+
+class PlainLeadConvTranspose2d(LeadConvTranspose2d):
+    """PyTorch's own transposed convolution."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, f, l, t) to (b, f', l, 2 t)."""
+        return nn.ConvTranspose2d.forward(self, x)
+
+
 class PlainResUNetLC(ResUNetLC):
     """Images with time innermost in memory."""
 
@@ -106,6 +123,8 @@ PLAIN_FORMS: tuple[type[nn.Module], ...] = (
     PlainKANLinear,
     PlainSplitBlock,
     PlainTemporalEncoder,
+    PlainLeadConv2d,
+    PlainLeadConvTranspose2d,
     PlainResUNetLC,
 )
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from leadset.models.layers.lead_conv import LeadConv2d, LeadConvTranspose2d, fold_leads, mixing_pays, unfold_leads
+from leadset.models.layers.lead_conv import TAPS, LeadConv2d, LeadConvTranspose2d
 from leadset.models.layers.options import one_of
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
 
 DEPTHS = (6, 5, 4, 3)
-KERNEL = 9
 STEM_KERNEL = 15
 SLOPE = 0.01
 #: The innermost layers of every block see 1/128 of the window.
@@ -25,16 +24,14 @@ def conv_norm(f_in: int, f_out: int, rows: int, taps: int, stride: int = 1) -> n
     return nn.Sequential(conv, nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
 
 
-def lead_conv_norm(leads: int, f_in: int, f_out: int, stride: int = 1) -> nn.Sequential:
-    """The same over three of the leads, whose images may be folded."""
-    conv = LeadConv2d(leads, f_in, f_out, KERNEL, stride)
-    return nn.Sequential(conv, nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
+def lead_conv_norm(f_in: int, f_out: int, stride: int = 1) -> nn.Sequential:
+    """The same over three leads and nine samples."""
+    return nn.Sequential(LeadConv2d(f_in, f_out, stride), nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
 
 
-def double_time(leads: int, f_in: int, f_out: int) -> nn.Sequential:
-    """Bias-free transposed convolution of stride 2 along time, norm, LeakyReLU; images may be folded."""
-    conv = LeadConvTranspose2d(leads, f_in, f_out, KERNEL)
-    return nn.Sequential(conv, nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
+def double_time(f_in: int, f_out: int) -> nn.Sequential:
+    """Bias-free transposed convolution of stride 2 along time, norm, LeakyReLU."""
+    return nn.Sequential(LeadConvTranspose2d(f_in, f_out), nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
 
 
 def halve_time(features: int) -> nn.Sequential:
@@ -46,26 +43,21 @@ class ResUBlock(nn.Module):
     """A U-Net of ``depth`` halvings along time around its own entry convolution; then time is halved.
 
     Args:
-        leads: number of leads.
         features: numbers of features outside; half as many inside.
         depth: number of encoder and decoder steps.
     """
 
-    def __init__(self, leads: int, features: int, depth: int) -> None:
+    def __init__(self, features: int, depth: int) -> None:
         super().__init__()
         inner = features // 2
-        self.entry = lead_conv_norm(leads, features, features)
-        self.encoder = nn.ModuleList(
-            lead_conv_norm(leads, inner if k else features, inner, stride=2) for k in range(depth)
-        )
-        self.bottleneck = lead_conv_norm(leads, inner, inner)
-        self.decoder = nn.ModuleList(
-            double_time(leads, 2 * inner, inner if k < depth - 1 else features) for k in range(depth)
-        )
+        self.entry = lead_conv_norm(features, features)
+        self.encoder = nn.ModuleList(lead_conv_norm(inner if k else features, inner, stride=2) for k in range(depth))
+        self.bottleneck = lead_conv_norm(inner, inner)
+        self.decoder = nn.ModuleList(double_time(2 * inner, inner if k < depth - 1 else features) for k in range(depth))
         self.down = halve_time(features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, f, l, t) to (b, f, l, t/2), or the same of a folded image."""
+        """(b, f, l, t) to (b, f, l, t/2)."""
         entry = x = self.entry(x)
         skips = []
         for step in self.encoder:
@@ -83,7 +75,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, features: int, rows: int) -> None:
         super().__init__()
         self.convs = nn.Sequential(
-            conv_norm(features, features, rows, KERNEL, stride=2), conv_norm(features, features, rows, KERNEL)
+            conv_norm(features, features, rows, TAPS, stride=2), conv_norm(features, features, rows, TAPS)
         )
         self.shortcut = halve_time(features)
 
@@ -181,16 +173,11 @@ class ResUNetLC(nn.Module):
             raise ValueError(f"width is {width}: expected an even number")
         one_of("variant", variant, VARIANTS)
         self.input_spec = InputSpec(Transform(rate), samples=samples, scaling="lead")
-        self.leads = leads
         self.leads_as_rows = variant != "res1d_maxpool"
-        self.foldable = variant == "resunet_lc"
         rows = 3 if self.leads_as_rows else 1
         self.stem = conv_norm(1 if self.leads_as_rows else len(leads), width, rows, STEM_KERNEL, stride=2)
         self.blocks = nn.Sequential(
-            *(
-                ResUBlock(len(leads), width, depth) if variant == "resunet_lc" else ResidualBlock(width, rows)
-                for depth in DEPTHS
-            )
+            *(ResUBlock(width, depth) if variant == "resunet_lc" else ResidualBlock(width, rows) for depth in DEPTHS)
         )
         combined = variant.endswith("lc")
         self.pool = LeadCombiner(width, len(leads), samples // 32) if combined else GlobalMax()
@@ -202,9 +189,4 @@ class ResUNetLC(nn.Module):
             raise ValueError(f"window of {x.shape[-1]} samples: this network was built for {self.input_spec.samples}")
         x = x.unsqueeze(1 if self.leads_as_rows else 2)  # (b, 1, l, t) or (b, l, 1, t)
         # Features innermost in memory: CPU convolutions then need no reordering of their input and output.
-        x = self.stem(x.to(memory_format=torch.channels_last))
-        if self.foldable and mixing_pays(x):
-            x = unfold_leads(self.blocks(fold_leads(x)), len(self.leads))
-        else:
-            x = self.blocks(x)
-        return self.classifier(self.pool(x))
+        return self.classifier(self.pool(self.blocks(self.stem(x.to(memory_format=torch.channels_last)))))

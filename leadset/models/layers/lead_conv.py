@@ -1,18 +1,20 @@
-"""Convolutions over three neighbouring leads and some samples, with half the multiplications on a CPU.
+"""Convolutions over three neighbouring leads and nine samples, with a third of the multiplications on a CPU.
 
-Filtering along the leads is short: three taps over two to twelve rows. Such a filter of m outputs needs m + 2 products
-instead of 3 m (Toom and Cook; S. Winograd, Arithmetic Complexity of Computations, SIAM 1980): the rows are mixed by a
-small matrix, one convolution along time follows for each mixture, and another small matrix mixes the results. Each of
-the convolutions along time has its own weights, which are mixtures of the three rows of the kernel.
+Filtering by r taps takes m + r - 1 products for m outputs instead of m r (Toom and Cook; S. Winograd, Arithmetic
+Complexity of Computations, SIAM 1980): the signal is mixed by a small matrix, the taps by another, and a third one
+mixes the products. Here this is done along the leads and along time at once. A product is then one of matrices, of
+features by features, for all recordings and frames of samples together, which is what a processor does best.
 
-For this, images (b, f, l, t) are *folded*: leads become the outermost part of the batch, (l · b, f, 1, t). Layers that
-see one lead at a time (norms, 1 × 1 convolutions, pooling along time) then work as they are.
+Images (b, f, l, t) have their features innermost in memory (`torch.channels_last`), written (b, l, t, f) below. A
+stride of two is taken by regarding two neighbouring samples as one of twice the features: halving time is then a
+convolution of five taps from 2 f features, doubling it one of five taps to 2 f' features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -20,129 +22,244 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROWS = 3
-# Where the polynomials of a tile are evaluated, besides infinity: small numbers keep rounding errors small.
-_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-# Leads computed together: with more of them, single precision loses more than a digit.
-_TILE = len(_POINTS) - 1
-# Features times leads below which mixing costs more than it saves.
-_WORTH_MIXING = 512
+ROWS, TAPS = 3, 9
+# Where polynomials are evaluated, besides infinity, by how many products a filter has. Chosen for small rounding
+# errors among all sets of 0, ±1/2, ±2/3, ±1, ±3/2, ±2: pairs of a number and its (negative) reciprocal do best.
+_POINTS = {
+    1: (),
+    2: (0.0,),
+    3: (0.0, -1.0),
+    4: (0.0, 1.0, -1.0),
+    5: (0.0, -1.0, 2.0, 1 / 2),
+    6: (0.0, 3 / 2, -3 / 2, 2 / 3, -2 / 3),
+    7: (0.0, -1.0, -2.0, -1 / 2, 3 / 2, 2 / 3),
+}
+# Leads computed together: with more of them, rounding errors grow faster than the number of products falls.
+_TILE = 4
+# Elements of mixed signals made at once: few enough that they stay in the cache and need little memory.
+_BLOCK = 1 << 20
+# Features in times features out, and recordings times leads times samples, from which on it saves more than it costs.
+_WORTH_FEATURES, _WORTH_POSITIONS = 1024, 1024
 
 
-class LeadMixing(NamedTuple):
-    """Matrices for one number of leads, as nested lists.
+class Filter(NamedTuple):
+    """m neighbouring outputs of a filter by r taps, y_i = Σ_k w_k x_(i + k): results · ((taps · w) ∘ (signal · x)).
 
     Attributes:
-        leads: number of leads l.
-        products: number of convolutions along time p; each is for one point and all tiles of leads.
-        rows: (p · tiles, l), mixes leads; kernel: (p, 3), mixes rows of the kernel; results: (l, p · tiles).
+        signal: (p, n), n = m + r - 1 inputs to p products.
+        taps: (p, r).
+        results: (m, p).
     """
 
-    leads: int
-    products: int
-    rows: list[list[float]]
-    kernel: list[list[float]]
-    results: list[list[float]]
+    signal: np.ndarray
+    taps: np.ndarray
+    results: np.ndarray
 
 
-def _evaluation(points: int, coefficients: int) -> np.ndarray:
-    """Coefficients of a polynomial to its values at the first points and at infinity: (points, coefficients)."""
-    finite = np.vander(_POINTS[: points - 1], coefficients, increasing=True)
-    return np.vstack([finite, np.eye(coefficients)[-1]])
+def toom_cook(outputs: int, taps: int) -> Filter:
+    """The filter with ``outputs`` + ``taps`` - 1 products."""
+    products = outputs + taps - 1
+
+    def evaluation(coefficients: int) -> np.ndarray:
+        """Coefficients of a polynomial to its values at the points and at infinity."""
+        return np.vstack([np.vander(_POINTS[products], coefficients, increasing=True), np.eye(coefficients)[-1]])
+
+    # A product of polynomials, transposed: the coefficients of the signal come out as its outputs go in.
+    signal = np.linalg.inv(evaluation(products)).T
+    # Scaled by powers of two, so that mixtures of the signal are about as large as the signal.
+    scale = 2.0 ** np.round(np.log2(np.abs(signal).sum(axis=1, keepdims=True)))
+    return Filter(signal / scale, evaluation(taps) * scale, evaluation(outputs).T)
+
+
+def nested(outer: Filter, inner: Filter) -> Filter:
+    """A filter by r r' taps: ``outer``, with as many outputs as taps, whose products are filters of every r-th sample."""
+    step = outer.taps.shape[1]
+
+    def interleaved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Column i + step · j holds the products of columns i and j."""
+        out = np.zeros((len(a), len(b), a.shape[1] + step * (b.shape[1] - 1)))
+        for i, j in product(range(a.shape[1]), range(b.shape[1])):
+            out[:, :, i + step * j] += np.outer(a[:, i], b[:, j])
+        return out.reshape(-1, out.shape[2])
+
+    return Filter(*(interleaved(a, b) for a, b in zip(outer[:2], inner[:2], strict=True)),
+                  interleaved(outer.results.T, inner.results.T).T)  # fmt: skip
 
 
 @lru_cache
-def lead_mixing(leads: int) -> LeadMixing:
-    """The matrices for a three-row filter over ``leads`` rows with zeros above and below."""
+def lead_filter(leads: int) -> Filter:
+    """The three-row filter of ``leads`` rows with zeros above and below: (p · tiles, l), (p, 3) and (l, p · tiles)."""
+    if leads < ROWS:
+        # The rows of the kernel are then as many as the leads, or more: each takes the other's place.
+        swapped, margin = toom_cook(leads, leads), ROWS // 2 - leads + 1
+        taps = np.pad(np.fliplr(swapped.signal), ((0, 0), (margin, margin)))
+        return Filter(np.fliplr(swapped.taps).copy(), taps, swapped.results)
     tiles = -(-leads // _TILE)
     tile = -(-leads // tiles)
-    products = tile + ROWS - 1
-    # A product of polynomials, transposed: the coefficients of the filter come out as its outputs go in.
-    from_rows = np.linalg.inv(_evaluation(products, products)).T
-    to_results, from_kernel = _evaluation(products, tile).T, _evaluation(products, ROWS)
-    # Scaled by powers of two, so that mixtures of rows are about as large as the rows.
-    scale = 2.0 ** np.round(np.log2(np.abs(from_rows).sum(axis=1, keepdims=True)))
-    from_rows, from_kernel = from_rows / scale, from_kernel * scale
-    rows = np.zeros((products, tiles, tiles * tile + 2))
+    one = toom_cook(tile, ROWS)
+    products = len(one.taps)
+    signal = np.zeros((products, tiles, tiles * tile + 2))
     results = np.zeros((tiles * tile, products, tiles))
     for k in range(tiles):
-        rows[:, k, k * tile : k * tile + products] = from_rows
-        results[k * tile : (k + 1) * tile, :, k] = to_results
-    rows, results = rows[:, :, 1 : leads + 1].reshape(-1, leads), results[:leads].reshape(leads, -1)
-    return LeadMixing(leads, products, rows.tolist(), from_kernel.tolist(), results.tolist())
+        signal[:, k, k * tile : k * tile + products] = one.signal
+        results[k * tile : (k + 1) * tile, :, k] = one.results
+    return Filter(signal[:, :, 1 : leads + 1].reshape(-1, leads), one.taps, results[:leads].reshape(leads, -1))
 
 
-def mixing_pays(x: Tensor) -> bool:
-    """Whether to fold images (b, f, l, t): large ones in full precision on a CPU, where multiplications take time."""
-    large = x.shape[1] * x.shape[2] >= _WORTH_MIXING
-    return large and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+@lru_cache
+def time_filter(taps: int) -> Filter:
+    """The filter along time by five or by nine taps."""
+    return toom_cook(3, taps) if taps < TAPS else nested(toom_cook(3, 3), toom_cook(2, taps // 3))
 
 
-def fold_leads(x: Tensor) -> Tensor:
-    """(b, f, l, t) to (l · b, f, 1, t)."""
-    return x.permute(2, 0, 1, 3).flatten(0, 1).unsqueeze(2)
+def _frames(x: Tensor, size: int, step: int, before: int) -> Tensor:
+    """Overlapping frames of samples, zeros at the ends: (b, p, t, f) to (size, p, b, ⌈t / step⌉, f)."""
+    b, p, t, f = x.shape
+    frames = -(-t // step)
+    x = F.pad(x, (0, 0, before, (frames - 1) * step + size - before - t))
+    batch, row, sample, feature = x.stride()
+    return x.as_strided((size, p, b, frames, f), (sample, row, batch, step * sample, feature)).contiguous()
 
 
-def unfold_leads(x: Tensor, leads: int) -> Tensor:
-    """The inverse of `fold_leads`."""
-    return x.squeeze(2).unflatten(0, (leads, -1)).permute(1, 2, 0, 3)
+def _overlap_add(x: Tensor, samples: int, step: int, before: int) -> Tensor:
+    """The transpose of `_frames`: (size, p, b, ⌈t / step⌉, f) to (b, p, t, f)."""
+    size, p, b, frames, f = x.shape
+    overlap = -(-size // step) - 1
+    out = x.new_empty(b, p, frames + overlap, step, f)
+    by_sample = out.permute(3, 1, 0, 2, 4)
+    by_sample[:, :, :, frames:] = 0
+    by_sample[:, :, :, :frames] = x[:step]
+    for k in range(1, overlap + 1):
+        part = x[k * step : (k + 1) * step]
+        by_sample[: len(part), :, :, k : k + frames] += part
+    return out.flatten(2, 3)[:, :, before : before + samples]
 
 
-def _mixed(matrix: list[list[float]], x: Tensor) -> Tensor:
-    """The matrix times the outermost dimension of ``x``."""
-    return (x.new_tensor(matrix) @ x.flatten(1)).unflatten(1, x.shape[1:])
+def _mixed_rows(matrix: Tensor, x: Tensor) -> Tensor:
+    """(b, l, …) to (b, p, …) by a matrix (p, l)."""
+    return torch.bmm(matrix.expand(len(x), -1, -1), x.flatten(2)).unflatten(2, x.shape[2:])
+
+
+class _Mixing(NamedTuple):
+    """A linear map from images (b, l, t, f) to their mixtures (products, tiles · b · frames, f), and its transpose.
+
+    Attributes:
+        rows: (p · tiles, l), mixes leads.
+        samples: (q, n), mixes the n samples of a frame.
+        step, before: samples from a frame to the next, and zeros before the first.
+        products: p · q.
+    """
+
+    rows: Tensor
+    samples: Tensor
+    step: int
+    before: int
+    products: int
+
+    def of(self, x: Tensor) -> Tensor:
+        """The mixtures of ``x``."""
+        frames = _frames(_mixed_rows(self.rows, x), self.samples.shape[1], self.step, self.before)
+        return (self.samples @ frames.flatten(1)).view(self.products, -1, x.shape[3])
+
+    def transposed(self, mixtures: Tensor, recordings: int, samples: int) -> Tensor:
+        """The image whose inner product with any other is that of ``mixtures`` with the other's mixtures."""
+        frames = self.samples.T @ mixtures.view(len(self.samples), -1)
+        frames = frames.view(len(frames), len(self.rows), recordings, -1, mixtures.shape[2])
+        return _mixed_rows(self.rows.T, _overlap_add(frames, samples, self.step, self.before))
+
+
+class _MinimalConv(torch.autograd.Function):
+    """Images (b, l, t, f) and a kernel (r, 3, f, f') to (b, l, t, f'), some recordings at a time.
+
+    Mixtures are made anew for the gradient: kept, they would be up to five times as large as the image.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, kernel: Tensor) -> Tensor:
+        ctx.save_for_backward(x, kernel)
+        signal, results, taps = _mixings(x, kernel)
+        kernel = (taps @ kernel.flatten(0, 1).flatten(1)).unflatten(1, kernel.shape[2:])
+        parts = x.split(_recordings_at_once(signal, x))
+        return torch.cat([
+            results.transposed(torch.bmm(signal.of(part), kernel), len(part), x.shape[2]) for part in parts
+        ])  # fmt: skip
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, kernel = ctx.saved_tensors
+        shape = kernel.shape
+        signal, results, taps = _mixings(x, kernel)
+        kernel = (taps @ kernel.flatten(0, 1).flatten(1)).unflatten(1, shape[2:])
+        grad_kernel, grad_x = torch.zeros_like(kernel), []
+        at_once = _recordings_at_once(signal, x)
+        for part, grad_part in zip(x.split(at_once), grad.split(at_once), strict=True):
+            products = results.of(grad_part)
+            grad_kernel.baddbmm_(signal.of(part).transpose(1, 2), products)
+            grad_x.append(signal.transposed(torch.bmm(products, kernel.transpose(1, 2)), len(part), x.shape[2]))
+        return torch.cat(grad_x), (taps.T @ grad_kernel.flatten(1)).view(shape)
+
+
+def _mixings(x: Tensor, kernel: Tensor) -> tuple[_Mixing, _Mixing, Tensor]:
+    """Of the signal, of the gradient of the results, and the matrix (products, 3 r) for the kernel."""
+    leads, time = lead_filter(x.shape[1]), time_filter(len(kernel))
+    taps = np.kron(time.taps, leads.taps)
+    step = len(time.results)
+    signal = _Mixing(x.new_tensor(leads.signal), x.new_tensor(time.signal), step, len(kernel) // 2, len(taps))
+    results = _Mixing(x.new_tensor(leads.results.T), x.new_tensor(time.results.T), step, 0, len(taps))
+    return signal, results, x.new_tensor(taps)
+
+
+def _recordings_at_once(signal: _Mixing, x: Tensor) -> int:
+    """How many recordings of ``x`` (b, l, t, f) have mixtures of about `_BLOCK` elements."""
+    _, _, samples, features = x.shape
+    return max(1, _BLOCK // (len(signal.rows) * len(signal.samples) * -(-samples // signal.step) * features))
+
+
+def minimal_pays(x: Tensor, layer: nn.Module) -> bool:
+    """Whether to filter images (b, f, l, t) minimally: large ones in full precision on a CPU."""
+    b, _, leads, samples = x.shape
+    large = layer.in_channels * layer.out_channels >= _WORTH_FEATURES and b * leads * samples >= _WORTH_POSITIONS
+    return (
+        large and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+    )
 
 
 class LeadConv2d(nn.Conv2d):
-    """A convolution with kernels of three leads, for images (b, f, l, t) or folded ones of several leads.
+    """A convolution of images (b, f, l, t) with kernels of three leads and nine samples.
 
     Args:
-        leads: number of leads of the images.
-        f_in, f_out, taps, stride: features, and kernel size and stride along time; without bias, padded to keep size.
+        f_in, f_out, stride: features, and stride along time; without bias, padded to keep size.
     """
 
-    def __init__(self, leads: int, f_in: int, f_out: int, taps: int, stride: int = 1) -> None:
-        super().__init__(f_in, f_out, (ROWS, taps), (1, stride), (1, taps // 2), bias=False)
-        self.leads = leads
+    def __init__(self, f_in: int, f_out: int, stride: int = 1) -> None:
+        super().__init__(f_in, f_out, (ROWS, TAPS), (1, stride), (ROWS // 2, TAPS // 2), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, f, l, t) to (b, f', l, t'), or (l · b, f, 1, t) to (l · b, f', 1, t')."""
-        if x.shape[2] == self.leads:
+        """(b, f, l, t) to (b, f', l, t / stride)."""
+        if not minimal_pays(x, self):
             return super().forward(x)
-        return _along_time(x, self.leads, self.weight, self._convolve)
-
-    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.conv1d(x, weight, None, self.stride[1], self.padding[1])
+        stride = self.stride[1]
+        kernel = F.pad(self.weight, (0, stride - 1)).unflatten(3, (-1, stride)).permute(3, 2, 4, 1, 0)
+        x = x.permute(0, 2, 3, 1).contiguous().unflatten(2, (-1, stride)).flatten(3)
+        return _MinimalConv.apply(x, kernel.flatten(2, 3)).permute(0, 3, 1, 2)
 
 
 class LeadConvTranspose2d(nn.ConvTranspose2d):
-    """The transposed convolution that doubles time, with kernels of three leads; images as of `LeadConv2d`.
+    """The transposed convolution that doubles time, with kernels of three leads and nine samples.
 
     Args:
-        leads: number of leads of the images.
-        f_in, f_out, taps: features, and kernel size along time; without bias.
+        f_in, f_out: features; without bias.
     """
 
-    def __init__(self, leads: int, f_in: int, f_out: int, taps: int) -> None:
-        super().__init__(f_in, f_out, (ROWS, taps), (1, 2), (1, taps // 2), (0, 1), bias=False)
-        self.leads = leads
+    def __init__(self, f_in: int, f_out: int) -> None:
+        super().__init__(f_in, f_out, (ROWS, TAPS), (1, 2), (ROWS // 2, TAPS // 2), (0, 1), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, f, l, t) to (b, f', l, 2 t), or (l · b, f, 1, t) to (l · b, f', 1, 2 t)."""
-        if x.shape[2] == self.leads:
+        """(b, f, l, t) to (b, f', l, 2 t)."""
+        if not minimal_pays(x, self):
             return super().forward(x)
-        return _along_time(x, self.leads, self.weight.flip(2), self._convolve)
-
-    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.conv_transpose1d(x, weight, None, 2, self.padding[1], self.output_padding[1])
-
-
-def _along_time(x: Tensor, leads: int, weight: Tensor, convolve: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Filters a folded image by a kernel (…, …, 3, taps), with ``convolve`` for each mixture of rows."""
-    mixing = lead_mixing(leads)
-    rows = _mixed(mixing.rows, x.squeeze(2).unflatten(0, (leads, -1)))  # (p · tiles, b, f, t)
-    kernels = _mixed(mixing.kernel, weight.permute(2, 0, 1, 3))  # (p, …, …, taps)
-    parts = rows.unflatten(0, (mixing.products, -1)).flatten(1, 2).unbind(0)  # p times (tiles · b, f, t)
-    results = torch.cat([convolve(part, kernel) for part, kernel in zip(parts, kernels.unbind(0), strict=True)])
-    results = results.unflatten(0, (len(mixing.rows), -1))  # (p · tiles, b, f', t')
-    return _mixed(mixing.results, results).flatten(0, 1).unsqueeze(2)
+        # Taps of even results are 8, 6, 4, 2, 0, of odd ones none, 7, 5, 3, 1.
+        kernel = F.pad(self.weight.flip(2, 3), (1, 0)).unflatten(3, (-1, 2)).flip(4).permute(3, 2, 0, 4, 1)
+        x = _MinimalConv.apply(x.permute(0, 2, 3, 1).contiguous(), kernel.flatten(3))
+        return x.unflatten(3, (2, -1)).flatten(2, 3).permute(0, 3, 1, 2)

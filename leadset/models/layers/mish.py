@@ -23,27 +23,24 @@ def _blocks(x: Tensor, *others: Tensor):
 class _BlockwiseMish(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
         y = torch.empty_like(x)
-        for x_block, y_block in _blocks(x, y):
+        # What value and slope share is at hand here; backward is then left with one product.
+        slope = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        for x_block, y_block, *slope_block in _blocks(x, y, *([] if slope is None else [slope])):
             s = torch.sigmoid(x_block)
             n = (2 - s).mul_(s)
-            torch.mul(x_block, n, out=y_block).div_(2 - n)
+            t = n.div_(2 - n)
+            torch.mul(x_block, t, out=y_block)
+            if slope_block:
+                # d Mish / dx = t + x s (1 − t²), t = tanh(softplus(x))
+                torch.addcmul(t, s.mul_(x_block), 1 - t * t, out=slope_block[0])
+        ctx.save_for_backward(slope)
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        grad_x = torch.empty_like(x)
-        for x_block, grad_block, out in _blocks(x, grad, grad_x):
-            s = torch.sigmoid(x_block)
-            n = (2 - s).mul_(s)
-            d = 2 - n
-            # d Mish / dx = (n + 4 x s (1 − s)² / d) / d
-            torch.sub(1, s, out=out).square_().mul_(s).mul_(x_block)
-            torch.addcdiv(n, out, d, value=4, out=out).div_(d).mul_(grad_block)
-        return grad_x
+        return grad * ctx.saved_tensors[0]
 
 
 def mish(x: Tensor) -> Tensor:
