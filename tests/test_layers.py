@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,18 +13,20 @@ from straightforward import straightforward
 from torch import nn
 
 from leadset.models import create_model
+from leadset.models.layers import lead_conv
 from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
+from leadset.models.layers.blockwise import BLOCK
 from leadset.models.layers.kan import KANLinear, cubic_bases
 from leadset.models.layers.lead_conv import (
+    TAPS,
     LeadConv2d,
     LeadConvTranspose2d,
-    fold_leads,
-    lead_mixing,
-    mixing_pays,
-    unfold_leads,
+    lead_filter,
+    minimal_pays,
+    time_filter,
 )
 from leadset.models.layers.masking import masked_mean
-from leadset.models.layers.mish import BLOCK, mish
+from leadset.models.layers.mish import mish
 from leadset.models.layers.res2net import TemporalEncoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -129,7 +134,7 @@ def test_encoder_averages_over_real_samples(cascade):
     [
         ("mvms_net", {"width": 64}, 200),
         ("resunet_lc", {"width": 8}, 256),
-        ("resunet_lc", {"width": 128}, 128),
+        ("resunet_lc", {"width": 128}, 512),
         ("star", {}, 200),
     ],
 )
@@ -140,34 +145,45 @@ def test_networks_equal_their_straightforward_form(name, options, samples):
 
 
 @pytest.mark.parametrize("leads", [1, 2, 3, 4, 6, 7, 12, 15])
-@pytest.mark.parametrize("build", [LeadConv2d, LeadConvTranspose2d, lambda *sizes: LeadConv2d(*sizes, stride=2)])
-def test_mixed_leads_are_convolved_as_they_are(build, leads):
-    """Folded or not, outputs and gradients agree; leads are mixed by fewer products than the kernel has rows."""
-    layer = build(leads, 3, 5, 9).double()
-    results = []
-    for folded in (False, True):
-        layer.zero_grad()
-        x = torch.randn(2, 3, leads, 16, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
-        out = unfold_leads(layer(fold_leads(x)), leads) if folded else layer(x)
-        (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)).sum().backward()
-        results.append((out, x.grad, layer.weight.grad))
-    for direct, mixed in zip(*results, strict=True):
-        assert torch.allclose(direct, mixed, atol=1e-10)
-    assert leads < 3 or len(lead_mixing(leads).rows) < 3 * leads - 2  # rows of zeros above and below cost nothing
+@pytest.mark.parametrize("build", [LeadConv2d, LeadConvTranspose2d, partial(LeadConv2d, stride=2)])
+def test_minimal_filters_are_the_convolution(build, leads):
+    """Over several parts of a batch, with a length that is no multiple of a frame."""
+    layer = build(32, 32)
+    x = torch.randn(5, 32, leads, 2 * (1024 // leads + 3), generator=torch.Generator().manual_seed(1))
+    assert minimal_pays(x, layer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lead_conv, "_BLOCK", 1 << 17)
+        assert_same_function(layer, *x.shape)
 
 
-def test_mixing_leads_keeps_single_precision():
+@pytest.mark.parametrize("taps", [5, TAPS])
+def test_filters_along_time_take_few_products(taps):
+    signal, kernel, results = time_filter(taps)
+    x, w = np.random.default_rng(0).normal(size=signal.shape[1]), np.linspace(-1, 1, taps)
+    np.testing.assert_allclose(results @ ((kernel @ w) * (signal @ x)), np.correlate(x, w), atol=1e-12)
+    assert len(kernel) < 0.5 * taps * len(results)
+
+
+@pytest.mark.parametrize("leads", [1, 2, 3, 4, 6, 12])
+def test_filters_along_leads_take_few_products(leads):
+    """Fewer than there are pairs of leads that meet in a kernel, from two leads on."""
+    assert len(lead_filter(leads).signal) <= 3 * leads - 2 - (leads > 1)
+
+
+@pytest.mark.parametrize("build", [LeadConv2d, LeadConvTranspose2d, partial(LeadConv2d, stride=2)])
+@pytest.mark.parametrize("leads", [2, 3, 12])
+def test_minimal_filters_keep_single_precision(build, leads):
     torch.manual_seed(0)
-    layer, x = LeadConv2d(12, 64, 64, 9), torch.randn(2, 64, 12, 64)
-    exact = layer.double()(x.double())
-    mixed = unfold_leads(layer.float()(fold_leads(x)), 12)
-    assert (mixed - exact).abs().max() < 1e-5 * exact.abs().max()
+    layer, x = build(64, 64), torch.randn(2, 64, leads, 512)
+    minimal, exact = layer(x), straightforward(layer).double()(x.double())
+    assert (minimal - exact).abs().max() < 1e-5 * exact.abs().max()
 
 
-def test_large_images_are_folded_in_full_precision_only():
-    large, small = torch.zeros(1, 128, 12, 8), torch.zeros(1, 16, 12, 8)
-    assert mixing_pays(large)
-    assert not mixing_pays(small)
-    assert not mixing_pays(large.to("meta"))
+def test_large_images_are_filtered_minimally_in_full_precision_only():
+    layer, large = LeadConv2d(128, 128), torch.zeros(1, 128, 12, 128)
+    assert minimal_pays(large, layer)
+    assert not minimal_pays(large, LeadConv2d(128, 4))
+    assert not minimal_pays(large[..., :8], layer)
+    assert not minimal_pays(large.to("meta"), layer)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not mixing_pays(large)
+        assert not minimal_pays(large, layer)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leadset.models.layers.blockwise import blocks, blocks_pay
+
 
 class ShuffleAttention(nn.Module):
     """STAR's grouped attention over time (its MDSA), followed by a channel shuffle.
@@ -69,6 +71,32 @@ def _block_diagonal(coefficients: Tensor) -> Tensor:
     return torch.diag_embed(coefficients.transpose(1, 2), dim1=1, dim2=3).flatten(1, 2)
 
 
+class _BlockwiseGate(torch.autograd.Function):
+    """x ⊙ c ⊙ sigmoid(z) of (b, f, 1, t), (b, f, 1, 1) and (b, f, 1, t)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, c: Tensor, z: Tensor) -> Tensor:
+        y, share = torch.empty_like(x), torch.empty_like(x)
+        for x_block, c_block, z_block, y_block, s in blocks(x, c, z, y, share):
+            torch.sigmoid(z_block, out=s)
+            torch.mul(x_block, s, out=y_block).mul_(c_block)
+        ctx.save_for_backward(x, c, share)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, c, share = ctx.saved_tensors
+        grad_x, grad_c, grad_z = torch.empty_like(x), torch.empty_like(c), torch.empty_like(share)
+        for g, x_block, c_block, s, out_x, out_c, out_z in blocks(grad, x, c, share, grad_x, grad_c, grad_z):
+            torch.mul(s, g, out=out_x)
+            product = x_block * out_x
+            torch.sum(product, 3, keepdim=True, out=out_c)
+            out_x.mul_(c_block)
+            torch.addcmul(product, product, s, value=-1, out=out_z).mul_(c_block)
+        return grad_x, grad_c, grad_z
+
+
 class CoordinateAttention(nn.Module):
     """MVMS-net's attention: a gate per channel and a gate per channel and position, from one narrow shared layer.
 
@@ -95,4 +123,5 @@ class CoordinateAttention(nn.Module):
         # A 1 × 1 convolution acts on each position by itself, so the wide tensor need not be concatenated before it.
         tokens = torch.cat([self.reduce(x.mean(3, keepdim=True)), self.reduce(x)], 3)
         tokens = F.hardswish(self.norm(tokens))
-        return x * torch.sigmoid(self.channel_gate(tokens[..., :1])) * torch.sigmoid(self.time_gate(tokens[..., 1:]))
+        channel, time = torch.sigmoid(self.channel_gate(tokens[..., :1])), self.time_gate(tokens[..., 1:])
+        return _BlockwiseGate.apply(x, channel, time) if blocks_pay(x) else x * channel * torch.sigmoid(time)

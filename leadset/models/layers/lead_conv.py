@@ -12,7 +12,6 @@ convolution of five taps from 2 f features, doubling it one of five taps to 2 f'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -72,7 +71,7 @@ def toom_cook(outputs: int, taps: int) -> Filter:
 
 
 def nested(outer: Filter, inner: Filter) -> Filter:
-    """A filter by r r' taps: ``outer``, with as many outputs as taps, whose products are filters of every r-th sample."""
+    """A filter by r r' taps: ``outer``, of r taps and r outputs, whose products are filters of every r-th sample."""
     step = outer.taps.shape[1]
 
     def interleaved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -216,12 +215,16 @@ def _recordings_at_once(signal: _Mixing, x: Tensor) -> int:
     return max(1, _BLOCK // (len(signal.rows) * len(signal.samples) * -(-samples // signal.step) * features))
 
 
-def minimal_pays(x: Tensor, layer: nn.Module) -> bool:
+def minimal_pays(x: Tensor, layer: LeadConv2d | LeadConvTranspose2d) -> bool:
     """Whether to filter images (b, f, l, t) minimally: large ones in full precision on a CPU."""
     b, _, leads, samples = x.shape
-    large = layer.in_channels * layer.out_channels >= _WORTH_FEATURES and b * leads * samples >= _WORTH_POSITIONS
     return (
-        large and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+        layer.in_channels * layer.out_channels >= _WORTH_FEATURES
+        and b * leads * samples >= _WORTH_POSITIONS
+        and samples % layer.stride[1] == 0
+        and x.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
     )
 
 

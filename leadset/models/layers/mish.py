@@ -11,13 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Elements per thread worked on at once: three float32 temporaries of this size stay in a core's second-level cache.
-BLOCK = 1 << 17
-
-
-def _blocks(x: Tensor, *others: Tensor):
-    rows = max(1, BLOCK * torch.get_num_threads() // max(1, x[:1].numel()))
-    return zip(x.split(rows), *(other.split(rows) for other in others), strict=True)
+from leadset.models.layers.blockwise import blocks, blocks_pay
 
 
 class _BlockwiseMish(torch.autograd.Function):
@@ -26,7 +20,7 @@ class _BlockwiseMish(torch.autograd.Function):
         y = torch.empty_like(x)
         # What value and slope share is at hand here; backward is then left with one product.
         slope = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        for x_block, y_block, *slope_block in _blocks(x, y, *([] if slope is None else [slope])):
+        for x_block, y_block, *slope_block in blocks(x, y, *([] if slope is None else [slope])):
             s = torch.sigmoid(x_block)
             n = (2 - s).mul_(s)
             t = n.div_(2 - n)
@@ -40,14 +34,13 @@ class _BlockwiseMish(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor) -> Tensor:
-        return grad * ctx.saved_tensors[0]
+        (slope,) = ctx.saved_tensors
+        return slope * grad  # the layout of the first, where that of the other is ambiguous
 
 
 def mish(x: Tensor) -> Tensor:
     """x · tanh(softplus(x)), elementwise, for any shape and floating type; twice differentiable off the CPU only."""
-    if x.device.type != "cpu" or not x.ndim or torch.compiler.is_compiling():
-        return F.mish(x)
-    return _BlockwiseMish.apply(x)
+    return _BlockwiseMish.apply(x) if blocks_pay(x) else F.mish(x)
 
 
 class Mish(nn.Module):

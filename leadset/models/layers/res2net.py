@@ -58,7 +58,11 @@ class SplitBlock(nn.Module):
         # The stride of a 1 × 1 convolution, taken before it: oneDNN's strided kernel corrupts memory in its backward
         # pass for narrow tensors of this layout (seen with PyTorch 2.13 at 8 features, 3 recordings, 2 threads).
         halved = x[..., ::2]
-        *groups, bypass = self.expand(halved if self.cascade else x).chunk(SCALE, 1)
+        *groups, bypass = (
+            # Copied once here, or twice by the convolution that gets it: for its value and for its gradient.
+            group.contiguous(memory_format=torch.channels_last)
+            for group in self.expand(halved if self.cascade else x).chunk(SCALE, 1)
+        )
         outputs: list[Tensor] = []
         for branch, group in zip(self.branches, groups, strict=True):
             outputs.append(branch(group + outputs[-1] if self.cascade and outputs else group))
