@@ -1,14 +1,20 @@
 """Training and inference throughput of every classifier on every lead set, on one CPU thread.
 
-    python benchmarks/models.py [--models star,mvms_net] [--leads 12,2] [--rounds 3]
+    python benchmarks/models.py [--models star,mvms_net] [--leads 12,2] [--seconds 20] [--resume]
 
-Each network is measured as the kit builds it, in bf16 where that is asked for below, and in its straightforward form
+Each network is measured as the kit builds it, in bf16 where the processor has instructions for it (rows are missing
+where it has none: emulated, bf16 is many times slower than single precision), and in its straightforward form
 (`straightforward.py`), which computes the same function; and all of it with the C library's allocator as it comes and
 with `leadset.allocator.keep_freed_memory`, in a process each. Everything is at published size.
 
-Within a round all forms take turns, rounds repeat, and the best counts, in seconds of processor time, so that other
-work on the machine weighs as little as possible. Ratios are against the straightforward form under the default
-allocator, and against ResNet-34 in the same form as the row. Writes benchmarks/models.csv.
+Within a round all forms of a network take turns, forwards and backwards alternately, and rounds repeat for about
+``--seconds``; at least three, the first of which only warms up. Times are seconds of processor time, so that other work
+on the machine weighs as little as possible. The speed is that of the fastest round. ``times_straightforward`` is the
+median, over rounds, of the time of the straightforward form under the default allocator divided by the row's in the
+same round, and stands a drift of the machine; ``times_resnet34`` divides speeds, in the same form and allocator.
+
+Writes benchmarks/models.csv after every network and lead set. Rows that are not measured again stay as they are; with
+``--resume`` those are measured that the file does not have from this processor and PyTorch.
 """
 
 from __future__ import annotations
@@ -16,10 +22,10 @@ from __future__ import annotations
 import argparse
 import csv
 import multiprocessing
-import platform
+import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections import defaultdict
 from itertools import product
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,9 +33,11 @@ from pathlib import Path
 import torch
 from straightforward import straightforward
 from torch import nn
+from tqdm import tqdm
 
 from leadset.allocator import keep_freed_memory
 from leadset.beats import BEAT_FEATURES
+from leadset.files import write_atomically
 from leadset.leads import LEAD_SETS
 from leadset.models import create_model, list_models
 
@@ -40,6 +48,28 @@ DEFAULT_BATCH = 16
 ALLOCATORS = ("default", "kept")
 FORMS = ("straightforward", "kit", "kit bf16")
 WORK = ("train", "infer")
+#: Rounds of one network and lead set: at least, for a median, and at most.
+ROUNDS = (2, 30)
+COLUMNS = ("model", "leads", "work", "form", "allocator", "batch", "recordings_per_s", "times_straightforward",
+           "times_resnet34", "torch", "machine")  # fmt: skip
+
+
+def machine_name() -> str:
+    """The processor and the instructions that PyTorch uses of it."""
+    return f"{torch.cpu.get_capabilities()['cpu_name'].strip()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bf16 numbers."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def has_straightforward_form(name: str) -> bool:
+    """Whether the kit computes this network in another form than the plain one."""
+    with torch.device("meta"):
+        model = create_model(name, 2)
+    return [type(m) for m in model.modules()] != [type(m) for m in straightforward(model).modules()]
 
 
 def inputs_of(model: nn.Module, leads: int, batch: int) -> dict[str, torch.Tensor]:
@@ -61,7 +91,7 @@ def worker(pipe: Connection, allocator: str) -> None:
         name, leads, form, work = task
         key = (name, leads, form == "straightforward")
         if key not in built:
-            if any(other[1] != leads for other in built):
+            if any(other[:2] != key[:2] for other in built):
                 built.clear()
             torch.manual_seed(0)
             model = create_model(name, leads)
@@ -84,49 +114,50 @@ def seconds_per_recording(model: nn.Module, inputs: dict, form: str, work: str) 
     return (time.process_time() - started) / len(logits)
 
 
-def has_straightforward_form(name: str) -> bool:
-    """Whether the kit computes this network in another form than the plain one."""
-    with torch.device("meta"):
-        model = create_model(name, 2)
-    return [type(m) for m in model.modules()] != [type(m) for m in straightforward(model).modules()]
+def measure(pipes: dict[str, Connection], name: str, leads: int, seconds: float) -> dict[tuple, list[float]]:
+    """Seconds per recording in every round, of every (work, form, allocator)."""
+    has = {"straightforward": has_straightforward_form(name), "kit": True, "kit bf16": has_bf16()}
+    forms = [form for form in FORMS if has[form]]
+    tasks = list(product(WORK, forms, ALLOCATORS))
+    found = defaultdict(list)
+    least, most = ROUNDS
+    started = time.monotonic()
+    for turn in range(most + 1):
+        for work, form, allocator in tasks if turn % 2 else reversed(tasks):
+            pipes[allocator].send((name, leads, form, work))
+            answer = pipes[allocator].recv()
+            if turn:  # the first round warms up
+                found[work, form, allocator].append(answer)
+        spent = time.monotonic() - started
+        if turn >= least and spent * (turn + 2) / (turn + 1) > seconds:
+            break
+    return found
 
 
-def best_times(ask: dict[str, Callable], names: list[str], leads: int, rounds: int) -> dict[tuple, float]:
-    """Best seconds per recording of every (model, form, allocator, work); the first round only warms up."""
-    forms = {name: FORMS if has_straightforward_form(name) else FORMS[1:] for name in names}
-    best: dict[tuple, float] = {}
-    for turn in range(rounds + 1):
-        for name, work in product(names, WORK):
-            for form, allocator in product(forms[name], ALLOCATORS):
-                seconds = ask[allocator](name, leads, form, work)
-                if turn:
-                    key = (name, form, allocator, work)
-                    best[key] = min(seconds, best.get(key, seconds))
-    return best
-
-
-def rows_of(best: dict[tuple, float], leads: int) -> list[dict]:
-    """Table rows of one lead set."""
+def rows_of(found: dict[tuple, list[float]], name: str, leads: int) -> list[dict[str, str]]:
+    """Table rows of one network and lead set, still without its ratio to `PEER`."""
     rows = []
-    for (name, form, allocator, work), seconds in best.items():
-        plain = best.get((name, "straightforward", "default", work), best[name, "kit", "default", work])
-        peer = best[PEER, form.replace("straightforward", "kit"), allocator, work]
-        rows.append(
-            {
-                "model": name,
-                "leads": leads,
-                "work": work,
-                "form": form,
-                "allocator": allocator,
-                "batch": BATCH.get(name, DEFAULT_BATCH),
-                "recordings_per_s": f"{1 / seconds:.2f}",
-                "times_straightforward": f"{plain / seconds:.2f}",
-                "times_resnet34": f"{peer / seconds:.2f}",
-                "torch": torch.__version__,
-                "machine": platform.machine(),
-            }
-        )
+    for (work, form, allocator), times in found.items():
+        plain = found.get((work, "straightforward", "default"), found[work, "kit", "default"])
+        ratio = statistics.median(other / own for other, own in zip(plain, times, strict=True))
+        rows.append(dict(zip(COLUMNS, map(str, (
+            name, leads, work, form, allocator, BATCH.get(name, DEFAULT_BATCH), f"{1 / min(times):.2f}", f"{ratio:.2f}",
+            "", torch.__version__, machine_name())), strict=True)))  # fmt: skip
     return rows
+
+
+def with_peer(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows in order, each with its ratio to `PEER`, where that was measured on the same processor and PyTorch."""
+
+    def conditions(row: dict[str, str], form: str) -> tuple[str, ...]:
+        return (form, *(row[key] for key in ("leads", "work", "allocator", "torch", "machine")))
+
+    peers = {conditions(row, row["form"]): float(row["recordings_per_s"]) for row in rows if row["model"] == PEER}
+    for row in rows:
+        peer = peers.get(conditions(row, row["form"].replace("straightforward", "kit")))
+        row["times_resnet34"] = f"{float(row['recordings_per_s']) / peer:.2f}" if peer else ""
+    return sorted(rows, key=lambda row: (-int(row["leads"]), row["model"], WORK.index(row["work"]),
+                                         FORMS.index(row["form"]), row["allocator"]))  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -134,34 +165,36 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", default=",".join(list_models("classifier")), help="names, with commas between")
     parser.add_argument("--leads", default=",".join(map(str, LEAD_SETS)), help="sizes of lead sets")
-    parser.add_argument("--rounds", type=int, default=3, help="measured rounds; the best counts")
+    parser.add_argument("--seconds", type=float, default=20.0, help="about so long for a network and lead set")
+    parser.add_argument("--resume", action="store_true", help="measure only what the file does not have")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args(argv)
-    names = sorted({PEER, *arguments.models.split(",")})
+    rows: list[dict[str, str]] = []
+    if arguments.out.exists():
+        with arguments.out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    here = {"torch": torch.__version__, "machine": machine_name()}
+    done = {(row["model"], row["leads"]) for row in rows if arguments.resume and here.items() <= row.items()}
+    names = sorted({PEER, *arguments.models.split(",")}, key=lambda name: (name != PEER, name))
+    tasks = [task for task in product(arguments.leads.split(","), names) if task[::-1] not in done]
+
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Connection] = {}
     for allocator in ALLOCATORS:
         pipes[allocator], other = context.Pipe()
         context.Process(target=worker, args=(other, allocator), daemon=True).start()
-
-    def asker(pipe: Connection) -> Callable[..., float]:
-        def ask(*task) -> float:
-            pipe.send(task)
-            return pipe.recv()
-
-        return ask
-
-    ask = {allocator: asker(pipe) for allocator, pipe in pipes.items()}
-    rows: list[dict] = []
-    for leads in map(int, arguments.leads.split(",")):
-        rows += rows_of(best_times(ask, names, leads, arguments.rounds), leads)
-        print(f"{leads} leads measured", file=sys.stderr)
+    with tqdm(tasks, unit="network") as progress:
+        for leads, name in progress:
+            progress.set_postfix_str(f"{name} on {leads} leads")
+            found = measure(pipes, name, int(leads), arguments.seconds)
+            rows = [row for row in rows if (row["model"], row["leads"]) != (name, leads)]
+            rows = with_peer(rows + rows_of(found, name, int(leads)))
+            with write_atomically(arguments.out) as file:
+                table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                table.writeheader()
+                table.writerows(rows)
     for pipe in pipes.values():
         pipe.send(None)
-    with arguments.out.open("w", newline="") as file:
-        table = csv.DictWriter(file, rows[0])
-        table.writeheader()
-        table.writerows(rows)
     return 0
 
 

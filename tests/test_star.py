@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from networks import settle
 from torch import Tensor
+from torch.nn import functional as F
 
 from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import count_parameters, create_model
 from leadset.models.layers.lead_graph import PatchPooling, derive_limb_leads, lead_relation
-from leadset.models.star import STAR
+from leadset.models.star import HEADS, PRIORS, STAR
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"width": 16, "samples": 200}
@@ -115,6 +118,26 @@ def test_options_change_the_network_and_train(options):
     assert not torch.allclose(logits, plain(windows(batch=8)))
     logits.square().sum().backward()
     assert not [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+
+
+@pytest.mark.parametrize("leads", LEAD_SETS)
+@pytest.mark.parametrize("head", HEADS)
+def test_any_prior_patches_and_head_go_together(leads, head):
+    x, mask = windows(leads, batch=4), torch.ones(4, 200, dtype=torch.bool)
+    mask[0, 60:] = False
+    labels = (torch.arange(20) % 3 == 0).float().view(4, 5)
+    for prior, patches in product(PRIORS, (1, 2, 4, 5)):
+        model = small(leads, prior=prior, patches=patches, head=head)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        with torch.no_grad():
+            before = model(x, mask)
+        F.binary_cross_entropy_with_logits(model.train()(x, mask), labels).backward()
+        optimizer.step()
+        with torch.no_grad():
+            after = model.eval()(x, mask)
+        assert after.shape == (4, 5) and after.isfinite().all(), (prior, patches)
+        assert ((after - before).abs().amax(1) > 1e-4).all(), (prior, patches)
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters()), (prior, patches)
 
 
 def test_linear_projections_of_the_attention_save_its_splines():

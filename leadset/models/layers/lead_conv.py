@@ -1,4 +1,4 @@
-"""Convolutions over three neighbouring leads and nine samples, with a third of the multiplications on a CPU.
+"""Convolutions over three neighbouring leads and nine samples, with a fifth to two fifths of the multiplications.
 
 Filtering by r taps takes m + r - 1 products for m outputs instead of m r (Toom and Cook; S. Winograd, Arithmetic
 Complexity of Computations, SIAM 1980): the signal is mixed by a small matrix, the taps by another, and a third one
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 ROWS, TAPS = 3, 9
 # Where polynomials are evaluated, besides infinity, by how many products a filter has. Chosen for small rounding
-# errors among all sets of 0, ±1/2, ±2/3, ±1, ±3/2, ±2: pairs of a number and its (negative) reciprocal do best.
+# errors among all sets out of 0, ±1/3, ±1/2, ±2/3, ±1, ±3/2, ±2, ±3: numbers and their reciprocals do well.
 _POINTS = {
     1: (),
     2: (0.0,),
