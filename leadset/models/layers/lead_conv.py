@@ -108,20 +108,19 @@ def lead_filter(leads: int) -> Filter:
 @lru_cache
 def time_filter(taps: int) -> Filter:
     """The filter along time by five or by nine taps."""
-    return toom_cook(3, taps) if taps < TAPS else nested(toom_cook(3, 3), toom_cook(2, taps // 3))
+    return toom_cook(3, taps) if taps < TAPS else nested(toom_cook(3, 3), toom_cook(3, 3))
 
 
-def _frames(x: Tensor, size: int, step: int, before: int) -> Tensor:
-    """Overlapping frames of samples, zeros at the ends: (b, p, t, f) to (size, p, b, ⌈t / step⌉, f)."""
+def _frames(x: Tensor, size: int, step: int) -> Tensor:
+    """Overlapping frames of samples: (b, p, t, f) to (size, p, b, frames, f)."""
     b, p, t, f = x.shape
-    frames = -(-t // step)
-    x = F.pad(x, (0, 0, before, (frames - 1) * step + size - before - t))
     batch, row, sample, feature = x.stride()
-    return x.as_strided((size, p, b, frames, f), (sample, row, batch, step * sample, feature)).contiguous()
+    strides = (sample, row, batch, step * sample, feature)
+    return x.as_strided((size, p, b, (t - size) // step + 1, f), strides).contiguous()
 
 
 def _overlap_add(x: Tensor, samples: int, step: int, before: int) -> Tensor:
-    """The transpose of `_frames`: (size, p, b, ⌈t / step⌉, f) to (b, p, t, f)."""
+    """The transpose of `_frames`: (size, p, b, frames, f) to (b, p, t, f), less ``before`` and what lies behind."""
     size, p, b, frames, f = x.shape
     overlap = -(-size // step) - 1
     out = x.new_empty(b, p, frames + overlap, step, f)
@@ -134,9 +133,14 @@ def _overlap_add(x: Tensor, samples: int, step: int, before: int) -> Tensor:
     return out.flatten(2, 3)[:, :, before : before + samples]
 
 
-def _mixed_rows(matrix: Tensor, x: Tensor) -> Tensor:
-    """(b, l, …) to (b, p, …) by a matrix (p, l)."""
-    return torch.bmm(matrix.expand(len(x), -1, -1), x.flatten(2)).unflatten(2, x.shape[2:])
+def _mixed_rows(matrix: Tensor, x: Tensor, before: int = 0, after: int = 0) -> Tensor:
+    """(b, l, t, f) to (b, p, t, f) by a matrix (p, l), with zeros before and after the samples."""
+    b, _, t, f = x.shape
+    mixed = x.new_empty(b, len(matrix), before + t + after, f)
+    mixed[:, :, :before] = 0
+    mixed[:, :, before + t :] = 0
+    torch.bmm(matrix.expand(b, -1, -1), x.flatten(2), out=mixed[:, :, before : before + t].flatten(2))
+    return mixed
 
 
 class _Mixing(NamedTuple):
@@ -157,7 +161,9 @@ class _Mixing(NamedTuple):
 
     def of(self, x: Tensor) -> Tensor:
         """The mixtures of ``x``."""
-        frames = _frames(_mixed_rows(self.rows, x), self.samples.shape[1], self.step, self.before)
+        size, t = self.samples.shape[1], x.shape[2]
+        after = (-(-t // self.step) - 1) * self.step + size - self.before - t
+        frames = _frames(_mixed_rows(self.rows, x, self.before, after), size, self.step)
         return (self.samples @ frames.flatten(1)).view(self.products, -1, x.shape[3])
 
     def transposed(self, mixtures: Tensor, recordings: int, samples: int) -> Tensor:
@@ -170,14 +176,14 @@ class _Mixing(NamedTuple):
 class _MinimalConv(torch.autograd.Function):
     """Images (b, l, t, f) and a kernel (r, 3, f, f') to (b, l, t, f'), some recordings at a time.
 
-    Mixtures are made anew for the gradient: kept, they would be up to five times as large as the image.
+    Mixtures of the image are made anew for the gradient: kept, they would be up to five times as large as it is.
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, kernel: Tensor) -> Tensor:
-        ctx.save_for_backward(x, kernel)
-        signal, results, taps = _mixings(x, kernel)
+        signal, results, taps = _mixings(x, len(kernel))
         kernel = (taps @ kernel.flatten(0, 1).flatten(1)).unflatten(1, kernel.shape[2:])
+        ctx.save_for_backward(x, kernel, taps)
         parts = x.split(_recordings_at_once(signal, x))
         return torch.cat([
             results.transposed(torch.bmm(signal.of(part), kernel), len(part), x.shape[2]) for part in parts
@@ -186,25 +192,23 @@ class _MinimalConv(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
-        x, kernel = ctx.saved_tensors
-        shape = kernel.shape
-        signal, results, taps = _mixings(x, kernel)
-        kernel = (taps @ kernel.flatten(0, 1).flatten(1)).unflatten(1, shape[2:])
+        x, kernel, taps = ctx.saved_tensors
+        signal, results, _ = _mixings(x, taps.shape[1] // ROWS)
         grad_kernel, grad_x = torch.zeros_like(kernel), []
         at_once = _recordings_at_once(signal, x)
         for part, grad_part in zip(x.split(at_once), grad.split(at_once), strict=True):
             products = results.of(grad_part)
             grad_kernel.baddbmm_(signal.of(part).transpose(1, 2), products)
             grad_x.append(signal.transposed(torch.bmm(products, kernel.transpose(1, 2)), len(part), x.shape[2]))
-        return torch.cat(grad_x), (taps.T @ grad_kernel.flatten(1)).view(shape)
+        return torch.cat(grad_x), (taps.T @ grad_kernel.flatten(1)).view(-1, ROWS, *kernel.shape[1:])
 
 
-def _mixings(x: Tensor, kernel: Tensor) -> tuple[_Mixing, _Mixing, Tensor]:
+def _mixings(x: Tensor, n_taps: int) -> tuple[_Mixing, _Mixing, Tensor]:
     """Of the signal, of the gradient of the results, and the matrix (products, 3 r) for the kernel."""
-    leads, time = lead_filter(x.shape[1]), time_filter(len(kernel))
+    leads, time = lead_filter(x.shape[1]), time_filter(n_taps)
     taps = np.kron(time.taps, leads.taps)
     step = len(time.results)
-    signal = _Mixing(x.new_tensor(leads.signal), x.new_tensor(time.signal), step, len(kernel) // 2, len(taps))
+    signal = _Mixing(x.new_tensor(leads.signal), x.new_tensor(time.signal), step, n_taps // 2, len(taps))
     results = _Mixing(x.new_tensor(leads.results.T), x.new_tensor(time.results.T), step, 0, len(taps))
     return signal, results, x.new_tensor(taps)
 

@@ -57,7 +57,7 @@ class SplitBlock(nn.Module):
         """(b, f, 1, t) to (b, f', 1, ⌈t/2⌉)."""
         # The stride of a 1 × 1 convolution, taken before it: oneDNN's strided kernel corrupts memory in its backward
         # pass for narrow tensors of this layout (seen with PyTorch 2.13 at 8 features, 3 recordings, 2 threads).
-        halved = x[..., ::2]
+        halved = x[..., ::2].contiguous(memory_format=torch.channels_last)
         *groups, bypass = (
             # Copied once here, or twice by the convolution that gets it: for its value and for its gradient.
             group.contiguous(memory_format=torch.channels_last)
