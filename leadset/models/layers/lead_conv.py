@@ -1,4 +1,4 @@
-"""Convolutions over three neighbouring leads and nine samples, with a fifth to two fifths of the multiplications.
+"""Convolutions over three neighbouring leads and nine samples, with a sixth to two fifths of the multiplications.
 
 Filtering by r taps takes m + r - 1 products for m outputs instead of m r (Toom and Cook; S. Winograd, Arithmetic
 Complexity of Computations, SIAM 1980): the signal is mixed by a small matrix, the taps by another, and a third one
