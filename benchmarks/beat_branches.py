@@ -6,7 +6,8 @@ DATA holds ``challenge/training``; WORK keeps prepared recordings, unfinished tr
 ones, so that an interrupted run goes on. Threefold, on the recordings that have a scored class; twins and recordings of
 one patient share a fold. Folds, initial weights and batches are drawn anew for each seed, and are the same for all
 variants. Two regimes: ``real`` learns from the two other folds alone; ``simulated first`` begins with a bank of
-simulated recordings, of which those of rare classes stay among the real ones, as in `train_model.py`.
+simulated recordings, of which those of rare classes stay among the real ones, as in `train_model.py`. No network is
+``record, linear``: logistic regressions on the features of the recording, from all recordings of the regime at once.
 
 Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is answered.
 A value is the area under the ROC curve within a fold, averaged over folds, then over the classes with at least eight
@@ -30,9 +31,11 @@ from sim_to_real import LEARNING_RATE, MIXED_SHARE, SPACE, TARGET, TUNING_RATE, 
 from torch import nn
 
 from leadset.allocator import keep_freed_memory
+from leadset.anomaly.head import fit_head
 from leadset.files import write_atomically
 from leadset.leads import resolve_leads
 from leadset.models import create_model
+from leadset.models.crnn_pqrst import PLAUSIBLE
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings
 from leadset.recordings.beat_store import build_beats
@@ -56,6 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "both, attention, record": {"beat_pooling": "attention", "record_features": True},
     "signal, record": {"branches": "signal", "record_features": True},
 }
+LINEAR = "record, linear"
 #: Variants that the others are compared with: without any feature, and the default.
 REFERENCES = ("signal", "both")
 COLUMNS = ("regime", "leads", "variant", "against", "seed", "value", "low", "high")
@@ -153,6 +157,19 @@ def answers(material: Material, variant: str, seed: int, folds: np.ndarray, work
     return found
 
 
+def linear_answers(material: Material, folds: np.ndarray) -> np.ndarray:
+    """As `answers`, by a head like that of the anomaly detector; missing features count as average ones."""
+    task, simulated = material.task, np.arange(material.real, len(material.task.store))
+    records = np.array([task.beats[i].record for i in range(len(task.store))]).clip(-PLAUSIBLE, PLAUSIBLE)
+    known, found = np.isfinite(records), np.empty((material.real, len(SPACE)))
+    for fold in range(FOLDS):
+        others, own = np.append(np.flatnonzero(folds != fold), simulated), np.flatnonzero(folds == fold)
+        told = np.concatenate([np.where(known, records, np.nanmean(records[others], axis=0)), known], axis=1)
+        head = fit_head(told[others], task.labels[others], task.labels[others].mean(axis=0))
+        found[own] = head(told[own])
+    return found
+
+
 def trained(model: nn.Module, task: Task, phase: Phase, name: Path) -> dict[str, torch.Tensor]:
     """Trains a network for a phase, or finds it trained; returns a copy of its state."""
     weights, state = (name.with_name(f"{name.name}.{ending}") for ending in ("safetensors", "state"))
@@ -198,12 +215,13 @@ class Areas:
 def rows_of(experiment: Experiment, data: Path, work: Path) -> Iterator[dict]:
     """For each variant its areas, by seed and on average, and its differences to the references."""
     material = prepared(data, resolve_leads(experiment.leads), experiment.simulated, work)
-    seeds, names = range(experiment.seeds), list(VARIANTS)
+    seeds, names = range(experiment.seeds), [*VARIANTS, LINEAR]
     labels = material.task.labels[: material.real]
     counted = labels.sum(axis=0) >= FEWEST
     folds = [folds_of(material, seed) for seed in seeds]
-    told = [[answers(material, name, seed, folds[seed], work)[:, counted] for seed in seeds] for name in names]
-    areas = Areas(labels[:, counted], told, folds)
+    told = [[answers(material, name, seed, folds[seed], work) for seed in seeds] for name in VARIANTS]
+    told.append([linear_answers(material, fold) for fold in folds])
+    areas = Areas(labels[:, counted], [[answer[:, counted] for answer in by_seed] for by_seed in told], folds)
 
     def everything(counts: np.ndarray) -> np.ndarray:
         mean = areas(counts).mean(axis=1)
