@@ -82,7 +82,7 @@ class Experiment:
         return "simulated first" if self.simulated else "real"
 
 
-EXPERIMENTS = (Experiment(12, 0, 3), Experiment(2, 0, 3), Experiment(12, BANK, 2))
+EXPERIMENTS = (Experiment(12, 0, 3), Experiment(12, BANK, 2), Experiment(2, 0, 2))
 
 
 @dataclass(frozen=True)
