@@ -33,9 +33,10 @@ from tqdm import tqdm
 
 from leadset.anomaly import AnomalyScore, Detector, FitSettings, feature_names, fit_detector
 from leadset.anomaly.detector import DETECTOR_FILE, TRANSFORM
+from leadset.anomaly.features import FAMILIES
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.normals import plain_sinus_rhythm
-from leadset.anomaly.reference import fit_groups, total_excess
+from leadset.anomaly.reference import fit_families, most_surprised
 from leadset.anomaly.scores import MAPS, RANKS
 from leadset.classes import label_space
 from leadset.files import write_atomically
@@ -54,8 +55,8 @@ TRAIN_SEED, CHOICE_SEED, SEALED_SEED = 101, 202, 404
 REFERENCE, BASELINE_NORMALS = 200, 400
 OURS, UNMASKED = "cross-restoration", "cross-restoration without masks"
 SURPRISE, NETWORK_ALONE, WITHOUT_NETWORK = "surprise", "surprise, network alone", "surprise, without the network"
-# What is known of a recording without the network.
-_PLAIN_GROUPS = ("signal odd", "rhythm", "amplitude")
+# What the network says of a recording; all other groups of features are known without it.
+_NETWORK_GROUPS = ("record odd", "beat odd", "typical", "parts")
 FOLDS, DRAWS, TIMED = 5, 500, 10
 #: What baselines look at: the window of the networks.
 WINDOW = InputSpec(TRANSFORM, RECORD_SAMPLES, "range")
@@ -82,14 +83,14 @@ class Restoration:
         return self.detector.score_prepared(*recording)
 
     def fit(self, normals: Sequence[AnomalyScore]) -> None:
-        groups = fit_groups(np.stack([seen.features for seen in normals]), feature_names(LEADS))
-        plain = {name: group for name, group in groups.items() if name in _PLAIN_GROUPS}
-        network = {name: group for name, group in groups.items() if name not in _PLAIN_GROUPS}
-        self.groups = {SURPRISE: groups, NETWORK_ALONE: network, WITHOUT_NETWORK: plain}
+        features, names = np.stack([seen.features for seen in normals]), feature_names(LEADS)
+        plain = {group for groups in FAMILIES.values() for group in groups} - set(_NETWORK_GROUPS)
+        chosen = {SURPRISE: None, NETWORK_ALONE: _NETWORK_GROUPS, WITHOUT_NETWORK: plain}
+        self.families = {name: fit_families(features, names, only) for name, only in chosen.items()}
 
     def judge(self, seen: AnomalyScore) -> Found:
         statistics = {name: getattr(seen, name) for name in RANKS}
-        statistics |= {name: total_excess(groups, seen.features) for name, groups in self.groups.items()}
+        statistics |= {name: most_surprised(families, seen.features) for name, families in self.families.items()}
         return Found(statistics, {name: getattr(seen, name) for name in MAPS})
 
 

@@ -17,7 +17,7 @@ from leadset.leads import LEADS
 from leadset.preprocess import InputSpec
 
 if TYPE_CHECKING:
-    from leadset.waves import Features
+    from leadset.waves import Delineation, Features
 
 # What networks were told of beats when they were compared (docs/models/crnn_pqrst.md) came from the wavelet method.
 METHOD = "wavelet"
@@ -35,14 +35,29 @@ class Beats:
 
     Attributes:
         at: (n,) float32 sample of the R peak, at the rate of the prepared recording.
-        features: (l, n, 30) float32 as `leadset.waves.BEAT_FEATURES` defines them; NaN is missing. (l, n, 0) where the
-            network is told of R peaks alone.
-        record: (23 + 14 · l,) float32 as `record_features` defines them, or (0,).
+        features: (l, n, 30) float32 as `leadset.waves.BEAT_FEATURES` defines them; NaN is missing.
+        record: (23 + 14 · l,) float32 as `record_features` defines them.
     """
 
     at: np.ndarray
     features: np.ndarray
     record: np.ndarray
+
+    @property
+    def r_peaks(self) -> np.ndarray:
+        """(n,) R peaks in whole samples."""
+        return _whole(self.at)
+
+
+def _whole(positions: np.ndarray) -> np.ndarray:
+    return np.rint(positions[np.isfinite(positions)]).astype(int)
+
+
+def _is_legible(delineation: Delineation) -> bool:
+    """Whether there are heartbeats, and most of what looks like them is no noise in some lead."""
+    from leadset.waves.quality import NOISY
+
+    return len(delineation.r_peaks) > 0 and float(np.median(delineation.beat_quality.max(axis=0))) >= NOISY
 
 
 def record_length(leads: int) -> int:
@@ -53,20 +68,17 @@ def record_length(leads: int) -> int:
 def find_r_peaks(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], rate: float) -> np.ndarray:
     """R peaks (n,) in whole samples of a prepared recording, from the leads of these rows alone.
 
-    There are none where most of what looks like heartbeats is noise in every lead.
+    They are those of the reliable beats of `find_beats`.
     """
     from leadset.waves import delineate
-    from leadset.waves.quality import NOISY
 
     rows = list(rows)
     found = delineate(samples[rows] * statistics[0, rows, None], rate, METHOD)
-    if not len(found.r_peaks) or np.median(found.beat_quality.max(axis=0)) < NOISY:
-        return np.zeros(0, dtype=int)
-    return np.rint(found.r_peaks[np.isfinite(found.r_peaks)]).astype(int)
+    return _whole(found.r_peaks) if _is_legible(found) else np.zeros(0, dtype=int)
 
 
 def find_beats(
-    samples: np.ndarray, statistics: np.ndarray, rate: int, leads: Sequence[str], features: bool = True
+    samples: np.ndarray, statistics: np.ndarray, rate: int, leads: Sequence[str], reliable: bool = False
 ) -> Beats:
     """Delineates the leads of a lead set.
 
@@ -75,16 +87,16 @@ def find_beats(
         statistics: (5, 12) as in `leadset.preprocess.Prepared`.
         rate: its sampling rate in Hz.
         leads: the l lead names.
-        features: of the beats too; otherwise R peaks alone, those of `find_r_peaks`.
+        reliable: none where most of what looks like heartbeats is noise in every lead.
     """
     from leadset.waves import delineate, extract_features
 
     rows = [LEADS.index(lead) for lead in leads]
-    if not features:
-        peaks = find_r_peaks(samples, statistics, rows, rate).astype(np.float32)
-        return Beats(peaks, np.empty((len(rows), len(peaks), 0), np.float32), np.empty(0, np.float32))
     signal = samples[rows] * statistics[0, rows, None]
     delineation = delineate(signal, rate, METHOD)
+    if reliable and not _is_legible(delineation):
+        nothing = np.empty((len(rows), 0, BEAT_FEATURES), np.float32)
+        return Beats(np.empty(0, np.float32), nothing, np.full(record_length(len(rows)), np.nan, np.float32))
     with _ONE_AT_A_TIME:
         features = extract_features(delineation, signal, leads)
     return Beats(delineation.r_peaks.astype(np.float32), features.beats, record_features(features))

@@ -72,8 +72,8 @@ class _Question:
 
 
 def _beats_key(spec: InputSpec) -> tuple[Transform, bool]:
-    """Beats of which transform, and whether with features."""
-    return spec.transform, spec.featured
+    """Beats of which transform, and whether reliable ones alone."""
+    return spec.transform, spec.reliable_beats
 
 
 class Entry:

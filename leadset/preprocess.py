@@ -65,7 +65,7 @@ class InputSpec:
             ``"tail"`` (the last samples only, padding at the start).
         beats: how many beats of a window the model is told the features of (`leadset.beats`); 0: it wants none.
         record: the model is told the features of the recording as a whole (`leadset.beats`).
-        r_peaks: the model is told where the R peaks of the recording are; alone, nothing else is computed of its beats.
+        reliable_beats: the model is told all beats of a recording, or of none where most of them seem to be noise.
     """
 
     transform: Transform = field(default_factory=Transform)
@@ -74,7 +74,7 @@ class InputSpec:
     window: str = "crop"
     beats: int = 0
     record: bool = False
-    r_peaks: bool = False
+    reliable_beats: bool = False
 
     def __post_init__(self) -> None:
         if self.delineated and self.transform.rate < LOWEST_BEAT_RATE:
@@ -87,12 +87,7 @@ class InputSpec:
     @property
     def delineated(self) -> bool:
         """Whether the model is told anything about beats."""
-        return self.r_peaks or self.featured
-
-    @property
-    def featured(self) -> bool:
-        """Whether it is told any features of beats, each or all together."""
-        return self.beats > 0 or self.record
+        return self.reliable_beats or self.beats > 0 or self.record
 
     @property
     def seconds(self) -> float:

@@ -26,12 +26,19 @@ from leadset.anomaly.attributes import (
 )
 from leadset.anomaly.batches import RestorationBatches
 from leadset.anomaly.detector import TRANSFORM, all_r_peaks
-from leadset.anomaly.features import feature_group, feature_names, rhythm_features
+from leadset.anomaly.features import (
+    FAMILIES,
+    feature_group,
+    feature_names,
+    rhythm_features,
+    roughness,
+    wave_features,
+)
 from leadset.anomaly.fit import SCHEDULES, Fit
 from leadset.anomaly.losses import mean_recorded, weighted_error
 from leadset.anomaly.masks import test_masks, training_masks
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.reference import Gaussian, Reference, fit_groups, total_excess
+from leadset.anomaly.reference import Gaussian, Reference, fit_families, most_surprised
 from leadset.anomaly.scores import WindowErrors, deviation_map, error_map, score_recording
 from leadset.anomaly.windows import (
     NO_BEATS,
@@ -41,7 +48,7 @@ from leadset.anomaly.windows import (
     due_places,
     surrounded,
 )
-from leadset.beats import find_r_peaks
+from leadset.beats import BEAT_FEATURES, Beats, find_beats, find_r_peaks
 from leadset.cli import main
 from leadset.leads import LEADS
 from leadset.models import create_model
@@ -50,6 +57,7 @@ from leadset.preprocess import FILTERS, InputSpec, Transform, cut_window, prepar
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate import simulate
 from leadset.simulate.write import write_dataset
+from leadset.waves import RECORD_FEATURES, delineate, extract_features
 
 SMALL = {"width": 4, "latent": 6, "record_samples": 2400}
 SPEC = InputSpec(TRANSFORM, 4800, "range")
@@ -58,6 +66,11 @@ SPEC = InputSpec(TRANSFORM, 4800, "range")
 def network(leads=2, **options):
     torch.manual_seed(0)
     return create_model("cross_restoration", leads, **(SMALL | options)).eval()
+
+
+def beats_at(r_peaks, leads=2):
+    """Beats of which nothing is known but where they are."""
+    return Beats(np.asarray(r_peaks, np.float32), np.full((leads, len(r_peaks), BEAT_FEATURES), np.nan, np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -196,10 +209,11 @@ def test_averaging_over_heartbeats_changes_nothing_for_one(normals):
     r_peaks = find_r_peaks(*normals[1], [0, 1], 500)
     one = r_peaks[(r_peaks > 400) & (r_peaks < 2000)][:1]
     short = normals[1][0][:, :2400], normals[1][1]
-    mean = score_recording(model, *short, Scoring(), r_peaks=one)
-    every = score_recording(model, *short, Scoring(pairing="published"), r_peaks=one)
+    mean = score_recording(model, *short, Scoring(), beats=beats_at(one))
+    every = score_recording(model, *short, Scoring(pairing="published"), beats=beats_at(one))
     assert mean.score == pytest.approx(every.score, rel=1e-4)
-    both = [score_recording(model, *short, Scoring(pairing=p), r_peaks=r_peaks).score for p in ("mean", "published")]
+    several = beats_at(r_peaks)
+    both = [score_recording(model, *short, Scoring(pairing=p), beats=several).score for p in ("mean", "published")]
     assert both[0] == pytest.approx(both[1], rel=0.05), "near, though not the same"
 
 
@@ -251,7 +265,7 @@ def test_deviation_finds_the_heartbeat_that_is_unlike_the_others():
 def test_heartbeats_that_a_window_cuts_through_are_compared_where_they_are():
     r_peaks = np.array([30, *range(400, 2200, 300), 2330])  # first and last off the rhythm, and incomplete
     prepared = prepare(heart(r_peaks, 2400), 500, LEADS[:2], Transform(500))  # a filter would bend the ends
-    found = score_recording(network(2), prepared.samples, prepared.statistics, Scoring(), r_peaks=r_peaks)
+    found = score_recording(network(2), prepared.samples, prepared.statistics, Scoring(), beats=beats_at(r_peaks))
     middle = found.deviation[:, 500:1900].max()
     assert found.deviation[:, :60].max() < 2 * middle + 0.1 and found.deviation[:, -100:].max() < 2 * middle + 0.1
 
@@ -302,8 +316,58 @@ def test_features_say_where_and_when(normals):
     assert names[int(grown.argmax())].startswith("V1 ST") and names[int(grown.argmax())].endswith("odd")
     louder = detector.score_prepared(samples, 2 * statistics).features - before.features
     for name, difference in zip(names, louder, strict=True):
-        expected = np.log(2) if name.endswith("amplitude") else 0
-        assert difference == pytest.approx(expected, abs=0.02), name
+        if name.endswith("height"):
+            expected = (np.sqrt(2) - 1) * before.features[names.index(name)]
+        else:
+            expected = np.log(2) if name.endswith("amplitude") else 0
+        # A direction that hardly is one gets clearer.
+        assert difference == pytest.approx(expected, abs=0.1 if " in " in name else 0.02), name
+
+
+def test_roughness_finds_noise_that_comes_and_goes():
+    rng = np.random.default_rng(0)
+    r_peaks = np.arange(200, 4800, 400)
+    signal = heart(r_peaks) + 0.01 * rng.normal(size=(2, 4800)).astype(np.float32)
+    quiet = roughness(signal, r_peaks)
+    signal[1, 2010:2400] += 0.2 * rng.normal(size=390)
+    noisy = roughness(signal, r_peaks)
+    assert quiet.max() < 0.5 and noisy[0] == quiet[0]
+    assert noisy[1] > quiet[1] + 2
+    assert roughness(signal, np.delete(r_peaks, 5))[0] > quiet[0] + 0.3, "a complex that is not left out is rough"
+    for few in (signal[:, :300], np.zeros((2, 4800))):
+        assert not roughness(few, r_peaks[:1]).any()
+    everywhere = np.arange(0, 4800, 50)
+    assert not roughness(signal, everywhere).any(), "nothing lies between complexes"
+
+
+def test_waves_are_those_of_the_delineation(normals):
+    samples, statistics = normals[0]
+    beats = find_beats(samples, statistics, 500, LEADS)
+    found = dict(zip(feature_names(LEADS)[-134:], wave_features(beats.features, LEADS), strict=True))
+    signal = samples * statistics[0][:, None]
+    told = extract_features(delineate(signal, 500, "wavelet"), signal, LEADS)
+    record = dict(zip((f.name for f in RECORD_FEATURES), told.record, strict=True))
+    for name, tolerance in (("pr_interval", 0.02), ("qrs_duration", 0.03), ("qt_interval", 0.03)):
+        assert found[f"waves {name}"] == pytest.approx(record[name], abs=tolerance)
+    angle = np.degrees(np.arctan2(found["waves QRS in aVF"], found["waves QRS in I"]))
+    assert angle == pytest.approx(record["qrs_axis"], abs=15)
+    assert found["V5 r_amplitude height"] ** 2 == pytest.approx(told.leads[10, 2], rel=1e-5)
+    assert found["V1 s_amplitude height"] < 0 and found["waves p_present"] > 0.9
+    nothing = wave_features(beats.features[:, :0], LEADS)
+    unseen = wave_features(np.full_like(beats.features, np.nan), LEADS)
+    np.testing.assert_array_equal(nothing, unseen)
+    assert np.isfinite(nothing).all() and not nothing[6:].any() and nothing[1] == pytest.approx(0.16)
+    assert not wave_features(beats.features[6:], LEADS[6:])[8:14].any(), "chest leads have no frontal axis"
+
+
+def test_unreliable_beats_have_no_say(normals):
+    rng = np.random.default_rng(0)
+    noise = prepare(rng.normal(0, 0.3, (12, 5000)), 500, LEADS, TRANSFORM)
+    told = noise.samples, noise.statistics, 500, LEADS
+    assert len(find_beats(*told).at) and find_beats(*told, reliable=True).features.shape == (12, 0, BEAT_FEATURES)
+    clean = [find_beats(*normals[0], 500, LEADS, reliable=reliable) for reliable in (False, True)]
+    np.testing.assert_array_equal(clean[0].features, clean[1].features)
+    np.testing.assert_array_equal(clean[1].r_peaks, find_r_peaks(*normals[0], range(12), 500))
 
 
 def test_rhythm_is_regular_early_or_late():
@@ -580,23 +644,42 @@ def test_distance_is_that_of_mahalanobis_and_survives_few_recordings():
         assert gaussian.distance(features[0] + 50) > gaussian.distance(features[0]) + 1
 
 
-def test_groups_are_judged_each_by_itself():
+def test_groups_and_families_are_judged_each_by_itself():
     names = feature_names(LEADS)
-    groups = {feature_group(name) for name in names}
-    assert groups == {"typical", "record odd", "beat odd", "signal odd", "rhythm", "amplitude", "parts"}
+    in_families = [group for groups in FAMILIES.values() for group in groups]
+    assert len(in_families) == len(set(in_families)) and {feature_group(name) for name in names} == set(in_families)
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, len(names)))
-    models = fit_groups(features, names)
+    families = fit_families(features, names)
+    models = {name: group for family in families.values() for name, group in family.groups.items()}
     assert sorted(np.concatenate([model.columns for model in models.values()])) == list(range(len(names)))
     fresh = rng.normal(size=(40, len(names)))
-    usual = [total_excess(models, row) for row in fresh]
-    assert np.median(usual) < 3
-    for name in ("rhythm jump", "V3 ST beat odd"):
+    usual = [most_surprised(families, row) for row in fresh]
+    assert np.median(usual) < 2
+    for name, asked in (("rhythm jump", "rhythm"), ("V3 ST beat odd", "moment"), ("V5 roughness", "moment"),
+                        ("waves qtc", "heartbeat"), ("V2 s_amplitude height", "heartbeat")):  # fmt: skip
         changed = fresh[0].copy()
         changed[names.index(name)] += 40
         excess = {group: model.excess(changed) - model.excess(fresh[0]) for group, model in models.items()}
         assert {group for group, more in excess.items() if more > 0} == {feature_group(name)}
-        assert total_excess(models, changed) > max(usual)
+        surprise = {family: model.surprise(changed) for family, model in families.items()}
+        assert max(surprise, key=surprise.get) == asked and most_surprised(families, changed) > max(usual)
+    some = fit_families(features, names, only=["rhythm", "signal odd"])
+    assert {name: list(family.groups) for name, family in some.items()} == {
+        "moment": ["signal odd"], "rhythm": ["rhythm"],
+    }  # fmt: skip
+    alone = fit_families(features[:1], names)
+    assert np.isfinite(most_surprised(alone, fresh[0]))
+
+
+def test_families_take_equal_parts_in_false_alarms():
+    """A family of many groups surprises in normal recordings as often as one of a single group."""
+    names = feature_names(LEADS[:2])
+    rng = np.random.default_rng(1)
+    families = fit_families(rng.normal(size=(200, len(names))), names)
+    fresh = rng.normal(size=(400, len(names)))
+    found = np.array([[family.surprise(row) for family in families.values()] for row in fresh])
+    assert np.abs(found.mean(axis=0)).max() < 0.25 and np.abs(found.std(axis=0) - 1).max() < 0.25
 
 
 def test_surprise_is_larger_for_what_is_not_normal(normals):

@@ -22,7 +22,7 @@ class RPeaks(Sequence):
         return len(self._beats)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        return self._beats[i].at.astype(int)
+        return self._beats[i].r_peaks
 
 
 def score(model: CrossRestoration, samples: np.ndarray, statistics: np.ndarray, beats: Beats) -> AnomalyScore | None:
@@ -31,10 +31,10 @@ def score(model: CrossRestoration, samples: np.ndarray, statistics: np.ndarray, 
     Args:
         model: in evaluation mode.
         samples, statistics: of a `leadset.preprocess.Prepared` of the network's transform.
-        beats: its R peaks.
+        beats: its reliable ones.
     """
     try:
-        return score_recording(model, samples, statistics, Scoring(), r_peaks=RPeaks([beats])[0])
+        return score_recording(model, samples, statistics, Scoring(), beats=beats)
     except Exception:  # whatever is wrong with one recording, the others are answered, and so is this one: by the prior
         return None
 

@@ -2,7 +2,8 @@
 
 The mean error of a recording dilutes what is wrong with one wave of one lead. These features keep waves and leads
 apart, say what is usual in the recording and how far its oddest heartbeat is from that, and add what the network never
-sees because leads are scaled and heartbeats cut: rhythm and amplitude. All are logarithms, but for shares.
+sees because leads are scaled, heartbeats cut and noise is not to be restored: rhythm, amplitude, roughness, and the
+waves as the delineation has them.
 """
 
 from __future__ import annotations
@@ -20,8 +21,27 @@ SEGMENTS: dict[str, tuple[int, int]] = {"P": (-120, -30), "QRS": (-30, 40), "ST"
 _BY_SEGMENT = ("record typical", "record odd", "beat typical", "beat odd", "signal odd")
 _PARTS = ("record", "beat", "trend", "log-variance")
 _RHYTHM = ("interval", "irregularity", "shortest", "longest", "jump")
-# Keep logarithms finite: of squared errors, of shares, of millivolts.
-_LEAST_ERROR, _LEAST_SHARE, _LEAST_MV = 1e-5, 0.01, 0.01
+# Features of beats (`leadset.waves.BEAT_FEATURES`). In seconds, with what stands for an interval that was never seen:
+_INTERVALS = {
+    "p_duration": 0.10, "pr_interval": 0.16, "qrs_duration": 0.10, "t_duration": 0.16, "qt_interval": 0.38, "qtc": 0.41,
+}  # fmt: skip
+_HEIGHTS = ("p_amplitude", "q_amplitude", "r_amplitude", "s_amplitude", "t_amplitude", "st_level")
+_PRESENT = ("p_present", "q_present", "s_present", "t_present")
+# Waves with a direction in the frontal plane, and the heights that make them.
+_DIRECTED = {"P": ("p_amplitude",), "QRS": ("q_amplitude", "r_amplitude", "s_amplitude"), "T": ("t_amplitude",)}
+# Roughness: differences over so many samples, so often (half of what is in them lies beyond 20 Hz); QRS complexes,
+# which are rough in everyone, in samples around R; length of the stretches that are compared, and the least share of
+# one that has to lie between complexes.
+_STEP, _TIMES, _COMPLEX, _STRETCH, _LEAST_BETWEEN = 5, 4, (-30, 60), 400, 0.2
+# Keep logarithms finite: of squared errors, of shares, of millivolts, of squared differences.
+_LEAST_ERROR, _LEAST_SHARE, _LEAST_MV, _LEAST_ROUGH = 1e-5, 0.01, 0.01, 1e-8
+#: The groups of features that are judged together, by the question they answer: is a moment unlike the rest of the
+#: recording, is the rhythm unusual, is the heartbeat that recurs?
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "moment": ("record odd", "beat odd", "signal odd", "roughness"),
+    "rhythm": ("rhythm",),
+    "heartbeat": ("typical", "parts", "amplitude", "waves", "heights", "presence"),
+}
 
 
 def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
@@ -35,20 +55,35 @@ def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
       and ``longest``: log of that interval over the median; ``jump``: log of the largest change between two intervals
       over the median. All 0 where there are fewer than three intervals;
     * ``"V1 amplitude"``: log of the range in mV;
-    * ``"no beats"``: share of the windows without a heartbeat to rely on.
+    * ``"V1 roughness"``: log of the roughest over the median stretch between QRS complexes, see `roughness`;
+    * ``"no beats"``: share of the windows without a heartbeat to rely on;
+    * ``"waves pr_interval"``: median over leads and beats, in s; ``"waves p_present"``: share of beats and leads;
+      ``"waves pr_spread"``: standard deviation over beats of the median over leads, in s; ``"waves QRS in I"`` and
+      ``"in aVF"``: direction in the frontal plane, a vector no longer than 1;
+    * ``"V1 r_amplitude height"``: median over beats, the root of its size in mV with its sign;
+    * ``"V1 q_present presence"``: share of the beats.
     """
-    waves = (f"{lead} {segment} {what}" for what in _BY_SEGMENT for lead in leads for segment in SEGMENTS)
-    parts = (f"part {part}" for part in _PARTS)
-    return *waves, *parts, *(f"rhythm {name}" for name in _RHYTHM), *(f"{lead} amplitude" for lead in leads), "no beats"
+    by_segment = (f"{lead} {segment} {what}" for what in _BY_SEGMENT for lead in leads for segment in SEGMENTS)
+    directions = (f"{wave} in {lead}" for wave in _DIRECTED for lead in ("I", "aVF"))
+    waves = (*_INTERVALS, "p_present", "pr_spread", *directions)
+    return (
+        *by_segment, *(f"part {part}" for part in _PARTS), *(f"rhythm {name}" for name in _RHYTHM),
+        *(f"{lead} {what}" for what in ("amplitude", "roughness") for lead in leads), "no beats",
+        *(f"waves {name}" for name in waves),
+        *(f"{lead} {name} height" for lead in leads for name in _HEIGHTS),
+        *(f"{lead} {name} presence" for lead in leads for name in _PRESENT),
+    )  # fmt: skip
 
 
 def feature_group(name: str) -> str:
     """The group of an entry of `feature_names`: the features that are judged together, a few or a hundred."""
-    if name.endswith("typical"):
-        return "typical"
-    if name.endswith("odd"):
-        return " ".join(name.split()[-2:])
-    return next((group for group in ("rhythm", "amplitude") if group in name), "parts")
+    words = name.split()
+    first, last = words[0], words[-1]
+    if last == "odd":
+        return " ".join(words[-2:])
+    if last in ("typical", "amplitude", "roughness", "presence"):
+        return last
+    return {"rhythm": "rhythm", "waves": "waves"}.get(first, "heights" if last == "height" else "parts")
 
 
 def by_segment(values: np.ndarray) -> np.ndarray:
@@ -84,21 +119,99 @@ def rhythm_features(r_peaks: np.ndarray) -> np.ndarray:
     )
 
 
+def roughness(signal: np.ndarray, r_peaks: np.ndarray) -> np.ndarray:
+    """Log of how much rougher the roughest stretch of each lead is than its median one: (l,), 0 where there are few.
+
+    Noise that comes and goes hardly changes the mean of a heartbeat's waves. It shows where nothing is steep: between
+    QRS complexes, in differences of high order, which leave out what is slow.
+
+    Args:
+        signal: (l, t) in mV.
+        r_peaks: (n,) in it.
+    """
+    rough = signal.astype(float)
+    if rough.shape[1] < _STRETCH + _TIMES * _STEP:
+        return np.zeros(len(signal))
+    for _ in range(_TIMES):
+        rough = rough[:, _STEP:] - rough[:, :-_STEP]
+    place = (r_peaks - _TIMES * _STEP // 2)[:, None] + np.arange(*_COMPLEX)
+    between = np.ones(rough.shape[1])
+    between[place[(place >= 0) & (place < len(between))]] = 0
+    known = _summed(between)
+    enough = known > _LEAST_BETWEEN * _STRETCH
+    if not enough.any():
+        return np.zeros(len(signal))
+    mean = _summed(rough**2 * between)[:, enough] / known[enough]
+    return np.log((mean.max(axis=1) + _LEAST_ROUGH) / (np.median(mean, axis=1) + _LEAST_ROUGH)) / 2
+
+
+def _summed(values: np.ndarray) -> np.ndarray:
+    """Sums of values (…, t) over every stretch."""
+    total = np.cumsum(np.pad(values, [(0, 0)] * (values.ndim - 1) + [(1, 0)]), axis=-1)
+    return total[..., _STRETCH:] - total[..., :-_STRETCH]
+
+
+def wave_features(beats: np.ndarray, leads: Sequence[str]) -> np.ndarray:
+    """Features (14 + 10 · l,) of the waves of a recording, those that `feature_names` lists last; always finite.
+
+    Args:
+        beats: (l, n, 30) as `leadset.waves.BEAT_FEATURES` defines them.
+        leads: names of the l leads.
+    """
+    import warnings
+
+    from leadset.waves import BEAT_FEATURES
+
+    column = {feature.name: i for i, feature in enumerate(BEAT_FEATURES)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a median of nothing is missing, and so says the NaN
+        by_lead = {name: np.nanmedian(beats[..., column[name]], axis=1) for name in _HEIGHTS}
+        intervals = [np.nanmedian(beats[..., column[name]]) for name in _INTERVALS]
+        pr_spread = np.nanstd(np.nanmedian(beats[..., column["pr_interval"]], axis=0))
+        present = np.stack([np.nanmean(beats[..., column[name]], axis=1) for name in _PRESENT], axis=1)
+    intervals = np.where(np.isnan(intervals), list(_INTERVALS.values()), intervals)
+    heights = np.nan_to_num(np.stack([by_lead[name] for name in _HEIGHTS], axis=1))
+    present = np.nan_to_num(present)
+    axes = [_direction(sum(np.nan_to_num(by_lead[name]) for name in names), leads) for names in _DIRECTED.values()]
+    return np.concatenate([
+        intervals, [present[:, 0].mean(), np.nan_to_num(pr_spread)], *axes,
+        (np.sign(heights) * np.sqrt(np.abs(heights))).ravel(), present.ravel(),
+    ]).astype(np.float32)  # fmt: skip
+
+
+def _direction(heights: np.ndarray, leads: Sequence[str]) -> np.ndarray:
+    """Direction (2,) of a wave with these heights (l,) in mV, in I and aVF; zeros without I and II.
+
+    A vector, since angles jump where they come round; it is short where the wave is too small to have a direction.
+    """
+    if not {"I", "II"} <= set(leads):
+        return np.zeros(2)
+    first, second = (heights[list(leads).index(lead)] for lead in ("I", "II"))
+    x, y = first, (second - first / 2) * 2 / np.sqrt(3)
+    return np.array([x, y]) / (np.hypot(x, y) + 2 * _LEAST_MV)
+
+
 def window_features(
-    by_lead: Sequence[np.ndarray], parts: Sequence[float], r_peaks: np.ndarray, statistics: np.ndarray, real: bool
+    by_lead: Sequence[np.ndarray],
+    parts: Sequence[float],
+    r_peaks: np.ndarray,
+    statistics: np.ndarray,
+    signal: np.ndarray,
+    real: bool,
 ) -> np.ndarray:
-    """Features (d,) of a window, in the order of `feature_names`.
+    """Features of a window: those of `feature_names`, in order, but for the last, of `wave_features`.
 
     Args:
         by_lead: (l, s) of everything asked by lead and segment.
         parts: mean errors of recording, heartbeats and trend, mean log-variance.
         r_peaks: in the window: those found, not those due.
         statistics: (5, l) of the prepared recording.
+        signal: (l, t) of the window in mV.
         real: whether there are heartbeats.
     """
     *errors, log_variance = parts
     *_, low, high = statistics
     return np.concatenate([
         *(values.ravel() for values in by_lead), _log(errors), [log_variance], rhythm_features(r_peaks),
-        np.log(high - low + _LEAST_MV), [float(not real)],
+        np.log(high - low + _LEAST_MV), roughness(signal, r_peaks), [float(not real)],
     ]).astype(np.float32)  # fmt: skip

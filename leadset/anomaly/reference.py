@@ -3,6 +3,8 @@
 Single numbers are compared with their quantiles in normal recordings. Features have a distance in groups, so that a
 hundred of one kind do not outvote the five of the rhythm: that of Mahalanobis, after each was centred and scaled by
 quantiles, with the covariance of Ledoit and Wolf (2004), which can be inverted with fewer recordings than features.
+Groups that answer one question are a family. Within it what is odd adds up; of the families the most surprised one
+counts, so that neither drowns what another has found.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from leadset.anomaly.features import feature_group, feature_names
+from leadset.anomaly.features import FAMILIES, feature_group, feature_names
 from leadset.anomaly.scores import MAPS, PARTS, RANKS, AnomalyScore
 
 QUANTILES = np.linspace(0, 1, 101)
@@ -25,8 +27,8 @@ _LEAST_SPREAD, _FARTHEST = 1e-3, 10.0
 # Added to all variances, so that two recordings can be inverted too.
 _RIDGE = 1e-6
 # Parts of the normal recordings, each of which is left out once to learn what those left out score.
-_PARTS = 5
-# Of logarithms of distances: what is added to the distance, and the least standard deviation.
+_PARTS = 10
+# What is added to distances before their logarithm is taken; the least standard deviation of anything.
 _TINY, _LEAST_SD = 1e-6, 0.02
 
 
@@ -69,6 +71,11 @@ def _scaled(features: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.
     return np.clip((features - centre) / spread, -_FARTHEST, _FARTHEST)
 
 
+def _usual(left_out: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation (2,) of what normal recordings gave that were left out of the fit."""
+    return np.array([left_out.mean(), max(left_out.std(), _LEAST_SD)]) if len(left_out) else np.array([0.0, 1.0])
+
+
 @dataclass(frozen=True)
 class Group:
     """A model of some of the features.
@@ -84,36 +91,76 @@ class Group:
     usual: np.ndarray
 
     @classmethod
-    def fit(cls, features: np.ndarray, columns: np.ndarray) -> Group:
-        """The model of these columns of features (n, all)."""
+    def fit(cls, features: np.ndarray, columns: np.ndarray) -> tuple[Group, np.ndarray]:
+        """The model of these columns of features (n, all), and the excess (n,) of each row where it was left out.
+
+        A single row cannot be left out: then there is no excess (0,).
+        """
         features = features[:, columns]
         part = np.arange(len(features)) % _PARTS
-        left_out = [
-            cls._log_distance(Gaussian.fit(features[part != k]), row)
-            for k in range(min(_PARTS, len(features))) if len(features) > 1 for row in features[part == k]
-        ]  # fmt: skip
-        usual = [np.mean(left_out), max(np.std(left_out), _LEAST_SD)] if left_out else [0.0, 1.0]
-        return cls(columns, Gaussian.fit(features), np.array(usual))
+        distances = np.zeros(len(features) if len(features) > 1 else 0)
+        for k in np.unique(part[: len(distances)]):
+            without = Gaussian.fit(features[part != k])
+            distances[part == k] = [_log_distance(without, row) for row in features[part == k]]
+        group = cls(columns, Gaussian.fit(features), _usual(distances))
+        return group, group._excess_of(distances)
 
-    @staticmethod
-    def _log_distance(gaussian: Gaussian, features: np.ndarray) -> float:
-        return float(np.log(gaussian.distance(features) + _TINY))
+    def _excess_of(self, log_distance: np.ndarray | float) -> np.ndarray:
+        centre, sd = self.usual
+        return np.maximum((log_distance - centre) / sd, 0.0)
 
     def excess(self, features: np.ndarray) -> float:
         """Standard deviations by which features (all,) are farther than those of normal recordings; at least 0."""
+        return float(self._excess_of(_log_distance(self.gaussian, features[self.columns])))
+
+
+def _log_distance(gaussian: Gaussian, features: np.ndarray) -> float:
+    return float(np.log(gaussian.distance(features) + _TINY))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Groups that answer one question.
+
+    Attributes:
+        groups: by name.
+        usual: mean and standard deviation (2,) of the root of the summed squared excesses in recordings left out.
+    """
+
+    groups: dict[str, Group]
+    usual: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray, columns: dict[str, np.ndarray]) -> Family:
+        """The models of the columns of each group of features (n, all)."""
+        fitted = {name: Group.fit(features, those) for name, those in columns.items()}
+        total = np.linalg.norm([excess for _, excess in fitted.values()], axis=0)
+        return cls({name: group for name, (group, _) in fitted.items()}, _usual(total))
+
+    def surprise(self, features: np.ndarray) -> float:
+        """Standard deviations by which the excesses of features (all,) exceed those of normal recordings."""
         centre, sd = self.usual
-        return max((self._log_distance(self.gaussian, features[self.columns]) - centre) / sd, 0.0)
+        return float((np.linalg.norm([group.excess(features) for group in self.groups.values()]) - centre) / sd)
 
 
-def fit_groups(features: np.ndarray, names: Sequence[str]) -> dict[str, Group]:
-    """Models of features (n, d), n ≥ 1, with these names, one for each of their groups."""
-    groups = np.array([feature_group(name) for name in names])
-    return {name: Group.fit(features, np.flatnonzero(groups == name)) for name in np.unique(groups)}
+def family_columns(names: Sequence[str], only: Sequence[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
+    """Columns (d,) of each group of each family of features with these names; of some groups alone, if asked for."""
+    of_feature = np.array([feature_group(name) for name in names])
+    chosen = {
+        family: {group: np.flatnonzero(of_feature == group) for group in groups if only is None or group in only}
+        for family, groups in FAMILIES.items()
+    }
+    return {family: groups for family, groups in chosen.items() if groups}
 
 
-def total_excess(groups: dict[str, Group], features: np.ndarray) -> float:
-    """Root of the sum of the squared excesses of all groups."""
-    return float(np.sqrt(sum(group.excess(features) ** 2 for group in groups.values())))
+def fit_families(features: np.ndarray, names: Sequence[str], only: Sequence[str] | None = None) -> dict[str, Family]:
+    """Models of features (n, d), n ≥ 1, with these names; of some groups alone, if asked for."""
+    return {name: Family.fit(features, columns) for name, columns in family_columns(names, only).items()}
+
+
+def most_surprised(families: dict[str, Family], features: np.ndarray) -> float:
+    """The surprise of the family that features (d,) surprise most."""
+    return max(family.surprise(features) for family in families.values())
 
 
 @dataclass(frozen=True)
@@ -123,14 +170,14 @@ class Reference:
     Attributes:
         quantiles: of what recordings are ranked by and of each part, 101 values from the smallest to the largest.
         high: 99th percentile of ``map`` and of ``deviation`` in each lead (l,).
-        groups: of the features.
+        families: of the features.
         n: number of these recordings.
         part: what they are.
     """
 
     quantiles: dict[str, np.ndarray]
     high: dict[str, np.ndarray]
-    groups: dict[str, Group]
+    families: dict[str, Family]
     n: int
     part: str
 
@@ -142,26 +189,28 @@ class Reference:
         quantiles = {name: np.quantile(values, QUANTILES) for name, values in columns.items()}
         maps = {name: np.concatenate([getattr(s, name) for s in scores], axis=1) for name in MAPS}
         high = {name: np.nanquantile(values, _HIGH, axis=1) for name, values in maps.items()}
-        groups = fit_groups(np.stack([s.features for s in scores]), feature_names(leads))
-        return cls(quantiles, high, groups, len(scores), part)
+        families = fit_families(np.stack([s.features for s in scores]), feature_names(leads))
+        return cls(quantiles, high, families, len(scores), part)
 
     def percentile(self, name: str, value: float) -> float:
         """Share of the normal recordings, 0 to 100, that ``value`` is above."""
         return 100 * float(np.interp(value, self.quantiles[name], QUANTILES))
 
     def surprise(self, found: AnomalyScore) -> float:
-        """How unlike normal recordings the features are, see `total_excess`."""
-        return total_excess(self.groups, found.features)
+        """How unlike normal recordings the features are, see `most_surprised`."""
+        return most_surprised(self.families, found.features)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All numbers by name."""
+        groups = {name: group for family in self.families.values() for name, group in family.groups.items()}
         return {
             **{f"quantiles.{name}": values for name, values in self.quantiles.items()},
             **{f"high.{name}": values for name, values in self.high.items()},
-            **{f"usual.{name}": group.usual for name, group in self.groups.items()},
+            **{f"family.{name}": family.usual for name, family in self.families.items()},
+            **{f"usual.{name}": group.usual for name, group in groups.items()},
             **{
                 f"{field.name}.{name}": getattr(group.gaussian, field.name)
-                for name, group in self.groups.items() for field in fields(Gaussian)
+                for name, group in groups.items() for field in fields(Gaussian)
             },
         }  # fmt: skip
 
@@ -172,12 +221,12 @@ class Reference:
         Raises:
             ValueError: a name or a shape that does not fit the lead set, or a value that is not finite.
         """
-        of_feature = np.array([feature_group(name) for name in feature_names(leads)])
-        columns = {str(name): np.flatnonzero(of_feature == name) for name in np.unique(of_feature)}
+        columns = family_columns(feature_names(leads))
         shapes = {f"quantiles.{name}": QUANTILES.shape for name in (*RANKS, *PARTS)}
         shapes |= {f"high.{name}": (len(leads),) for name in MAPS}
-        for group, those in columns.items():
-            d = len(those)
+        shapes |= {f"family.{name}": (2,) for name in columns}
+        for group, of_group in (item for groups in columns.values() for item in groups.items()):
+            d = len(of_group)
             shapes |= {f"{name}.{group}": (d,) for name in ("centre", "spread", "mean")}
             shapes |= {f"precision.{group}": (d, d), f"usual.{group}": (2,)}
         if arrays.keys() != shapes.keys():
@@ -189,10 +238,13 @@ class Reference:
         def those(group: str) -> dict[str, np.ndarray]:
             return {name.partition(".")[2]: values for name, values in arrays.items() if name.startswith(f"{group}.")}
 
-        numbers = {field.name: those(field.name) for field in fields(Gaussian)}
-        usual = those("usual")
-        groups = {
-            group: Group(which, Gaussian(*(values[group] for values in numbers.values())), usual[group])
-            for group, which in columns.items()
-        }
-        return cls(those("quantiles"), those("high"), groups, int(n), str(part))
+        numbers, usual, of_family = [those(field.name) for field in fields(Gaussian)], those("usual"), those("family")
+        families = {
+            family: Family(
+                {name: Group(which, Gaussian(*(values[name] for values in numbers)), usual[name])
+                 for name, which in groups.items()},
+                of_family[family],
+            )
+            for family, groups in columns.items()
+        }  # fmt: skip
+        return cls(those("quantiles"), those("high"), families, int(n), str(part))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from leadset.anomaly.attributes import in_units
-from leadset.anomaly.features import odd, typical, window_features
+from leadset.anomaly.features import odd, typical, wave_features, window_features
 from leadset.anomaly.losses import weighted_error
 from leadset.anomaly.masks import MASKINGS, test_masks
 from leadset.anomaly.windows import (
@@ -27,7 +27,7 @@ from leadset.anomaly.windows import (
     due_places,
     surrounded,
 )
-from leadset.beats import find_r_peaks
+from leadset.beats import Beats, find_beats
 from leadset.inference import device_of, lead_rows
 from leadset.models.cross_restoration import BEFORE_R, CrossRestoration, trend_of
 from leadset.models.layers.options import one_of
@@ -85,7 +85,7 @@ class AnomalyScore:
             same in every beat.
         r_peaks: (n,) R peaks of the heartbeats, or the places taken for them.
         features: (d,) float32, always finite, the same entries for every recording of a lead set: those that
-            `leadset.anomaly.features.feature_names` lists; of several windows their mean.
+            `leadset.anomaly.features.feature_names` lists; of several windows the mean, those of waves over all beats.
         flags: what is wrong with the recording.
         attributes: (7,) `leadset.models.cross_restoration.ATTRIBUTES` in years, share of male, 1/min and seconds, of a
             network that reads them off its latents.
@@ -263,7 +263,7 @@ def score_recording(
     statistics: np.ndarray,
     scoring: Scoring,
     flags: Sequence[str] = (),
-    r_peaks: np.ndarray | None = None,
+    beats: Beats | None = None,
 ) -> AnomalyScore:
     """Scores a prepared recording of any length; whatever it holds, all scores are finite.
 
@@ -272,11 +272,12 @@ def score_recording(
         samples, statistics: of a `leadset.preprocess.Prepared` of the network's transform.
         scoring: how.
         flags: of the `Prepared`; those found here are added.
-        r_peaks: (n,) of `leadset.beats.find_r_peaks`, if they are known already.
+        beats: its reliable beats in the leads of the model, if they are known already (`leadset.beats.find_beats`).
     """
     spec, rows = model.input_spec, lead_rows(model.leads)
-    if r_peaks is None:
-        r_peaks = find_r_peaks(samples, statistics, rows, spec.transform.rate)
+    if beats is None:
+        beats = find_beats(samples, statistics, spec.transform.rate, model.leads, reliable=True)
+    r_peaks = beats.r_peaks
     places = due_places(r_peaks) if scoring.places == "due" else r_peaks
     n_samples = samples.shape[1]
     maps = np.zeros((2, len(rows), n_samples), dtype=np.float32)
@@ -291,18 +292,19 @@ def score_recording(
         signal = samples[rows, start : start + length] * statistics[0, rows, None]
         maps[1, :, start : start + length] += deviation_map(signal, _reaching(places - start, length, centres))
         cover[start : start + length] += 1
-        inside = r_peaks[(r_peaks >= start) & (r_peaks < start + length)]
+        inside = r_peaks[(r_peaks >= start) & (r_peaks < start + length)] - start
         found.append(_cropped(errors, length))
         of_parts = (*found[-1].parts, float(found[-1].log_variance.mean()))
         by_lead = _by_lead(errors, window, centres)
-        features.append(window_features(by_lead, of_parts, inside, statistics[:, rows], real))
+        features.append(window_features(by_lead, of_parts, inside, statistics[:, rows], signal, real))
         peaks.append(start + centres)
         if model.has_attributes:
             readings.append(read_latents(model, window, recorded, centres))
         reliable |= real
     heat, deviation = np.where(cover > 0, maps / np.maximum(cover, 1), np.nan)
     more = () if reliable else (NO_BEATS,)
-    scores = _summary(found, heat, deviation, np.concatenate(peaks), np.mean(features, axis=0), (*flags, *more))
+    described = np.concatenate([np.mean(features, axis=0), wave_features(beats.features, model.leads)])
+    scores = _summary(found, heat, deviation, np.concatenate(peaks), described, (*flags, *more))
     if not readings:
         return scores
     attributes, classes = (np.mean(values, axis=0) for values in zip(*readings, strict=True))

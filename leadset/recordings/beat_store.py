@@ -1,8 +1,8 @@
 """Beats of the recordings of a store, computed once for each lead set: memory-mapped files beside the store's own.
 
 Each chunk of the store has one file of beats per lead set, named by a digest of the chunk's name and the leads. A
-recording is the positions of its n beats (n float32) followed, where features are wanted, by those of the beats
-(l × n × 30 float32) and of the recording as a whole (23 + 14 · l float32).
+recording is the positions of its n beats (n float32), their features (l × n × 30 float32) and those of the recording as
+a whole (23 + 14 · l float32).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from leadset.preprocess import Transform
 from leadset.recordings.store import ChunkWriter, Failure, Store, read_index, write_index
 
 # Raised whenever delineation or its features change what a file holds.
-BEATS_VERSION = 3
+BEATS_VERSION = 4
 
 
 class BeatStore:
@@ -31,9 +31,8 @@ class BeatStore:
         failures: recordings that could not be delineated.
     """
 
-    def __init__(self, store: Store, leads: Sequence[str], chunks: Sequence[tuple[Path, dict]], features: bool) -> None:
-        self.leads = tuple(leads)
-        self._features, self._record = (BEAT_FEATURES, record_length(len(self.leads))) if features else (0, 0)
+    def __init__(self, store: Store, leads: Sequence[str], chunks: Sequence[tuple[Path, dict]]) -> None:
+        self.leads, self._record = tuple(leads), record_length(len(leads))
         self.failures = [Failure(**values) for _, index in chunks for values in index["failures"]]
         self._files = [file for file, _ in chunks]
         self._maps: dict[int, np.ndarray] = {}
@@ -54,15 +53,13 @@ class BeatStore:
             n, data = 0, np.full(self._record, np.nan, np.float32)
         else:
             data = self._mapped(chunk)[start:]
-        shape = len(self.leads), n, self._features
+        shape = len(self.leads), n, BEAT_FEATURES
         record = n + math.prod(shape)
         return Beats(data[:n], data[n:record].reshape(shape), data[record : record + self._record])
 
     def _mapped(self, chunk: int) -> np.ndarray:
         if chunk not in self._maps:
-            file = self._files[chunk]
-            # Without an R peak in any of its recordings, a file without features is empty: that cannot be mapped.
-            self._maps[chunk] = np.memmap(file, np.float32, "r") if file.stat().st_size else np.empty(0, np.float32)
+            self._maps[chunk] = np.memmap(self._files[chunk], np.float32, "r")
         return self._maps[chunk]
 
     def joined(self, other: BeatStore) -> BeatStore:
@@ -86,7 +83,7 @@ class BeatStore:
         return other
 
 
-def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequence[str], features: bool) -> dict:
+def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequence[str], reliable: bool) -> dict:
     """Finds or computes the beats of one chunk of a store; returns their index. Nothing is raised for a recording."""
     index = read_index(file)
     if index is not None:
@@ -97,7 +94,7 @@ def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequenc
         chunk = ChunkWriter(opened)
         for i, recording in enumerate(store.recordings):
             try:
-                beats = find_beats(*store[i], transform.rate, leads, features)
+                beats = find_beats(*store[i], transform.rate, leads, reliable)
             except Exception as error:
                 failures.append({"path": recording.path, "message": f"{recording.path}: {error}"})
                 continue
@@ -107,7 +104,7 @@ def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequenc
 
 
 def build_beats(
-    store: Store, leads: Sequence[str], folder: Path, n_jobs: int = -1, progress: bool = True, features: bool = True
+    store: Store, leads: Sequence[str], folder: Path, n_jobs: int = -1, progress: bool = True, reliable: bool = False
 ) -> BeatStore:
     """Delineates the recordings of a store in parallel, or finds them delineated.
 
@@ -116,16 +113,16 @@ def build_beats(
         leads: the lead set.
         folder: where the files are kept; that of the store will do.
         n_jobs, progress: as `build_store`.
-        features: as `leadset.beats.find_beats`.
+        reliable: as `leadset.beats.find_beats`.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
     plan = []
     for source in store.files:
-        content = [BEATS_VERSION, METHOD, source.stem, list(leads), features]
+        content = [BEATS_VERSION, METHOD, source.stem, list(leads), reliable]
         plan.append((source, folder / f"{blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()}.f32"))
     pool = Parallel(n_jobs=n_jobs if len(plan) > 1 else 1, return_as="generator")
-    jobs = (delayed(_ensure_beats)(source, file, store.transform, leads, features) for source, file in plan)
+    jobs = (delayed(_ensure_beats)(source, file, store.transform, leads, reliable) for source, file in plan)
     indices = tqdm(pool(jobs), f"delineate {len(leads)}", len(plan), unit="chunk", disable=not progress)
-    return BeatStore(store, leads, [(file, index) for (_, file), index in zip(plan, indices, strict=True)], features)
+    return BeatStore(store, leads, [(file, index) for (_, file), index in zip(plan, indices, strict=True)])

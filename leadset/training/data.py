@@ -21,13 +21,13 @@ from leadset.training.split import related_groups, stratified_parts
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
 
-#: Which beats a network is told of: those of a transform, in the leads of a set, with their features or without.
+#: Which beats a network is told of: those of a transform, in the leads of a set, reliable ones alone or all.
 BeatsKey = tuple[Transform, tuple[str, ...], bool]
 
 
 def beats_key(spec: InputSpec, leads: tuple[str, ...]) -> BeatsKey:
     """The beats that a network with this input is told of."""
-    return spec.transform, leads, spec.featured
+    return spec.transform, leads, spec.reliable_beats
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ def load_training_data(
     paths = find_recordings(folder)
     stores = {transform: build_store(paths, transform, cache, workers) for transform in dict.fromkeys(transforms)}
     delineated = {
-        (transform, leads, features): build_beats(stores[transform], leads, cache, workers, features=features)
-        for transform, leads, features in dict.fromkeys(beats)
+        (transform, leads, reliable): build_beats(stores[transform], leads, cache, workers, reliable=reliable)
+        for transform, leads, reliable in dict.fromkeys(beats)
     }
     failures = {failure.path: failure for kept in (stores, delineated) for s in kept.values() for failure in s.failures}
     stores = {transform: store.without(failures) for transform, store in stores.items()}

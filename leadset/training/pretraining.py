@@ -93,7 +93,7 @@ def _build(
     """Stores and beats of a bank, by what those of the data are kept by; all number the recordings alike."""
     stores = {transform: build_bank(size, seed, transform, cache, workers, progress) for transform in data.stores}
     beats = {
-        key: build_beats(stores[key[0]], key[1], cache, workers, progress, features=key[2]) for key in data.beats
+        key: build_beats(stores[key[0]], key[1], cache, workers, progress, reliable=key[2]) for key in data.beats
     }
     kept: list[Store | BeatStore] = [*stores.values(), *beats.values()]
     failed = {failure.path for store in kept for failure in store.failures}
