@@ -91,6 +91,8 @@ class Restoration:
     def judge(self, seen: AnomalyScore) -> Found:
         statistics = {name: getattr(seen, name) for name in RANKS}
         statistics |= {name: most_surprised(families, seen.features) for name, families in self.families.items()}
+        for name, family in self.families[SURPRISE].items():
+            statistics[f"{SURPRISE}, {name} alone"] = family.surprise(seen.features)
         return Found(statistics, {name: getattr(seen, name) for name in MAPS})
 
 
@@ -189,12 +191,12 @@ class Simulated:
 def simulated_rows(name: str, method: Method, choice: Simulated, sealed: Simulated) -> Iterator[tuple]:
     """Detection by every number, then by the chosen one, localisation and Dice, for all anomalies and for each kind."""
     chosen_on, (normal, abnormal) = choice.judged(method, name), sealed.judged(method, name)
-    ablations = (NETWORK_ALONE, WITHOUT_NETWORK)  # reported, never chosen
     statistics = list(normal[0].statistics)
     for statistic in statistics:
         found = interval_between(normal, abnormal, statistic)
         yield ("simulated", name, f"detection AUC by {statistic}", "all", len(abnormal), *numbers(found))
-    candidates = [statistic for statistic in statistics if statistic not in ablations]
+    # Parts of the surprise are reported, never chosen.
+    candidates = [statistic for statistic in statistics if not statistic.startswith(f"{SURPRISE}, ")]
     statistic = max(candidates, key=lambda key: auc_between(*chosen_on, key))
     best = max(chosen_on[0][0].maps, key=lambda key: localisation_auc(choice.masks, maps_of(chosen_on[1], key)))
     threshold = dice_threshold(choice.masks, maps_of(chosen_on[1], best))

@@ -57,7 +57,7 @@ from leadset.preprocess import FILTERS, InputSpec, Transform, cut_window, prepar
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate import simulate
 from leadset.simulate.write import write_dataset
-from leadset.waves import RECORD_FEATURES, delineate, extract_features
+from leadset.waves import LEAD_FEATURES, RECORD_FEATURES, delineate, extract_features
 
 SMALL = {"width": 4, "latent": 6, "record_samples": 2400}
 SPEC = InputSpec(TRANSFORM, 4800, "range")
@@ -343,7 +343,7 @@ def test_roughness_finds_noise_that_comes_and_goes():
 def test_waves_are_those_of_the_delineation(normals):
     samples, statistics = normals[0]
     beats = find_beats(samples, statistics, 500, LEADS)
-    found = dict(zip(feature_names(LEADS)[-134:], wave_features(beats.features, LEADS), strict=True))
+    found = dict(zip(feature_names(LEADS)[-158:], wave_features(beats.features, LEADS), strict=True))
     signal = samples * statistics[0][:, None]
     told = extract_features(delineate(signal, 500, "wavelet"), signal, LEADS)
     record = dict(zip((f.name for f in RECORD_FEATURES), told.record, strict=True))
@@ -352,6 +352,11 @@ def test_waves_are_those_of_the_delineation(normals):
     angle = np.degrees(np.arctan2(found["waves QRS in aVF"], found["waves QRS in I"]))
     assert angle == pytest.approx(record["qrs_axis"], abs=15)
     assert found["V5 r_amplitude height"] ** 2 == pytest.approx(told.leads[10, 2], rel=1e-5)
+    columns = {feature.name: i for i, feature in enumerate(LEAD_FEATURES)}
+    for name, ours in (("q_share", "q_present"), ("t_inverted", "t_inverted"), ("t_biphasic", "t_biphasic"),
+                       ("r_to_s", "r_to_s")):  # fmt: skip
+        expected = np.nan_to_num(told.leads[:, columns[name]])
+        np.testing.assert_allclose([found[f"{lead} {ours} share"] for lead in LEADS], expected, atol=0.01)
     assert found["V1 s_amplitude height"] < 0 and found["waves p_present"] > 0.9
     nothing = wave_features(beats.features[:, :0], LEADS)
     unseen = wave_features(np.full_like(beats.features, np.nan), LEADS)
@@ -798,6 +803,22 @@ def test_verb_on_recordings(tmp_path, capsys):
     table = list(csv.reader((tmp_path / "maps" / f"{path.stem}.csv").open()))
     assert len(table) == 1 + found["map"].shape[1] and table[0] == ["seconds", "I", "II"]
     assert (tmp_path / "maps" / f"{path.stem}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_verb_goes_on_from_given_weights(array_folder, tmp_path, capsys):
+    fit, first, second = ["anomaly", "fit", str(array_folder)], tmp_path / "first", tmp_path / "second"
+    assert main([*fit, str(first), "--leads", "2", *FIT]) == 0
+    before = Detector.load(first).model.state_dict()
+    small = ["--leads", "2", "--learning-rate", "1e-6", "--seed", "5", *FIT]
+    assert main([*fit, str(second), "--start", str(first), *small]) == 0
+    after = Detector.load(second).model.state_dict()
+    moved = [float((after[name] - before[name]).abs().max()) for name in before if name.endswith("weight")]
+    assert 0 < max(moved) < 1e-4, "two small steps from there"
+    capsys.readouterr()
+    assert main([*fit, str(second), "--start", str(first), *FIT]) == 1
+    assert "expected I, II, III" in capsys.readouterr().err
+    assert main([*fit, str(second), "--start", str(first), *small, "--width", "8"]) == 1
+    assert "do not fit" in capsys.readouterr().err
 
 
 def test_verb_names_what_is_wrong(tmp_path, capsys):

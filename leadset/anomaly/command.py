@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from leadset.anomaly.arrays import (
     BENCHMARK,
@@ -23,6 +24,7 @@ from leadset.anomaly.arrays import (
 )
 from leadset.anomaly.attributes import targets_of
 from leadset.anomaly.detector import TRANSFORM, Detector, all_r_peaks, fit_detector
+from leadset.anomaly.features import FAMILIES
 from leadset.anomaly.fit import SCHEDULES, FitSettings
 from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--attributes", action="store_true",
         help="learn age, sex, rate and intervals of the normal recordings too, and classes of all with a header",
     )  # fmt: skip
+    fit.add_argument("--start", type=Path, metavar="MODEL", help="learn on from these weights instead of random ones")
     fit.add_argument("--cache", type=Path, help="folder to keep prepared recordings in")
     defaults = FitSettings()
     fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking, help="default: %(default)s")
@@ -96,6 +99,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     settings = FitSettings(**{name: getattr(arguments, name) for name in names})
     leads = arguments.leads if not arguments.leads.isdigit() else int(arguments.leads)
     options = {"width": arguments.width, "log_variance": arguments.log_variance, "attributes": arguments.attributes}
+    initial = None if arguments.start is None else _weights(arguments.start, resolve_leads(leads))
     targets = None
     cache = arguments.cache or arguments.model / "store"
     if has_arrays(arguments.data):
@@ -118,13 +122,25 @@ def _fit(arguments: argparse.Namespace) -> int:
             names = resolve_leads(leads)
             targets = targets_of(recordings, names, train, labelled, all_r_peaks(recordings, names, labelled))
     detector = fit_detector(
-        recordings, train, held_out, leads, arguments.model, settings, options, targets=targets
+        recordings, train, held_out, leads, arguments.model, settings, options, initial, targets=targets
     )
     if arguments.cache is None:
         shutil.rmtree(cache, ignore_errors=True)
     done, loss = detector.training["steps"], detector.training["loss"]
     print(f"trained {done} steps on {len(train)} recordings, loss {loss}; reference: {detector.reference.part}")
     return 0
+
+
+def _weights(folder: Path, leads: tuple[str, ...]) -> dict[str, Tensor]:
+    """Weights of a detector to go on from.
+
+    Raises:
+        ValueError: it has other leads.
+    """
+    model = Detector.load(folder).model
+    if model.leads != leads:
+        raise ValueError(f"{folder}: weights for {', '.join(model.leads)}, expected {', '.join(leads)}")
+    return model.state_dict()
 
 
 # --- score -----------------------------------------------------------------------------------------------------------
@@ -146,7 +162,8 @@ def _score(arguments: argparse.Namespace) -> int:
 def _columns(detector: Detector) -> list[str]:
     by_lead = [f"{lead}_{part}" for part in ("record", "beat") for lead in detector.leads]
     return [
-        "recording", "score", "score_percentile", "peak", "peak_percentile", "surprise", *PARTS, "worst_beat",
+        "recording", "score", "score_percentile", "peak", "peak_percentile", "surprise",
+        *(f"surprise_{family}" for family in FAMILIES), *PARTS, "worst_beat",
         "beat_sd", "log_variance", "high_share", "beats", "flags", *by_lead, *_readings(detector),
     ]  # fmt: skip
 
@@ -159,7 +176,7 @@ def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
     percentile = detector.reference.percentile
     numbers = [
         found.score, percentile("score", found.score), found.peak, percentile("peak", found.peak),
-        detector.surprise(found), *(found.parts[part] for part in PARTS),
+        detector.surprise(found), *detector.surprises(found).values(), *(found.parts[part] for part in PARTS),
         found.worst_beat, found.beats.std(), found.log_variance, detector.high_share(found),
     ]  # fmt: skip
     more = [found.lead_errors.ravel()]

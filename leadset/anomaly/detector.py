@@ -23,7 +23,7 @@ from leadset.allocator import keep_freed_memory
 from leadset.anomaly.attributes import Targets
 from leadset.anomaly.batches import Recordings
 from leadset.anomaly.fit import Fit, FitSettings
-from leadset.anomaly.reference import Reference
+from leadset.anomaly.reference import Reference, most_surprised
 from leadset.anomaly.scores import AnomalyScore, Scoring, score_recording
 from leadset.beats import find_r_peaks
 from leadset.files import write_atomically
@@ -97,8 +97,12 @@ class Detector:
         return self.reference
 
     def surprise(self, found: AnomalyScore) -> float:
-        """How unlike normal recordings a recording is in all its features: what to detect by."""
-        return self._known_reference.surprise(found)
+        """How unlike normal recordings a recording is in what is oddest of it: what to detect by."""
+        return most_surprised(self._known_reference.families, found.features)
+
+    def surprises(self, found: AnomalyScore) -> dict[str, float]:
+        """How unlike normal recordings each of `leadset.anomaly.features.FAMILIES` is, in standard deviations."""
+        return self._known_reference.surprises(found)
 
     def high_share(self, found: AnomalyScore) -> float:
         """Share of a recording's samples whose error is above the 99th percentile of normal recordings."""
@@ -218,7 +222,8 @@ def fit_detector(
         targets: of a network with the option ``attributes``, which needs them.
 
     Raises:
-        ValueError: no normal recording to learn from, or that option without targets, or targets without it.
+        ValueError: no normal recording to learn from, weights of another network, or that option without targets, or
+            targets without it.
     """
     settings = settings or FitSettings()
     if not len(train):
@@ -227,12 +232,16 @@ def fit_detector(
     keep_freed_memory()
     model = create_model(ARCHITECTURE, leads, **(options or {}))
     if initial is not None:
-        model.load_state_dict(initial)
+        try:
+            model.load_state_dict(initial)
+        except RuntimeError as error:
+            raise ValueError(f"the weights to start from do not fit a network with {options}: {error}") from None
     if model.has_attributes != (targets is not None):
         raise ValueError(f"attributes={model.has_attributes}: targets are to be given with it, and with it only")
     beats = all_r_peaks(recordings, model.leads, train, workers)
     told = () if targets is None else (targets.attributes.tolist(), targets.classes.tolist(), targets.labelled.tolist())
-    name = _digest(model.leads, options, settings, beats, *told)
+    start = [tensor.numpy(force=True).tobytes() for tensor in (initial or {}).values()]
+    name = _digest(model.leads, options, settings, beats, blake2b(b"".join(start)).hexdigest(), *told)
     state = folder / f"unfinished-{name}.safetensors"
     fit = Fit(model.to(best_device()), recordings, beats, train, settings, state, targets=targets)
     summary = {**fit.run(), "recordings": len(train)}

@@ -26,7 +26,7 @@ _INTERVALS = {
     "p_duration": 0.10, "pr_interval": 0.16, "qrs_duration": 0.10, "t_duration": 0.16, "qt_interval": 0.38, "qtc": 0.41,
 }  # fmt: skip
 _HEIGHTS = ("p_amplitude", "q_amplitude", "r_amplitude", "s_amplitude", "t_amplitude", "st_level")
-_PRESENT = ("p_present", "q_present", "s_present", "t_present")
+_SHARES = ("p_present", "q_present", "t_present", "t_inverted", "t_biphasic", "r_to_s")
 # Waves with a direction in the frontal plane, and the heights that make them.
 _DIRECTED = {"P": ("p_amplitude",), "QRS": ("q_amplitude", "r_amplitude", "s_amplitude"), "T": ("t_amplitude",)}
 # Roughness: differences over so many samples, so often (half of what is in them lies beyond 20 Hz); QRS complexes,
@@ -40,7 +40,7 @@ _LEAST_ERROR, _LEAST_SHARE, _LEAST_MV, _LEAST_ROUGH = 1e-5, 0.01, 0.01, 1e-8
 FAMILIES: dict[str, tuple[str, ...]] = {
     "moment": ("record odd", "beat odd", "signal odd", "roughness"),
     "rhythm": ("rhythm",),
-    "heartbeat": ("typical", "parts", "amplitude", "waves", "heights", "presence"),
+    "heartbeat": ("typical", "parts", "amplitude", "waves", "heights", "shares"),
 }
 
 
@@ -61,7 +61,8 @@ def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
       ``"waves pr_spread"``: standard deviation over beats of the median over leads, in s; ``"waves QRS in I"`` and
       ``"in aVF"``: direction in the frontal plane, a vector no longer than 1;
     * ``"V1 r_amplitude height"``: median over beats, the root of its size in mV with its sign;
-    * ``"V1 q_present presence"``: share of the beats.
+    * ``"V1 q_present share"``: of the beats with a Q wave; of T waves those below the baseline and those with two
+      peaks; ``"r_to_s"``: median of R's height as a share of R's and S's.
     """
     by_segment = (f"{lead} {segment} {what}" for what in _BY_SEGMENT for lead in leads for segment in SEGMENTS)
     directions = (f"{wave} in {lead}" for wave in _DIRECTED for lead in ("I", "aVF"))
@@ -71,7 +72,7 @@ def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
         *(f"{lead} {what}" for what in ("amplitude", "roughness") for lead in leads), "no beats",
         *(f"waves {name}" for name in waves),
         *(f"{lead} {name} height" for lead in leads for name in _HEIGHTS),
-        *(f"{lead} {name} presence" for lead in leads for name in _PRESENT),
+        *(f"{lead} {name} share" for lead in leads for name in _SHARES),
     )  # fmt: skip
 
 
@@ -81,9 +82,11 @@ def feature_group(name: str) -> str:
     first, last = words[0], words[-1]
     if last == "odd":
         return " ".join(words[-2:])
-    if last in ("typical", "amplitude", "roughness", "presence"):
+    if last in ("typical", "amplitude", "roughness"):
         return last
-    return {"rhythm": "rhythm", "waves": "waves"}.get(first, "heights" if last == "height" else "parts")
+    if last in ("height", "share"):
+        return f"{last}s"
+    return first if first in ("rhythm", "waves") else "parts"
 
 
 def by_segment(values: np.ndarray) -> np.ndarray:
@@ -152,7 +155,7 @@ def _summed(values: np.ndarray) -> np.ndarray:
 
 
 def wave_features(beats: np.ndarray, leads: Sequence[str]) -> np.ndarray:
-    """Features (14 + 10 · l,) of the waves of a recording, those that `feature_names` lists last; always finite.
+    """Features (14 + 12 · l,) of the waves of a recording, those that `feature_names` lists last; always finite.
 
     Args:
         beats: (l, n, 30) as `leadset.waves.BEAT_FEATURES` defines them.
@@ -162,20 +165,26 @@ def wave_features(beats: np.ndarray, leads: Sequence[str]) -> np.ndarray:
 
     from leadset.waves import BEAT_FEATURES
 
-    column = {feature.name: i for i, feature in enumerate(BEAT_FEATURES)}
+    column = {feature.name: beats[..., i] for i, feature in enumerate(BEAT_FEATURES)}
+    r, s, t = (column[f"{wave}_amplitude"] for wave in "rst")
+    shares = {
+        "t_inverted": np.where(np.isnan(t), np.nan, t < 0),
+        "t_biphasic": np.where(np.isnan(t), np.nan, ~np.isnan(column["T2_time"])),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a median of nothing is missing, and so says the NaN
-        by_lead = {name: np.nanmedian(beats[..., column[name]], axis=1) for name in _HEIGHTS}
-        intervals = [np.nanmedian(beats[..., column[name]]) for name in _INTERVALS]
-        pr_spread = np.nanstd(np.nanmedian(beats[..., column["pr_interval"]], axis=0))
-        present = np.stack([np.nanmean(beats[..., column[name]], axis=1) for name in _PRESENT], axis=1)
+        by_lead = {name: np.nanmedian(column[name], axis=1) for name in _HEIGHTS}
+        intervals = [np.nanmedian(column[name]) for name in _INTERVALS]
+        pr_spread = np.nanstd(np.nanmedian(column["pr_interval"], axis=0))
+        by_share = {name: np.nanmean(shares.get(name, column.get(name)), axis=1) for name in _SHARES[:-1]}
+        by_share["r_to_s"] = np.nanmedian(np.abs(r) / (np.abs(r) + np.abs(np.nan_to_num(s))), axis=1)
     intervals = np.where(np.isnan(intervals), list(_INTERVALS.values()), intervals)
     heights = np.nan_to_num(np.stack([by_lead[name] for name in _HEIGHTS], axis=1))
-    present = np.nan_to_num(present)
+    by_share = np.nan_to_num(np.stack([by_share[name] for name in _SHARES], axis=1))
     axes = [_direction(sum(np.nan_to_num(by_lead[name]) for name in names), leads) for names in _DIRECTED.values()]
     return np.concatenate([
-        intervals, [present[:, 0].mean(), np.nan_to_num(pr_spread)], *axes,
-        (np.sign(heights) * np.sqrt(np.abs(heights))).ravel(), present.ravel(),
+        intervals, [by_share[:, 0].mean(), np.nan_to_num(pr_spread)], *axes,
+        (np.sign(heights) * np.sqrt(np.abs(heights))).ravel(), by_share.ravel(),
     ]).astype(np.float32)  # fmt: skip
 
 

@@ -196,9 +196,9 @@ class Reference:
         """Share of the normal recordings, 0 to 100, that ``value`` is above."""
         return 100 * float(np.interp(value, self.quantiles[name], QUANTILES))
 
-    def surprise(self, found: AnomalyScore) -> float:
-        """How unlike normal recordings the features are, see `most_surprised`."""
-        return most_surprised(self.families, found.features)
+    def surprises(self, found: AnomalyScore) -> dict[str, float]:
+        """How unlike normal recordings the features of each family are, in standard deviations."""
+        return {name: family.surprise(found.features) for name, family in self.families.items()}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All numbers by name."""
