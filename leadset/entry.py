@@ -163,10 +163,10 @@ class Entry:
                 for transform in {member.spec.transform for member in trained.members}
             }
             beats = {
-                (transform, features): find_beats(
-                    prepared[transform].samples, prepared[transform].statistics, transform.rate, trained.leads, features
+                (transform, reliable): find_beats(
+                    prepared[transform].samples, prepared[transform].statistics, transform.rate, trained.leads, reliable
                 )
-                for transform, features in {
+                for transform, reliable in {
                     _beats_key(member.spec) for member in trained.members if member.spec.delineated
                 }
             }

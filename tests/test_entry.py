@@ -109,14 +109,15 @@ def test_every_real_recording_is_one_tensor_in_training_and_in_run_model(real_da
         store = build_store(paths, spec.transform, tmp_path, n_jobs=1, progress=False)
         beats = None
         if spec.delineated:
-            beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False, features=spec.featured)
+            beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False, reliable=spec.reliable_beats)
         for i, stored in enumerate(store.recordings):
             header = Path(stored.path).read_text()
             counts = scipy.io.loadmat(Path(stored.path).with_suffix(".mat"))["val"]
             recording = recording_from_parts(header, counts)
             prepared = prepare(recording.signal, recording.fs, recording.leads, spec.transform)
             if beats is not None:
-                found = find_beats(prepared.samples, prepared.statistics, spec.transform.rate, leads, spec.featured)
+                told = prepared.samples, prepared.statistics, spec.transform.rate, leads
+                found = find_beats(*told, spec.reliable_beats)
                 np.testing.assert_array_equal(beats[i].at, found.at)
             for start in window_starts(stored.n_samples, spec):
                 for name in told_shapes(spec, len(leads)):

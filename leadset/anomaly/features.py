@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from leadset.beats import RECORD_FEATURES, Beats
 from leadset.models.cross_restoration import BEFORE_R, RATE
 
 #: Stretches of a heartbeat in samples from its R peak; waves are looked for where most hearts have them.
@@ -21,12 +22,13 @@ SEGMENTS: dict[str, tuple[int, int]] = {"P": (-120, -30), "QRS": (-30, 40), "ST"
 _BY_SEGMENT = ("record typical", "record odd", "beat typical", "beat odd", "signal odd")
 _PARTS = ("record", "beat", "trend", "log-variance")
 _RHYTHM = ("interval", "irregularity", "shortest", "longest", "jump")
-# Features of beats (`leadset.waves.BEAT_FEATURES`). In seconds, with what stands for an interval that was never seen:
+# Of beats (`leadset.waves.BEAT_FEATURES`), in seconds, with what stands for an interval that was never seen.
 _INTERVALS = {
     "p_duration": 0.10, "pr_interval": 0.16, "qrs_duration": 0.10, "t_duration": 0.16, "qt_interval": 0.38, "qtc": 0.41,
 }  # fmt: skip
+# Of leads (`leadset.waves.LEAD_FEATURES`), in mV and as shares.
 _HEIGHTS = ("p_amplitude", "q_amplitude", "r_amplitude", "s_amplitude", "t_amplitude", "st_level")
-_SHARES = ("p_present", "q_present", "t_present", "t_inverted", "t_biphasic", "r_to_s")
+_SHARES = ("r_to_s", "q_share", "p_share", "t_share", "t_biphasic", "t_inverted")
 # Waves with a direction in the frontal plane, and the heights that make them.
 _DIRECTED = {"P": ("p_amplitude",), "QRS": ("q_amplitude", "r_amplitude", "s_amplitude"), "T": ("t_amplitude",)}
 # Roughness: differences over so many samples, so often (half of what is in them lies beyond 20 Hz); QRS complexes,
@@ -57,22 +59,21 @@ def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
     * ``"V1 amplitude"``: log of the range in mV;
     * ``"V1 roughness"``: log of the roughest over the median stretch between QRS complexes, see `roughness`;
     * ``"no beats"``: share of the windows without a heartbeat to rely on;
-    * ``"waves pr_interval"``: median over leads and beats, in s; ``"waves p_present"``: share of beats and leads;
+    * ``"waves pr_interval"``: median over leads and beats, in s; ``"waves p_share"``: share of the beats with a P wave;
       ``"waves pr_spread"``: standard deviation over beats of the median over leads, in s; ``"waves QRS in I"`` and
       ``"in aVF"``: direction in the frontal plane, a vector no longer than 1;
-    * ``"V1 r_amplitude height"``: median over beats, the root of its size in mV with its sign;
-    * ``"V1 q_present share"``: of the beats with a Q wave; of T waves those below the baseline and those with two
-      peaks; ``"r_to_s"``: median of R's height as a share of R's and S's.
+    * ``"V1 r_amplitude heights"``: median over beats, the root of its size in mV with its sign;
+    * ``"V1 q_share shares"`` and what else `leadset.waves.LEAD_FEATURES` has of shares.
     """
     by_segment = (f"{lead} {segment} {what}" for what in _BY_SEGMENT for lead in leads for segment in SEGMENTS)
     directions = (f"{wave} in {lead}" for wave in _DIRECTED for lead in ("I", "aVF"))
-    waves = (*_INTERVALS, "p_present", "pr_spread", *directions)
+    waves = (*_INTERVALS, "p_share", "pr_spread", *directions)
     return (
         *by_segment, *(f"part {part}" for part in _PARTS), *(f"rhythm {name}" for name in _RHYTHM),
         *(f"{lead} {what}" for what in ("amplitude", "roughness") for lead in leads), "no beats",
         *(f"waves {name}" for name in waves),
-        *(f"{lead} {name} height" for lead in leads for name in _HEIGHTS),
-        *(f"{lead} {name} share" for lead in leads for name in _SHARES),
+        *(f"{lead} {name} heights" for lead in leads for name in _HEIGHTS),
+        *(f"{lead} {name} shares" for lead in leads for name in _SHARES),
     )  # fmt: skip
 
 
@@ -82,10 +83,8 @@ def feature_group(name: str) -> str:
     first, last = words[0], words[-1]
     if last == "odd":
         return " ".join(words[-2:])
-    if last in ("typical", "amplitude", "roughness"):
+    if last in ("typical", "amplitude", "roughness", "heights", "shares"):
         return last
-    if last in ("height", "share"):
-        return f"{last}s"
     return first if first in ("rhythm", "waves") else "parts"
 
 
@@ -154,37 +153,25 @@ def _summed(values: np.ndarray) -> np.ndarray:
     return total[..., _STRETCH:] - total[..., :-_STRETCH]
 
 
-def wave_features(beats: np.ndarray, leads: Sequence[str]) -> np.ndarray:
-    """Features (14 + 12 · l,) of the waves of a recording, those that `feature_names` lists last; always finite.
-
-    Args:
-        beats: (l, n, 30) as `leadset.waves.BEAT_FEATURES` defines them.
-        leads: names of the l leads.
-    """
+def wave_features(beats: Beats, leads: Sequence[str]) -> np.ndarray:
+    """Features (14 + 12 · l,) of the waves of a recording with l leads, the last of `feature_names`; always finite."""
     import warnings
 
-    from leadset.waves import BEAT_FEATURES
+    from leadset.waves import BEAT_FEATURES, LEAD_FEATURES
 
-    column = {feature.name: beats[..., i] for i, feature in enumerate(BEAT_FEATURES)}
-    r, s, t = (column[f"{wave}_amplitude"] for wave in "rst")
-    shares = {
-        "t_inverted": np.where(np.isnan(t), np.nan, t < 0),
-        "t_biphasic": np.where(np.isnan(t), np.nan, ~np.isnan(column["T2_time"])),
-    }
+    of_beats = {feature.name: beats.features[..., i] for i, feature in enumerate(BEAT_FEATURES)}
+    table = np.nan_to_num(beats.record[RECORD_FEATURES:].reshape(len(leads), -1))
+    of_leads = {feature.name: column for feature, column in zip(LEAD_FEATURES, table.T, strict=True)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a median of nothing is missing, and so says the NaN
-        by_lead = {name: np.nanmedian(column[name], axis=1) for name in _HEIGHTS}
-        intervals = [np.nanmedian(column[name]) for name in _INTERVALS]
-        pr_spread = np.nanstd(np.nanmedian(column["pr_interval"], axis=0))
-        by_share = {name: np.nanmean(shares.get(name, column.get(name)), axis=1) for name in _SHARES[:-1]}
-        by_share["r_to_s"] = np.nanmedian(np.abs(r) / (np.abs(r) + np.abs(np.nan_to_num(s))), axis=1)
+        intervals = [np.nanmedian(of_beats[name]) for name in _INTERVALS]
+        pr_spread = np.nanstd(np.nanmedian(of_beats["pr_interval"], axis=0))
     intervals = np.where(np.isnan(intervals), list(_INTERVALS.values()), intervals)
-    heights = np.nan_to_num(np.stack([by_lead[name] for name in _HEIGHTS], axis=1))
-    by_share = np.nan_to_num(np.stack([by_share[name] for name in _SHARES], axis=1))
-    axes = [_direction(sum(np.nan_to_num(by_lead[name]) for name in names), leads) for names in _DIRECTED.values()]
+    directions = [_direction(sum(of_leads[name] for name in names), leads) for names in _DIRECTED.values()]
+    heights, shares = (np.stack([of_leads[name] for name in names], axis=1) for names in (_HEIGHTS, _SHARES))
     return np.concatenate([
-        intervals, [by_share[:, 0].mean(), np.nan_to_num(pr_spread)], *axes,
-        (np.sign(heights) * np.sqrt(np.abs(heights))).ravel(), by_share.ravel(),
+        intervals, [of_leads["p_share"].mean(), np.nan_to_num(pr_spread)], *directions,
+        (np.sign(heights) * np.sqrt(np.abs(heights))).ravel(), shares.ravel(),
     ]).astype(np.float32)  # fmt: skip
 
 

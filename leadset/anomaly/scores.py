@@ -303,7 +303,7 @@ def score_recording(
         reliable |= real
     heat, deviation = np.where(cover > 0, maps / np.maximum(cover, 1), np.nan)
     more = () if reliable else (NO_BEATS,)
-    described = np.concatenate([np.mean(features, axis=0), wave_features(beats.features, model.leads)])
+    described = np.concatenate([np.mean(features, axis=0), wave_features(beats, model.leads)])
     scores = _summary(found, heat, deviation, np.concatenate(peaks), described, (*flags, *more))
     if not readings:
         return scores
