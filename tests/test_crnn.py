@@ -446,15 +446,15 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     assert len(stored[4].at) > 0
 
 
-@pytest.mark.parametrize("features", [True, False])
-def test_recordings_without_a_beat_are_stored(tmp_path, features):
+@pytest.mark.parametrize("reliable", [True, False])
+def test_recordings_without_a_beat_are_stored(tmp_path, reliable):
     for name in ("a", "b"):
         write_recording(tmp_path / "data", name, np.zeros((12, 2000), np.int16))
     store = build_store(find_recordings(tmp_path / "data"), Transform(100), tmp_path, n_jobs=1, progress=False)
-    stored = build_beats(store, LEAD_SETS[2], tmp_path, n_jobs=1, progress=False, features=features)
+    stored = build_beats(store, LEAD_SETS[2], tmp_path, n_jobs=1, progress=False, reliable=reliable)
     for i in range(2):
         assert not len(stored[i].at)
-        assert_same(stored[i], find_beats(*store[i], 100, LEAD_SETS[2], features))
+        assert_same(stored[i], find_beats(*store[i], 100, LEAD_SETS[2], reliable))
 
 
 def test_real_recordings_have_the_same_beats_in_training_and_in_run_model(real_data, tmp_path):
