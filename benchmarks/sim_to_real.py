@@ -101,7 +101,7 @@ class Experiment:
         self.real = store.recordings
         bank = build_bank(setting.simulated, SEED, spec.transform, work / "store", n_jobs=1)
         store = store.joined(bank)
-        beats = build_beats(store, LEADS, work / "store", n_jobs=1) if spec.featured else None
+        beats = build_beats(store, LEADS, work / "store", n_jobs=1) if spec.delineated else None
         self.labels = labels_of(store.recordings)
         self.simulated = np.arange(len(self.real), len(store))
         everything = Course((Phase("", Pool(self.simulated), 1, LEARNING_RATE),))
