@@ -1,6 +1,6 @@
 """Delineators against annotated recordings: how many marks they find, how far off, and in what time.
 
-    python benchmarks/delineation.py DATA [--weights FOLDER] [--keep-peers] [--output benchmarks/delineation.csv]
+    python benchmarks/delineation.py DATA [--weights FOLDER] [--keep METHOD…] [--output benchmarks/delineation.csv]
 
 DATA holds ``ludb``, ``qtdb``, ``mitdb``, ``nstdb`` and ``quality_2011``. Methods: ours, by wavelet rules and learned;
 the published rules (`published_rules`); NeuroKit2's ``dwt`` where it is installed, else it is left out with a message.
@@ -21,7 +21,7 @@ import csv
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -159,38 +159,36 @@ def parity(recording: Annotated) -> int:
     return int("".join(filter(str.isdigit, recording.name))) % 2
 
 
-def peer_rows(ludb: list[Annotated], qtdb: list[Annotated]) -> Iterator[tuple]:
-    """How well the methods of others do."""
+def peer_rows(ludb: list[Annotated], qtdb: list[Annotated], kept: Collection[str]) -> Iterator[tuple]:
+    """How well the methods of others do, but for the kept ones."""
     near = [_around_marks(recording) for recording in qtdb]
     for name, method in {PEERS[0]: published_rules.delineate, PEERS[1]: neurokit()}.items():
-        if method:
+        if method and name not in kept:
             yield from wave_rows("ludb", "all", name, score_waves(ludb, always(method), score_leads))
             yield from wave_rows("qtdb", "all", name, score_waves(near, always(method), score_best_lead), judged=False)
 
 
-def earlier_peer_rows(table: Path) -> list[list[str]]:
-    """The same out of an earlier table, with the times of what is not installed here."""
-    missing = PEERS[1] if neurokit() is None else None
+def earlier_rows(table: Path, methods: Collection[str]) -> list[list[str]]:
+    """Rows of some methods out of an earlier table; times only of what is not installed here."""
+    missing = {PEERS[1]} if neurokit() is None else set()
     with table.open(newline="") as file:
-        return [row for row in csv.reader(file) if row[2] in PEERS and (row[0] != "time" or row[2] == missing)]
+        return [row for row in csv.reader(file) if row[2] in methods and (row[0] != "time" or row[2] in missing)]
 
 
-def accuracy_rows(data: Path, weights: Path | None, earlier: Path | None) -> Iterator[tuple]:
-    """How well every method finds marks and beats."""
+def accuracy_rows(data: Path, weights: Path | None, kept: Collection[str]) -> Iterator[tuple]:
+    """How well every method but the kept ones finds marks and beats."""
     ludb, qtdb, mitdb = (list(read(data / name)) for name, read in
                          (("ludb", read_ludb), ("qtdb", read_qtdb), ("mitdb", read_mitdb)))
-    yield from earlier_peer_rows(earlier) if earlier else peer_rows(ludb, qtdb)
-    for part, number in (("tuned", 1), ("held out", 0)):
-        chosen = [recording for recording in ludb if parity(recording) == number]
-        yield from wave_rows("ludb", part, "wavelet", score_waves(chosen, always(ours("wavelet")), score_leads))
-    tally = score_waves(qtdb, always(ours("wavelet")), score_best_lead)
-    yield from wave_rows("qtdb", "held out", "wavelet", tally, judged=False)
-    trials: list[Trial] = [("tuned", "wavelet", always("wavelet")), ("seen", "learned", always("learned"))]
+    yield from peer_rows(ludb, qtdb, kept)
+    trials: list[Trial] = [("seen", "learned", always("learned"))]
     trials += add_weights(weights) if weights else []
-    for part, name, chosen in trials[1:]:
+    for part, name, chosen in trials:
         methods = {number: ours(method) for number, method in chosen.items()}
         yield from wave_rows("ludb", part, name, score_waves(ludb, methods, score_leads))
         yield from wave_rows("qtdb", part, name, score_waves(qtdb, methods, score_best_lead), judged=False)
+    if "wavelet" not in kept:
+        yield from wavelet_rows(ludb, qtdb)
+        trials.append(("tuned", "wavelet", always("wavelet")))
     for trial in trials:
         yield from beat_rows("mitdb", *trial[:2], mitdb, trial[2])
     trials = [trial for trial in trials if trial[0] != "simulated"]
@@ -198,6 +196,15 @@ def accuracy_rows(data: Path, weights: Path | None, earlier: Path | None) -> Ite
         noisy = [with_noise(recording, noise[len(noise) // 2 :]) for recording in mitdb]
         for trial in trials:
             yield from beat_rows(f"mitdb with {kind} at {NOISE_DB:g} dB", *trial[:2], noisy, trial[2])
+
+
+def wavelet_rows(ludb: list[Annotated], qtdb: list[Annotated]) -> Iterator[tuple]:
+    """How well the wavelet method finds waves, on what its constants were chosen on and on the rest."""
+    for part, number in (("tuned", 1), ("held out", 0)):
+        chosen = [recording for recording in ludb if parity(recording) == number]
+        yield from wave_rows("ludb", part, "wavelet", score_waves(chosen, always(ours("wavelet")), score_leads))
+    tally = score_waves(qtdb, always(ours("wavelet")), score_best_lead)
+    yield from wave_rows("qtdb", "held out", "wavelet", tally, judged=False)
 
 
 def _around_marks(recording: Annotated, seconds: float = 20.0) -> Annotated:
@@ -252,7 +259,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--weights", type=Path, help="folder of weights to score beside the shipped ones")
-    parser.add_argument("--keep-peers", action="store_true", help="take the peers' rows from the earlier OUTPUT")
+    parser.add_argument("--keep", nargs="*", choices=(*PEERS, "wavelet", "quality"), default=(), metavar="METHOD",
+                        help="methods whose rows, but for their times, are taken from the earlier OUTPUT")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -260,8 +268,9 @@ def main() -> None:
     with unfinished.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
-        earlier = args.output if args.keep_peers else None
-        for rows in (time_rows(args.data), quality_rows(args.data), accuracy_rows(args.data, args.weights, earlier)):
+        quality = () if "quality" in args.keep else quality_rows(args.data)
+        earlier = earlier_rows(args.output, args.keep) if args.keep else ()
+        for rows in (time_rows(args.data), quality, earlier, accuracy_rows(args.data, args.weights, args.keep)):
             for row in rows:
                 table.writerow(row)
                 print(*row, sep="\t", flush=True)

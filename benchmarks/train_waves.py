@@ -17,12 +17,14 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from annotated import SCORED, Annotated, noise_level, read_ludb, read_mitdb, read_noise, read_qtdb
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy.signal import resample_poly
 from torch import nn
@@ -32,6 +34,7 @@ from leadset.recordings import find_recordings
 from leadset.simulate import simulate
 from leadset.waves import network
 from leadset.waves.envelope import measure
+from leadset.waves.learned import ABOUT
 from leadset.waves.marks import Q, R
 from leadset.waves.wavelet import GRID_RATE, transform
 
@@ -45,6 +48,9 @@ LEADS, LEAD_ODDS = (1, 2, 3, 6, 12), (0.22, 0.33, 0.1, 0.12, 0.23)
 HEAT_SD, EXTENT_WEIGHT = 3.5, 0.3
 #: Cells on either side of a mark that its heat reaches.
 HEAT_REACH = 4
+#: Weight in the loss of the distance of the heat's centroid from the mark, the cells on either side of the mark in
+#: which the heat's maximum is sought, and the distance in cells from which it counts linearly.
+PLACE_WEIGHT, PLACE_REACH, PLACE_LINEAR = 0.05, 6, 2.0
 #: What a batch of one, two, or more leads is made of, as far as it is there.
 ODDS: dict[int, dict[str, float]] = {
     1: {"drawn": 0.03, "simulated": 0.19, "mitdb": 0.18, "af single": 0.1, "qtdb": 0.16, "ludb": 0.34},
@@ -56,11 +62,17 @@ SIMULATED, RENEWED, RENEW_EVERY = 512, 64, 50
 #: Their length and what at either end is not looked at, as beats cut off by it have no marks, in seconds.
 SIMULATED_SECONDS, MARGIN = 14.0, 0.8
 #: Share of examples under recorded noise, its kinds, and its signal-to-noise ratio in dB.
-NOISY, NOISES, NOISE_DB = 0.25, {"em": 0.5, "ma": 0.3, "bw": 0.2}, (2.0, 20.0)
+NOISY, NOISES, NOISE_DB = 0.3, {"em": 0.6, "ma": 0.25, "bw": 0.15}, (2.0, 20.0)
+#: Standard deviation of the logarithm of the factor by which each scale is strengthened: no two machines filter alike.
+TILT = 0.15
 EVERYWHERE = np.array([[0.0, SAMPLES]])
 #: Atrial fibrillation and flutter (SNOMED CT).
 FIBRILLATION = {"164889003", "164890007"}
-PEAK_LEARNING_RATE, LATER_LEARNING_RATE, WEIGHT_DECAY = 4e-3, 1.5e-3, 1e-4
+PEAK_LEARNING_RATE, LATER_LEARNING_RATE, WEIGHT_DECAY = 4e-3, 2e-3, 1e-4
+#: Share of the steps in which the learning rate rises; then it falls to zero along a cosine.
+WARM_UP = 0.15
+#: Steps after which a run's state is written to disk.
+SAVE_EVERY = 250
 
 
 @dataclass
@@ -71,11 +83,13 @@ class Example:
         signal: (leads, samples) in mV.
         marks: per lead, heat map -> (m,) marks in grid samples, ascending.
         known: per lead, heat map -> (i, 2) stretches in which all its marks are known; maps left out are unknown.
+        placed: whether marks lie where experts would have them.
     """
 
     signal: np.ndarray
     marks: list[dict[str, np.ndarray]]
     known: list[dict[str, np.ndarray]]
+    placed: bool = True
 
 
 def fold_of(name: str, folds: int) -> int:
@@ -89,7 +103,7 @@ def on_grid(recording: Annotated) -> Example:
     leads = len(recording.signal)
     marks = [{name: grid.to_grid(at) for name, at in lead.items()} for lead in recording.marks]
     fences = recording.excluded.ravel().tolist()
-    known = [{name: grid.to_grid(np.array([start, *fences, stop]).reshape(-1, 2)) for name in lead}
+    known = [dict.fromkeys(lead, grid.to_grid(np.array([start, *fences, stop]).reshape(-1, 2)))
              for lead, (start, stop) in zip(recording.marks, recording.stretches, strict=True)]
     if len(marks) == 1:
         marks, known = marks * leads, known * leads
@@ -132,9 +146,11 @@ def read_fibrillation(data: Path) -> tuple[list[Example], list[Example]]:
     return tuple([without_p(r.signal, r.fs) for r in group] for group in (single, several))
 
 
-def simulated(n: int, start: int, seed: int) -> list[Example]:
-    """Recordings ``start`` to ``start + n - 1`` of the simulator; a complex without R has its peak where Q, its lowest
-    point, is."""
+def simulated(n: int, start: int, seed: int, unknown: Collection[str] = ()) -> list[Example]:
+    """Recordings ``start`` to ``start + n - 1`` of the simulator without the ``unknown`` heat maps.
+
+    A complex without R has its peak where Q, its lowest point, is.
+    """
     found = simulate(n, seed, SIMULATED_SECONDS, GRID_RATE, start=start)
     stretch = np.array([[MARGIN * GRID_RATE, (SIMULATED_SECONDS - MARGIN) * GRID_RATE]])
     examples = []
@@ -142,7 +158,8 @@ def simulated(n: int, start: int, seed: int) -> list[Example]:
         marks[..., R] = np.where(np.isnan(marks[..., R]), marks[..., Q], marks[..., R])
         leads = [{name: np.sort(lead[~np.isnan(lead[:, column]), column]) for name, column in SCORED.items()}
                  for lead in marks]
-        examples.append(Example(signal, leads, [dict.fromkeys(network.HEAT, stretch)] * len(leads)))
+        known = {name: stretch for name in network.HEAT if name not in unknown}
+        examples.append(Example(signal, leads, [known] * len(leads), placed=False))
     return examples
 
 
@@ -185,7 +202,7 @@ def draw_beats(rng: np.random.Generator, leads: int) -> Example:
             found[f"{wave} end"] = (beats + max(o + 2.5 * s for _, o, s in parts)) * GRID_RATE
         marks.append({name: found.get(name, np.zeros(0)) for name in network.HEAT})
         known.append(dict.fromkeys(network.HEAT, EVERYWHERE))
-    return Example(signal, marks, known)
+    return Example(signal, marks, known, placed=False)
 
 
 def excerpt(example: Example, rng: np.random.Generator, leads: int) -> Example:
@@ -205,7 +222,7 @@ def excerpt(example: Example, rng: np.random.Generator, leads: int) -> Example:
     marks = [{name: (v - start) * stretch for name, v in example.marks[lead].items()} for lead in chosen]
     moved = {id(v): (v - start) * stretch for lead in chosen for v in example.known[lead].values()}
     known = [{name: moved[id(v)] for name, v in example.known[lead].items()} for lead in chosen]
-    return Example(signal.astype(np.float32), marks, known)
+    return Example(signal.astype(np.float32), marks, known, example.placed)
 
 
 def coloured(rng: np.random.Generator, leads: int, slope: float) -> np.ndarray:
@@ -258,11 +275,15 @@ def spoil(example: Example, noises: dict[str, np.ndarray], rng: np.random.Genera
             example.known[lead] = dict.fromkeys(network.HEAT, EVERYWHERE)
 
 
-def targets(example: Example) -> tuple[np.ndarray, np.ndarray]:
-    """Heat and extents (leads, CELLS, 12) and the weight of each in the loss."""
+def targets(example: Example) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Heat and extents (leads, CELLS, 12), the weight of each in the loss, and the places of marks (leads, CELLS, 9).
+
+    A place is the distance in cells of a mark from the centre of its cell; NaN where there is no mark.
+    """
     heats, waves = len(network.HEAT), len(network.EXTENT)
     rows = list(zip(example.marks, example.known, strict=True))
-    heat = _draw_heat([marks.get(name, np.zeros(0)) for marks, _ in rows for name in network.HEAT])
+    drawn = [marks.get(name, np.zeros(0)) for marks, _ in rows for name in network.HEAT]
+    heat = _draw_heat(drawn)
     limits = [[marks.get(f"{wave} {limit}", np.zeros(0)) for marks, _ in rows for wave in network.EXTENT]
               for limit in ("onset", "end")]
     paired = [len(on) == len(end) for on, end in zip(*limits, strict=True)]
@@ -275,7 +296,10 @@ def targets(example: Example) -> tuple[np.ndarray, np.ndarray]:
     both = sure[:, ends] * EXTENT_WEIGHT * np.reshape(paired, (-1, waves, 1))
     target = np.concatenate([heat.reshape(-1, heats, CELLS), extent.reshape(-1, waves, CELLS)], axis=1)
     weight = np.concatenate([sure, both], axis=1)
-    return target.swapaxes(1, 2).astype(np.float32), weight.swapaxes(1, 2).astype(np.float32)
+    place = np.full(sure.shape, np.nan)
+    if example.placed:
+        place = np.where(sure > 0, _places(drawn).reshape(sure.shape), np.nan)
+    return tuple(array.swapaxes(1, 2).astype(np.float32) for array in (target, weight, place))
 
 
 def _draw_heat(marks: list[np.ndarray]) -> np.ndarray:
@@ -287,6 +311,17 @@ def _draw_heat(marks: list[np.ndarray]) -> np.ndarray:
     inside = (near >= 0) & (near < CELLS)
     np.maximum.at(heat, (row[:, None] * CELLS + near)[inside], height[inside])
     return heat.reshape(-1, CELLS)
+
+
+def _places(marks: list[np.ndarray]) -> np.ndarray:
+    """(rows, CELLS) distance in cells of each row's marks from the centre of the cell they lie in, else NaN."""
+    place = np.full((len(marks), CELLS), np.nan)
+    row, at = np.repeat(np.arange(len(marks)), list(map(len, marks))), np.concatenate(marks)
+    at = (at + 0.5) / network.HEAT_CELL - 0.5
+    cell = np.round(at).astype(int)
+    inside = (cell >= PLACE_REACH) & (cell < CELLS - PLACE_REACH)
+    place[row[inside], cell[inside]] = (at - cell)[inside]
+    return place
 
 
 def _count_before(marks: list[np.ndarray]) -> np.ndarray:
@@ -308,7 +343,7 @@ def _within(stretches: np.ndarray) -> np.ndarray:
 
 def batch(sources: dict[str, list[Example]], noises: dict[str, np.ndarray],
           rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
-    """Cells (b, leads, t, f), targets, weights and (b, leads) usable leads."""
+    """Cells (b, leads, t, f), `targets`, and (b, leads) usable leads."""
     leads = int(rng.choice(LEADS, p=LEAD_ODDS))
     odds = {kind: share for kind, share in ODDS[min(leads, 3)].items() if kind == "drawn" or kind in sources}
     total = sum(odds.values())
@@ -321,6 +356,7 @@ def batch(sources: dict[str, list[Example]], noises: dict[str, np.ndarray],
             example = excerpt(sources[kind][rng.integers(len(sources[kind]))], rng, leads)
         spoil(example, noises, rng)
         scales = transform(example.signal, GRID_RATE).scales
+        scales *= np.exp(TILT * rng.standard_normal((len(scales), 1, 1)))
         if rng.random() < 0.1:  # a recording of low rate has nothing on the finest scales
             scales[0] *= 0.1
         usable = np.ptp(example.signal, axis=1) > 0.02
@@ -378,34 +414,97 @@ class Layers(nn.Module):
         return weights
 
 
+def displacement(logit: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Mean loss of the distances between marks and the centroids of their heat, taken as the delineator takes them.
+
+    Args:
+        logit: (b, leads, CELLS, 12).
+        place: (b, leads, CELLS, 9), see `targets`.
+    """
+    where = torch.nonzero(~torch.isnan(place), as_tuple=True)
+    if not len(where[0]):
+        return logit.new_zeros(())
+    row, lead, cell, channel = (index[:, None] for index in where)
+    offset = torch.arange(-PLACE_REACH, PLACE_REACH + 1)
+    heat = torch.sigmoid(logit[row, lead, cell + offset, channel])
+    highest = offset[heat.detach().argmax(dim=1)][:, None]
+    heat = heat * ((offset - highest).abs() <= torch.tensor(ABOUT)[channel])
+    centroid = (heat * offset).sum(dim=1) / heat.sum(dim=1).clamp(min=0.1)
+    return nn.functional.smooth_l1_loss(centroid, place[where], beta=PLACE_LINEAR)
+
+
+def learning_rate(peak: float, share: float) -> float:
+    """Learning rate after a share of the steps."""
+    if share < WARM_UP:
+        return peak * share / WARM_UP
+    return peak * 0.5 * (1 + np.cos(np.pi * (share - WARM_UP) / (1 - WARM_UP)))
+
+
+def save_state(path: Path, model: Layers, optimiser: torch.optim.Optimizer, step: int) -> None:
+    """Writes what `load_state` needs to go on after a step."""
+    arrays = {f"model.{name}": array for name, array in model.state_dict().items()}
+    for i, moments in optimiser.state_dict()["state"].items():
+        arrays.update({f"optimiser.{i}.{name}": array for name, array in moments.items()})
+    write(path, {name: array.numpy() for name, array in arrays.items()}, {"step": str(step)})
+
+
+def load_state(path: Path, model: Layers, optimiser: torch.optim.Optimizer) -> int:
+    """Puts model and optimiser in the state of an interrupted run and returns its step."""
+    with safe_open(path, "pt") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        step = int(file.metadata()["step"])
+    model.load_state_dict({name.removeprefix("model."): array for name, array in arrays.items()
+                           if name.startswith("model.")})
+    state = optimiser.state_dict()
+    state["state"] = {i: {name: arrays[f"optimiser.{i}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
+                      for i in range(len(state["param_groups"][0]["params"]))}
+    optimiser.load_state_dict(state)
+    return step
+
+
+def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    """Writes arrays to a file that is whole or not there."""
+    partial = path.with_suffix(".partial")
+    save_file(arrays, partial, metadata)
+    os.replace(partial, path)
+
+
 def train(sources: dict[str, list[Example]], noises: dict[str, np.ndarray], steps: int, seed: int,
-          start: Path | None) -> Layers:
-    """Learns for a number of batches under a one-cycle schedule, from the beginning or from earlier weights."""
+          start: Path | None, state: Path) -> Layers:
+    """Learns for a number of batches, from the beginning or earlier weights; goes on from ``state`` if there is one.
+
+    Where simulated waves begin and end differs less from lead to lead than where experts see them begin and end: with
+    annotated recordings to learn from, nothing but peaks is learned from simulated ones.
+    """
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     model = Layers(network.load_weights(start) if start else None)
     rate = PEAK_LEARNING_RATE if start is None else LATER_LEARNING_RATE
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
-    began, total, drawn = time.monotonic(), 0.0, 0
-    for step in range(1, steps + 1):
-        if step % RENEW_EVERY == 1:
-            fresh = SIMULATED if step == 1 else RENEWED
-            sources["simulated"] = [*sources.get("simulated", [])[fresh:], *simulated(fresh, drawn, seed)]
-            drawn += fresh
-        cells, target, weight, usable = batch(sources, noises, rng)
+    done = load_state(state, model, optimiser) if state.exists() else 0
+    unknown = [name for name in network.HEAT if not name.endswith("peak")] if sources else ()
+    began, total, counted = time.monotonic(), 0.0, 0
+    for step in range(done + 1, steps + 1):
+        rng = np.random.default_rng((seed, step))
+        if step % RENEW_EVERY == 1 or "simulated" not in sources:
+            drawn = SIMULATED + (step - 1) // RENEW_EVERY * RENEWED
+            fresh = RENEWED if "simulated" in sources else SIMULATED
+            sources["simulated"] = [*sources.get("simulated", [])[fresh:],
+                                    *simulated(fresh, drawn - fresh, seed, unknown)]
+        cells, target, weight, place, usable = batch(sources, noises, rng)
         logit = model(cells, usable)[:, :, : target.shape[2]]
         loss = nn.functional.binary_cross_entropy_with_logits(logit, target, weight, reduction="sum")
-        loss = loss / weight.sum().clamp(min=1)
+        loss = loss / weight.sum().clamp(min=1) + PLACE_WEIGHT * displacement(logit, place)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(rate, step / steps)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        schedule.step()
-        total += loss.item()
-        if step % 250 == 0:
-            print(f"{step} of {steps}: loss {total / 250:.5f}, {time.monotonic() - began:.0f} s", flush=True)
-            total = 0.0
+        total, counted = total + loss.item(), counted + 1
+        if step % SAVE_EVERY == 0:
+            print(f"{step} of {steps}: loss {total / counted:.5f}, {time.monotonic() - began:.0f} s", flush=True)
+            total, counted = 0.0, 0
+            save_state(state, model, optimiser, step)
     return model.eval()
 
 
@@ -431,10 +530,10 @@ def main() -> None:
         noises = {name: resample_poly(noise[: len(noise) // 2], 25, 36, axis=0)
                   for name, noise in read_noise(args.data / "nstdb").items()}
         print("learning from", {name: len(examples) for name, examples in sources.items()})
-    model = train(sources, noises, args.steps, args.seed, args.start)
-    partial = args.output.with_suffix(".partial")
-    save_file(model.folded(), partial)
-    os.replace(partial, args.output)
+    state = args.output.with_suffix(".state")
+    model = train(sources, noises, args.steps, args.seed, args.start, state)
+    write(args.output, model.folded())
+    state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -254,7 +254,8 @@ def test_targets_are_hot_at_the_marks_and_count_where_these_are_known() -> None:
     at = {"P onset": np.array([101.0, 301.0]), "P peak": np.array([109.5]), "P end": np.array([121.0, 329.0])}
     marks = [{name: at.get(name, np.zeros(0)) for name in network.HEAT}]
     known = [{name: np.array([[80.0, 200.0], [280.0, 400.0]]) for name in network.HEAT if name != "T onset"}]
-    target, weight = targets(Example(np.zeros((1, 4 * CELLS)), marks, known))
+    example = Example(np.zeros((1, 4 * CELLS)), marks, known)
+    target, weight, place = targets(example)
     assert target.shape == weight.shape == (1, CELLS, 12)
     hot = lambda name: np.flatnonzero(target[0, :, network.HEAT.index(name)] > 0.9) * network.HEAT_CELL  # noqa: E731
     np.testing.assert_array_equal(hot("P onset"), [100, 300])
@@ -265,6 +266,47 @@ def test_targets_are_hot_at_the_marks_and_count_where_these_are_known() -> None:
     counted = np.flatnonzero(weight[0, :, 0]) * network.HEAT_CELL
     np.testing.assert_array_equal(counted, [*range(80, 204, 4), *range(280, 404, 4)])
     assert not weight[0, :, network.HEAT.index("T onset")].any()
+    cell, channel = np.nonzero(~np.isnan(place[0]))
+    at = (cell + place[0, cell, channel] + 0.5) * network.HEAT_CELL - 0.5
+    assert [at[channel == i].tolist() for i in range(3)] == [[101, 301], [109.5], [121, 329]]
+    assert channel.max() == 2
+    example.placed = False
+    assert np.isnan(targets(example)[2]).all()
+
+
+def test_displacement_is_that_of_the_centroid() -> None:
+    torch = pytest.importorskip("torch")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    from train_waves import CELLS, PLACE_LINEAR, displacement
+
+    heat = np.full((1, 1, CELLS, 12), 1e-6, dtype=np.float32)
+    heat[0, 0, 50:52, 3] = 0.5, 0.25  # the centroid lies a third of a cell behind the centre of cell 50
+    place = np.full((1, 1, CELLS, 9), np.nan, dtype=np.float32)
+    logit = torch.from_numpy(heat).logit()
+    assert displacement(logit, torch.from_numpy(place)) == 0
+    for cell, expected in ((50, 1 / 3), (49, 4 / 3), (53, 8 / 3)):
+        place[:] = np.nan
+        place[0, 0, cell, 3] = 0
+        loss = 0.5 * expected**2 / PLACE_LINEAR if expected < PLACE_LINEAR else expected - 0.5 * PLACE_LINEAR
+        assert displacement(logit, torch.from_numpy(place)).item() == pytest.approx(loss, abs=1e-3)
+
+
+def test_interrupted_learning_goes_on_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    import train_waves
+
+    for name, value in {"SIMULATED": 4, "RENEWED": 1, "RENEW_EVERY": 2, "ROWS": 12, "SAVE_EVERY": 3}.items():
+        monkeypatch.setattr(train_waves, name, value)
+    learn = lambda: train_waves.train({}, {}, 5, 0, None, tmp_path / "network.state").folded()  # noqa: E731
+    whole = learn()
+    monkeypatch.setattr(train_waves, "SAVE_EVERY", 100)
+    resumed = learn()  # from the state after three of the five steps
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, resumed[name])
+    (tmp_path / "network.state").unlink()
+    for name, array in learn().items():
+        np.testing.assert_array_equal(array, whole[name])
 
 
 _HASH = """

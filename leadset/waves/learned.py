@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from leadset.waves import network
 from leadset.waves.envelope import Envelope
@@ -26,7 +26,7 @@ def cells(duration: float) -> int:
 
 
 #: Mean R heat over the leads that makes a beat, and the refractory period.
-BEAT_HEAT, REFRACTORY = 0.3, cells(200)
+BEAT_HEAT, REFRACTORY = 0.15, cells(200)
 #: The heat of one certain mark, summed over cells (a Gaussian of 14 ms).
 FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
 #: Cells about the maximum whose centroid is the position, for each heat map. Where heat has two peaks, as it has where
@@ -35,7 +35,10 @@ ABOUT: tuple[int, ...] = (4, 3, 4, 3, 2, 3, 5, 3, 5)
 #: Confidence, averaged over a wave's three marks, from which it exists.
 QRS_CONFIDENCE, T_CONFIDENCE = 0.15, 0.2
 #: The same for P waves: few leads confirm one another less, so that all confidences are lower.
-P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.75, 0.25, 3
+P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.7, 0.2, 3
+#: How much the mean of all leads counts in the confidence of a P wave, taken over so many beats on either
+#: side: flutter and noise pass for a P wave now and then, P waves come with most beats.
+P_TRUST, P_NEIGHBOURS = 0.4, 15
 #: A peak of the slopes counts if it, or that of the wave's other half, lies so near to the peak of the heat.
 PEAK_REACH = ms(60)
 ONSET, PEAK, END = 0, 1, 2
@@ -89,8 +92,7 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     flat = empty_marks(len(heat.rows))
     _qrs(heat, grid, fill(beats), flat)
     _t_wave(heat, grid, fill(beats), following, flat)
-    enough = P_CONFIDENCE_OF_FEW if len(seen) <= FEW_LEADS else P_CONFIDENCE
-    _p_wave(heat, grid, fill(beats), preceding, enough, flat)
+    _p_wave(heat, grid, fill(beats), preceding, len(seen), flat)
     drop_disordered(flat)
     marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
     return marks
@@ -126,16 +128,24 @@ def _t_wave(heat: _Heat, grid: Transform, beat: np.ndarray, following: np.ndarra
     _fill_wave(grid, heat.rows, there, (on, peak, end), (TON, T1, T2, TEND), T_RULE, marks)
 
 
-def _p_wave(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, enough: float,
+def _p_wave(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, leads: int,
             marks: np.ndarray) -> None:
     start = np.maximum(beat - cells(480), preceding + cells(120))
     peak, sure_peak = heat.seek(P_HEAT + PEAK, start, beat - cells(30))
     middle = peak / network.HEAT_CELL
     on, sure_on = heat.seek(P_HEAT + ONSET, middle - cells(180), middle)
     end, sure_end = heat.seek(P_HEAT + END, middle, np.minimum(middle + cells(180), beat))
-    there = (sure_on + sure_peak + sure_end >= 3 * enough) & ~np.isnan(marks[:, R])
+    enough = P_CONFIDENCE_OF_FEW if leads <= FEW_LEADS else P_CONFIDENCE
+    there = (_trusted((sure_on + sure_peak + sure_end) / 3, leads) >= enough) & ~np.isnan(marks[:, R])
     end = np.minimum(end, np.nan_to_num(marks[:, QRSON], nan=np.inf))
     _fill_wave(grid, heat.rows, there, (on, peak, end), (PON, P1, P2, PEND), P_RULE, marks)
+
+
+def _trusted(sure: np.ndarray, leads: int) -> np.ndarray:
+    """Confidences (leads * beats,) of P waves after looking at the other leads and the beats around."""
+    own = np.maximum(sure, 1e-3).reshape(leads, -1)
+    common = uniform_filter1d(own.mean(axis=0), 2 * P_NEIGHBOURS + 1, mode="mirror")
+    return (own ** (1 - P_TRUST) * common**P_TRUST).ravel()
 
 
 def _fill_wave(grid, rows, there, found, columns, rule, marks) -> None:
