@@ -1,15 +1,16 @@
 r"""Learns the weights of `leadset.waves.network`, from simulated recordings and then from annotated ones.
 
-    python benchmarks/train_waves.py OUTPUT.safetensors [--steps 6000] [--seed 0]
+    python benchmarks/train_waves.py OUTPUT.safetensors [--steps 5000] [--seed 0]
     python benchmarks/train_waves.py OUTPUT.safetensors --data DATA --start EARLIER.safetensors \
-        [--without FOLD --folds 2] [--steps 4000] [--seed 0]
+        [--without FOLD --folds 2] [--steps 5000] [--seed 0]
 
 Without DATA, all there is to learn from are recordings of `leadset.simulate` and beats made of Gaussian bumps, whose
 marks are exact. DATA holds the folders ``ludb`` (marks of every wave), ``qtdb`` (the same for some thirty beats of each
 recording), ``mitdb`` (R peaks only), ``af_2017`` and ``challenge`` (recordings of atrial fibrillation and flutter:
 nothing in them is a P wave), and ``nstdb`` (recorded noise, of which the first half is used; the second is left for
 ``delineation.py``). ``--without`` leaves out one fold of the recordings, for an honest score (see ``fold_of``); the
-weights shipped with the package are learned from all of them.
+weights shipped with the package are learned from all of them. A run that was interrupted, started again, goes on from
+what it left in ``OUTPUT.state`` to the same weights.
 """
 
 from __future__ import annotations
