@@ -36,7 +36,7 @@ from torch import nn
 from tqdm import tqdm
 
 from leadset.allocator import keep_freed_memory
-from leadset.beats import BEAT_FEATURES
+from leadset.beats import told_shapes
 from leadset.files import write_atomically
 from leadset.leads import LEAD_SETS
 from leadset.models import create_model, list_models
@@ -75,10 +75,8 @@ def has_straightforward_form(name: str) -> bool:
 def inputs_of(model: nn.Module, leads: int, batch: int) -> dict[str, torch.Tensor]:
     """Random arguments of the classifier."""
     spec = model.input_spec
-    inputs = {"x": torch.randn(batch, leads, spec.samples)}
-    if spec.beats:
-        inputs["features"] = torch.randn(batch, BEAT_FEATURES * leads, spec.beats)
-    return inputs
+    shapes = {"x": (leads, spec.samples)} | told_shapes(spec, leads)
+    return {name: torch.randn(batch, *shape) for name, shape in shapes.items()}
 
 
 def worker(pipe: Connection, allocator: str) -> None:
