@@ -13,7 +13,7 @@ def keep_freed_memory() -> bool:
     """Lets the process keep freed memory for its next large tensors instead of returning it at once.
 
     By default glibc maps every block above 32 MB afresh and gives it back when freed, so that each large activation
-    costs thousands of page faults. Networks with such activations gain (STAR on twelve leads trains 1.6 times as fast,
+    costs thousands of page faults. Networks with such activations gain (STAR on twelve leads trains 1.5 times as fast,
     `benchmarks/models.csv`), others are as before. The process keeps its peak memory until it ends. Call it before the
     first large tensor is made.
 
