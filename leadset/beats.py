@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 # What networks were told of beats when they were compared (docs/models/crnn_pqrst.md) came from the wavelet method.
 METHOD = "wavelet"
-# Computing features silences warnings, which is a setting of the whole process; an entry reads in several threads.
-_ONE_AT_A_TIME = Lock()
 #: Features per lead and beat: the length of `leadset.waves.BEAT_FEATURES`.
 BEAT_FEATURES = 30
 #: Features of a recording as a whole, and of each of its leads, as `record_features` has them.
@@ -97,8 +94,7 @@ def find_beats(
     if reliable and not _is_legible(delineation):
         nothing = np.empty((len(rows), 0, BEAT_FEATURES), np.float32)
         return Beats(np.empty(0, np.float32), nothing, np.full(record_length(len(rows)), np.nan, np.float32))
-    with _ONE_AT_A_TIME:
-        features = extract_features(delineation, signal, leads)
+    features = extract_features(delineation, signal, leads)
     return Beats(delineation.r_peaks.astype(np.float32), features.beats, record_features(features))
 
 

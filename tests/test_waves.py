@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import leadset
+from leadset import missing
 from leadset.waves import (
     BEAT_FEATURES,
     LEAD_FEATURES,
@@ -442,3 +443,18 @@ def test_bad_leads_and_unacceptable_recordings_are_told(real_data: Path) -> None
     leads, whole = areas(quality, [r[4] for r in recordings], [r[3] for r in recordings])
     assert leads > 0.95
     assert whole > 0.92
+
+
+@pytest.mark.parametrize("shape", ["nothing", "one beat", "no P wave", "some"])
+def test_what_is_missing_is_left_out_without_a_warning(shape):
+    values = np.random.default_rng(3).normal(size=(4, 7))
+    values[np.random.default_rng(4).random(values.shape) < 0.4] = np.nan
+    values = {"nothing": values[:, :0], "one beat": values[:, :1], "no P wave": values * np.nan, "some": values}[shape]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = missing.median(values), missing.median(values, axis=0), missing.mean(values), missing.spread(values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = np.nanmedian(values, axis=1), np.nanmedian(values, axis=0), np.nanmean(values), np.nanstd(values)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-14)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from leadset.beats import RECORD_FEATURES, Beats
+from leadset.missing import median, spread
 from leadset.models.cross_restoration import BEFORE_R, RATE
 
 #: Stretches of a heartbeat in samples from its R peak; waves are looked for where most hearts have them.
@@ -155,17 +156,13 @@ def _summed(values: np.ndarray) -> np.ndarray:
 
 def wave_features(beats: Beats, leads: Sequence[str]) -> np.ndarray:
     """Features (14 + 12 · l,) of the waves of a recording with l leads, the last of `feature_names`; always finite."""
-    import warnings
-
     from leadset.waves import BEAT_FEATURES, LEAD_FEATURES
 
     of_beats = {feature.name: beats.features[..., i] for i, feature in enumerate(BEAT_FEATURES)}
     table = np.nan_to_num(beats.record[RECORD_FEATURES:].reshape(len(leads), -1))
     of_leads = {feature.name: column for feature, column in zip(LEAD_FEATURES, table.T, strict=True)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a median of nothing is missing, and so says the NaN
-        intervals = [np.nanmedian(of_beats[name]) for name in _INTERVALS]
-        pr_spread = np.nanstd(np.nanmedian(of_beats["pr_interval"], axis=0))
+    intervals = [median(of_beats[name].ravel()) for name in _INTERVALS]
+    pr_spread = spread(median(of_beats["pr_interval"], axis=0))
     intervals = np.where(np.isnan(intervals), list(_INTERVALS.values()), intervals)
     directions = [_direction(sum(of_leads[name] for name in names), leads) for names in _DIRECTED.values()]
     heights, shares = (np.stack([of_leads[name] for name in names], axis=1) for names in (_HEIGHTS, _SHARES))

@@ -29,6 +29,7 @@ from leadset.anomaly.windows import (
 )
 from leadset.beats import Beats, find_beats
 from leadset.inference import device_of, lead_rows
+from leadset.missing import median
 from leadset.models.cross_restoration import BEFORE_R, CrossRestoration, trend_of
 from leadset.models.layers.options import one_of
 from leadset.preprocess import cut_window
@@ -240,12 +241,8 @@ def deviation_map(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
     phase = time - firsts[beat]
     table = np.full((beat[-1] + 1, phase.max() + 1, leads), np.nan, dtype=np.float32)
     table[beat, phase] = signal.T
-    known = ~np.isnan(table[..., 0])
-    alike = known.sum(axis=0) >= _FEWEST_ALIKE
-    # NaN sorts last: the median is in the middle of those known.
-    ordered, count = np.sort(table, axis=0), np.maximum(known.sum(axis=0), 1)
-    column = np.arange(table.shape[1])
-    usual = (ordered[(count - 1) // 2, column] + ordered[count // 2, column]) / 2
+    alike = (~np.isnan(table[..., 0])).sum(axis=0) >= _FEWEST_ALIKE
+    usual = median(table, axis=0)
     distance = np.where(alike[phase, None], signal.T - usual[phase], 0).T
     strength = np.sqrt(_smooth(distance**2, DEVIATION_SMOOTHING))
     return strength / np.sqrt(np.median(strength, axis=1, keepdims=True) + _LEAST_DISTANCE)

@@ -7,13 +7,13 @@ there is no P wave). What is missing is NaN, never 0; flags are 0 or 1.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from leadset.leads import canonical_lead
+from leadset.missing import mean, median, spread
 from leadset.waves.delineator import Delineation
 from leadset.waves.marks import MARKS, P1, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S
 
@@ -122,8 +122,7 @@ def extract_features(delineation: Delineation, signal_mv: np.ndarray, leads: Seq
     signal = np.atleast_2d(np.asarray(signal_mv, dtype=np.float32))
     if len(signal) != len(delineation.marks) or (leads and len(leads) != len(signal)):
         raise ValueError(f"{len(signal)} signals, {len(delineation.marks)} delineated leads, {len(leads)} names")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a mean of nothing is missing, and so says the NaN
+    with np.errstate(divide="ignore", invalid="ignore"):  # a share of nothing is missing, and so says the NaN
         beats = _beat_features(delineation, signal)
         table = _lead_features(delineation, beats)
         record = _record_features(delineation, beats, [canonical_lead(name) for name in leads])
@@ -192,11 +191,10 @@ def _lead_features(delineation: Delineation, beats: np.ndarray) -> np.ndarray:
     share = lambda flags: (flags & seen).sum(axis=1) / count  # noqa: E731
     t_waves = _column(beats, "t_present") > 0
     t_count = np.where(t_waves.sum(axis=1) > 0, t_waves.sum(axis=1), np.nan)
-    median = lambda values: np.nanmedian(values, axis=1) if values.shape[1] else np.full(len(values), np.nan)  # noqa: E731
     columns = [median(amplitude[name]) for name in "pqrst"]
     columns += [
         median(_column(beats, "st_level")),
-        median(np.nanmax(complex_, axis=0) - np.nanmin(complex_, axis=0)),
+        median(np.fmax.reduce(complex_) - np.fmin.reduce(complex_)),
         median(np.abs(amplitude["r"]) / (np.abs(amplitude["r"]) + depth)),
         share(_column(beats, "q_present") > 0), share(_column(beats, "p_present") > 0), share(t_waves),
         (~np.isnan(delineation.marks[:, :, T2])).sum(axis=1) / t_count,
@@ -211,9 +209,6 @@ def _record_features(delineation: Delineation, beats: np.ndarray, leads: list[st
     seconds = fused / fs
     rr = np.diff(seconds[:, R])
     steps = np.diff(rr)
-    median = lambda values: np.nanmedian(values) if len(values) else np.nan  # noqa: E731
-    mean = lambda values: np.nanmean(values) if len(values) else np.nan  # noqa: E731
-    spread = lambda values: np.nanstd(values) if len(values) > 1 else np.nan  # noqa: E731
     span = lambda a, b: seconds[:, b] - seconds[:, a]  # noqa: E731
     typical = median(rr)
     qrs, pr, qt = span(QRSON, QRSEND), span(PON, QRSON), span(QRSON, TEND)
@@ -232,7 +227,7 @@ def _axis(beats: np.ndarray, leads: list[str], waves: tuple[str, ...]) -> float:
     """Frontal axis in degrees from the median sums of amplitudes in I and aVF (aVF = II - I/2 where it is missing)."""
     def strength(lead: str) -> float:
         parts = np.stack([_column(beats, f"{wave}_amplitude")[leads.index(lead)] for wave in waves])
-        return float(np.nanmedian(np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))))
+        return float(median(np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))))
 
     if "I" not in leads or not {"aVF", "II"} & set(leads) or not beats.shape[1]:
         return float("nan")
