@@ -9,17 +9,14 @@ classes, and the mean area under the ROC curve of the eleven classes of `sim_to_
 
 from __future__ import annotations
 
-import argparse
-import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from sim_to_real import CLASSES, LEARNING_RATE, SEED, SIMULATED_BATCH, SPACE, Experiment, Setting
+from sim_to_real import CLASSES, LEARNING_RATE, SEED, SIMULATED_BATCH, SPACE, Experiment, Setting, experiment_parser
+from tables import write_table
 
-from leadset.allocator import keep_freed_memory
-from leadset.files import write_atomically
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.scoring.metrics import auroc, macro
@@ -34,13 +31,7 @@ COLUMNS = ("bank", "windows", "simulated_loss", "simulated_auroc", "real_loss", 
 
 def main() -> None:
     """Trains one network a size and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    keep_freed_memory()
+    arguments = experiment_parser(Path(__file__), __doc__).parse_args()
     experiment = Experiment(NETWORK, arguments.data / "challenge" / "training", arguments.work)
     held_out, columns = experiment.simulated[SIZES[-1] :], [SPACE.abbreviations.index(name) for name in CLASSES]
     rows = []
@@ -60,10 +51,7 @@ def main() -> None:
             row[f"{name}_auroc"] = f"{macro(auroc(labels[:, columns], answers[:, columns])):.3f}"
         rows.append(row)
         print("  ".join(f"{column} {row[column]}" for column in COLUMNS), flush=True)
-    with write_atomically(arguments.output) as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(arguments.output, COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ with the same draws for both sides: they tell how far the recordings carry, with
 
 from __future__ import annotations
 
-import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +25,19 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from sim_to_real import LEARNING_RATE, MIXED_SHARE, SPACE, TARGET, TUNING_RATE, WEIGHT_DECAY, labels_of
+from sim_to_real import (
+    LEARNING_RATE,
+    MIXED_SHARE,
+    SPACE,
+    TARGET,
+    TUNING_RATE,
+    WEIGHT_DECAY,
+    experiment_parser,
+    labels_of,
+)
+from tables import write_table
 from torch import nn
 
-from leadset.allocator import keep_freed_memory
 from leadset.anomaly.head import fit_head
 from leadset.files import write_atomically
 from leadset.leads import resolve_leads
@@ -240,22 +247,13 @@ def rows_of(experiment: Experiment, data: Path, work: Path) -> Iterator[dict]:
 
 def main() -> None:
     """Trains what is not trained yet and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    keep_freed_memory()
+    arguments = experiment_parser(Path(__file__), __doc__).parse_args()
     rows = []
     for experiment in EXPERIMENTS:
         for row in rows_of(experiment, arguments.data / "challenge" / "training", arguments.work):
             print("  ".join(str(row.get(column, "")) for column in COLUMNS), flush=True)
             rows.append(row)
-        with write_atomically(arguments.output) as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(arguments.output, COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -32,12 +32,12 @@ from pathlib import Path
 
 import torch
 from straightforward import straightforward
+from tables import write_table
 from torch import nn
 from tqdm import tqdm
 
 from leadset.allocator import keep_freed_memory
 from leadset.beats import told_shapes
-from leadset.files import write_atomically
 from leadset.leads import LEAD_SETS
 from leadset.models import create_model, list_models
 
@@ -187,10 +187,7 @@ def main(argv: list[str] | None = None) -> int:
             found = measure(pipes, name, int(leads), arguments.seconds)
             rows = [row for row in rows if (row["model"], row["leads"]) != (name, leads)]
             rows = with_peer(rows + rows_of(found, name, int(leads)))
-            with write_atomically(arguments.out) as file:
-                table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                table.writeheader()
-                table.writerows(rows)
+            write_table(arguments.out, COLUMNS, rows)
     for pipe in pipes.values():
         pipe.send(None)
     return 0

@@ -20,7 +20,6 @@ Areas under the ROC curve are those of the pooled out-of-fold answers, with 95 %
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,10 +28,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from tables import write_table
 
 from leadset.allocator import keep_freed_memory
 from leadset.classes import label_space
-from leadset.files import write_atomically
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.recordings import find_recordings
@@ -197,16 +196,22 @@ def _area_rows(labels: np.ndarray, answers: np.ndarray, groups: np.ndarray, fewe
     ]
 
 
-def main() -> None:
-    """Trains what is not trained yet and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--architectures", nargs="+", default=[setting.architecture for setting in SETTINGS])
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
-    arguments = parser.parse_args()
+def experiment_parser(script: Path, document: str) -> argparse.ArgumentParser:
+    """Arguments of an experiment on real recordings, and one thread for what it trains."""
     torch.set_num_threads(1)
     keep_freed_memory()
+    parser = argparse.ArgumentParser(description=document.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--output", type=Path, default=script.with_suffix(".csv"))
+    return parser
+
+
+def main() -> None:
+    """Trains what is not trained yet and writes the table."""
+    parser = experiment_parser(Path(__file__), __doc__)
+    parser.add_argument("--architectures", nargs="+", default=[setting.architecture for setting in SETTINGS])
+    arguments = parser.parse_args()
     rows = []
     for setting in SETTINGS:
         if setting.architecture not in arguments.architectures:
@@ -215,10 +220,7 @@ def main() -> None:
         for row in found:
             print("  ".join(str(row.get(column, "")) for column in COLUMNS), flush=True)
         rows += found
-        with write_atomically(arguments.output) as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(arguments.output, COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ DATA holds ``challenge/training``. Three parts, one CSV:
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 import warnings
 from collections.abc import Sequence
@@ -27,10 +26,10 @@ from scipy.stats import ks_2samp
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from tables import write_table
 
 from leadset import delineate
 from leadset.classes import SINUS_RHYTHM
-from leadset.files import write_atomically
 from leadset.leads import LEADS
 from leadset.recordings import ReadError, find_recordings, read_recording
 from leadset.simulate import SimulatedStream, simulate
@@ -259,10 +258,7 @@ def main() -> None:
     rows = compare_normals(normal, simulated_normal)
     rows += compare_teaching(real, simulated_measurements(N_TEACHING, None))
     rows += time_it()
-    with write_atomically(arguments.output) as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(arguments.output, COLUMNS, rows)
     for row in rows:
         print("  ".join(f"{row.get(column, '')}" for column in COLUMNS))
     if arguments.plots:
