@@ -225,9 +225,22 @@ def test_one_cycle_rises_to_its_peak_and_falls():
 
 
 def test_plan_shares_what_is_left():
-    assert affordable(100, 1.0, 100.0, 1000.0) == (100, 900.0)  # time enough: all steps, and patience with slow ones
-    assert affordable(100, 1.0, 100.0, 100.0) == (50, pytest.approx(65.0))  # half the time, so half the steps
-    assert affordable(100, 1.0, 0.0, 0.0)[0] == 1
+    assert affordable(100, 1.0, 100.0, 0.0, 1000.0) == (100, 900.0)  # time enough: all steps, and patience
+    assert affordable(100, 1.0, 100.0, 0.0, 100.0) == (50, pytest.approx(65.0))  # half the time, so half the steps
+    assert affordable(100, 1.0, 0.0, 0.0, 0.0)[0] == 1
+
+
+def test_plan_is_as_fair_to_the_last_network_as_to_the_first_where_validation_takes_long():
+    left, end, shares = 500.0, 20.0, []
+    for later in range(9, -1, -1):
+        steps, _ = affordable(100, 1.0, 100.0 * later, end * (later + 1), left)
+        shares.append(steps)
+        left -= steps * 1.0 + end
+    assert min(shares) >= max(shares) - 1
+    assert -end <= left <= 10.0
+
+
+def test_time_spent_by_an_interrupted_run_is_not_given_again():
     assert TimeLimit(100.0, spent=95.0).left == 0.0
 
 

@@ -37,7 +37,9 @@ class TimeLimit:
         return max(0.0, self.seconds * (1 - RESERVE_SHARE) - self.used)
 
 
-def affordable(wanted: int, seconds_per_step: float, other_seconds: float, left: float) -> tuple[int, float]:
+def affordable(
+    wanted: int, seconds_per_step: float, other_seconds: float, fixed_seconds: float, left: float
+) -> tuple[int, float]:
     """Steps of the next network, and the seconds after which it must stop in any case.
 
     It gets all the steps that are wanted, or the same share of them that all networks still to come get. Where time is
@@ -46,10 +48,12 @@ def affordable(wanted: int, seconds_per_step: float, other_seconds: float, left:
     Args:
         wanted: steps it would take without a limit.
         seconds_per_step: measured.
-        other_seconds: what the networks under way and after it would take without a limit.
-        left: seconds left for it and for them, summed over processes.
+        other_seconds: what the steps of the networks after it would take without a limit.
+        fixed_seconds: what does not shrink with the steps: the networks under way, and what follows the last step of
+            this one and those after it.
+        left: seconds left for all of it, summed over processes.
     """
-    own_seconds = wanted * seconds_per_step
+    own_seconds, left = wanted * seconds_per_step, max(0.0, left - fixed_seconds)
     share = min(1.0, left / max(own_seconds + other_seconds, 1e-9))
     steps = max(1, int(wanted * share))
     return steps, max(OVERRUN * steps * seconds_per_step, left - share * other_seconds)

@@ -166,18 +166,19 @@ class Run:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
         todo = [job for job in self.jobs if not self._summary(job)]
         wanted = {job.name: self.workshop.wanted_steps(job) for job in todo}
-        whole = {job.name: wanted[job.name] * costs[job.name].step + costs[job.name].end for job in todo}
-        todo.sort(key=lambda job: -whole[job.name])
+        stepping = {job.name: wanted[job.name] * costs[job.name].step for job in todo}
+        todo.sort(key=lambda job: -stepping[job.name] - costs[job.name].end)
         ends: dict[Future, float] = {}
         with tqdm(total=len(self.jobs), initial=len(self.jobs) - len(todo), desc="train", unit="network") as bar:
             while todo or ends:
                 while todo and len(ends) < self.processes:
                     job, now = todo.pop(0), time.monotonic()
                     cost = costs[job.name]
-                    others = sum(whole[later.name] for later in todo)
-                    others += sum(max(0.0, end - now) for end in ends.values())
-                    left = max(0.0, self.limit.left * self.processes - cost.end)
-                    steps, seconds = affordable(wanted[job.name], cost.step, others, left)
+                    others = sum(stepping[later.name] for later in todo)
+                    fixed = cost.end + sum(costs[later.name].end for later in todo)
+                    fixed += sum(max(0.0, end - now) for end in ends.values())
+                    left = self.limit.left * self.processes
+                    steps, seconds = affordable(wanted[job.name], cost.step, others, fixed, left)
                     most = max(0.0, self.limit.left - cost.end)
                     future = pool.submit(self.workshop.train, job, steps, min(seconds, most))
                     ends[future] = now + steps * cost.step + cost.end
