@@ -69,6 +69,10 @@ class _Windowed:
         """Errors (12, t) of a window."""
         raise NotImplementedError
 
+    def vector(self, seen: Cut) -> np.ndarray | None:
+        """Features (d,) of a recording; these methods have none."""
+        return None
+
     def judge(self, seen: Cut) -> Found:
         """Scores one recording."""
         smooth = gaussian_filter1d(self.errors(seen.window, seen.centres)[:, : seen.length], SMOOTHING, axis=1)
@@ -144,6 +148,9 @@ class FeatureForest(_Windowed):
             ).fit(table)
             for table in (beats, records)
         ]
+
+    def vector(self, seen: Waves) -> np.ndarray:
+        return np.nan_to_num(seen.record)
 
     def judge(self, seen: Waves) -> Found:
         start = int(centred_starts(seen.n_samples, self.spec)[0])
