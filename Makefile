@@ -3,15 +3,24 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO ?= demo
+# Files of tests run side by side, one thread each; the largest come first, so that none is waited for at the end.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+TESTS := $(shell ls -S tests/test_*.py)
+LOGS := .pytest_cache/logs
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint clean $(TESTS)
 
 demo: $(VENV)/installed
 	$(RUN) -m leadset demo $(DEMO)
 
 test: $(VENV)/installed
 	$(VENV)/bin/ruff check .
-	$(RUN) -m pytest
+	@rm -rf $(LOGS) && mkdir -p $(LOGS)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) $(TESTS) || { cat $(LOGS)/*.failed; exit 1; }
+
+$(TESTS):
+	@$(RUN) -m pytest $@ > $(LOGS)/$(@F) 2>&1 || { mv $(LOGS)/$(@F) $(LOGS)/$(@F).failed; exit 1; }
+	@echo "$@: $$(tail -n 1 $(LOGS)/$(@F))"
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Tensors as small as those of tests only wait for a second thread. PyTorch and NumPy read this when they are imported
+# (by test modules, later than this), and processes that tests start inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -20,12 +24,12 @@ def real_data() -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def one_thread():
-    """PyTorch on one thread: tensors as small as those of most tests only wait for a second one."""
+@pytest.fixture
+def two_threads():
+    """PyTorch on two threads, where a test says that answers do not depend on what users have many of."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)

@@ -29,8 +29,6 @@ from leadset.models.layers.masking import masked_mean
 from leadset.models.layers.mish import mish
 from leadset.models.layers.res2net import TemporalEncoder
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def assert_same_function(layer: nn.Module, *shape: int) -> None:
     """Outputs and all gradients of a layer and its straightforward form agree in double precision."""

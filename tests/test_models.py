@@ -22,7 +22,6 @@ from leadset.models.cost import cost_table
 from leadset.preprocess import InputSpec, cut_window, prepare
 from leadset.recordings import ReadError, find_recordings, read_recording
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 REPOSITORY = Path(__file__).parents[1]
 
 #: Reduced sizes, so that the sweep is quick; a registered model must have an entry.

@@ -12,8 +12,6 @@ from leadset.models.cost import count_macs
 from leadset.models.layers.kan import KANLinear, cubic_bases
 from leadset.models.layers.lead_graph import lead_relation, normalise_edges, spatiotemporal_prior
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(autouse=True)
 def double_precision():

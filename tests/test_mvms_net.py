@@ -9,8 +9,6 @@ from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import create_model
 from leadset.models.mvms_net import VIEWS, present_views
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_views_cover_every_lead_once():
     assert sorted(lead for view in VIEWS for lead in view) == sorted(LEADS)

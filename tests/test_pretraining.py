@@ -32,8 +32,6 @@ TRANSFORM = Transform(50)
 FREE_SET = resolve_leads("II,V5")
 N_REAL = 40
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -10,8 +10,6 @@ from torch import nn
 from leadset.models import create_model
 from leadset.models.cost import count_macs
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_shapes_inside_the_published_network():
     with torch.device("meta"):

@@ -15,7 +15,6 @@ from leadset.models import count_parameters, create_model
 from leadset.models.layers.lead_graph import PatchPooling, derive_limb_leads, lead_relation
 from leadset.models.star import HEADS, PRIORS, STAR
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"width": 16, "samples": 200}
 
 
