@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import settle
+from networks import REDUCED, settle
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -23,17 +23,6 @@ from leadset.preprocess import InputSpec, cut_window, prepare
 from leadset.recordings import ReadError, find_recordings, read_recording
 
 REPOSITORY = Path(__file__).parents[1]
-
-#: Reduced sizes, so that the sweep is quick; a registered model must have an entry.
-TEST_OPTIONS: dict[str, dict] = {
-    "cnn_heartmaasters": {"width": 4, "rate": 100, "seconds": 6},
-    "crnn_pqrst": {"width": 4, "rate": 100, "seconds": 6, "beats": 6},
-    "cross_restoration": {"width": 2, "latent": 4},
-    "mvms_net": {"width": 16, "samples": 200},
-    "resnet34": {"width": 4, "blocks": (1, 1, 1, 1), "rate": 100, "seconds": 2},
-    "resunet_lc": {"width": 8, "samples": 256},
-    "star": {"width": 16, "samples": 200},
-}
 
 #: Further cases of the sweep: options by which an architecture gets other layers or other inputs.
 VARIANTS: dict[str, tuple[str, dict]] = {
@@ -52,7 +41,7 @@ def fresh(name: str, leads: int = 12, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     name, options = VARIANTS.get(name, (name, {}))
     classes = {"n_classes": 5} if model_entry(name).kind == "classifier" else {}
-    return create_model(name, leads, **classes, **TEST_OPTIONS.get(name, {}), **options)
+    return create_model(name, leads, **classes, **REDUCED.get(name, {}), **options)
 
 
 def inputs_for(model: nn.Module, leads: int, batch: int = 3) -> dict[str, Tensor]:
@@ -78,7 +67,7 @@ def part(inputs: dict[str, Tensor], rows: slice) -> dict[str, Tensor]:
 
 @each_model
 def test_registered_model_has_a_test_case_a_citation_and_a_card(name):
-    assert name in TEST_OPTIONS, f"{name} is registered but has no entry in TEST_OPTIONS"
+    assert name in REDUCED, f"{name} is registered but has no entry in REDUCED"
     entry = model_entry(name)
     assert entry.title
     assert any(part.strip(" .,:").isdigit() for part in entry.citation.split()), "a citation has at least a year"
@@ -87,7 +76,7 @@ def test_registered_model_has_a_test_case_a_citation_and_a_card(name):
 
 
 def test_no_test_case_or_card_is_left_over():
-    assert sorted(TEST_OPTIONS) == list_models()
+    assert sorted(REDUCED) == list_models()
     assert sorted(path.stem for path in (REPOSITORY / "docs" / "models").glob("*.md")) == list_models()
 
 
@@ -152,8 +141,8 @@ def test_saved_and_loaded_weights_give_equal_outputs(name, size, tmp_path):
 @each_case
 def test_compiled_answers_equal_eager_ones(name):
     """Captured and lowered by `torch.compile`; generating code for the processor is left out, as it takes minutes."""
-    model = settled(name, 3)
-    inputs = inputs_for(model, 3)
+    model = settled(name, 2)
+    inputs = inputs_for(model, 2)
     torch.compiler.reset()
     compiled = torch.compile(model, backend="aot_eager")
     with torch.no_grad():
@@ -226,8 +215,8 @@ def test_real_recordings_on_every_lead_set(name, real_data):
 def test_exported_to_onnx_it_answers_the_same(name, tmp_path):
     pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
     runtime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
-    model = settled(name, 3)
-    inputs = inputs_for(model, 3)
+    model = settled(name, 2)
+    inputs = inputs_for(model, 2)
     torch.onnx.export(model, (), kwargs=inputs, dynamo=True, verbose=False).save(tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     (answer,) = session.run(None, {given.name: inputs[given.name].numpy() for given in session.get_inputs()})

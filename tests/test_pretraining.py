@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from networks import REDUCED
 
 from leadset.classes import label_space
 from leadset.config import Config, Pretrain, load_config
@@ -269,9 +270,15 @@ TINY = Config(
 )
 
 
-def test_run_pretrains_small_training_sets_only(folder, tmp_path):
-    few = run.train_entry(folder, tmp_path / "few", TINY)
-    many = run.train_entry(folder, tmp_path / "many", replace(TINY, pretrain=replace(TINY.pretrain, below=10)))
+@pytest.fixture
+def tiny(cache):
+    """`TINY`, with one store for all runs."""
+    return replace(TINY, cache=str(cache))
+
+
+def test_run_pretrains_small_training_sets_only(folder, tiny, tmp_path):
+    few = run.train_entry(folder, tmp_path / "few", tiny)
+    many = run.train_entry(folder, tmp_path / "many", replace(tiny, pretrain=replace(tiny.pretrain, below=10)))
     for trained in few.sets:
         simulated, real = trained.members[0].training["phases"]
         assert (simulated["name"], simulated["recordings"], simulated["steps"]) == ("simulated", CHUNK, CHUNK // 16)
@@ -289,8 +296,8 @@ def test_run_pretrains_small_training_sets_only(folder, tmp_path):
     assert few.sets[0].ensemble.rule.provenance["recordings"] == few.provenance["data"]["validation"]
 
 
-def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tmp_path):
-    config = replace(TINY, architectures=("crnn_pqrst",), lead_sets=(FREE_SET,))
+def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_path):
+    config = replace(tiny, architectures=("crnn_pqrst",), lead_sets=(FREE_SET,))
     member = run.train_entry(folder, tmp_path, config).sets[0].members[0]
     assert member.spec.beats
     assert member.training["phases"][0]["steps"] == CHUNK // 16
@@ -311,9 +318,9 @@ def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     assert not set(used) & set(with_bank.valid)
 
 
-def test_every_classifier_is_pretrained_on_a_free_lead_set(folder, tmp_path):
+def test_every_classifier_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_path):
     config = replace(
-        TINY, architectures=("all",), lead_sets=(FREE_SET,), preset="demo", presets=load_config().presets, epochs=1,
+        tiny, architectures=("all",), lead_sets=(FREE_SET,), preset="reduced", presets={"reduced": REDUCED},
         batch_size=32,
     )  # fmt: skip
     members = run.train_entry(folder, tmp_path, config).sets[0].members
@@ -321,18 +328,18 @@ def test_every_classifier_is_pretrained_on_a_free_lead_set(folder, tmp_path):
     assert all(member.training["phases"][0]["steps"] == CHUNK // 32 for member in members)
 
 
-def test_bank_keeps_to_its_share_of_the_time(folder, cache, tmp_path, monkeypatch):
+def test_bank_keeps_to_its_share_of_the_time(folder, tiny, cache, tmp_path, monkeypatch):
     data = load_training_data(folder, [TRANSFORM], cache, SPACE, 0.2, 1, 1)
     assert affordable_bank(data, 1000, 1e6, 1, tmp_path) == 1024  # whole chunks
     assert affordable_bank(data, 1000, 1e-3, 1, tmp_path) == 0
     assert not list(tmp_path.iterdir())
-    hurried = replace(TINY, pretrain=replace(TINY.pretrain, bank_time_share=1e-9))
+    hurried = replace(tiny, pretrain=replace(tiny.pretrain, bank_time_share=1e-9))
     manifest = run.train_entry(folder, tmp_path / "hurried", hurried)
     assert manifest.provenance["data"]["simulated"] == 0
     assert [phase["name"] for phase in manifest.sets[0].members[0].training["phases"]] == ["real"]
 
 
-def test_continued_run_has_the_same_bank(folder, tmp_path, monkeypatch):
+def test_continued_run_has_the_same_bank(folder, tiny, tmp_path, monkeypatch):
     """However fast the machine is by then."""
     real_run = Trainer.run
 
@@ -341,10 +348,10 @@ def test_continued_run_has_the_same_bank(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "run", killed)
     with pytest.raises(RuntimeError, match="killed"):
-        run.train_entry(folder, tmp_path, TINY)
+        run.train_entry(folder, tmp_path, tiny)
     monkeypatch.setattr(Trainer, "run", real_run)
     monkeypatch.setattr(run, "affordable_bank", lambda *arguments: pytest.fail("measured again"))
-    assert run.train_entry(folder, tmp_path, TINY).provenance["data"]["simulated"] == CHUNK
+    assert run.train_entry(folder, tmp_path, tiny).provenance["data"]["simulated"] == CHUNK
 
 
 # --- configuration ---------------------------------------------------------------------------------------------------

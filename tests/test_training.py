@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from leadset.config import Config, load_config
 from leadset.decision import DecisionRule
 from leadset.leads import resolve_leads
 from leadset.manifest import Manifest
-from leadset.models import create_model
+from leadset.models import create_member, create_model, list_models
 from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
 from leadset.recordings.store import build_store
@@ -296,17 +297,6 @@ def test_killed_run_does_not_repeat_finished_networks(simulated, tmp_path, monke
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_processes_train_the_same_networks(simulated, tmp_path):
-    """Two processes of one thread each, against this process on one thread: the same weights, to the bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    run.train_entry(simulated, tmp_path / "one", TINY)
-    torch.set_num_threads(before)
-    run.train_entry(simulated, tmp_path / "two", replace(TINY, workers=2))
-    for weights in ("resnet34-2.safetensors", "resnet34-II-V5.safetensors"):
-        assert (tmp_path / "one" / weights).read_bytes() == (tmp_path / "two" / weights).read_bytes()
-
-
 def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
     """Ctrl-C to the main process alone: the workers save and end; the same command then finishes the run."""
     settings = tmp_path / "long.toml"
@@ -334,7 +324,7 @@ def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
 
 
 def test_time_limit_saves_every_network(simulated, tmp_path):
-    hurried = replace(TINY, time_limit_hours=8 / 3600, epochs=100_000)
+    hurried = replace(TINY, time_limit_hours=3 / 3600, epochs=100_000)
     manifest = run.train_entry(simulated, tmp_path, hurried)
     assert len(manifest.sets) == 2
     assert all(1 <= trained.members[0].training["steps"] < 100_000 for trained in manifest.sets)
@@ -374,6 +364,9 @@ def test_shipped_configuration_is_complete_and_valid():
     config = load_config()
     assert [len(leads) for leads in config.lead_sets] == [12, 6, 4, 3, 2]
     assert {"published", "compact", "demo"} <= set(config.presets)
+    for preset, name in product(config.presets, list_models()):
+        with torch.device("meta"):
+            create_member(name, resolve_leads(2), len(SPACE), config.options(name, preset))
 
 
 def test_own_file_takes_the_place_of_what_it_names(tmp_path, monkeypatch):

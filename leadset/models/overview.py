@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+import torch
+
 from leadset.models.cost import model_costs
 from leadset.models.registry import count_parameters, create_model, list_models, model_entry
 
@@ -12,7 +14,9 @@ def overview() -> str:
     """The table in Markdown: input, parameters and multiply-accumulates at published size on twelve leads."""
     rows = ["| Model | Answers | Input | Parameters | MMAC | After |", "|---|---|---|---|---|---|"]
     for name in list_models():
-        entry, model = model_entry(name), create_model(name)
+        entry = model_entry(name)
+        with torch.device("meta"):  # counted only: no weight is drawn
+            model = create_model(name)
         spec = model.input_spec
         window = f"{spec.seconds:g} s at {spec.transform.rate} Hz"
         parameters = f"{count_parameters(model) / 1e6:.2f} M"
