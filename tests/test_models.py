@@ -141,8 +141,8 @@ def test_saved_and_loaded_weights_give_equal_outputs(name, size, tmp_path):
 @each_case
 def test_compiled_answers_equal_eager_ones(name):
     """Captured and lowered by `torch.compile`; generating code for the processor is left out, as it takes minutes."""
-    model = settled(name, 2)
-    inputs = inputs_for(model, 2)
+    model = settled(name, 3)
+    inputs = inputs_for(model, 3)
     torch.compiler.reset()
     compiled = torch.compile(model, backend="aot_eager")
     with torch.no_grad():
@@ -215,8 +215,8 @@ def test_real_recordings_on_every_lead_set(name, real_data):
 def test_exported_to_onnx_it_answers_the_same(name, tmp_path):
     pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
     runtime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
-    model = settled(name, 2)
-    inputs = inputs_for(model, 2)
+    model = settled(name, 3)
+    inputs = inputs_for(model, 3)
     torch.onnx.export(model, (), kwargs=inputs, dynamo=True, verbose=False).save(tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     (answer,) = session.run(None, {given.name: inputs[given.name].numpy() for given in session.get_inputs()})
