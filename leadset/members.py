@@ -86,6 +86,6 @@ def load_member(
         if model_entry(member.architecture).kind == "classifier":
             return Classifier(model, leads, member.spec)
         path = folder / member.head
-        return Detector(model, Head.read(path, len(feature_names(leads)), len(prior)), prior)
+        return Detector(model.folded(), Head.read(path, len(feature_names(leads)), len(prior)), prior)
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: cannot be loaded as {member.architecture}: {error}") from error

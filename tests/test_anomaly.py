@@ -12,6 +12,7 @@ import torch
 from anomaly_baselines import BASELINES
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import sosfreqz
 
 from leadset.anomaly import Detector, FitSettings, Scoring, fit_detector
@@ -39,7 +40,7 @@ from leadset.anomaly.losses import mean_recorded, weighted_error
 from leadset.anomaly.masks import test_masks, training_masks
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.reference import Gaussian, Reference, fit_families, most_surprised
-from leadset.anomaly.scores import WindowErrors, deviation_map, error_map, score_recording
+from leadset.anomaly.scores import WindowErrors, deviation_map, error_map, score_recording, smooth
 from leadset.anomaly.windows import (
     NO_BEATS,
     beats_within,
@@ -241,6 +242,16 @@ def test_padding_has_no_say():
     changed = replace(errors, record=errors.record.copy())
     changed.record[:, 1500:] = 1e6
     np.testing.assert_array_equal(*(error_map(e, np.array([700]), "mean", 1500) for e in (errors, changed)))
+
+
+@pytest.mark.parametrize("samples", [4800, 4799, 130, 7, 1])
+def test_smoothing_is_that_of_a_gaussian_with_mirrored_ends(samples):
+    values = np.random.default_rng(0).random((2, samples)) ** 20
+    values[1, samples // 2 :] = 0
+    for sd in (15, 25):
+        expected = gaussian_filter1d(values, sd, axis=1, mode="reflect", truncate=4)
+        np.testing.assert_allclose(smooth(values, sd), expected, rtol=1e-9, atol=1e-12)
+        assert smooth(values, sd).min() >= 0 and not smooth(np.zeros((2, samples)), sd).any()
 
 
 def heart(r_peaks, samples=4800):

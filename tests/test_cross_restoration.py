@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import settle
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -230,6 +231,41 @@ def test_evaluation_is_repeatable_and_independent_of_batch_mates(size):
         for a, b, c in zip(together, tensors(model(*given)), alone, strict=True):
             assert torch.equal(a, b)
             torch.testing.assert_close(a[:1], c, atol=1e-5, rtol=1e-4)
+
+
+@each_lead_set
+def test_folded_network_answers_the_same(size):
+    given = inputs(size)
+    model = settle(small(size), **dict(zip(("record", "beat", "trend"), given, strict=True)))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    folded = model.folded()
+    assert not any(isinstance(part, torch.nn.BatchNorm1d) for part in folded.record_encoder.modules())
+    with torch.inference_mode():
+        for a, b in zip(tensors(folded(*given)), tensors(model(*given)), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+        latents = model.encode(*given)
+        one_trend = model.decode_trend(latents.record, latents.trend[:1])
+        torch.testing.assert_close(folded.decode_trend(latents.record, latents.trend[:1]), one_trend, atol=1e-5, rtol=0)
+        expected = model.decode_trend(latents.record, latents.trend[:1].expand(2, -1, -1))
+        torch.testing.assert_close(one_trend, expected, atol=0, rtol=0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    folded.record_encoder.steps[0].weight0.zero_()
+    assert model.record_encoder[0].weight.all(), "weights of its own"
+
+
+def test_mean_over_beats_is_that_of_every_pair():
+    fusion = small(2).double().cross_attention
+    generator = torch.Generator().manual_seed(4)
+    # Far from zero, so that some heartbeats are attended to more than all else and others hardly.
+    record, beats = (
+        10 * torch.randn(*shape, generator=generator, dtype=torch.double) for shape in ((3, 6, 6), (5, 3, 6, 1))
+    )
+    with torch.no_grad():
+        fused, fused_beats = fusion.mean_over_beats(record, beats)
+        pairs = [fusion(record, beat) for beat in beats]
+    torch.testing.assert_close(fused, torch.stack([pair[0] for pair in pairs]).mean(0), atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(fused_beats, torch.stack([pair[1] for pair in pairs]), atol=1e-9, rtol=1e-9)
+    assert not torch.allclose(pairs[0][0], pairs[1][0], rtol=1e-3)
 
 
 @each_lead_set

@@ -16,6 +16,7 @@ from leadset.models import create_model
 from leadset.models.layers import lead_conv
 from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
 from leadset.models.layers.blockwise import BLOCK
+from leadset.models.layers.folded import FoldedStack
 from leadset.models.layers.kan import KANLinear, cubic_bases
 from leadset.models.layers.lead_conv import (
     TAPS,
@@ -185,3 +186,40 @@ def test_large_images_are_filtered_minimally_in_full_precision_only():
     assert not minimal_pays(large.to("meta"), layer)
     with torch.autocast("cpu", torch.bfloat16):
         assert not minimal_pays(large, layer)
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+@pytest.mark.parametrize("samples", [1, 15, 20])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        partial(nn.Conv1d, kernel_size=4, stride=2, padding=2),
+        partial(nn.Conv1d, kernel_size=15, padding=14),
+        partial(nn.Conv1d, kernel_size=15, padding=7),
+        partial(nn.Conv1d, kernel_size=1),
+        partial(nn.ConvTranspose1d, kernel_size=4, stride=2, padding=1),
+        partial(nn.ConvTranspose1d, kernel_size=15),
+        partial(nn.ConvTranspose1d, kernel_size=15, padding=3),
+    ],
+)
+def test_folded_layers_answer_the_same(layer, samples, normalised):
+    torch.manual_seed(0)
+    stack = nn.Sequential(layer(6, 5, bias=False), nn.ReLU(inplace=True)).double().eval()
+    if normalised:
+        norm = nn.BatchNorm1d(5).double().eval()
+        for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            nn.init.uniform_(values, 0.5, 2)
+        stack.insert(1, norm)
+    x = torch.randn(4, 6, samples).double()
+    for parts in ((x,), (x[:, :3], x[:1, 3:])):
+        together = torch.cat([part.expand(4, -1, -1) for part in parts], dim=1)
+        answer = FoldedStack(stack, len(parts))(*parts)
+        assert answer.is_contiguous()
+        torch.testing.assert_close(answer, stack(together), atol=1e-12, rtol=1e-9)
+
+
+def test_folded_layer_of_one_sample_out():
+    torch.manual_seed(0)
+    stack = nn.Sequential(nn.Conv1d(6, 5, 15, bias=False)).double()
+    x = torch.randn(4, 6, 15).double()
+    torch.testing.assert_close(FoldedStack(stack)(x), stack(x), atol=1e-12, rtol=1e-9)

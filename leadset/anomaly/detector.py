@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Detector:
     """A restoring network with the way it scores and what normal recordings score.
 
     Args:
-        model: trained; it is set to evaluation mode.
+        model: trained; it is set to evaluation mode, and its weights are copied when it is first asked for a score.
         scoring: how recordings are scored.
         reference: None before one was made; a detector without it scores, and can neither be compared nor saved.
         training: how it was trained, as plain values.
@@ -66,9 +67,13 @@ class Detector:
         """The lead set."""
         return self.model.leads
 
+    @cached_property
+    def _folded(self) -> CrossRestoration:
+        return self.model.folded()
+
     def score_prepared(self, samples: np.ndarray, statistics: np.ndarray, flags: Sequence[str] = ()) -> AnomalyScore:
         """Scores a recording that was prepared with `TRANSFORM`."""
-        return score_recording(self.model, samples, statistics, self.scoring, flags)
+        return score_recording(self._folded, samples, statistics, self.scoring, flags)
 
     def score(self, signal: np.ndarray, fs: float, leads: Sequence[str]) -> AnomalyScore:
         """Scores a recording of any leads, rate and length; the map is at 500 Hz.

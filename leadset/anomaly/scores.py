@@ -36,6 +36,7 @@ from leadset.preprocess import cut_window
 
 #: SD in samples of the Gaussians that smooth along time: the map (30 ms as published), the deviation (50 ms, a wave).
 SMOOTHING, DEVIATION_SMOOTHING = 15, 25
+_GAUSSIAN_SDS = 4
 # Fewer heartbeats than this have nothing in common that could be told from what is abnormal.
 _FEWEST_ALIKE = 3
 # Added in mV to the median of a lead's distances, so that a flat lead has no deviation.
@@ -158,13 +159,15 @@ def window_errors(
     trend = trend_of(record, torch.from_numpy(recorded).to(device).unsqueeze(0))
     n, passes = len(beats), len(hidden)
     latents = model.encode(record * ~hidden, (beats * ~hidden_beat).flatten(0, 1), trend)
-    fused, fused_beats = model.cross_attention(latents.record.repeat(n, 1, 1), latents.beat)
-    if scoring.pairing == "mean":
-        fused = fused.unflatten(0, (n, passes)).mean(0)
-    restored, restored_beats = model.decode_record(fused), model.decode_beat(fused_beats)
-    restored_trend = model.decode_trend(fused, latents.trend.expand(len(fused), -1, -1))
-    targets = beats.expand(-1, passes, -1, -1).flatten(0, 1)
     by_pass = (n, passes)
+    if scoring.pairing == "mean":
+        fused, fused_beats = model.cross_attention.mean_over_beats(latents.record, latents.beat.unflatten(0, by_pass))
+        fused_beats = fused_beats.flatten(0, 1)
+    else:
+        fused, fused_beats = model.cross_attention(latents.record.repeat(n, 1, 1), latents.beat)
+    restored, restored_beats = model.decode_record(fused), model.decode_beat(fused_beats)
+    restored_trend = model.decode_trend(fused, latents.trend)
+    targets = beats.expand(-1, passes, -1, -1).flatten(0, 1)
     return WindowErrors(
         record=_numpy(weighted_error(restored, record).mean(0)),
         trend=_numpy((restored_trend - record).square().mean(0)),
@@ -184,8 +187,7 @@ def read_latents(
     record = torch.from_numpy(window).to(device).unsqueeze(0)
     trend = trend_of(record, torch.from_numpy(recorded).to(device).unsqueeze(0))
     latents = model.encode(record, torch.from_numpy(cut_heartbeats(window, centres)).to(device), trend)
-    fused, _ = model.cross_attention(latents.record.expand(len(centres), -1, -1), latents.beat)
-    fused = fused.mean(0, keepdim=True)
+    fused, _ = model.cross_attention.mean_over_beats(latents.record, latents.beat.unsqueeze(1))
     attributes, logits = model.regress(fused, latents.trend), model.classify(fused, latents.trend)
     return in_units(_numpy(attributes[0])), _numpy(torch.sigmoid(logits[0]))
 
@@ -201,17 +203,26 @@ def _around(centres: np.ndarray) -> np.ndarray:
 
 def _placed(beats: np.ndarray, centres: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Values (n, l, 480) of heartbeats added up at their places in a window (l, t), and how many there are (t,)."""
-    total = np.zeros((beats.shape[1], samples), dtype=np.float32)
-    cover, place = np.zeros(samples, dtype=np.float32), _around(centres)
-    np.add.at(total.T, place.ravel(), beats.swapaxes(1, 2).reshape(place.size, -1))
-    np.add.at(cover, place.ravel(), 1)
+    total, cover = np.zeros((beats.shape[1], samples), dtype=np.float32), np.zeros(samples, dtype=np.float32)
+    for beat, first in zip(beats, centres - BEFORE_R, strict=True):
+        total[:, first : first + beat.shape[1]] += beat
+        cover[first : first + beat.shape[1]] += 1
     return total, cover
 
 
-def _smooth(values: np.ndarray, sd: float) -> np.ndarray:
-    from scipy.ndimage import gaussian_filter1d
+def smooth(values: np.ndarray, sd: int) -> np.ndarray:
+    """Values (l, t), none negative, weighted by a Gaussian that ends at four SD; beyond both ends they are mirrored.
 
-    return gaussian_filter1d(values, sd, axis=1)
+    What is mirrored is a sum of cosines, and a filter does no more than scale each of them.
+    """
+    from scipy.fft import dct, idct, rfft
+
+    samples = values.shape[1]
+    lags = np.arange(-_GAUSSIAN_SDS * sd, _GAUSSIAN_SDS * sd + 1)
+    weights = np.exp(-0.5 * (lags / sd) ** 2)
+    period = np.bincount(lags % (2 * samples), weights / weights.sum(), 2 * samples)
+    smooth = idct(dct(values.astype(float), axis=1) * rfft(period).real[:samples], axis=1)
+    return np.maximum(smooth, 0)  # rounding may leave it below
 
 
 def error_map(errors: WindowErrors, centres: np.ndarray, overlap: str, length: int) -> np.ndarray:
@@ -219,7 +230,7 @@ def error_map(errors: WindowErrors, centres: np.ndarray, overlap: str, length: i
     local, cover = _placed(errors.beats, centres, errors.record.shape[1])
     if overlap == "mean":
         local /= np.maximum(cover, 1)
-    return _smooth((errors.record + errors.trend + local)[:, :length], SMOOTHING)
+    return smooth((errors.record + errors.trend + local)[:, :length], SMOOTHING)
 
 
 def deviation_map(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -244,7 +255,7 @@ def deviation_map(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
     alike = (~np.isnan(table[..., 0])).sum(axis=0) >= _FEWEST_ALIKE
     usual = median(table, axis=0)
     distance = np.where(alike[phase, None], signal.T - usual[phase], 0).T
-    strength = np.sqrt(_smooth(distance**2, DEVIATION_SMOOTHING))
+    strength = np.sqrt(smooth(distance**2, DEVIATION_SMOOTHING))
     return strength / np.sqrt(np.median(strength, axis=1, keepdims=True) + _LEAST_DISTANCE)
 
 

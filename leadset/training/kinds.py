@@ -162,7 +162,7 @@ class Restoring:
 
     def answers(self, model: nn.Module, quiet: bool) -> tuple[np.ndarray, float | None]:
         """Features (n_valid, d) of the validation recordings, and the AUROC of detecting abnormal ones by the score."""
-        features, scores = [], []
+        features, scores, model = [], [], model.folded()
         for i in tqdm(self.valid, "score", unit="rec", leave=False, disable=quiet):
             found = answers.score(model, *self.store[i], self.beats[i])
             features.append(answers.features(found, model.leads))
