@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-# Tensors as small as those of tests only wait for a second thread. PyTorch and NumPy read this when they are imported
-# (by test modules, later than this), and processes that tests start inherit it.
-os.environ["OMP_NUM_THREADS"] = "1"
+# Tensors as small as those of tests only wait for a second thread; where a test wants one, it sleeps while it waits, as
+# other tests want the cores. PyTorch and NumPy read this when they are imported (by test modules, later than this), and
+# processes that tests start inherit it.
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @pytest.fixture(scope="session")

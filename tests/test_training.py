@@ -170,7 +170,7 @@ def test_batches_are_a_function_of_the_step(task):
     assert sorted(epoch) == list(range(44))
 
 
-def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypatch):
+def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypatch, two_threads):
     """Ctrl-C in the middle of an epoch, then the same command: bit-identical to never having been interrupted."""
     straight = network()
     Trainer(straight, task, 17, tmp_path / "a.safetensors", lambda event: None).run("a")
