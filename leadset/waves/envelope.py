@@ -52,7 +52,7 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     cut = cut_blocks(leads)
     blocks = cut.max(axis=2)
     height = running_median(blocks)
-    background = running_median(np.median(cut[:, :, ::2], axis=2))
+    background = running_median(median(cut[:, :, ::2]))
     contrast = height / np.maximum(background, 1e-6)
     heard = usable[:, None] & (height > SMALLEST) & (contrast >= LEGIBLE)
     legible = heard.mean(axis=1) >= LEGIBLE_SHARE
@@ -72,6 +72,12 @@ def cut_blocks(values: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(values, BLOCK, axis=1)[:, starts]
 
 
+def median(values: np.ndarray) -> np.ndarray:
+    """Median along the last axis; to sort short rows is many times as fast as `numpy.median`."""
+    ordered, count = np.sort(values), values.shape[-1]
+    return (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
+
+
 def running_median(blocks: np.ndarray) -> np.ndarray:
     """Median over `N_BLOCKS` neighbouring blocks, (leads, blocks)."""
     size = min(N_BLOCKS, 2 * blocks.shape[1] - 1)
@@ -80,8 +86,10 @@ def running_median(blocks: np.ndarray) -> np.ndarray:
 
 def between_blocks(levels: np.ndarray, samples: int, every: int = 1) -> np.ndarray:
     """(leads, t) levels (leads, blocks) at one in ``every`` samples, straight lines between blocks' centres."""
-    position = np.clip((np.arange(0, samples, every, dtype=np.float32) - BLOCK / 2) / BLOCK, 0, levels.shape[1] - 1)
-    left = np.minimum(position.astype(int), max(levels.shape[1] - 2, 0))
-    right = np.minimum(left + 1, levels.shape[1] - 1)
+    blocks = levels.shape[1]
+    position = np.clip((np.arange(0, samples, every, dtype=np.float32) - BLOCK / 2) / BLOCK, 0, blocks - 1)
+    left = np.minimum(position.astype(int), max(blocks - 2, 0))
     share = (position - left).astype(np.float32)
-    return levels[:, left] * (1 - share) + levels[:, right] * share
+    times = np.bincount(left, minlength=blocks)  # whole stretches between centres share their blocks
+    following = levels[:, np.minimum(np.arange(blocks) + 1, blocks - 1)]
+    return np.repeat(levels, times, axis=1) * (1 - share) + np.repeat(following, times, axis=1) * share

@@ -79,8 +79,7 @@ def name_peaks(scales: np.ndarray, signal: np.ndarray, rows: np.ndarray, centre:
     lobes = [left, right]
     first, last = left, right
     for _ in range(FURTHER_LOBES):
-        earlier = _next_lobe(w, rows, first, Q_LOBE * reference, -1)
-        later = _next_lobe(w, rows, last, S_LOBE * reference, 1)
+        earlier, later = _next_lobes(w, rows, first, last, reference)
         lobes = [earlier, *lobes, later]
         first, last = earlier, later
     _name_between(w, signal, rows, np.stack(lobes, axis=1), marks)
@@ -91,13 +90,16 @@ def _inside(position: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.clip(position, 0, w.shape[1] - 1)
 
 
-def _next_lobe(w: np.ndarray, rows: np.ndarray, lobe: np.ndarray, threshold: np.ndarray, direction: int) -> np.ndarray:
-    """The nearest lobe of the other sign outwards of ``lobe``, or ``lobe`` itself where there is none."""
-    values = gather(w, rows, lobe, LOBE_REACH + 2, direction)
+def _next_lobes(w: np.ndarray, rows: np.ndarray, first: np.ndarray, last: np.ndarray,
+                reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest significant lobes of the other sign before ``first`` and after ``last``, or these themselves."""
+    length = LOBE_REACH + 2
+    values = np.concatenate([gather(w, rows, first, length, -1), gather(w, rows, last, length)])
     magnitude = np.abs(values)
-    found = local_maxima(magnitude) & (magnitude > threshold[:, None]) & (np.sign(values) == -np.sign(values[:, :1]))
-    step = first_true(found)
-    return np.where(step < 0, lobe, lobe + direction * step)
+    threshold = np.concatenate([Q_LOBE * reference, S_LOBE * reference])
+    found = local_maxima(magnitude) & (magnitude > threshold[:, None]) & ((values < 0) != (values[:, :1] < 0))
+    before, after = np.maximum(first_true(found), 0).reshape(2, -1)
+    return first - before, last + after
 
 
 def _name_between(w: np.ndarray, signal: np.ndarray, rows: np.ndarray, lobes: np.ndarray,
@@ -126,8 +128,8 @@ def _extremum(signal: np.ndarray, rows: np.ndarray, left: np.ndarray, right: np.
               positive: np.ndarray) -> np.ndarray:
     """Interpolated position of the extremum of the signal between two lobes (parabola through three samples)."""
     span = int((right - left).max(initial=0)) + 1
-    values = gather(signal, rows, left, span) * np.where(positive, 1, -1)[:, None]
-    values = np.where(np.arange(span) <= (right - left)[:, None], values, -np.inf)
+    values = gather(signal, rows, left, span) * np.where(positive, np.float32(1), np.float32(-1))[:, None]
+    values[np.arange(span) > (right - left)[:, None]] = -np.inf
     at = left + values.argmax(axis=1)
     y = gather(signal, rows, at - 1, 3)
     curvature = y[:, 0] - 2 * y[:, 1] + y[:, 2]
@@ -173,7 +175,7 @@ def _find_on_scale(w, finer, rows, start, stop, beat_start, beat_stop, rule: Wav
     lobes = _find_lobes(w, rows, start, stop, floor, rule)
     on = limit(w, rows, lobes.first, np.full(len(rows), rule.onset), -1, rule.cap)
     end = limit(w, rows, lobes.last, np.full(len(rows), rule.end), 1, rule.cap)
-    one, two = _peaks(finer, w, rows, lobes, rule)
+    one, two = _peaks(finer, w, rows, lobes)
     result = np.stack([on, one, two, end], axis=1)
     result[~lobes.present] = np.nan
     return result
@@ -193,34 +195,39 @@ class _Lobes:
 def _find_lobes(w, rows, start, stop, floor, rule: WaveRule) -> _Lobes:
     """The largest lobe above ``floor`` in each window and the neighbours of the other sign that make it a wave."""
     start = np.ceil(start).astype(int)
-    length = int(np.ceil((stop - start).max())) + 1
-    values = gather(w, rows, start, length)
+    width = stop - start
+    values = gather(w, rows, start, int(np.ceil(width.max())) + 1)
     magnitude = np.abs(values)
-    lobe = local_maxima(magnitude) & (np.arange(length) <= (stop - start)[:, None])
-    main = np.where(lobe, magnitude, -1).argmax(axis=1)
-    height = pick(magnitude, main)
-    column = np.arange(length)
-    side = lobe & (np.sign(values) == -np.sign(pick(values, main))[:, None]) & (magnitude > rule.side * height[:, None])
-    before = last_true(side & (column < main[:, None]) & (column >= main[:, None] - rule.spacing))
-    after = first_true(side & (column > main[:, None]) & (column <= main[:, None] + rule.spacing))
+    column = np.arange(values.shape[1], dtype=np.int32)
+    lobe = local_maxima(magnitude) & (column <= np.floor(width).astype(np.int32)[:, None])
+    main = (magnitude * lobe).argmax(axis=1)
+    everyone = np.arange(len(rows))
+    height, falling = magnitude[everyone, main], values[everyone, main] < 0
+    side = lobe & ((values < 0) != falling[:, None]) & (magnitude > (rule.side * height)[:, None])
+    distance = column - main.astype(np.int32)[:, None]
+    side &= np.abs(distance) <= np.int32(rule.spacing).reshape(-1, 1)
+    early = distance < 0
+    before, after = last_true(side & early), first_true(side & ~early)
     low, high = pick(magnitude, before), pick(magnitude, after)
     both = (before >= 0) & (after >= 0)
     biphasic = both & (np.minimum(low, high) > rule.second * height)
     keep_before = (before >= 0) & (biphasic | ~both | (low >= high))
     keep_after = (after >= 0) & (biphasic | ~both | (high > low))
-    present = lobe[np.arange(len(rows)), main] & (height > floor) & (keep_before | keep_after)
+    present = lobe[everyone, main] & (height > floor) & (keep_before | keep_after)
     present &= height + np.maximum(low, high) > rule.smallest
     first, last = np.where(keep_before, before, main), np.where(keep_after, after, main)
     return _Lobes(present, start + first, start + main, start + last, biphasic)
 
 
-def _peaks(finer, w, rows, lobes: _Lobes, rule: WaveRule) -> tuple[np.ndarray, np.ndarray]:
+def _peaks(finer, w, rows, lobes: _Lobes) -> tuple[np.ndarray, np.ndarray]:
     """First and second peak of a wave; the second only where it is biphasic."""
     early = lobes.first < lobes.main
     left, right = np.where(early, lobes.first, lobes.main), np.where(early, lobes.main, lobes.last)
-    one, two = _peak(finer, w, rows, left, right, rule.spacing), np.full(len(rows), np.nan)
-    double = lobes.biphasic
-    two[double] = _peak(finer, w, rows[double], lobes.main[double], lobes.last[double], rule.spacing)
+    double = np.nonzero(lobes.biphasic)[0]
+    found = _peak(finer, w, np.concatenate([rows, rows[double]]), np.concatenate([left, lobes.main[double]]),
+                  np.concatenate([right, lobes.last[double]]))
+    one, two = found[: len(rows)], np.full(len(rows), np.nan)
+    two[double] = found[len(rows) :]
     return one, two
 
 
@@ -230,13 +237,13 @@ def peaks_between(scales: np.ndarray, rows: np.ndarray, on: np.ndarray, end: np.
     margin = ms(24)
     lobes = _find_lobes(scales[3], rows, on - margin, end + margin, 0, rule)
     one, two = (np.where(lobes.present & (peak > on) & (peak < end), peak, np.nan)
-                for peak in _peaks(scales[2], scales[3], rows, lobes, rule))
+                for peak in _peaks(scales[2], scales[3], rows, lobes))
     return np.where(np.isnan(one), two, one), np.where(np.isnan(one), np.nan, two)
 
 
-def _peak(finer, w, rows, left, right, span: int) -> np.ndarray:
+def _peak(finer, w, rows, left, right) -> np.ndarray:
     """Zero crossing between two lobes: the finer scale's crossing nearest to the coarser one's."""
-    coarse = zero_crossing(w, rows, left, right, span)
+    coarse = zero_crossing(w, rows, left, right, max(int((right - left).max(initial=0)), 1))
     around = np.nan_to_num(coarse, nan=0).round().astype(int) - ms(24)
     fine = zero_crossing(finer, rows, around, around + 2 * ms(24), 2 * ms(24))
     return np.where(np.isnan(fine) | np.isnan(coarse), coarse, fine)

@@ -6,6 +6,7 @@ centroid of the heat about its maximum is the position, the sum of it the confid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
 #: Cells about the maximum whose centroid is the position, for each heat map. Where heat has two peaks, as it has where
 #: the experts who drew the marks do not agree, the mean of them errs less than the choice of one.
 ABOUT: tuple[int, ...] = (4, 3, 4, 3, 2, 3, 5, 3, 5)
+WIDEST = max(ABOUT)
 #: Confidence, averaged over a wave's three marks, from which it exists.
 QRS_CONFIDENCE, T_CONFIDENCE = 0.15, 0.2
 #: The same for P waves: few leads confirm one another less, so that all confidences are lower.
@@ -53,20 +55,24 @@ class _Heat:
     maps: np.ndarray
     rows: np.ndarray
 
-    def seek(self, channel: int, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Position (grid samples) and confidence of a mark between cells ``start`` and ``stop``, (n,) each."""
-        start, stop = np.round(start).astype(int), np.round(stop).astype(int)
+    def seek(self, channels: Sequence[int], start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (grid samples) and confidences, (k, n) each, of the marks of k channels.
+
+        ``start`` and ``stop`` (k, n) are the first and last cell where each may lie.
+        """
+        shape, maps = np.shape(start), self.maps.reshape(-1, self.maps.shape[2])
+        rows = np.add.outer(np.array(channels) * self.maps.shape[1], self.rows).ravel()
+        start, stop = np.round(start).astype(int).ravel(), np.round(stop).astype(int).ravel()
         length = max(int((stop - start).max()) + 1, 1)
-        window = gather(self.maps[channel], self.rows, start, length)
-        outside = np.arange(length) > (stop - start)[:, None]
-        window = np.where(outside, 0, window)
+        window = gather(maps, rows, start, length)
+        window *= np.arange(length) <= (stop - start)[:, None]
         at = start + window.argmax(axis=1)
-        about = ABOUT[channel]
-        near = gather(self.maps[channel], self.rows, at - about, 2 * about + 1)
-        total = near.sum(axis=1)
-        offset = np.arange(-about, about + 1, dtype=np.float32)
-        centre = at + np.einsum("nc,c->n", near, offset) / np.maximum(total, 1e-9)
-        confidence = np.where(stop >= start, total / FULL_HEAT, 0)
+        near = gather(maps, rows, at - WIDEST, 2 * WIDEST + 1).reshape(*shape, -1)
+        offset = np.arange(-WIDEST, WIDEST + 1, dtype=np.float32)
+        counted = (np.abs(offset) <= np.array(ABOUT)[channels, None]).astype(np.float32)
+        total = np.einsum("knc,kc->kn", near, counted)
+        centre = at.reshape(shape) + np.einsum("knc,kc->kn", near, counted * offset) / np.maximum(total, 1e-9)
+        confidence = np.where((stop >= start).reshape(shape), total / FULL_HEAT, 0)
         return (centre + 0.5) * network.HEAT_CELL - 0.5, confidence
 
 
@@ -77,9 +83,7 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     marks = np.full((leads, 0, len(MARKS)), np.nan)
     if not usable.any():
         return marks
-    logit = network.logits(grid.scales, envelope, usable, network.load_weights(weights))
-    maps = -np.moveaxis(logit[:, :, : len(network.HEAT)], 2, 0)
-    maps = 1 / (1 + np.exp(np.minimum(maps, 30), order="C"))
+    maps = heat_maps(network.logits(grid.scales, envelope, usable, network.load_weights(weights)))
     seen = np.nonzero(usable)[0]
     beats = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
     if not len(beats):
@@ -87,15 +91,23 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     marks = np.full((leads, len(beats), len(MARKS)), np.nan)
     heat = _Heat(maps, np.repeat(seen, len(beats)))
     fill = lambda values: np.tile(values, len(seen))  # noqa: E731
-    end = samples // network.HEAT_CELL
-    following, preceding = fill(np.append(beats[1:], end)), fill(np.append(0, beats[:-1]))
+    beat = fill(beats)
+    following, preceding = fill(np.append(beats[1:], samples // network.HEAT_CELL)), fill(np.append(0, beats[:-1]))
     flat = empty_marks(len(heat.rows))
-    _qrs(heat, grid, fill(beats), flat)
-    _t_wave(heat, grid, fill(beats), following, flat)
-    _p_wave(heat, grid, fill(beats), preceding, len(seen), flat)
+    _qrs(heat, grid, beat, flat)
+    _p_and_t_waves(heat, grid, beat, preceding, following, len(seen), flat)
     drop_disordered(flat)
     marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
     return marks
+
+
+def heat_maps(logits: np.ndarray) -> np.ndarray:
+    """Heat maps (9, leads, t) from 0 to 1 of the network's output (leads, t, 12)."""
+    maps = np.ascontiguousarray(np.moveaxis(logits[:, :, : len(network.HEAT)], 2, 0))
+    with np.errstate(over="ignore"):  # infinity makes no heat
+        np.exp(np.negative(maps, out=maps), out=maps)
+    maps += 1
+    return np.reciprocal(maps, out=maps)
 
 
 def find_beats(heat: np.ndarray) -> np.ndarray:
@@ -105,40 +117,38 @@ def find_beats(heat: np.ndarray) -> np.ndarray:
 
 
 def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, marks: np.ndarray) -> None:
-    on, sure_on = heat.seek(QRS_HEAT + ONSET, beat - cells(200), beat)
-    end, sure_end = heat.seek(QRS_HEAT + END, beat, beat + cells(260))
-    _, sure = heat.seek(QRS_HEAT + PEAK, beat - cells(100), beat + cells(100))
+    (on, _, end), sure = heat.seek([QRS_HEAT + ONSET, QRS_HEAT + PEAK, QRS_HEAT + END],
+                                   np.stack([beat - cells(200), beat - cells(100), beat]),
+                                   np.stack([beat, beat + cells(100), beat + cells(260)]))
     name_peaks(grid.scales, grid.signal, heat.rows, (beat * network.HEAT_CELL).astype(int), marks)
     marks[:, QRSON], marks[:, QRSEND] = on, end
     for column in (Q, S):
         marks[(marks[:, column] <= on) | (marks[:, column] >= end), column] = np.nan
     outside = (marks[:, R] <= on) | (marks[:, R] >= end)
     marks[outside, R] = np.clip((beat + 0.5) * network.HEAT_CELL - 0.5, on + 1, end - 1)[outside]
-    marks[(sure_on + sure + sure_end < 3 * QRS_CONFIDENCE) | (end <= on + 2)] = np.nan
+    marks[(sure.sum(axis=0) < 3 * QRS_CONFIDENCE) | (end <= on + 2)] = np.nan
 
 
-def _t_wave(heat: _Heat, grid: Transform, beat: np.ndarray, following: np.ndarray, marks: np.ndarray) -> None:
-    stop = np.minimum(beat + cells(700), following - cells(60))
-    peak, sure_peak = heat.seek(T_HEAT + PEAK, beat + cells(80), stop)
-    middle = peak / network.HEAT_CELL
-    on, sure_on = heat.seek(T_HEAT + ONSET, np.maximum(middle - cells(340), beat + cells(30)), middle)
-    end, sure_end = heat.seek(T_HEAT + END, middle, np.minimum(middle + cells(340), following))
-    on = np.fmax(on, marks[:, QRSEND])
-    there = (sure_on + sure_peak + sure_end >= 3 * T_CONFIDENCE) & ~np.isnan(marks[:, R])
-    _fill_wave(grid, heat.rows, there, (on, peak, end), (TON, T1, T2, TEND), T_RULE, marks)
-
-
-def _p_wave(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, leads: int,
-            marks: np.ndarray) -> None:
-    start = np.maximum(beat - cells(480), preceding + cells(120))
-    peak, sure_peak = heat.seek(P_HEAT + PEAK, start, beat - cells(30))
-    middle = peak / network.HEAT_CELL
-    on, sure_on = heat.seek(P_HEAT + ONSET, middle - cells(180), middle)
-    end, sure_end = heat.seek(P_HEAT + END, middle, np.minimum(middle + cells(180), beat))
+def _p_and_t_waves(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, following: np.ndarray,
+                   leads: int, marks: np.ndarray) -> None:
+    """Fills both waves: first their peaks are sought, then onset and end around these."""
+    peak, sure = heat.seek([P_HEAT + PEAK, T_HEAT + PEAK],
+                           np.stack([np.maximum(beat - cells(480), preceding + cells(120)), beat + cells(80)]),
+                           np.stack([beat - cells(30), np.minimum(beat + cells(700), following - cells(60))]))
+    p, t = peak / network.HEAT_CELL
+    (p_on, p_end, t_on, t_end), sure_limits = heat.seek(
+        [P_HEAT + ONSET, P_HEAT + END, T_HEAT + ONSET, T_HEAT + END],
+        np.stack([p - cells(180), p, np.maximum(t - cells(340), beat + cells(30)), t]),
+        np.stack([p, np.minimum(p + cells(180), beat), t, np.minimum(t + cells(340), following)]))
+    sure_p, sure_t = (sure_limits[::2] + sure + sure_limits[1::2]) / 3
+    legible = ~np.isnan(marks[:, R])
+    t_on = np.fmax(t_on, marks[:, QRSEND])
+    _fill_wave(grid, heat.rows, legible & (sure_t >= T_CONFIDENCE), (t_on, peak[1], t_end), (TON, T1, T2, TEND),
+               T_RULE, marks)
     enough = P_CONFIDENCE_OF_FEW if leads <= FEW_LEADS else P_CONFIDENCE
-    there = (_trusted((sure_on + sure_peak + sure_end) / 3, leads) >= enough) & ~np.isnan(marks[:, R])
-    end = np.minimum(end, np.nan_to_num(marks[:, QRSON], nan=np.inf))
-    _fill_wave(grid, heat.rows, there, (on, peak, end), (PON, P1, P2, PEND), P_RULE, marks)
+    p_end = np.fmin(p_end, marks[:, QRSON])
+    _fill_wave(grid, heat.rows, legible & (_trusted(sure_p, leads) >= enough), (p_on, peak[0], p_end),
+               (PON, P1, P2, PEND), P_RULE, marks)
 
 
 def _trusted(sure: np.ndarray, leads: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from leadset.waves.envelope import Envelope, between_blocks
+from leadset.waves.wavelet import N_SCALES
 
 #: Grid samples per cell of the input, and cells per coarsest cell: the length must be a multiple of their product.
 CELL, COARSEST = 8, 4
@@ -26,6 +27,8 @@ CELL, COARSEST = 8, 4
 GAP = 2 * COARSEST
 #: Multiplications of a matrix product that OpenBLAS leaves to one thread (its default, interface/gemm.c).
 ONE_THREAD = 2**18
+#: Rows that its kernels take at once.
+UNROLLED = 4
 #: Grid samples per cell of the output.
 HEAT_CELL = 4
 #: Heat maps and extents, in the order of the output channels.
@@ -97,16 +100,16 @@ def make_cells(scales: np.ndarray, envelope: Envelope) -> np.ndarray:
     """The network's input (leads, t, INPUTS) from wavelet scales (5, leads, samples); the end is padded with zeros."""
     _, leads, samples = scales.shape
     length = -(-samples // (CELL * COARSEST)) * COARSEST
-    typical = between_blocks(envelope.height, length * CELL, CELL)[:, :, None]
-    padded = np.zeros((leads, length * CELL), dtype=np.float32)
+    typical = np.maximum(between_blocks(envelope.height, length * CELL, CELL), SMALLEST_SLOPE)
+    limit = np.abs(scales)
+    limit += KNEE[:, None, None] * np.repeat(typical, CELL, axis=1)[:, :samples]
+    ratio = np.zeros((N_SCALES, leads, length * CELL), dtype=np.float32)
+    np.divide(scales, limit, out=ratio[:, :, :samples])
     cells = np.empty((leads, length, INPUTS), dtype=np.float32)
     column = 0
-    for scale, knee, stride in zip(scales, KNEE, STRIDE, strict=True):
-        padded[:, :samples] = scale
-        part = padded.reshape(leads, length, CELL)[:, :, ::stride]
+    for values, stride in zip(ratio.reshape(N_SCALES, leads, length, CELL), STRIDE, strict=True):
         width = CELL // stride
-        limit = np.abs(part) + knee * np.maximum(typical, SMALLEST_SLOPE)
-        np.divide(part, limit, out=cells[:, :, column : column + width])
+        cells[:, :, column : column + width] = values[:, :, ::stride]
         column += width
     return cells
 
@@ -140,12 +143,12 @@ def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: 
         if taps > 1:
             gap = GAP * x.shape[1] // length
             x[:, :gap] = x[:, -gap:] = 0
-        y = _convolve(x.reshape(-1, x.shape[2]), weights[f"{name}.weight"], taps)
-        y += weights[f"{name}.bias"]
-        return y.reshape(*x.shape[:2], -1)
+        y = _convolve(x.reshape(-1, x.shape[2]), weights[f"{name}.weight"], taps).reshape(*x.shape[:2], -1)
+        y += np.tile(weights[f"{name}.bias"], (x.shape[1], 1))  # whole leads, as numpy is slow along short rows
+        return y
 
     def relu(x: np.ndarray) -> np.ndarray:
-        return np.maximum(x, 0, out=x)
+        return np.maximum(x, np.zeros_like(x[0]), out=x)  # numpy is several times as slow with a scalar
 
     def across(x: np.ndarray) -> np.ndarray:
         return np.einsum("l,ltc->tc", share, x)[None]
@@ -173,11 +176,8 @@ def _convolve(x: np.ndarray, weight: np.ndarray, taps: int) -> np.ndarray:
 
 def _multiply(x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
     """x @ weight into ``out`` by pieces of so few rows that BLAS takes one thread: the same bits with any number."""
-    rows = ONE_THREAD // weight.size
+    rows = min(ONE_THREAD // weight.size // UNROLLED * UNROLLED, len(x))
     whole = len(x) // rows * rows
-    if whole:
-        np.matmul(x[:whole].reshape(-1, rows, x.shape[1]), weight, out=out[:whole].reshape(-1, rows, out.shape[1]))
+    np.matmul(x[:whole].reshape(-1, rows, x.shape[1]), weight, out=out[:whole].reshape(-1, rows, out.shape[1]))
     if whole < len(x):
-        rest = np.zeros((rows, x.shape[1]), dtype=np.float32)
-        rest[: len(x) - whole] = x[whole:]
-        out[whole:] = (rest @ weight)[: len(x) - whole]
+        np.matmul(x[-rows:], weight, out=out[-rows:])

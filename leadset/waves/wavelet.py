@@ -103,5 +103,5 @@ def transform(signal: np.ndarray, fs: float) -> Transform:
     first = ceil(left / step)
     last = int((left + samples - 1) / step)
     both = scipy.fft.irfft(response[:, None] * spectrum, n=grid_length, axis=2)[:, :, first : last + 1]
-    both *= grid_length / length
+    both = both * (grid_length / length)
     return Transform(both[0] + offset.astype(np.float32), both[1:], step, first * step - left)
