@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leadset.allocator import reuse_temporary_arrays
 from leadset.waves.envelope import measure
 from leadset.waves.fusion import fuse, lead_median
 from leadset.waves.learned import learned_marks
@@ -98,6 +99,7 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
         raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz")
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: expected one of {', '.join(METHODS)}")
+    reuse_temporary_arrays()
     repaired = repair(signal)
     marks, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)

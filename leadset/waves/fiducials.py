@@ -7,7 +7,8 @@ lead and beat, ``rows`` names the lead of each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,17 +41,26 @@ class WaveRule:
     """
 
     detection: float
-    side: float
-    second: float
-    spacing: int
+    side: float | np.ndarray
+    second: float | np.ndarray
+    spacing: int | np.ndarray
     onset: float
     end: float
     cap: int
-    smallest: float
+    smallest: float | np.ndarray
 
 
 T_RULE = WaveRule(0.15, 1 / 8, 0.45, ms(200), 0.35, 0.45, ms(120), 0.01)
 P_RULE = WaveRule(0.02, 1 / 8, 1.0, ms(110), 0.55, 0.75, ms(100), 0.01)
+
+
+def by_row(rules: Sequence[WaveRule], which: np.ndarray) -> WaveRule:
+    """The rule for `peaks_between` whose numbers are those of ``rules[which]``, which (n,) naming one for each wave."""
+    of_each = {name: np.array([getattr(rule, name) for rule in rules], dtype=np.float32)[which]
+               for name in ("side", "second", "spacing", "smallest")}
+    return replace(rules[0], **of_each)
+
+
 #: Length of the longest T and P windows.
 T_LENGTH, P_LENGTH = ms(600), ms(340)
 SHORTEST_WINDOW = ms(100)
@@ -205,7 +215,7 @@ def _find_lobes(w, rows, start, stop, floor, rule: WaveRule) -> _Lobes:
     height, falling = magnitude[everyone, main], values[everyone, main] < 0
     side = lobe & ((values < 0) != falling[:, None]) & (magnitude > (rule.side * height)[:, None])
     distance = column - main.astype(np.int32)[:, None]
-    side &= np.abs(distance) <= np.int32(rule.spacing).reshape(-1, 1)
+    side &= np.abs(distance) <= np.asarray(rule.spacing, dtype=np.int32).reshape(-1, 1)
     early = distance < 0
     before, after = last_true(side & early), first_true(side & ~early)
     low, high = pick(magnitude, before), pick(magnitude, after)

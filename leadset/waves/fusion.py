@@ -27,22 +27,19 @@ def confirmations(leads: int) -> int:
 def fuse(marks: np.ndarray, fs: float) -> np.ndarray:
     """(beats, 13) marks common to all leads from (leads, beats, 13), both in samples at ``fs`` Hz."""
     leads, beats, _ = marks.shape
-    fused = np.full((beats, len(MARKS)), np.nan)
     if not beats:
-        return fused
+        return np.full((0, len(MARKS)), np.nan)
     there = ~np.isnan(marks)
     count = there.sum(axis=0)
     needed = np.maximum(QUORUM * there.any(axis=2).sum(axis=0), 1)
     ordered = np.sort(marks, axis=0)  # NaN last
-    for column in range(len(MARKS)):
-        values, n = ordered[:, :, column], count[:, column]
-        enough = n >= needed
-        if column in LIMITS:
-            direction, delta = LIMITS[column]
-            chosen = _confirmed(values, n, direction, delta * fs / 1000, confirmations(leads))
-        else:
-            chosen = _median(values, n)
-        fused[enough, column] = chosen[enough]
+    fused = _median(ordered.reshape(leads, -1), count.ravel()).reshape(beats, -1)
+    for direction in (1, -1):
+        columns = [column for column, (inside, _) in LIMITS.items() if inside == direction]
+        delta = np.array([LIMITS[column][1] for column in columns]) * fs / 1000
+        outermost = _outermost(ordered[:, :, columns], direction, delta, confirmations(leads))
+        fused[:, columns] = np.where(np.isnan(outermost), fused[:, columns], outermost)
+    fused[count < needed[:, None]] = np.nan
     drop_disordered(fused)
     return fused
 
@@ -59,16 +56,10 @@ def _median(ordered: np.ndarray, n: np.ndarray) -> np.ndarray:
     return (low + high) / 2
 
 
-def _confirmed(ordered: np.ndarray, n: np.ndarray, direction: int, delta: float, k: int) -> np.ndarray:
-    """(beats,) the outermost mark with ``k`` further ones within ``delta`` towards the inside, else the median."""
-    leads, beats = ordered.shape
-    chosen = _median(ordered, n)
-    if k == 0:
-        outer = ordered[0] if direction > 0 else ordered[np.maximum(n - 1, 0), np.arange(beats)]
-        return np.where(n > 0, outer, np.nan)
-    close = ordered[k:] - ordered[:-k] <= delta  # NaN compares False
-    if direction > 0:
-        at = close.argmax(axis=0)
-    else:
-        at = leads - 1 - close[::-1].argmax(axis=0)
-    return np.where(close.any(axis=0), ordered[at, np.arange(beats)], chosen)
+def _outermost(ordered: np.ndarray, direction: int, delta: np.ndarray, k: int) -> np.ndarray:
+    """(beats, m) the outermost of the sorted marks (leads, beats, m) with ``k`` further ones within ``delta`` (m,)
+    towards the inside, NaN where none has."""
+    leads = len(ordered)
+    close = ordered[k:] - ordered[: leads - k] <= delta  # NaN compares False
+    at = close.argmax(axis=0) if direction > 0 else leads - 1 - close[::-1].argmax(axis=0)
+    return np.where(close.any(axis=0), np.take_along_axis(ordered, at[None], axis=0)[0], np.nan)

@@ -15,7 +15,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from leadset.waves import network
 from leadset.waves.envelope import Envelope
-from leadset.waves.fiducials import P_RULE, T_RULE, empty_marks, name_peaks, peaks_between
+from leadset.waves.fiducials import P_RULE, T_RULE, by_row, empty_marks, name_peaks, peaks_between
 from leadset.waves.marks import MARKS, P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S, drop_disordered
 from leadset.waves.search import gather, ms
 from leadset.waves.wavelet import GRID_RATE, Transform
@@ -46,6 +46,8 @@ PEAK_REACH = ms(60)
 ONSET, PEAK, END = 0, 1, 2
 #: First channel of each wave.
 P_HEAT, QRS_HEAT, T_HEAT = 0, 3, 6
+#: Columns of the marks of both waves.
+P_AND_T = np.array([(PON, P1, P2, PEND), (TON, T1, T2, TEND)])
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, marks: np.ndarray) -> N
 
 def _p_and_t_waves(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, following: np.ndarray,
                    leads: int, marks: np.ndarray) -> None:
-    """Fills both waves: first their peaks are sought, then onset and end around these."""
+    """Fills both waves: first their peaks are sought, then onset and end around these; the slopes refine the peaks, if
+    near, and tell whether there are two."""
     peak, sure = heat.seek([P_HEAT + PEAK, T_HEAT + PEAK],
                            np.stack([np.maximum(beat - cells(480), preceding + cells(120)), beat + cells(80)]),
                            np.stack([beat - cells(30), np.minimum(beat + cells(700), following - cells(60))]))
@@ -141,14 +144,17 @@ def _p_and_t_waves(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np
         np.stack([p - cells(180), p, np.maximum(t - cells(340), beat + cells(30)), t]),
         np.stack([p, np.minimum(p + cells(180), beat), t, np.minimum(t + cells(340), following)]))
     sure_p, sure_t = (sure_limits[::2] + sure + sure_limits[1::2]) / 3
-    legible = ~np.isnan(marks[:, R])
-    t_on = np.fmax(t_on, marks[:, QRSEND])
-    _fill_wave(grid, heat.rows, legible & (sure_t >= T_CONFIDENCE), (t_on, peak[1], t_end), (TON, T1, T2, TEND),
-               T_RULE, marks)
     enough = P_CONFIDENCE_OF_FEW if leads <= FEW_LEADS else P_CONFIDENCE
-    p_end = np.fmin(p_end, marks[:, QRSON])
-    _fill_wave(grid, heat.rows, legible & (_trusted(sure_p, leads) >= enough), (p_on, peak[0], p_end),
-               (PON, P1, P2, PEND), P_RULE, marks)
+    there = np.stack([_trusted(sure_p, leads) >= enough, sure_t >= T_CONFIDENCE]) & ~np.isnan(marks[:, R])
+    wave, pair = np.nonzero(there)
+    if not len(wave):
+        return
+    on, end = np.stack([p_on, np.fmax(t_on, marks[:, QRSEND])]), np.stack([np.fmin(p_end, marks[:, QRSON]), t_end])
+    on, peak, end = on[there], peak[there], end[there]
+    one, two = peaks_between(grid.scales, heat.rows[pair], on, end, by_row((P_RULE, T_RULE), wave))
+    stray = ~(np.fmin(np.abs(one - peak), np.abs(two - peak)) <= PEAK_REACH)
+    one, two = np.where(stray, peak, one), np.where(stray, np.nan, two)
+    marks[pair[:, None], P_AND_T[wave]] = np.stack([on, one, two, end], axis=1)
 
 
 def _trusted(sure: np.ndarray, leads: int) -> np.ndarray:
@@ -156,15 +162,3 @@ def _trusted(sure: np.ndarray, leads: int) -> np.ndarray:
     own = np.maximum(sure, 1e-3).reshape(leads, -1)
     common = uniform_filter1d(own.mean(axis=0), 2 * P_NEIGHBOURS + 1, mode="mirror")
     return (own ** (1 - P_TRUST) * common**P_TRUST).ravel()
-
-
-def _fill_wave(grid, rows, there, found, columns, rule, marks) -> None:
-    """Fills a wave's marks where it is there; the slopes refine the peak, if near, and tell whether there are two."""
-    where = np.nonzero(there)[0]
-    if not len(where):
-        return
-    on, peak, end = (values[where] for values in found)
-    one, two = peaks_between(grid.scales, rows[where], on, end, rule)
-    stray = ~(np.fmin(np.abs(one - peak), np.abs(two - peak)) <= PEAK_REACH)
-    one, two = np.where(stray, peak, one), np.where(stray, np.nan, two)
-    marks[np.ix_(where, columns)] = np.stack([on, one, two, end], axis=1)

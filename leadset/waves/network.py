@@ -96,8 +96,9 @@ def _double(x):
     return x.reshape(*x.shape[:-2], 2 * x.shape[-2], x.shape[-1] // 2)
 
 
-def make_cells(scales: np.ndarray, envelope: Envelope) -> np.ndarray:
-    """The network's input (leads, t, INPUTS) from wavelet scales (5, leads, samples); the end is padded with zeros."""
+def make_cells(scales: np.ndarray, envelope: Envelope, gap: int = 0) -> np.ndarray:
+    """The network's input (leads, t, INPUTS) from wavelet scales (5, leads, samples); the end is padded with zeros, and
+    ``gap`` cells are left undefined on either side."""
     _, leads, samples = scales.shape
     length = -(-samples // (CELL * COARSEST)) * COARSEST
     typical = np.maximum(between_blocks(envelope.height, length * CELL, CELL), SMALLEST_SLOPE)
@@ -105,11 +106,11 @@ def make_cells(scales: np.ndarray, envelope: Envelope) -> np.ndarray:
     limit += KNEE[:, None, None] * np.repeat(typical, CELL, axis=1)[:, :samples]
     ratio = np.zeros((N_SCALES, leads, length * CELL), dtype=np.float32)
     np.divide(scales, limit, out=ratio[:, :, :samples])
-    cells = np.empty((leads, length, INPUTS), dtype=np.float32)
+    cells = np.empty((leads, gap + length + gap, INPUTS), dtype=np.float32)
     column = 0
     for values, stride in zip(ratio.reshape(N_SCALES, leads, length, CELL), STRIDE, strict=True):
         width = CELL // stride
-        cells[:, :, column : column + width] = values[:, :, ::stride]
+        cells[:, gap : gap + length, column : column + width] = values[:, :, ::stride]
         column += width
     return cells
 
@@ -134,7 +135,7 @@ def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: 
     Returns:
         (leads, t, 12) logits per cell of 16 ms in the order of `HEAT` and `EXTENT`.
     """
-    cells = np.pad(make_cells(scales, envelope), ((0, 0), (GAP, GAP), (0, 0)))
+    cells = make_cells(scales, envelope, GAP)
     length = cells.shape[1]
     share = (usable / max(usable.sum(), 1)).astype(np.float32)
 
