@@ -97,7 +97,7 @@ def name_peaks(scales: np.ndarray, signal: np.ndarray, rows: np.ndarray, centre:
 
 
 def _inside(position: np.ndarray, w: np.ndarray) -> np.ndarray:
-    return np.clip(position, 0, w.shape[1] - 1)
+    return np.minimum(np.maximum(position, 0), w.shape[1] - 1)
 
 
 def _next_lobes(w: np.ndarray, rows: np.ndarray, first: np.ndarray, last: np.ndarray,

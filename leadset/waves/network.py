@@ -25,6 +25,8 @@ from leadset.waves.wavelet import N_SCALES
 CELL, COARSEST = 8, 4
 #: Cells that are zero before and after a lead, as far as any layer looks.
 GAP = 2 * COARSEST
+#: Fewest cells of a lead, the zeros included: two windows of five taps side by side where they are coarsest.
+SHORTEST = 14 * COARSEST
 #: Multiplications of a matrix product that OpenBLAS leaves to one thread (its default, interface/gemm.c).
 ONE_THREAD = 2**18
 #: Rows that its kernels take at once.
@@ -96,11 +98,16 @@ def _double(x):
     return x.reshape(*x.shape[:-2], 2 * x.shape[-2], x.shape[-1] // 2)
 
 
+def cell_count(samples: int) -> int:
+    """Number of input cells of so many grid samples."""
+    return -(-samples // (CELL * COARSEST)) * COARSEST
+
+
 def make_cells(scales: np.ndarray, envelope: Envelope, gap: int = 0) -> np.ndarray:
     """The network's input (leads, t, INPUTS) from wavelet scales (5, leads, samples); the end is padded with zeros, and
     ``gap`` cells are left undefined on either side."""
     _, leads, samples = scales.shape
-    length = -(-samples // (CELL * COARSEST)) * COARSEST
+    length = cell_count(samples)
     typical = np.maximum(between_blocks(envelope.height, length * CELL, CELL), SMALLEST_SLOPE)
     limit = np.abs(scales)
     limit += KNEE[:, None, None] * np.repeat(typical, CELL, axis=1)[:, :samples]
@@ -135,15 +142,17 @@ def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: 
     Returns:
         (leads, t, 12) logits per cell of 16 ms in the order of `HEAT` and `EXTENT`.
     """
-    cells = make_cells(scales, envelope, GAP)
+    inside = cell_count(scales.shape[2])
+    gap = max(GAP, -(-(SHORTEST - inside) // (2 * COARSEST)) * COARSEST)
+    cells = make_cells(scales, envelope, gap)
     length = cells.shape[1]
     share = (usable / max(usable.sum(), 1)).astype(np.float32)
 
     def layer(name: str, x: np.ndarray) -> np.ndarray:
         taps = LAYERS[name][2]
         if taps > 1:
-            gap = GAP * x.shape[1] // length
-            x[:, :gap] = x[:, -gap:] = 0
+            margin = gap * x.shape[1] // length
+            x[:, :margin] = x[:, -margin:] = 0
         y = _convolve(x.reshape(-1, x.shape[2]), weights[f"{name}.weight"], taps).reshape(*x.shape[:2], -1)
         y += np.tile(weights[f"{name}.bias"], (x.shape[1], 1))  # whole leads, as numpy is slow along short rows
         return y
@@ -154,31 +163,29 @@ def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: 
     def across(x: np.ndarray) -> np.ndarray:
         return np.einsum("l,ltc->tc", share, x)[None]
 
-    return forward(cells, layer, relu, across)[:, GAP * CELL // HEAT_CELL : -GAP * CELL // HEAT_CELL]
+    return forward(cells, layer, relu, across)[:, gap * CELL // HEAT_CELL : -gap * CELL // HEAT_CELL]
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray, taps: int) -> np.ndarray:
     """(t, outputs) of x (t, c) and weight (taps * c, outputs), taps being odd; the outermost taps // 2 rows are 0.
 
     Windows that do not overlap are the rows of a matrix as they lie in memory: so many products as there are taps, and
-    nothing is copied.
+    nothing is copied. They are cut to pieces of so few rows that BLAS takes one thread: the same bits with any number.
     """
-    t, c = x.shape
-    y = np.empty((t, weight.shape[1]), dtype=np.float32)
-    half = taps // 2
+    (t, c), outputs, half = x.shape, weight.shape[1], taps // 2
+    y = np.empty((t, outputs), dtype=np.float32)
     y[:half] = 0
     y[t - half :] = 0
-    for first in range(taps):
-        count = (t - first) // taps
-        windows = x[first : first + count * taps].reshape(count, taps * c)
-        _multiply(windows, weight, y[first + half :: taps][:count])
+    windows = (t - taps + 1) // taps  # of every first row
+    rows = min(ONE_THREAD // weight.size // UNROLLED * UNROLLED, windows)
+    for first, pieces in ((0, windows // rows), (t - taps + 1 - taps * rows, 1)):  # the last ones reach to the end
+        np.matmul(_pieces(x, first, (taps, pieces, rows, taps * c)), weight,
+                  out=_pieces(y, first + half, (taps, pieces, rows, outputs)))
     return y
 
 
-def _multiply(x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
-    """x @ weight into ``out`` by pieces of so few rows that BLAS takes one thread: the same bits with any number."""
-    rows = min(ONE_THREAD // weight.size // UNROLLED * UNROLLED, len(x))
-    whole = len(x) // rows * rows
-    np.matmul(x[:whole].reshape(-1, rows, x.shape[1]), weight, out=out[:whole].reshape(-1, rows, out.shape[1]))
-    if whole < len(x):
-        np.matmul(x[-rows:], weight, out=out[-rows:])
+def _pieces(x: np.ndarray, first: int, shape: tuple[int, int, int, int]) -> np.ndarray:
+    """View (taps, pieces, rows, values) of x (t, c) from row ``first`` on: rows one tap apart, taps one row apart."""
+    taps, _, rows, _ = shape
+    step, value = x.strides
+    return np.ndarray(shape, x.dtype, x, first * step, (step, rows * taps * step, taps * step, value))

@@ -7,7 +7,6 @@ the recording repeat its first or last sample.
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from leadset.waves.wavelet import GRID_RATE
 
@@ -25,7 +24,8 @@ def gather(w: np.ndarray, rows: np.ndarray, start: np.ndarray, length: int, dire
     last = w.shape[1] - length
     within = np.minimum(np.maximum(first, 0), last)
     # Whole windows are copied, which is several times as fast as to look up every sample.
-    found = as_strided(w, (len(w), last + 1, length), (*w.strides, w.strides[1]))[rows, within]
+    w = np.ascontiguousarray(w)
+    found = np.ndarray((len(w), last + 1, length), w.dtype, w, 0, (*w.strides, w.strides[1]))[rows, within]
     beyond = np.nonzero(within != first)[0]
     if len(beyond):
         columns = np.clip(first[beyond, None] + np.arange(length), 0, w.shape[1] - 1)
