@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from leadset.waves.search import ms
+from leadset.waves.search import gather, ms
 
 #: Width of the sliding mean under which slopes of one complex merge.
 MERGE = ms(100)
@@ -51,8 +52,7 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     samples = leads.shape[1]
     cut = cut_blocks(leads)
     blocks = cut.max(axis=2)
-    height = running_median(blocks)
-    background = running_median(median(cut[:, :, ::2]))
+    height, background = running_median(np.stack([blocks, median(cut[:, :, ::2])]))
     contrast = height / np.maximum(background, 1e-6)
     heard = usable[:, None] & (height > SMALLEST) & (contrast >= LEGIBLE)
     legible = heard.mean(axis=1) >= LEGIBLE_SHARE
@@ -65,11 +65,12 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
 
 def cut_blocks(values: np.ndarray) -> np.ndarray:
     """(leads, blocks, samples of a block) of (leads, t); the last block ends with the recording."""
-    samples = values.shape[1]
+    leads, samples = values.shape
     if samples <= BLOCK:
         return values[:, None]
     starts = np.minimum(np.arange(-(-samples // BLOCK)) * BLOCK, samples - BLOCK)
-    return np.lib.stride_tricks.sliding_window_view(values, BLOCK, axis=1)[:, starts]
+    return gather(values, np.repeat(np.arange(leads), len(starts)), np.tile(starts, leads), BLOCK).reshape(
+        leads, -1, BLOCK)
 
 
 def median(values: np.ndarray) -> np.ndarray:
@@ -79,17 +80,21 @@ def median(values: np.ndarray) -> np.ndarray:
 
 
 def running_median(blocks: np.ndarray) -> np.ndarray:
-    """Median over `N_BLOCKS` neighbouring blocks, (leads, blocks)."""
-    size = min(N_BLOCKS, 2 * blocks.shape[1] - 1)
-    return median_filter(blocks, size=(1, size), mode="nearest")
+    """Median over `N_BLOCKS` neighbouring blocks, (..., blocks)."""
+    size = min(N_BLOCKS, 2 * blocks.shape[-1] - 1)
+    return median_filter(blocks, size=(*(1,) * (blocks.ndim - 1), size), mode="nearest")
 
 
 def between_blocks(levels: np.ndarray, samples: int, every: int = 1) -> np.ndarray:
     """(leads, t) levels (leads, blocks) at one in ``every`` samples, straight lines between blocks' centres."""
-    blocks = levels.shape[1]
+    times, share = _between_centres(levels.shape[1], samples, every)
+    following = np.concatenate([levels[:, 1:], levels[:, -1:]], axis=1)
+    return np.repeat(levels, times, axis=1) * (1 - share) + np.repeat(following, times, axis=1) * share
+
+
+@lru_cache(maxsize=16)
+def _between_centres(blocks: int, samples: int, every: int) -> tuple[np.ndarray, np.ndarray]:
+    """Number of positions (blocks,) between each block's centre and the next, and how far on the way they are (t,)."""
     position = np.clip((np.arange(0, samples, every, dtype=np.float32) - BLOCK / 2) / BLOCK, 0, blocks - 1)
     left = np.minimum(position.astype(int), max(blocks - 2, 0))
-    share = (position - left).astype(np.float32)
-    times = np.bincount(left, minlength=blocks)  # whole stretches between centres share their blocks
-    following = levels[:, np.minimum(np.arange(blocks) + 1, blocks - 1)]
-    return np.repeat(levels, times, axis=1) * (1 - share) + np.repeat(following, times, axis=1) * share
+    return np.bincount(left, minlength=blocks), (position - left).astype(np.float32)

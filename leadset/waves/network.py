@@ -154,7 +154,7 @@ def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: 
             margin = gap * x.shape[1] // length
             x[:, :margin] = x[:, -margin:] = 0
         y = _convolve(x.reshape(-1, x.shape[2]), weights[f"{name}.weight"], taps).reshape(*x.shape[:2], -1)
-        y += np.tile(weights[f"{name}.bias"], (x.shape[1], 1))  # whole leads, as numpy is slow along short rows
+        y += np.repeat(weights[f"{name}.bias"][None], x.shape[1], axis=0)  # numpy is slow along short rows
         return y
 
     def relu(x: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ def transform(signal: np.ndarray, fs: float) -> Transform:
     samples = signal.shape[1]
     left, length, grid_length, response = _plan(samples, float(fs))
     offset = signal.mean(axis=1, keepdims=True)
-    padded = np.pad((signal - offset).astype(np.float32), ((0, 0), (left, length - samples - left)),
+    padded = np.pad((signal - offset).astype(np.float32, copy=False), ((0, 0), (left, length - samples - left)),
                     mode="reflect", reflect_type="odd")
     spectrum = scipy.fft.rfft(padded, axis=1)[:, : response.shape[1]]
     step = length / grid_length
