@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from leadset.answering import answer_all
 from leadset.entry import Answer, Entry, load_entry
 from leadset.recordings import find_recordings, recording_from_parts
 from leadset.scoring.outputs import output_names, write_output
@@ -69,7 +70,7 @@ def test_entry(
     outputs = Path(output_directory)
     outputs.mkdir(parents=True, exist_ok=True)
     failures = []
-    answers = tqdm(entry.predict(headers.values()), "answer", len(headers), unit="rec")
+    answers = tqdm(answer_all(entry, list(headers.values())), "answer", len(headers), unit="rec")
     for name, answer in zip(headers, answers, strict=True):
         _write(outputs / f"{name}.csv", answer, answer.labels, answer.probabilities)
         if answer.failed:

@@ -22,7 +22,6 @@ from leadset.recordings import Recording, read_recording
 
 # Recordings read ahead and answered together: enough to fill groups of windows, few enough to stay small in memory.
 READ_AHEAD = 32
-_READERS = 2
 
 
 @dataclass(frozen=True)
@@ -82,14 +81,15 @@ class Entry:
     Args:
         folder: as `train_model.py` wrote it.
         device: where to run; a GPU if there is one.
+        readers: threads that read recordings ahead while the networks work.
 
     Raises:
         FileNotFoundError: there is no entry in the folder.
         ValueError: the entry is damaged or not of this kit.
     """
 
-    def __init__(self, folder: str | Path, device: str | torch.device | None = None) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, device: str | torch.device | None = None, readers: int = 2) -> None:
+        self.folder, self.readers = Path(folder), readers
         self.manifest = Manifest.read(self.folder)
         self.space = label_space(self.manifest.label_space)
         if self.manifest.classes != self.space.keys:
@@ -142,7 +142,11 @@ class Entry:
 
     def _stream(self, recordings: Iterable[Recording | str | Path]) -> Iterator[Answer]:
         groups = _batched(recordings)
-        with ThreadPoolExecutor(_READERS) as readers:
+        if not self.readers:
+            for group in groups:
+                yield from self._answers([self._question(recording) for recording in group])
+            return
+        with ThreadPoolExecutor(self.readers) as readers:
             coming = None
             for group in groups:
                 reading = [readers.submit(self._question, recording) for recording in group]

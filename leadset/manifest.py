@@ -16,7 +16,7 @@ from leadset.leads import resolve_leads
 from leadset.preprocess import InputSpec
 
 FILE_NAME = "entry.json"
-FORMAT = 1
+FORMAT = 2
 _LEAST_PROBABILITY = 1e-6
 
 
@@ -30,6 +30,7 @@ class Member:
         weights: name of its weights' file.
         rule: its own decision rule.
         training: how it was trained, as plain values.
+        macs: multiply-accumulates for one window (`leadset.models.cost`).
         head: name of the file of its head, where it needs one to answer with classes; empty otherwise.
     """
 
@@ -39,6 +40,7 @@ class Member:
     weights: str
     rule: DecisionRule
     training: dict[str, Any]
+    macs: int
     head: str = ""
 
     def to_json(self) -> dict:
@@ -51,6 +53,7 @@ class Member:
             "head": self.head,
             "decision": self.rule.to_json(),
             "training": self.training,
+            "macs": self.macs,
         }
 
     @classmethod
@@ -67,6 +70,7 @@ class Member:
             values["weights"],
             DecisionRule.from_json(values["decision"]),
             dict(values["training"]),
+            int(values["macs"]),
             head,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,30 @@ class Told:
 
 Respondent = Callable[[Inputs], Told]
 
+#: Multiply-accumulates for one window below which a network is small: its threads would mostly wait for one another.
+SMALL = 100_000_000
+
+
+def is_small(member: Member) -> bool:
+    """Whether one thread is enough."""
+    return member.macs < SMALL
+
+
+def threads_of(member: Member) -> int:
+    """Threads that a network is asked on: always as many on one machine, as the last bit may depend on them."""
+    return 1 if is_small(member) else torch.get_num_threads()
+
+
+@contextmanager
+def on_threads(n: int) -> Iterator[None]:
+    """PyTorch on so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -42,10 +67,12 @@ class Classifier:
     model: nn.Module
     leads: tuple[str, ...]
     spec: InputSpec
+    threads: int
 
     def __call__(self, inputs: Inputs) -> Told:
         """Its probabilities."""
-        return Told(np.stack(list(predict(self.model, inputs, self.leads, self.spec))))
+        with on_threads(self.threads):
+            return Told(np.stack(list(predict(self.model, inputs, self.leads, self.spec))))
 
 
 @dataclass(frozen=True)
@@ -55,10 +82,12 @@ class Detector:
     model: nn.Module
     head: Head
     prior: np.ndarray
+    threads: int
 
     def __call__(self, inputs: Inputs) -> Told:
         """Probabilities of the head."""
-        found = [answers.features(answers.score(self.model, *recording), self.model.leads) for recording in inputs]
+        with on_threads(self.threads):
+            found = [answers.features(answers.score(self.model, *recording), self.model.leads) for recording in inputs]
         told = self.head(np.stack(found))
         return Told(filled(told[:, 1:], self.prior), told[:, 0])
 
@@ -84,8 +113,9 @@ def load_member(
         model.load_state_dict(load_file(path))
         model = model.eval().to(device)
         if model_entry(member.architecture).kind == "classifier":
-            return Classifier(model, leads, member.spec)
+            return Classifier(model, leads, member.spec, threads_of(member))
         path = folder / member.head
-        return Detector(model.folded(), Head.read(path, len(feature_names(leads)), len(prior)), prior)
+        head = Head.read(path, len(feature_names(leads)), len(prior))
+        return Detector(model.folded(), head, prior, threads_of(member))
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: cannot be loaded as {member.architecture}: {error}") from error

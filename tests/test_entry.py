@@ -18,6 +18,7 @@ import train_model
 from leadset import create_model, load_entry
 from leadset.anomaly.features import feature_names
 from leadset.anomaly.head import Head
+from leadset.answering import answer_all
 from leadset.beats import find_beats, tell, told_shapes
 from leadset.challenge import load_model, run_model
 from leadset.classes import label_space
@@ -26,6 +27,7 @@ from leadset.inference import predict
 from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
 from leadset.models import model_entry
+from leadset.models.cost import model_cost
 from leadset.preprocess import Prepared, cut_window, prepare, window_starts
 from leadset.recordings import Recording, find_recordings, read_recording, recording_from_parts
 from leadset.recordings.beat_store import build_beats
@@ -75,7 +77,8 @@ def entry_folder(tmp_path_factory):
                 head = f"head-{weights}"
                 some_head(leads, rng).write(folder / head)
             rule = DecisionRule(rng.uniform(0.3, 0.7, len(SPACE)))
-            members.append(Member(name, options, model.input_spec, weights, rule, {}, head))
+            macs = model_cost(name, leads, **options).macs
+            members.append(Member(name, options, model.input_spec, weights, rule, {}, macs, head))
         rule = DecisionRule(np.full(len(SPACE), 0.5))
         alone = Ensemble(np.array([0.4, 0.3, 0.2, 0.1, 0.0]), DecisionRule(np.full(len(SPACE), 0.4)))
         evidence = Evidence(np.array([0.0, 0.0, 0.0, 0.0, 0.5]), prior, rule)
@@ -156,15 +159,17 @@ def test_real_recordings_through_the_organisers_driver(entry_folder, real_data, 
 
 
 def test_group_size_does_not_change_an_answer(entry_folder, simulated):
-    """One at a time, all at once, and in another order: the same bits."""
+    """One at a time, all at once, in another order, and side by side: the same bits."""
     entry = load_entry(entry_folder)
     paths = find_recordings(simulated)
     together = list(entry.predict(paths))
     alone = [entry.predict(path) for path in paths]
     backwards = list(entry.predict(paths[::-1]))[::-1]
-    for a, b, c in zip(together, alone, backwards, strict=True):
+    in_processes = list(answer_all(entry, paths, 2))
+    for a, b, c, d in zip(together, alone, backwards, in_processes, strict=True):
         np.testing.assert_array_equal(a.probabilities, b.probabilities)
         np.testing.assert_array_equal(a.probabilities, c.probabilities)
+        np.testing.assert_array_equal(a.probabilities, d.probabilities)
         assert a.labels.any()
         assert (a.name, a.flags) == (b.name, b.flags)
 

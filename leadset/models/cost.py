@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from leadset.leads import LEAD_SETS, lead_set_name, resolve_leads
-from leadset.models.registry import count_parameters, create_model
+from leadset.models.registry import count_parameters, create_model, model_entry
 
 
 class Cost(NamedTuple):
@@ -19,7 +19,7 @@ class Cost(NamedTuple):
     Attributes:
         leads: name of the lead set.
         parameters: trainable parameters.
-        macs: multiply-accumulates of convolutions and matrix products for one window.
+        macs: multiply-accumulates of convolutions and matrix products for one window, of a restorer with one heartbeat.
     """
 
     leads: str
@@ -28,23 +28,28 @@ class Cost(NamedTuple):
 
 
 def count_macs(model: nn.Module, n_leads: int) -> int:
-    """Multiply-accumulates of convolutions and matrix products for one window of a model on the meta device."""
-    model = model.eval()
-    window = torch.empty(1, n_leads, model.input_spec.samples, device="meta")
+    """Multiply-accumulates of convolutions and matrix products for one window of a model on the meta device.
+
+    A restorer is given one heartbeat with it.
+    """
+    model, samples = model.eval(), model.input_spec.samples
+    lengths = (samples, model.beat_samples, samples) if model_entry(model.model_name).kind == "restorer" else (samples,)
+    given = [torch.empty(1, n_leads, length, device="meta") for length in lengths]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(window)
+        model(*given)
     return counter.get_total_flops() // 2
 
 
+def model_cost(name: str, leads: Sequence[str], **options) -> Cost:
+    """Cost of a registered architecture on a lead set, for the scored classes of the Challenge."""
+    with torch.device("meta"):  # shapes only: no weight is drawn and nothing is computed
+        model = create_model(name, leads, **options)
+    return Cost(lead_set_name(leads), count_parameters(model), count_macs(model, len(leads)))
+
+
 def model_costs(name: str, lead_sets: Iterable[int] = LEAD_SETS, **options) -> list[Cost]:
-    """Costs of a registered architecture on each lead set, for the scored classes of the Challenge."""
-    costs = []
-    for size in lead_sets:
-        leads = resolve_leads(size)
-        with torch.device("meta"):  # shapes only: no weight is drawn and nothing is computed
-            model = create_model(name, leads, **options)
-        costs.append(Cost(lead_set_name(leads), count_parameters(model), count_macs(model, len(leads))))
-    return costs
+    """Costs on each lead set."""
+    return [model_cost(name, resolve_leads(size), **options) for size in lead_sets]
 
 
 def cost_table(name: str) -> str:

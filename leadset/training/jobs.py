@@ -24,7 +24,7 @@ from leadset.preprocess import InputSpec
 from leadset.training.checkpoint import read_progress, save_weights
 from leadset.training.data import TrainingData
 from leadset.training.kinds import LESSONS, Cost, Lesson
-from leadset.training.workers import stop_requested
+from leadset.workers import stop_requested
 
 WORK_FOLDER = "work"
 LOG_FILE = "training.jsonl"

@@ -23,6 +23,7 @@ from leadset.decision import DecisionRule
 from leadset.leads import lead_set_name
 from leadset.manifest import Manifest, Member, TrainedSet
 from leadset.models import create_member, list_models
+from leadset.models.cost import model_cost
 from leadset.training.data import TrainingData, beats_key, load_training_data
 from leadset.training.ensemble import FOLDS, Truth, Validated, ablation, describe, fit_set, out_of_fold
 from leadset.training.jobs import WORK_FOLDER, Job, Workshop, read_json, write_json
@@ -30,7 +31,7 @@ from leadset.training.kinds import Cost, NothingToLearn
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.thresholds import fit_thresholds
-from leadset.training.workers import worker_pool
+from leadset.workers import worker_pool
 
 SPLIT_FILE = "split.csv"
 
@@ -202,7 +203,8 @@ class Run:
             head = job.head
             fit_head(network.answers, truth.targets, truth.shares).write(self.folder / head)
         rule = self._rule(probabilities, truth.labels)
-        return Member(job.architecture, job.options, job.spec, job.weights, rule, summary, head)
+        macs = model_cost(job.architecture, job.leads, **job.options).macs
+        return Member(job.architecture, job.options, job.spec, job.weights, rule, summary, macs, head)
 
     def _trained_set(self, leads: tuple[str, ...], truth: Truth, folds: np.ndarray) -> tuple[TrainedSet, dict]:
         """Joins the networks of a lead set; and what its detector adds, if there is one beside classifiers."""

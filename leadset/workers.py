@@ -1,4 +1,4 @@
-"""Worker processes that train networks side by side, one thread each.
+"""Worker processes side by side, that train networks or answer recordings, one thread each.
 
 On a CPU, small networks use cores far better side by side than one after the other on all threads.
 """
