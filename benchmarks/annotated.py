@@ -136,12 +136,22 @@ def match(reference: np.ndarray, found: np.ndarray, tolerance: float) -> np.ndar
 
 @dataclass
 class Tally:
-    """Counts and errors (ms) of one mark, added up over leads and recordings."""
+    """Counts and errors (ms) of one mark, added up over leads and recordings, and their spreads in each recording."""
 
     hits: int = 0
     misses: int = 0
     extras: int = 0
     errors: list[float] = field(default_factory=list)
+    spreads: list[float] = field(default_factory=list)
+
+    def join(self, one: Tally) -> None:
+        """Adds the tally of a whole recording."""
+        self.hits, self.misses, self.extras = (
+            self.hits + one.hits, self.misses + one.misses, self.extras + one.extras
+        )  # fmt: skip
+        self.errors.extend(one.errors)
+        if len(one.errors) > 1:
+            self.spreads.append(one.sd)
 
     def add(self, reference: np.ndarray, found: np.ndarray, fs: float, stretch: tuple[float, float],
             excluded: Sequence[Sequence[float]] = ()) -> None:
@@ -177,6 +187,11 @@ class Tally:
     def sd(self) -> float:
         """Standard deviation of the error in ms."""
         return float(np.std(self.errors)) if self.errors else float("nan")
+
+    @property
+    def mean_sd(self) -> float:
+        """Mean of the standard deviations within recordings in ms, of what was joined."""
+        return float(np.mean(self.spreads)) if self.spreads else float("nan")
 
 
 def score_leads(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict[str, Tally]) -> None:
