@@ -1,0 +1,139 @@
+"""What a restorer with ``attributes=True`` reads off its latents: age, sex, rate, intervals and classes.
+
+It learns from simulated recordings and three fifths of the real ones, and is asked about the other two fifths; twins
+and patients stay together. Attributes are learned from normal recordings alone and asked of normal and other ones; rate
+and intervals are compared with those of our own delineation. Beside each mean absolute error stands that of always
+answering the median of the recordings learned from. Intervals are bootstrapped over patients.
+
+    python benchmarks/anomaly_attributes.py DATA
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from tables import write_table
+from tqdm import tqdm
+
+from leadset.anomaly import FitSettings, fit_detector
+from leadset.anomaly.attributes import Targets, attributes_of, in_units
+from leadset.anomaly.detector import TRANSFORM, all_r_peaks
+from leadset.anomaly.metrics import detection_auc
+from leadset.anomaly.normals import plain_sinus_rhythm
+from leadset.classes import label_space
+from leadset.leads import LEADS
+from leadset.models.cross_restoration import ATTRIBUTES
+from leadset.preprocess import prepare
+from leadset.recordings import find_recordings
+from leadset.recordings.store import build_store
+from leadset.scoring.intervals import bootstrap
+from leadset.simulate import simulate
+from leadset.training.split import related_groups, stratified_parts
+
+COLUMNS = ("what", "of", "n", "measure", "value", "low", "high", "median_instead")
+NORMAL_SEED, OTHER_SEED, SPLIT_SEED = 111, 112, 0
+TESTED_SHARE, FEWEST_OF_CLASS = 0.4, 5
+
+
+def main() -> None:
+    """Trains, asks, writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of real recordings")
+    parser.add_argument("--model", type=Path, help="folder to keep the network in; interrupted, it goes on there")
+    parser.add_argument("--width", type=int, default=12)
+    parser.add_argument("--normal", type=int, default=1000, help="simulated normal recordings")
+    parser.add_argument("--other", type=int, default=1000, help="simulated recordings of all classes")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/anomaly_attributes.csv"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = list(run(arguments, Path(scratch)))
+    write_table(arguments.output, COLUMNS, rows)
+
+
+def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
+    """Rows of the table, printed as they come."""
+    store = build_store(find_recordings(arguments.data), TRANSFORM, scratch / "store", 1)
+    groups = related_groups([r.digest for r in store.recordings], [r.patient for r in store.recordings])
+    normal = np.isin(np.arange(len(store)), plain_sinus_rhythm(store))
+    tested = stratified_parts(normal[:, None], groups, [1 - TESTED_SHARE, TESTED_SHARE], SPLIT_SEED) == 1
+
+    made = [simulate(arguments.normal, NORMAL_SEED, labels="NSR", marks=False),
+            simulate(arguments.other, OTHER_SEED, marks=False)]  # fmt: skip
+    simulated = [(p.samples, p.statistics) for part in made for p in (
+        prepare(signal, part.rate, LEADS, TRANSFORM) for signal in part.signals)]  # fmt: skip
+    recordings = [*(tuple(map(np.asarray, store[i])) for i in range(len(store))), *simulated]
+    ages = [*(r.age for r in store.recordings), *(float(age) for part in made for age in part.ages)]
+    sexes = [*(r.sex for r in store.recordings), *(sex.lower() for part in made for sex in part.sexes)]
+    attributes = np.stack([
+        attributes_of(*recording, LEADS, age, sex)
+        for recording, age, sex in zip(tqdm(recordings, desc="attributes"), ages, sexes, strict=True)
+    ])  # fmt: skip
+    space = label_space()
+    codes = [*(r.codes for r in store.recordings), *(those for part in made for those in part.codes)]
+    classes = np.stack([space.encode(those) for those in codes])
+
+    learned = np.concatenate([np.flatnonzero(~tested), len(store) + np.arange(len(simulated))])
+    sinus = np.concatenate([np.flatnonzero(normal & ~tested), len(store) + np.arange(arguments.normal)])
+    targets = Targets(
+        torch.from_numpy(attributes), torch.from_numpy(classes.astype(np.float32)), learned,
+        all_r_peaks(recordings, LEADS, learned, 1),
+    )  # fmt: skip
+    settings = FitSettings(steps=arguments.steps, batch_size=16, learning_rate=2e-3)
+    detector = fit_detector(
+        recordings, sinus, sinus[:0], LEADS, arguments.model or scratch / "model", settings,
+        {"width": arguments.width, "attributes": True}, workers=1, targets=targets,
+    )  # fmt: skip
+
+    asked = np.flatnonzero(tested)
+    found = list(detector.score_all(recordings, asked))
+    usual = np.nanmedian(in_units(attributes[sinus]), axis=0)
+    wanted, told = in_units(attributes[asked]), np.stack([one.attributes for one in found])
+    for title, those in (("normal", normal[asked]), ("other", ~normal[asked])):
+        for column, name in enumerate(ATTRIBUTES):
+            known = those & np.isfinite(wanted[:, column])
+            pair = told[known, column], wanted[known, column]
+            yield from shown(agreement(name, title, *pair, float(usual[column]), groups[asked][known]))
+    logits = np.stack([one.classes for one in found])
+    for column, diagnosis in enumerate(space.classes):
+        truth = classes[asked, column].astype(bool)
+        if truth.sum() >= FEWEST_OF_CLASS:
+            value = interval(lambda rows, t=truth, c=column: detection_auc(t[rows], logits[rows, c]), groups[asked])
+            yield from shown([dict(zip(COLUMNS, (diagnosis.abbreviation, "all", int(truth.sum()), "AUROC", *value),
+                                       strict=False))])  # fmt: skip
+
+
+def agreement(name, title, told, wanted, usual, groups) -> Iterator[dict]:
+    """How far what was told lies from what is wanted, and whether it goes up and down with it; sex is told apart."""
+    if name == "sex":
+        value = interval(lambda rows: detection_auc(wanted[rows] > 0.5, told[rows]), groups)
+        yield dict(zip(COLUMNS, (name, title, len(told), "AUROC", *value), strict=False))
+        return
+    value = interval(lambda rows: np.abs(told - wanted)[rows].mean(), groups)
+    instead = f"{np.abs(usual - wanted).mean():.4g}"
+    yield dict(zip(COLUMNS, (name, title, len(told), "mean absolute error", *value, instead), strict=True))
+    value = interval(lambda rows: spearmanr(told[rows], wanted[rows]).statistic, groups)
+    yield dict(zip(COLUMNS, (name, title, len(told), "rank correlation", *value), strict=False))
+
+
+def interval(metric, groups: np.ndarray) -> list[str]:
+    """A metric of rows with its interval over groups, as text."""
+    found = bootstrap(lambda counts: metric(np.repeat(np.arange(len(counts)), counts)), len(groups), groups, n=300)
+    return [f"{value:.4g}" for value in (found.value, found.low, found.high)]
+
+
+def shown(rows) -> Iterator[dict]:
+    """The same rows, printed."""
+    for row in rows:
+        print(*row.values(), sep=", ", flush=True)
+        yield row
+
+
+if __name__ == "__main__":
+    main()
