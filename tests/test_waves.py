@@ -145,6 +145,24 @@ def test_no_wave_is_invented(method: str, signal: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("width", [0.001, 0.002, 0.004])
+@pytest.mark.parametrize(("fs", "leads"), [(250, 1), (500, 2), (1000, 12)])
+def test_pacing_spikes_without_complexes_are_no_beats(method: str, noise: float, width: float, fs: int,
+                                                      leads: int) -> None:
+    signal = noise * np.random.default_rng(0).standard_normal((leads, 10 * fs))
+    starts = (np.arange(0.4, 9.9, 0.86) * fs).astype(int)
+    for offset in range(max(round(width * fs), 1)):
+        signal[:, starts + offset] += np.linspace(1, 0.5, leads)[:, None]
+    found = delineate(signal, fs, method)
+    assert found.marks.shape[1] == 0
+    assert set(found.flags) == {frozenset({"noisy"})}
+    paced, r = synthetic(fs)  # spikes that make the heart beat, 60 ms ahead of each R
+    paced[np.rint((r - 0.06) * fs).astype(int)] += 1.0
+    assert delineate(paced, fs, method).present[0, :, R].sum() == 12
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("change", "beats", "flag"), [
     (lambda x: -x, 12, None),
     (lambda x: np.clip(x, -0.1, 0.4), 12, "clipped"),

@@ -21,7 +21,7 @@ from leadset.preprocess import Transform
 from leadset.recordings.store import ChunkWriter, Failure, Store, read_index, write_index
 
 # Raised whenever delineation or its features change what a file holds.
-BEATS_VERSION = 4
+BEATS_VERSION = 5
 
 
 class BeatStore:

@@ -30,8 +30,8 @@ METHODS = {"learned": learned_marks, "wavelet": rule_marks}
 EXCERPT, OVERLAP = 240.0, 4.0
 #: Sampling rates in Hz that make sense for an ECG.
 LOWEST_RATE, HIGHEST_RATE = 50.0, 10_000.0
-#: Log odds that a lead without a rhythm is bad, beyond those of its other measurements.
-ILLEGIBLE = 4.0
+#: Log odds that a lead without a rhythm is bad, beyond those of its other measurements, and at least.
+ILLEGIBLE, ILLEGIBLE_AT_LEAST = 4.0, 1.0
 #: A mark this close (ms) to samples that were missing in the input is dropped.
 GUARD = 20
 
@@ -131,7 +131,8 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         envelope = measure(grid.scales, repaired.usable)
         part = METHODS[method](grid, envelope, envelope.legible)
         sharpness = beat_quality(grid, envelope, part[:, :, R])
-        odds.append(badness(measurements(grid, envelope)) + np.where(envelope.legible, 0, ILLEGIBLE))
+        bad = badness(measurements(grid, envelope))
+        odds.append(np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST)))
         part = grid.to_input(part) + first
         r = _beat_positions(part)
         inside = (r >= (start - joint if start else 0)) & (r < (stop + joint if stop < samples else samples))
