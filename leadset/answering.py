@@ -6,17 +6,18 @@ asked in this process on all threads: a recording's answer is the same to the bi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
 from leadset.entry import Answer, Entry
 from leadset.members import is_small
-from leadset.workers import worker_pool
+from leadset.workers import available_cores, worker_pool
 
 # Recordings for which another process is worth its start, and those that it is given at a time.
 _WORTH_A_PROCESS, _AT_A_TIME = 32, 16
+# Each takes about half a gigabyte, most of it libraries.
+_MOST_PROCESSES = 8
 
 
 def answer_all(entry: Entry, headers: Sequence[Path], processes: int | None = None) -> Iterator[Answer]:
@@ -25,10 +26,10 @@ def answer_all(entry: Entry, headers: Sequence[Path], processes: int | None = No
     Args:
         entry: on a CPU or a GPU; a GPU is used by this process alone.
         headers: paths of the recordings' headers.
-        processes: how many at most; as many as there are cores by default.
+        processes: how many; by default as many as there are cores and work for, eight at most.
     """
     if processes is None:
-        processes = min(os.cpu_count() or 1, len(headers) // _WORTH_A_PROCESS)
+        processes = min(available_cores(), _MOST_PROCESSES, len(headers) // _WORTH_A_PROCESS)
     small = all(is_small(member) for trained in entry.manifest.sets for member in trained.members)
     if processes < 2 or not small or entry.device.type != "cpu":
         yield from entry.predict(headers)

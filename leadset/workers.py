@@ -18,6 +18,13 @@ from typing import Any
 _stop: Event | None = None
 
 
+def available_cores() -> int:
+    """Cores that this process may use: containers and schedulers often allow fewer than the machine has."""
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
 def stop_requested() -> bool:
     """Whether the main process was interrupted; asked before every training step."""
     return _stop is not None and _stop.is_set()
@@ -62,7 +69,7 @@ def worker_pool(processes: int) -> Iterator[Executor]:
         return
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    threads = max(1, available_cores() // processes)
     pool = ProcessPoolExecutor(processes, context, _start_worker, (stop, threads))
     try:
         yield pool

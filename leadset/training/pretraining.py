@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from dataclasses import replace
@@ -18,6 +17,7 @@ from leadset.recordings.store import CHUNK, Store
 from leadset.simulate.bank import build_bank
 from leadset.training.data import SIMULATED, BeatsKey, TrainingData
 from leadset.training.phases import Course, Phase, Pool, top_up
+from leadset.workers import available_cores
 
 
 def training_course(data: TrainingData, config: Config) -> Course:
@@ -53,7 +53,7 @@ def affordable_bank(data: TrainingData, wanted: int, seconds: float, workers: in
         workers: processes that will build it, as joblib counts them.
         folder: where the measured chunk may lie for a moment.
     """
-    processes = workers if workers > 0 else os.cpu_count() or 1
+    processes = workers if workers > 0 else available_cores()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         started = time.monotonic()
         _build(data, CHUNK, 0, Path(scratch), 1, progress=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
@@ -31,7 +30,7 @@ from leadset.training.kinds import Cost, NothingToLearn
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.thresholds import fit_thresholds
-from leadset.workers import worker_pool
+from leadset.workers import available_cores, worker_pool
 
 SPLIT_FILE = "split.csv"
 
@@ -68,7 +67,7 @@ class Run:
         """Networks trained at a time: one on a GPU, one per core (or as many as `leadset.toml` says) without."""
         if self.device == "cuda":
             return 1
-        wanted = self.config.workers if self.config.workers > 0 else os.cpu_count() or 1
+        wanted = self.config.workers if self.config.workers > 0 else available_cores()
         return min(wanted, len(self.jobs))
 
     # --- the run -----------------------------------------------------------------------------------------------
