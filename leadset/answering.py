@@ -7,6 +7,8 @@ asked in this process on all threads: a recording's answer is the same to the bi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from leadset.workers import available_cores, worker_pool
 
 # Recordings for which another process is worth its start, and those that it is given at a time.
 _WORTH_A_PROCESS, _AT_A_TIME = 32, 16
-# Each takes about half a gigabyte, most of it libraries.
+# Each holds libraries and networks of its own.
 _MOST_PROCESSES = 8
 
 
@@ -31,13 +33,15 @@ def answer_all(entry: Entry, headers: Sequence[Path], processes: int | None = No
     if processes is None:
         processes = min(available_cores(), _MOST_PROCESSES, len(headers) // _WORTH_A_PROCESS)
     small = all(is_small(member) for trained in entry.manifest.sets for member in trained.members)
-    if processes < 2 or not small or entry.device.type != "cpu":
-        yield from entry.predict(headers)
-        return
-    parts = [headers[i : i + _AT_A_TIME] for i in range(0, len(headers), _AT_A_TIME)]
-    with worker_pool(processes) as pool:
-        for answers in pool.map(partial(_answers, entry.folder), parts):
-            yield from answers
+    answered = 0
+    if processes > 1 and small and entry.device.type == "cpu":
+        parts = [headers[i : i + _AT_A_TIME] for i in range(0, len(headers), _AT_A_TIME)]
+        # A process that is killed, for want of memory say, breaks the pool: this one answers what is left.
+        with suppress(BrokenProcessPool), worker_pool(processes) as pool:
+            for answers in pool.map(partial(_answers, entry.folder), parts):
+                yield from answers
+                answered += len(answers)
+    yield from entry.predict(headers[answered:])
 
 
 def _answers(folder: Path, headers: Sequence[Path]) -> list[Answer]:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from networks import settle
 from safetensors.torch import load_file, save_file
-from torch.utils.flop_counter import FlopCounterMode
 
 from leadset.anomaly.attributes import asymmetric_loss, attribute_loss
 from leadset.anomaly.losses import restoration_loss
 from leadset.leads import LEAD_SETS
 from leadset.models import count_parameters, create_model, list_models, model_entry
+from leadset.models.cost import model_costs
 from leadset.models.cross_restoration import UnbiasedLayerNorm, trend_of
 from leadset.models.layers.latent_heads import ClassHead
 from leadset.preprocess import Transform
@@ -284,13 +284,8 @@ def test_saved_and_loaded_weights_give_equal_outputs(size, tmp_path):
 
 def cost_rows():
     """Rows of the card: lead set, parameters, multiply-accumulates of one restoration in millions."""
-    for size in LEAD_SETS:
-        with torch.device("meta"):
-            model = create_model(NAME, size).eval()
-            given = torch.empty(1, size, 4800), torch.empty(1, size, 480), torch.empty(1, size, 4800)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(*given)
-        yield f"| {size} | {count_parameters(model):,} | {counter.get_total_flops() / 2e6:,.1f} |"
+    for leads, parameters, macs in model_costs(NAME):
+        yield f"| {leads} | {parameters:,} | {macs / 1e6:,.1f} |"
 
 
 def test_card_has_its_title_and_the_computed_costs():
