@@ -9,13 +9,19 @@ import numpy as np
 
 
 def median(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Median along an axis, as `numpy.nanmedian`."""
-    count = np.expand_dims((~np.isnan(values)).sum(axis), axis)
+    """Median along an axis, as `numpy.nanmedian`; of short rows it takes a small part of the time."""
     if not values.shape[axis]:
-        return np.full(count.squeeze(axis).shape, np.nan)
-    ordered = np.sort(values, axis=axis)  # NaN comes last
-    lower, upper = (np.take_along_axis(ordered, np.maximum(at, 0), axis) for at in ((count - 1) // 2, count // 2))
-    return ((lower + upper) / 2).squeeze(axis)
+        return np.full(values.sum(axis).shape, np.nan)
+    ordered = np.moveaxis(np.sort(values, axis=axis), axis, 0)
+    if np.isnan(ordered[-1]).any():  # NaN comes last
+        return median_of_sorted(ordered, (~np.isnan(ordered)).sum(axis=0))
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+def median_of_sorted(ordered: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Median along the first axis, which is sorted, and of which the first ``known`` are not NaN."""
+    lower, upper = (np.take_along_axis(ordered, np.maximum(at, 0)[None], 0)[0] for at in ((known - 1) // 2, known // 2))
+    return (lower + upper) / 2
 
 
 def mean(values: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from leadset.waves.fusion import lead_median
+from leadset.missing import median
 from leadset.waves.marks import P1, PEND, PON, QRSEND, QRSON, TEND, TON, WAVES, R
 from leadset.waves.search import ms
 
@@ -33,14 +33,14 @@ def look_again(marks: np.ndarray, on: int, peak: int, end: int, find: Callable[.
         find: ``find(lead, beat, start, stop)`` gives (n, 4) onset, peaks and end within windows (n,).
     """
     peaks = marks[:, :, peak]
-    middle = lead_median(peaks)
+    middle = median(peaks, axis=0)
     count = (~np.isnan(peaks)).sum(axis=0)
     common = (count >= FEWEST) & (2 * count >= (~np.isnan(marks[:, :, R])).sum(axis=0))
     stray = ~(np.abs(peaks - middle) <= STRAY) & common & ~np.isnan(marks[:, :, R])
     lead, beat = np.nonzero(stray)
     if not len(lead):
         return
-    start, stop = lead_median(marks[:, :, on])[beat] - MARGIN, lead_median(marks[:, :, end])[beat] + MARGIN
+    start, stop = median(marks[:, :, on], axis=0)[beat] - MARGIN, median(marks[:, :, end], axis=0)[beat] + MARGIN
     found = find(lead, beat, start, stop)
     better = np.abs(found[:, 1] - middle[beat]) <= STRAY
     marks[lead[better], beat[better], on : end + 1] = found[better]
@@ -51,7 +51,7 @@ def draw_together(marks: np.ndarray) -> None:
     for column, reach in LIMIT_REACH.items():
         values = marks[:, :, column]
         some = (~np.isnan(values)).sum(axis=0) >= FEWEST
-        middle = lead_median(values[:, some])
+        middle = median(values[:, some], axis=0)
         values[:, some] = np.clip(values[:, some], middle - reach, middle + reach)
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadset.allocator import reuse_temporary_arrays
+from leadset.missing import median
 from leadset.waves.envelope import measure
-from leadset.waves.fusion import fuse, lead_median
+from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
 from leadset.waves.marks import R, drop_disordered
 from leadset.waves.quality import (
@@ -145,7 +146,7 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
 
 def _beat_positions(marks: np.ndarray) -> np.ndarray:
     """(beats,) median R over the leads that have one; every beat has one in some lead."""
-    return lead_median(marks[:, :, R])
+    return median(marks[:, :, R], axis=0)
 
 
 def _drop_unseen(marks: np.ndarray, repaired: Repaired, fs: float) -> None:

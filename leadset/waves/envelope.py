@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
+from leadset.missing import median
 from leadset.waves.search import gather, ms
 
 #: Width of the sliding mean under which slopes of one complex merge.
@@ -82,12 +83,6 @@ def cut_blocks(values: np.ndarray) -> np.ndarray:
     starts = np.minimum(np.arange(-(-samples // BLOCK)) * BLOCK, samples - BLOCK)
     return gather(values, np.repeat(np.arange(leads), len(starts)), np.tile(starts, leads), BLOCK).reshape(
         leads, -1, BLOCK)
-
-
-def median(values: np.ndarray) -> np.ndarray:
-    """Median along the last axis; to sort short rows is many times as fast as `numpy.median`."""
-    ordered, count = np.sort(values), values.shape[-1]
-    return (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
 
 
 def running_median(blocks: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from leadset.missing import median_of_sorted
 from leadset.waves.marks import MARKS, PEND, PON, QRSEND, QRSON, TEND, TON, drop_disordered
 
 #: mark: (direction of the wave's inside, milliseconds within which others confirm)
@@ -33,7 +34,7 @@ def fuse(marks: np.ndarray, fs: float) -> np.ndarray:
     count = there.sum(axis=0)
     needed = np.maximum(QUORUM * there.any(axis=2).sum(axis=0), 1)
     ordered = np.sort(marks, axis=0)  # NaN last
-    fused = _median(ordered.reshape(leads, -1), count.ravel()).reshape(beats, -1)
+    fused = median_of_sorted(ordered, count)
     for direction in (1, -1):
         columns = [column for column, (inside, _) in LIMITS.items() if inside == direction]
         delta = np.array([LIMITS[column][1] for column in columns]) * fs / 1000
@@ -42,18 +43,6 @@ def fuse(marks: np.ndarray, fs: float) -> np.ndarray:
     fused[count < needed[:, None]] = np.nan
     drop_disordered(fused)
     return fused
-
-
-def lead_median(values: np.ndarray) -> np.ndarray:
-    """(beats,) median over the leads of (leads, beats) that are not NaN; many times as fast as `numpy.nanmedian`."""
-    return _median(np.sort(values, axis=0), (~np.isnan(values)).sum(axis=0))
-
-
-def _median(ordered: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """(beats,) median of the first ``n`` of each sorted column of (leads, beats)."""
-    beats = np.arange(ordered.shape[1])
-    low, high = ordered[np.maximum(n - 1, 0) // 2, beats], ordered[np.minimum(n // 2, len(ordered) - 1), beats]
-    return (low + high) / 2
 
 
 def _outermost(ordered: np.ndarray, direction: int, delta: np.ndarray, k: int) -> np.ndarray:
