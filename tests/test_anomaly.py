@@ -29,6 +29,7 @@ from leadset.anomaly.batches import RestorationBatches
 from leadset.anomaly.detector import TRANSFORM, all_r_peaks
 from leadset.anomaly.features import (
     FAMILIES,
+    LASTING,
     feature_group,
     feature_names,
     rhythm_features,
@@ -686,6 +687,8 @@ def test_groups_and_families_are_judged_each_by_itself():
         assert {group for group, more in excess.items() if more > 0} == {feature_group(name)}
         surprise = {family: model.surprise(changed) for family, model in families.items()}
         assert max(surprise, key=surprise.get) == asked and most_surprised(families, changed) > max(usual)
+        more = most_surprised(families, changed, LASTING) - most_surprised(families, fresh[0], LASTING)
+        assert more == 0 if asked == "moment" else more > 1
     some = fit_families(features, names, only=["rhythm", "signal odd"])
     assert {name: list(family.groups) for name, family in some.items()} == {
         "moment": ["signal odd"], "rhythm": ["rhythm"],
@@ -789,10 +792,14 @@ def test_verb_on_authors_files(array_folder, tmp_path, capsys):
     assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "model"), *FIT]) == 0
     assert main(["anomaly", "score", str(tmp_path / "model"), str(array_folder), "-o", str(tmp_path / "s.csv")]) == 0
     told = capsys.readouterr().out
-    assert "detection AUC of 6 recordings: " in told and " by surprise, " in told and " by score" in told
+    assert "detection AUC of 6 recordings: " in told
+    assert all(f" by {name}" in told for name in ("surprise", "lasting surprise", "score"))
     assert "localisation AUC: " in told and "Dice: " in told
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
     assert len(rows) == 12 and float(rows[0]["score"]) > 0 and "V6_beat" in rows[0]
+    for row in rows:
+        assert float(row["surprise_lasting"]) == max(float(row[f"surprise_{name}"]) for name in LASTING)
+        assert float(row["surprise"]) == max(float(row[f"surprise_{name}"]) for name in FAMILIES)
 
 
 def test_verb_on_recordings(tmp_path, capsys):

@@ -6,7 +6,7 @@ import argparse
 import csv
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +163,7 @@ def _columns(detector: Detector) -> list[str]:
     by_lead = [f"{lead}_{part}" for part in ("record", "beat") for lead in detector.leads]
     return [
         "recording", "score", "score_percentile", "peak", "peak_percentile", "surprise",
-        *(f"surprise_{family}" for family in FAMILIES), *PARTS, "worst_beat",
+        "surprise_lasting", *(f"surprise_{family}" for family in FAMILIES), *PARTS, "worst_beat",
         "beat_sd", "log_variance", "high_share", "beats", "flags", *by_lead, *_readings(detector),
     ]  # fmt: skip
 
@@ -176,7 +176,8 @@ def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
     percentile = detector.reference.percentile
     numbers = [
         found.score, percentile("score", found.score), found.peak, percentile("peak", found.peak),
-        detector.surprise(found), *detector.surprises(found).values(), *(found.parts[part] for part in PARTS),
+        detector.surprise(found), detector.lasting_surprise(found), *detector.surprises(found).values(),
+        *(found.parts[part] for part in PARTS),
         found.worst_beat, found.beats.std(), found.log_variance, detector.high_share(found),
     ]  # fmt: skip
     more = [found.lead_errors.ravel()]
@@ -190,7 +191,7 @@ def _score_folder(detector: Detector, folder: Path, table) -> int:
     """Scores a folder's recordings; the number of those that cannot be read, each with its reason on stderr."""
     from tqdm import tqdm
 
-    abnormal, scores, failed = [], [], 0
+    abnormal, scored, failed = [], [], 0
     for path in tqdm(find_recordings(folder), desc="score", unit="rec", leave=False):
         try:
             recording = read_recording(path)
@@ -202,20 +203,29 @@ def _score_folder(detector: Detector, folder: Path, table) -> int:
         table.writerow(_row(recording.name, detector, found))
         if recording.codes:
             abnormal.append(not plain_sinus_rhythm([recording]).size)
-            scores.append(detector.surprise(found))
-    print(f"{len(scores)} labelled recordings scored, {failed} skipped")
+            scored.append(_detected_by(detector, found))
+    print(f"{len(scored)} labelled recordings scored, {failed} skipped")
     if len(set(abnormal)) == 2:
-        print(f"detection AUC by surprise, sinus rhythm alone against the rest: {detection_auc(abnormal, scores):.3f}")
+        print(f"detection AUC, sinus rhythm alone against the rest: {_detection(np.array(abnormal), scored)}")
     return failed
+
+
+def _detected_by(detector: Detector, found: AnomalyScore) -> dict[str, float]:
+    """What a recording may be detected by."""
+    lasting = detector.lasting_surprise(found)
+    return {"surprise": detector.surprise(found), "lasting surprise": lasting, "score": found.score}
+
+
+def _detection(abnormal: np.ndarray, scored: Sequence[dict[str, float]]) -> str:
+    """Detection AUC by each of these numbers, as text."""
+    return ", ".join(f"{detection_auc(abnormal, [s[name] for s in scored]):.4f} by {name}" for name in scored[0])
 
 
 def _score_arrays(detector: Detector, folder: Path, which: str, table) -> None:
     if (folder / TEST).is_file():
         labels = read_labels(folder / TEST_LABELS, len(ArrayRecordings(folder / TEST)))
-        found = list(_scored_array(detector, folder / TEST, table))
-        print(f"detection AUC of {len(found)} recordings", end=": ")
-        for name, scores in (("surprise", map(detector.surprise, found)), ("score", (f.score for f in found))):
-            print(f"{detection_auc(labels == 1, list(scores)):.4f} by {name}", end=", " if name == "surprise" else "\n")
+        scored = [_detected_by(detector, found) for found in _scored_array(detector, folder / TEST, table)]
+        print(f"detection AUC of {len(scored)} recordings: {_detection(labels == 1, scored)}")
     if (folder / BENCHMARK).is_file():
         maps = [getattr(found, which) for found in _scored_array(detector, folder / BENCHMARK, table)]
         labels = read_labels(folder / BENCHMARK_LABELS, len(maps))

@@ -23,6 +23,7 @@ import leadset
 from leadset.allocator import keep_freed_memory
 from leadset.anomaly.attributes import Targets
 from leadset.anomaly.batches import Recordings
+from leadset.anomaly.features import LASTING
 from leadset.anomaly.fit import Fit, FitSettings
 from leadset.anomaly.reference import Reference, most_surprised
 from leadset.anomaly.scores import AnomalyScore, Scoring, score_recording
@@ -102,8 +103,12 @@ class Detector:
         return self.reference
 
     def surprise(self, found: AnomalyScore) -> float:
-        """How unlike normal recordings a recording is in what is oddest of it: what to detect by."""
+        """How unlike normal recordings a recording is in what is oddest of it, were it but a moment."""
         return most_surprised(self._known_reference.families, found.features)
+
+    def lasting_surprise(self, found: AnomalyScore) -> float:
+        """How unlike normal recordings its rhythm or its usual heartbeat is: what to look for diagnoses by."""
+        return most_surprised(self._known_reference.families, found.features, LASTING)
 
     def surprises(self, found: AnomalyScore) -> dict[str, float]:
         """How unlike normal recordings each of `leadset.anomaly.features.FAMILIES` is, in standard deviations."""

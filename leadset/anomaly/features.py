@@ -45,6 +45,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "rhythm": ("rhythm",),
     "heartbeat": ("typical", "parts", "amplitude", "waves", "heights", "shares"),
 }
+#: Those that ask about all of the recording, as most diagnoses do; a moment may be no more than a loose electrode.
+LASTING = ("rhythm", "heartbeat")
 
 
 def feature_names(leads: Sequence[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ counts, so that neither drowns what another has found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -158,9 +158,9 @@ def fit_families(features: np.ndarray, names: Sequence[str], only: Sequence[str]
     return {name: Family.fit(features, columns) for name, columns in family_columns(names, only).items()}
 
 
-def most_surprised(families: dict[str, Family], features: np.ndarray) -> float:
-    """The surprise of the family that features (d,) surprise most."""
-    return max(family.surprise(features) for family in families.values())
+def most_surprised(families: dict[str, Family], features: np.ndarray, asked: Iterable[str] = FAMILIES) -> float:
+    """The surprise of the family that features (d,) surprise most, out of those asked that there are."""
+    return max(families[name].surprise(features) for name in asked if name in families)
 
 
 @dataclass(frozen=True)
