@@ -10,6 +10,7 @@ import pytest
 import wfdb
 from files_on_disk import header_text, make_counts, mat4_bytes, write_recording
 from scipy.io import loadmat, savemat
+from scipy.sparse import csc_matrix
 
 import leadset
 from leadset.leads import LEADS
@@ -190,6 +191,13 @@ def test_damaged_mat_files_are_refused(tmp_path, content, found):
     assert found in str(caught.value)
 
 
+def test_sparse_matrix_is_refused(tmp_path):
+    path = write_recording(tmp_path)
+    savemat(tmp_path / "A0001.mat", {"val": csc_matrix(make_counts().astype(float))})
+    with pytest.raises(ReadError, match=r"A0001\.mat: found `val` of shape \(12, 1000\)"):
+        read_recording(path)
+
+
 def test_missing_and_irregular_signal_files_are_refused(tmp_path):
     path = write_recording(tmp_path)
     signal = tmp_path / "A0001.mat"
@@ -246,6 +254,20 @@ def test_several_samples_per_frame_go_through_wfdb(tmp_path):
     assert np.array_equal(read_raw(read_header(tmp_path / "A.hea"), tmp_path), expected)
 
 
+@pytest.mark.parametrize("fmt", ["16", "24", "80"])
+def test_rarer_formats_are_read_with_any_header_that_is_understood(tmp_path, fmt):
+    counts, other = (make_counts(2, 600, seed) % 100 for seed in (0, 1))
+    for name, samples in (("A", counts), ("other", other)):
+        wfdb.wrsamp(name, fs=500, units=["mV"] * 2, sig_name=["I", "II"], d_signal=samples.T.astype(int), fmt=[fmt] * 2,
+                    adc_gain=[1.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path))  # fmt: skip
+    (tmp_path / "A.dat").rename(tmp_path / "\N{LATIN SMALL LETTER U WITH DIAERESIS}.dat")
+    signal_lines = f"\n\N{LATIN SMALL LETTER U WITH DIAERESIS}.dat {fmt} 1/mV 16 0 0 0 0 I" * 2
+    # A name that is another recording's, an extension, a date that wfdb takes for a syntax error, no length.
+    for record_line in ("other 2 500 600", "A.dat 2 500 600", "A 2 500 600 10:20:30 12-May-2020", "A 2 500 0"):
+        (tmp_path / "A 1.hea").write_text(record_line + signal_lines + "\n", encoding="utf-8")
+        assert np.array_equal(read_raw(read_header(tmp_path / "A 1.hea"), tmp_path), counts), record_line
+
+
 def test_uneven_file_of_unknown_length_is_refused(tmp_path):
     make_counts(1, 601).tofile(tmp_path / "A.dat")
     path = tmp_path / "A.hea"
@@ -260,7 +282,7 @@ def test_uneven_file_of_unknown_length_is_refused(tmp_path):
 def test_format_that_nobody_reads_is_refused(tmp_path):
     path = write_recording(tmp_path, file="A0001.dat", form="999")
     (tmp_path / "A0001.dat").write_bytes(bytes(24000))
-    with pytest.raises(ReadError, match="expected format 999"):
+    with pytest.raises(ReadError, match="expected 1000 samples of 12 leads in format 999"):
         read_recording(path)
 
 

@@ -9,6 +9,7 @@ import hashlib
 import struct
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -27,6 +28,8 @@ _INVALID_SAMPLE = {16: -32768, 24: -(1 << 23), 32: -(1 << 31), 61: -32768, 80: -
 MAT4 = struct.Struct("<5i4s")
 MAT4_INT16 = 30
 _LARGEST_FLOAT32_INTEGER = 1 << 24
+# A signal file's name on its way through wfdb.
+_SIGNAL_FILE = "signals.dat"
 
 
 def read_raw(header: Header, folder: str | Path) -> np.ndarray:
@@ -152,7 +155,7 @@ def _load_mat(path: Path, n_leads: int) -> np.ndarray:
     raw = content.get("val")
     if raw is None:
         raise ReadError(path, "no matrix of this name", "a matrix `val`")
-    if getattr(raw, "ndim", 0) != 2 or len(raw) != n_leads or raw.dtype.kind not in "iuf":
+    if not isinstance(raw, np.ndarray) or raw.ndim != 2 or len(raw) != n_leads or raw.dtype.kind not in "iuf":
         raise ReadError(path, f"`val` of shape {raw.shape}, {raw.dtype}", f"numbers ({n_leads}, samples)")
     return _narrow(raw)
 
@@ -174,14 +177,24 @@ def _read_with_wfdb(path: Path, signals: tuple[SignalSpec, ...], header: Header)
     # No WFDB format takes less than a bit per sample: whatever announces more would only reserve memory.
     if (header.n_samples or 0) * len(signals) > 8 * path.stat().st_size:
         raise ReadError(path, f"{path.stat().st_size} bytes", _announced(header))
+    # wfdb understands strict headers alone, and finds them by the record name, which may be that of another file: it
+    # gets one that says what was understood of this one.
+    lines = [f"signals {len(signals)} {header.fs} {header.n_samples or ''}", *map(_signal_line, signals)]
     try:
-        record = wfdb.rdrecord(
-            str(path.parent / header.name), physical=False,
-            channels=[index for index, signal in enumerate(header.signals) if signal.file == path.name],
-        )
+        with TemporaryDirectory() as scratch:
+            Path(scratch, _SIGNAL_FILE).symlink_to(path.resolve())
+            Path(scratch, "signals.hea").write_text("\n".join([*lines, ""]))
+            record = wfdb.rdrecord(str(Path(scratch, "signals")), physical=False)
     except Exception as error:  # wfdb meets damaged files with errors of many kinds
-        raise ReadError(path, f"what wfdb cannot read ({error})", f"format {signals[0].format}") from error
+        expected = f"{_announced(header)} in format {signals[0].format}"
+        raise ReadError(path, f"what wfdb cannot read ({error})", expected) from error
     return _narrow(record.d_signal.T)
+
+
+def _signal_line(signal: SignalSpec) -> str:
+    """What counts depend on, in the form that wfdb reads."""
+    form = f"{signal.format}x{signal.samples_per_frame}:{signal.skew}+{signal.byte_offset}"
+    return f"{_SIGNAL_FILE} {form} 200/mV 0 0 {signal.initial or 0} 0 0 lead"
 
 
 def _narrow(raw: np.ndarray) -> np.ndarray:
