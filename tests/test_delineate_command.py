@@ -63,6 +63,16 @@ def test_folders_are_searched_equal_names_told_apart_and_damage_skipped(folder: 
     assert "2 recordings delineated, 1 skipped" in message
 
 
+def test_names_that_wfdb_would_not_write(folder: Path, capsys) -> None:
+    wfdb = pytest.importorskip("wfdb")
+    (folder / "a" / "rec.hea").rename(folder / "a" / "rec 1.5 \N{GREEK SMALL LETTER ALPHA}.hea")
+    output = folder / "out" / "marks.csv"
+    assert main(["delineate", str(folder / "a"), "-o", str(output)]) == 0
+    assert "1 recordings delineated, 0 skipped" in capsys.readouterr().err
+    annotation = wfdb.rdann(str(output.parent / "rec 1.5 \N{GREEK SMALL LETTER ALPHA}"), "pqrst")
+    assert annotation.symbol.count("N") == 2 * 12
+
+
 def test_marks_go_to_standard_output(folder: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     before = sorted(folder.rglob("*"))

@@ -39,7 +39,7 @@ def write_annotations(found: Delineation, name: str, folder: Path) -> Path:
     """Writes ``<name>.pqrst``: WFDB annotations ``( p )``, ``( N )``, ``( t )``, with a lead's number as their channel.
 
     Raises:
-        ValueError: there is no mark to write, or WFDB does not allow the record name.
+        ValueError: there is no mark to write.
     """
     import wfdb
 
@@ -54,10 +54,11 @@ def write_annotations(found: Delineation, name: str, folder: Path) -> Path:
         raise ValueError(f"{name}: no wave was found, so there is nothing to annotate")
     samples, channels, symbols = zip(*entries, strict=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        wfdb.wrann(name, ANNOTATOR, np.array(samples), list(symbols), chan=np.array(channels), fs=found.fs,
+        # wfdb reads annotations of any name, and writes those of some names only.
+        wfdb.wrann("marks", ANNOTATOR, np.array(samples), list(symbols), chan=np.array(channels), fs=found.fs,
                    write_dir=scratch)
         target = folder / f"{name}.{ANNOTATOR}"
-        os.replace(Path(scratch) / target.name, target)
+        os.replace(Path(scratch) / f"marks.{ANNOTATOR}", target)
     return target
 
 
