@@ -105,6 +105,29 @@ def test_samples_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.Capt
     assert "found samples of type int32" in capsys.readouterr().err
 
 
+def test_invalid_samples_stay_invalid(tmp_path: Path):
+    counts = make_counts(2) // 2
+    counts[0, 100:200] = -2048  # "no valid sample" in format 212, -2 mV in format 16
+    (tmp_path / "in").mkdir()
+    wfdb.wrsamp("A", fs=500, units=["mV"] * 2, sig_name=["I", "II"], d_signal=counts.T.astype(int), fmt=["212"] * 2,
+                adc_gain=[1000.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path / "in"))  # fmt: skip
+    assert extract(tmp_path / "in", tmp_path / "out", "II", "I") == 0
+    copied = read_recording(tmp_path / "out" / "A.hea").signal[::-1]
+    assert np.isnan(copied[0, 100:200]).all()
+    np.testing.assert_array_equal(copied, read_recording(tmp_path / "in" / "A.hea").signal)
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture):
+    write_recording(tmp_path / "in", "stump", make_counts(n_samples=499), record_line="stump 12 500 5000")
+    named = write_recording(tmp_path / "in", "A0001")
+    named.rename(named.with_name("A 1.hea"))
+    assert extract(tmp_path / "in", tmp_path / "out", "I") == 1
+    messages = capsys.readouterr().err
+    assert "found 499 samples, expected 5000" in messages
+    assert "found the record name 'A 1', expected one without blanks" in messages
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_matrix_of_another_name(tmp_path: Path, capsys: pytest.CaptureFixture):
     counts = make_counts()
     path = write_recording(tmp_path / "in", counts=counts)

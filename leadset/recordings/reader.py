@@ -113,7 +113,7 @@ def assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | N
     Raises:
         ReadError: see `recording_from_parts`.
     """
-    flags = (*header.flags, *_length_flags(header, raw, source))
+    flags = (*header.flags, *length_flags(header, raw, source))
     signal_mv = to_millivolts(raw, header)
     leads = tuple(dict.fromkeys(header.leads))
     if len(leads) < len(header.leads):
@@ -122,8 +122,12 @@ def assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | N
     return Recording(header.name, signal_mv, header.fs, leads, **subject, flags=flags, path=path)
 
 
-def _length_flags(header: Header, raw: np.ndarray, source: str | Path) -> tuple[str, ...]:
-    """Compares samples with the announced number; a stump of less than a second is refused."""
+def length_flags(header: Header, raw: np.ndarray, source: str | Path) -> tuple[str, ...]:
+    """Compares samples with the announced number.
+
+    Raises:
+        ReadError: no sample, or a stump of less than a second.
+    """
     n_samples = raw.shape[-1] if raw.ndim else 0
     announced = header.n_samples or n_samples
     if n_samples == 0 or (n_samples < announced and n_samples < header.fs):

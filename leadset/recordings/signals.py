@@ -90,6 +90,17 @@ def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
     return signal_mv
 
 
+def in_format_16(raw: np.ndarray, header: Header) -> np.ndarray:
+    """Counts (leads, samples) as format 16 holds them: "no valid sample" is another count there than in other formats.
+
+    int16 where they fit.
+    """
+    counts = raw.copy()
+    for row, signal in zip(counts, header.signals, strict=True):
+        row[row == _INVALID_SAMPLE.get(signal.format)] = _INVALID_SAMPLE[16]
+    return _narrow(counts)
+
+
 def signal_hash(raw: np.ndarray) -> str:
     """A short digest of counts (leads, samples); equal for equal counts, whatever their integer type and layout."""
     samples = np.ascontiguousarray(raw.T)

@@ -22,9 +22,12 @@ def write_recording(path: str | Path, header: Header, raw: np.ndarray, start: st
         start: time and date for the record line, ``HH:MM:SS DD/MM/YYYY``.
 
     Raises:
-        ValueError: ``raw`` is of another type or shape, or has no samples.
+        ValueError: ``raw`` is of another type or shape, or has no samples; a blank in the name, where a header's field
+            would end.
     """
     path = Path(path)
+    if len(path.stem.split()) != 1:
+        raise ValueError(f"{path}: found the record name {path.stem!r}, expected one without blanks")
     if raw.dtype != np.int16 or raw.ndim != 2 or len(raw) != len(header.signals) or raw.shape[1] == 0:
         found, expected = f"{raw.dtype} samples of shape {raw.shape}", f"int16 samples ({len(header.signals)}, samples)"
         raise ValueError(f"{path}: found {found}, expected {expected}")
