@@ -19,6 +19,8 @@ from leadset.preprocess import InputSpec, cut_window, window_starts
 
 # Large enough to use the hardware, small enough that one recording alone does not pay for many empty windows.
 GROUP = 4
+# Logits whose probability is 0 or 1 to all purposes.
+_CERTAIN = 700.0
 
 
 def lead_rows(leads: Sequence[str]) -> list[int]:
@@ -81,7 +83,8 @@ def predict(
         owners.clear()
         while waiting and waiting[0][0] == 0:
             logits = np.stack(waiting.pop(0)[1]).astype(np.float64)
-            yield (1 / (1 + np.exp(-logits))).mean(axis=0)
+            # Beyond this, exp of what no heart has ever made would overflow, and the probability is 0 or 1 long before.
+            yield (1 / (1 + np.exp(-np.clip(logits, -_CERTAIN, _CERTAIN)))).mean(axis=0)
 
     for samples, statistics, *beats in recordings:
         starts = window_starts(samples.shape[1], spec)

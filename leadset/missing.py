@@ -7,6 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
+#: Millivolts that no electrode measures: such a sample is damage, and its powers would overflow.
+IMPOSSIBLE_MV = 1e9
+
+
+def known(signal_mv: np.ndarray) -> np.ndarray:
+    """Which samples of a signal are there: those that are neither NaN, nor infinite, nor impossible."""
+    return np.abs(signal_mv) < IMPOSSIBLE_MV
+
 
 def median(values: np.ndarray, axis: int = -1) -> np.ndarray:
     """Median along an axis, as `numpy.nanmedian`; of short rows it takes a small part of the time."""

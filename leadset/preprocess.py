@@ -15,10 +15,11 @@ from statistics import median
 import numpy as np
 
 from leadset.leads import LEADS, LIMB_WEIGHTS, canonical_lead
+from leadset.missing import IMPOSSIBLE_MV, known
 from leadset.resampling import resample
 
-# Leads whose share of finite samples is below this are treated as missing; above it, gaps are bridged by a line.
-MIN_FINITE_SHARE = 0.5
+# Leads whose share of known samples is below this are treated as missing; above it, gaps are bridged by a line.
+MIN_KNOWN_SHARE = 0.5
 # Below this SD in mV a lead carries no heartbeat: z-scoring must not blow its noise up to unit variance.
 MIN_SD_MV = 0.005
 # A median SD over the leads outside this range (mV) means that the unit in the header is probably wrong.
@@ -209,14 +210,14 @@ def _arranged(signal: np.ndarray, leads: Sequence[str]) -> tuple[np.ndarray, lis
 
 
 def _repair_gaps(signal: np.ndarray, missing: list[str]) -> tuple[np.ndarray, list[str], list[str]]:
-    """Bridges NaN and infinite samples by lines; leads that are mostly gaps become missing ones."""
-    if np.isfinite(signal.min()) and np.isfinite(signal.max()):  # both are NaN if any sample is
+    """Bridges NaN, infinite and impossible samples by lines; leads that are mostly gaps become missing ones."""
+    if signal.min() > -IMPOSSIBLE_MV and signal.max() < IMPOSSIBLE_MV:  # both are NaN if any sample is
         return signal, missing, []
     signal, flags, missing = signal.copy(), [], list(missing)
-    finite = np.isfinite(signal)
-    for row in np.flatnonzero(~finite.all(axis=1)):
-        good = finite[row]
-        if good.mean() < MIN_FINITE_SHARE:
+    there = known(signal)
+    for row in np.flatnonzero(~there.all(axis=1)):
+        good = there[row]
+        if good.mean() < MIN_KNOWN_SHARE:
             signal[row] = 0
             missing.append(LEADS[row])
         else:

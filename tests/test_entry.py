@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+import torch
 from files_on_disk import make_counts, write_recording
 from organisers_driver import drive
 
@@ -30,7 +32,7 @@ from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
 from leadset.models import model_entry
 from leadset.models.cost import model_cost
-from leadset.preprocess import Prepared, cut_window, prepare, window_starts
+from leadset.preprocess import InputSpec, Prepared, cut_window, prepare, window_starts
 from leadset.recordings import Recording, find_recordings, read_recording, recording_from_parts
 from leadset.recordings.beat_store import build_beats
 from leadset.recordings.store import build_store
@@ -172,6 +174,18 @@ def test_group_size_does_not_change_an_answer(entry_folder, simulated):
         np.testing.assert_array_equal(a.probabilities, c.probabilities)
         assert a.labels.any()
         assert (a.name, a.flags) == (b.name, b.flags)
+
+
+def test_no_logit_is_too_large():
+    class Certain(torch.nn.Linear):
+        def forward(self, x, mask):
+            return torch.tensor([[-2000.0, 0.0, 2000.0]]).repeat(len(x), 1)
+
+    recording = np.zeros((12, 5000), np.int16), np.ones((5, 12), np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (found,) = predict(Certain(1, 1), [recording], LEAD_SETS[12], InputSpec())
+    np.testing.assert_allclose(found, [0, 0.5, 1], atol=1e-300)
 
 
 def test_answers_of_processes_are_those_of_one(entry_folder, simulated, monkeypatch):

@@ -69,11 +69,12 @@ def test_gaps_are_bridged_and_flagged(signal):
     broken = signal.copy()
     broken[7, 100:200] = np.nan
     broken[8, 300] = np.inf
-    broken[9, 400:402] = np.inf, -np.inf
+    broken[9, 400:404] = np.inf, -np.inf, 1e20, -1e30  # no electrode measures the like
     prepared = prepare(broken, 500, LEADS, Transform())
     assert set(prepared.flags) == {"nonfinite:V2", "nonfinite:V3", "nonfinite:V4"}
     bridge = in_millivolts(prepared)[7, 99:201]
     np.testing.assert_allclose(bridge, np.linspace(signal[7, 99], signal[7, 200], 102), atol=1e-3)
+    assert np.abs(in_millivolts(prepared)[9]).max() <= np.abs(signal[9]).max() + 1e-3
     untouched = np.delete(np.arange(12), [7, 8, 9])
     whole = prepare(signal, 500, LEADS, Transform())
     np.testing.assert_array_equal(prepared.samples[untouched], whole.samples[untouched])

@@ -128,6 +128,7 @@ def assert_ordered(marks: np.ndarray) -> None:
     pytest.param(np.full((1, 5000), 3.0), id="constant"),
     pytest.param(np.full((12, 5000), np.nan), id="missing"),
     pytest.param(np.full((1, 5000), np.inf), id="infinite"),
+    pytest.param(1e30 * np.random.default_rng(1).choice([-1.0, 1.0], (2, 5000)), id="impossible"),
     pytest.param(np.linspace(0, 5, 5000), id="ramp"),
     pytest.param(np.repeat([0.0, 1.0], 2500), id="step"),
     pytest.param(np.sin(2 * np.pi * np.arange(5000) / 500), id="slow sine"),
@@ -142,6 +143,7 @@ def test_no_wave_is_invented(method: str, signal: np.ndarray) -> None:
         found = delineate(signal, 500, method)
     assert found.marks.shape[1] == 0
     assert found.fused.shape == (0, 13)
+    assert np.isfinite(found.quality).all()
 
 
 @pytest.mark.parametrize("method", METHODS)

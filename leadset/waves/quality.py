@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.missing import median
+from leadset.missing import known, median
 from leadset.waves.envelope import Envelope
 from leadset.waves.search import gather, ms
 from leadset.waves.wavelet import GRID_RATE, Transform
@@ -58,8 +58,8 @@ class Repaired:
 
 
 def repair(signal: np.ndarray) -> Repaired:
-    """Bridges missing samples (NaN, infinite) and finds leads that cannot be used."""
-    missing = ~np.isfinite(signal)
+    """Bridges missing samples (NaN, infinite, impossible) and finds leads that cannot be used."""
+    missing = ~known(signal)
     if missing.any():
         signal = signal.copy()
         for row, gaps in zip(signal, missing, strict=True):
