@@ -14,8 +14,13 @@ def write_atomically(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Opens a temporary file beside ``path`` that takes its place when the block ends without an error.
 
     The folder is made if missing. After an error or a kill, ``path`` is what it was before.
+
+    Raises:
+        OSError: the file cannot be written; as far as that can be known, before the block is entered.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: a folder, expected a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

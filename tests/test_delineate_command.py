@@ -73,6 +73,24 @@ def test_names_that_wfdb_would_not_write(folder: Path, capsys) -> None:
     assert annotation.symbol.count("N") == 2 * 12
 
 
+def test_an_output_that_cannot_be_written_is_no_fault_of_a_recording(folder: Path, capsys, monkeypatch) -> None:
+    output = folder / "a_folder"
+    output.mkdir()
+    monkeypatch.setattr("leadset.waves.command.delineate", None)  # work that would be lost
+    assert main(["delineate", str(folder), "-o", str(output)]) == 1
+    assert capsys.readouterr().err == f"leadset delineate: {output}: a folder, expected a file to write\n"
+    monkeypatch.undo()
+
+    class Closed:
+        def write(self, text: str) -> None:
+            if not text.startswith("recording,"):
+                raise BrokenPipeError("Broken pipe")
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    assert main(["delineate", str(folder / "a")]) == 1
+    assert capsys.readouterr().err == "leadset delineate: Broken pipe\n"
+
+
 def test_marks_go_to_standard_output(folder: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     before = sorted(folder.rglob("*"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 
+from leadset.files import write_atomically
 from leadset.recordings import ReadError, find_recordings, read_recording
 from leadset.waves.delineator import METHODS, delineate
 from leadset.waves.export import ANNOTATOR, CSV_COLUMNS, csv_rows, plot, write_annotations
@@ -32,16 +32,14 @@ def run(arguments: argparse.Namespace) -> int:
     paths = [found for path in arguments.records for found in (find_recordings(path) if path.is_dir() else [path])]
     names = _distinct_names(paths)
     folder = arguments.output.parent if arguments.output else Path()
-    folder.mkdir(parents=True, exist_ok=True)
     failed = 0
-    with _open_output(arguments.output) as file:
+    with write_atomically(arguments.output) if arguments.output else nullcontext(sys.stdout) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(CSV_COLUMNS)
         for path, name in zip(paths, names, strict=True):
             try:
                 recording = read_recording(path)
                 found = delineate(recording.signal, recording.fs, arguments.method)
-                table.writerows(csv_rows(name, recording.leads, found))
                 if arguments.output and len(found.fused):
                     write_annotations(found, name, folder)
                 if arguments.plot:
@@ -50,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
             except (ReadError, OSError, ValueError) as error:
                 failed += 1
                 print(f"skipped {path}: {error}", file=sys.stderr)
+            else:
+                table.writerows(csv_rows(name, recording.leads, found))
     print(f"{len(paths) - failed} recordings delineated, {failed} skipped", file=sys.stderr)
     return 1 if failed else 0
 
@@ -66,18 +66,3 @@ def _distinct_names(paths: list[Path]) -> list[str]:
         depth += 1
         names = ["_".join(part[-depth:]) if name in repeated else name for name, part in zip(names, parts, strict=True)]
     return names
-
-
-@contextmanager
-def _open_output(output: Path | None):
-    """Standard output, or a file that appears under its name only when it is complete."""
-    if output is None:
-        yield sys.stdout
-        return
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        with partial.open("w", newline="") as file:
-            yield file
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
