@@ -30,8 +30,9 @@ def main(arguments: list[str]) -> int:
         print(f"evaluate_model: {error}", file=sys.stderr)
         return 1
     if scores.unanswered:
-        found = f"{len(scores.unanswered)} of {scores.n_recordings} outputs are empty or have lines of unequal length"
-        print(f"evaluate_model: {found} and count as no class; the first is {scores.unanswered[0]}", file=sys.stderr)
+        found = f"{len(scores.unanswered)} of {scores.n_recordings} outputs are empty, have lines of unequal length or"
+        found += f" name none of the classes, and count as none; the first is {scores.unanswered[0]}"
+        print(f"evaluate_model: {found}", file=sys.stderr)
     if not score_files:
         print(texts[0])
     return 0

@@ -309,6 +309,14 @@ def test_reading_outputs(tmp_path: Path, lines: tuple[str, ...], decisions: list
     assert bool(answers.unanswered) == (len({line.count(",") for line in lines}) > 1 or len(lines) < 3)
 
 
+def test_a_file_without_any_of_the_classes_answers_nothing(tmp_path: Path):
+    lines = {"R1": ("1,9", "1,0", "0.5,0"), "R2": ("<html>", "<body>", "</body>"), "R3": ("77", "1", "1")}
+    paths = [write(tmp_path, name, *text) for name, text in lines.items()]
+    answers = scoring.read_outputs(paths, THREE)
+    assert answers.unanswered == tuple(map(str, paths[1:]))
+    assert answers.scalars.tolist() == [[0.5, 0, 0], *[[0, 0, 0]] * 2]
+
+
 def test_files_with_other_class_lines_keep_their_rows(tmp_path: Path):
     paths = [
         write(tmp_path, "R1", "1,9", "1,0", "0.5,0"),

@@ -17,7 +17,7 @@ _YES = frozenset({b"True", b"true", b"T", b"t"})
 
 
 class Answers(NamedTuple):
-    """Decisions (n, k) bool, scalars (n, k), and the files that gave none because their lines do not fit together."""
+    """Decisions (n, k) bool, scalars (n, k), and the files that gave none: their lines do not fit, or name no class."""
 
     decisions: np.ndarray
     scalars: np.ndarray
@@ -74,7 +74,7 @@ def read_outputs(paths: Sequence[str | Path], space: LabelSpace) -> Answers:
     A column belongs to every class it shares a code with; a class is decided if any of its columns is, its scalar is
     their mean, and both are 0 where it has none. A label is positive if it is a number equal to 1 or a word for true;
     a probability that is no finite number counts as 0. A file without three lines of equal length, such as
-    an empty answer, answers nothing.
+    an empty answer, or without any of the classes answers nothing.
 
     Raises:
         OSError: a file cannot be read.
@@ -86,20 +86,23 @@ def read_outputs(paths: Sequence[str | Path], space: LabelSpace) -> Answers:
     for row, path in enumerate(paths):
         lines = _read_lines(path)
         if len(lines) < 3:
-            unanswered.append(str(path))
+            unanswered.append(row)
             continue
         labels, probabilities = lines[1].split(b","), lines[2].split(b",")
         if not lines[0].count(b",") + 1 == len(labels) == len(probabilities):
-            unanswered.append(str(path))
+            unanswered.append(row)
             continue
         rows, label_rows, probability_rows = alike.setdefault(lines[0], ([], [], []))
         rows.append(row)
         label_rows.append([_decision(label) for label in labels])
         probability_rows.append(_numbers(probabilities))
     for class_line, (rows, label_rows, probability_rows) in alike.items():
+        if not any(_classes(codes, space) for codes in _columns(class_line)):
+            unanswered += rows
+            continue
         answer = _gather(class_line, np.array(label_rows), np.array(probability_rows), space)
         decisions[rows], scalars[rows] = answer
-    return Answers(decisions, scalars, tuple(unanswered))
+    return Answers(decisions, scalars, tuple(str(paths[row]) for row in sorted(unanswered)))
 
 
 def _read_lines(path: str | Path) -> list[bytes]:
@@ -117,12 +120,21 @@ def _gather(
     decisions = np.zeros((len(labels), len(space)), dtype=bool)
     totals = np.zeros((len(labels), len(space)))
     n_columns = np.zeros(len(space), dtype=int)
-    for column, codes in enumerate(class_line.decode("ascii", "replace").split(",")):
-        for k in {space.index[code] for code in map(str.strip, codes.split("|")) if code in space.index}:
+    for column, codes in enumerate(_columns(class_line)):
+        for k in _classes(codes, space):
             decisions[:, k] |= labels[:, column]
             totals[:, k] += probabilities[:, column]
             n_columns[k] += 1
     return decisions, totals / np.maximum(n_columns, 1)
+
+
+def _columns(class_line: bytes) -> list[str]:
+    return class_line.decode("ascii", "replace").split(",")
+
+
+def _classes(codes: str, space: LabelSpace) -> set[int]:
+    """The classes that share a code with a column."""
+    return {space.index[code] for code in map(str.strip, codes.split("|")) if code in space.index}
 
 
 @lru_cache(maxsize=1024)
