@@ -34,3 +34,16 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def normals() -> list[tuple]:
+    """Samples and statistics of twelve simulated normal recordings of 10 s, prepared for the restoring network."""
+    from leadset.anomaly.detector import TRANSFORM
+    from leadset.leads import LEADS
+    from leadset.preprocess import prepare
+    from leadset.simulate import simulate
+
+    signals = simulate(12, seed=5, labels="NSR", marks=False).signals
+    prepared = [prepare(signal, 500, LEADS, TRANSFORM) for signal in signals]
+    return [(p.samples, p.statistics) for p in prepared]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import restorers
 import torch
 from networks import settle
 from safetensors.torch import load_file, save_file
@@ -21,14 +22,13 @@ from leadset.preprocess import Transform
 
 NAME = "cross_restoration"
 CARD = Path(__file__).parents[1] / "docs" / "models" / f"{NAME}.md"
-SMALL = {"width": 4, "latent": 6, "record_samples": 640}
+SMALL = restorers.SMALL | {"record_samples": 640}
 
 each_lead_set = pytest.mark.parametrize("size", LEAD_SETS)
 
 
 def small(size=12, **options):
-    torch.manual_seed(0)
-    return create_model(NAME, size, **(SMALL | options)).eval()
+    return restorers.network(size, **(SMALL | options))
 
 
 def inputs(n_leads, samples=640, batch=2, seed=1):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from restorers import SMALL
 from safetensors.numpy import load_file, save_file
 
 from leadset import load_entry
@@ -227,7 +228,6 @@ def test_small_sources_are_repeated_but_not_without_end():
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
 
-SMALL = {"width": 4, "latent": 6, "record_samples": 2400}
 TINY = Config(
     lead_sets=(resolve_leads(2),),
     architectures=("resnet34", "cross_restoration"),
