@@ -12,7 +12,8 @@ every method. No abnormal one is learned or chosen from: each method detects by 
 diagnoses of the second seed from simulated sinus rhythm, and every other number is reported too. How many of the normal
 recordings of each source are taken for abnormal is counted. One number is told of abnormal ones, those of the other
 four folds: the calibrated abnormality, by the same head as in an entry, on the features of our method and on those of
-the isolation forest. Intervals are bootstrapped over recordings, of real ones over patients.
+the isolation forest. Intervals are bootstrapped over recordings; real ones that are twins or, where headers say so, of
+one patient are drawn together.
 
 With ``--networks`` the two networks (with masks, without) are kept in that folder and, once they are there, taken from
 it instead of being trained; ``--minutes`` bounds the training of each.
@@ -21,7 +22,6 @@ it instead of being trained; ``--minutes`` bounds the training of each.
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from anomaly_baselines import BASELINES, Found, Prepared
 from scipy.stats import rankdata
+from tables import write_table
 from tqdm import tqdm
 
 from leadset.anomaly import AnomalyScore, Detector, FitSettings, feature_names, fit_detector
@@ -43,7 +44,6 @@ from leadset.anomaly.normals import plain_sinus_rhythm
 from leadset.anomaly.reference import fit_families, most_surprised
 from leadset.anomaly.scores import MAPS, RANKS
 from leadset.classes import SINUS_RHYTHM, label_space
-from leadset.files import write_atomically
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import RECORD_SAMPLES
 from leadset.preprocess import InputSpec, prepare
@@ -51,7 +51,7 @@ from leadset.recordings import find_recordings
 from leadset.recordings.store import Store, build_store
 from leadset.scoring.intervals import Interval, bootstrap
 from leadset.simulate import simulate, simulate_anomalies
-from leadset.training.split import related_groups, stratified_parts
+from leadset.training.split import heart_groups, stratified_parts
 
 COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
 TRAIN_SEED, CHOICE_SEED, SEALED_SEED = 101, 202, 404
@@ -76,11 +76,14 @@ _FEWEST_OF_CLASS = 5
 class Method(Protocol):
     """A way to find anomalies: a recording is observed once, whatever normal recordings it is compared with."""
 
-    def observe(self, recording: Prepared) -> Any: ...
+    def observe(self, recording: Prepared) -> Any:
+        """What the method looks at in a recording."""
 
-    def fit(self, normals: Sequence[Any]) -> None: ...
+    def fit(self, normals: Sequence[Any]) -> None:
+        """Learns what is normal from what was seen of normal recordings."""
 
-    def judge(self, seen: Any) -> Found: ...
+    def judge(self, seen: Any) -> Found:
+        """How abnormal a recording is, and where."""
 
     def vector(self, seen: Any) -> np.ndarray | None:
         """Features (d,) that a head could be fitted on, if the method has any."""
@@ -129,10 +132,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         rows = list(run(arguments, Path(scratch)))
-    with write_atomically(arguments.output) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows(rows)
+    write_table(arguments.output, COLUMNS, (dict(zip(COLUMNS, row, strict=True)) for row in rows))
 
 
 def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[tuple]:
@@ -310,7 +310,7 @@ def real_rows(name: str, method: Method, store: Store, chosen: str) -> Iterator[
     """Detection of real recordings, five-fold; ``chosen`` is the number to detect by."""
     normal = np.zeros(len(store), bool)
     normal[plain_sinus_rhythm(store)] = True
-    groups = related_groups([r.digest for r in store.recordings], [r.patient for r in store.recordings])
+    groups = heart_groups(store.recordings)
     fold = stratified_parts(normal[:, None], groups, [1 / FOLDS] * FOLDS, seed=0)
     seen = [method.observe(tuple(map(np.asarray, store[i]))) for i in tqdm(range(len(store)), desc=name, leave=False)]
     vectors = [method.vector(s) for s in seen]

@@ -3,7 +3,8 @@
 It learns from simulated recordings and three fifths of the real ones, and is asked about the other two fifths; twins
 and patients stay together. Attributes are learned from normal recordings alone and asked of normal and other ones; rate
 and intervals are compared with those of our own delineation. Beside each mean absolute error stands that of always
-answering the median of the recordings learned from. Intervals are bootstrapped over patients.
+answering the median of the recordings learned from. Intervals are bootstrapped over recordings; twins and, where
+headers say so, those of one patient are drawn together.
 
     python benchmarks/anomaly_attributes.py DATA
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from leadset.recordings import find_recordings
 from leadset.recordings.store import build_store
 from leadset.scoring.intervals import bootstrap
 from leadset.simulate import simulate
-from leadset.training.split import related_groups, stratified_parts
+from leadset.training.split import heart_groups, stratified_parts
 
 COLUMNS = ("what", "of", "n", "measure", "value", "low", "high", "median_instead")
 NORMAL_SEED, OTHER_SEED, SPLIT_SEED = 111, 112, 0
@@ -60,7 +61,7 @@ def main() -> None:
 def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
     """Rows of the table, printed as they come."""
     store = build_store(find_recordings(arguments.data), TRANSFORM, scratch / "store", 1)
-    groups = related_groups([r.digest for r in store.recordings], [r.patient for r in store.recordings])
+    groups = heart_groups(store.recordings)
     normal = np.isin(np.arange(len(store)), plain_sinus_rhythm(store))
     tested = stratified_parts(normal[:, None], groups, [1 - TESTED_SHARE, TESTED_SHARE], SPLIT_SEED) == 1
 
@@ -109,7 +110,9 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
                                        strict=False))])  # fmt: skip
 
 
-def agreement(name, title, told, wanted, usual, groups) -> Iterator[dict]:
+def agreement(
+    name: str, title: str, told: np.ndarray, wanted: np.ndarray, usual: float, groups: np.ndarray
+) -> Iterator[dict]:
     """How far what was told lies from what is wanted, and whether it goes up and down with it; sex is told apart."""
     if name == "sex":
         value = interval(lambda rows: detection_auc(wanted[rows] > 0.5, told[rows]), groups)
@@ -122,13 +125,13 @@ def agreement(name, title, told, wanted, usual, groups) -> Iterator[dict]:
     yield dict(zip(COLUMNS, (name, title, len(told), "rank correlation", *value), strict=False))
 
 
-def interval(metric, groups: np.ndarray) -> list[str]:
+def interval(metric: Callable[[np.ndarray], float], groups: np.ndarray) -> list[str]:
     """A metric of rows with its interval over groups, as text."""
     found = bootstrap(lambda counts: metric(np.repeat(np.arange(len(counts)), counts)), len(groups), groups, n=300)
     return [f"{value:.4g}" for value in (found.value, found.low, found.high)]
 
 
-def shown(rows) -> Iterator[dict]:
+def shown(rows: Iterable[dict]) -> Iterator[dict]:
     """The same rows, printed."""
     for row in rows:
         print(*row.values(), sep=", ", flush=True)

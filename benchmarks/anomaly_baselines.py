@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from leadset.anomaly.scores import SMOOTHING
-from leadset.anomaly.windows import AFTER_R, beats_within, centred_starts
+from leadset.anomaly.windows import AFTER_R, around, beats_within, centred_starts
 from leadset.beats import find_r_peaks
 from leadset.inference import lead_rows
 from leadset.leads import LEADS
@@ -81,13 +81,9 @@ class _Windowed:
         return Found({"mean": float(smooth.mean()), "peak": float(smooth.max())}, {"map": heat})
 
 
-def _around(centres: np.ndarray) -> np.ndarray:
-    return centres[:, None] + np.arange(-BEFORE_R, AFTER_R)
-
-
 def _placed(beat_errors: np.ndarray, centres: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Errors (n, 12, 480) of heartbeats at their places in a window, averaged where they overlap."""
-    total, cover, place = np.zeros(shape), np.zeros(shape[1]), _around(centres)
+    total, cover, place = np.zeros(shape), np.zeros(shape[1]), around(centres)
     np.add.at(total.T, place.ravel(), beat_errors.swapaxes(1, 2).reshape(place.size, -1))
     np.add.at(cover, place.ravel(), 1)
     return total / np.maximum(cover, 1)
@@ -97,7 +93,7 @@ class TemplateResidual(_Windowed):
     """Squared distance of every heartbeat from the median heartbeat of its own recording."""
 
     def errors(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        beats = window[:, _around(centres)].swapaxes(0, 1)
+        beats = window[:, around(centres)].swapaxes(0, 1)
         return _placed((beats - np.median(beats, axis=0)) ** 2, centres, window.shape)
 
 
@@ -109,7 +105,7 @@ class PcaResidual(_Windowed):
         self.pca = PCA(_COMPONENTS, random_state=0).fit(np.concatenate(beats))
 
     def _beats(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        return window[:, _around(centres)[:, ::_STRIDE]].swapaxes(0, 1).reshape(len(centres), -1)
+        return window[:, around(centres)[:, ::_STRIDE]].swapaxes(0, 1).reshape(len(centres), -1)
 
     def errors(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
         beats = self._beats(window, centres)

@@ -54,7 +54,7 @@ from leadset.training.checkpoint import save_weights
 from leadset.training.data import split_recordings
 from leadset.training.loop import Task, Trainer, validate
 from leadset.training.phases import Course, Phase, Pool, top_up
-from leadset.training.split import related_groups
+from leadset.training.split import heart_groups
 
 OPTIONS = {"width": 16, "rate": 100, "norm": "batch"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -120,8 +120,7 @@ def prepared(data: Path, leads: tuple[str, ...], simulated: int, work: Path) -> 
         store, beats = store.joined(bank), beats.joined(build_beats(bank, leads, work, n_jobs=1))
     labels, spec = labels_of(store.recordings), network(leads, "both", 0).input_spec
     task = Task(store, labels, Course(()), np.empty(0, int), leads, spec, 0, BATCH, WEIGHT_DECAY, beats)
-    patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in real]
-    return Material(task, len(real), related_groups([recording.digest for recording in real], patients))
+    return Material(task, len(real), heart_groups(real))
 
 
 def network(leads: tuple[str, ...], variant: str, seed: int) -> nn.Module:

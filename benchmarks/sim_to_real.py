@@ -44,7 +44,7 @@ from leadset.training.checkpoint import save_weights
 from leadset.training.data import split_recordings
 from leadset.training.loop import Task, Trainer, validate
 from leadset.training.phases import Course, Phase, Pool, top_up
-from leadset.training.split import related_groups
+from leadset.training.split import heart_groups
 
 SPACE = label_space()
 #: The more frequent classes; those besides that have at least `FEWEST` positives are the rarer ones.
@@ -158,8 +158,7 @@ class Experiment:
         """One row a regime and class, one for each mean; of the simulated regime also one a class and source."""
         labels = self.labels[: len(self.real)]
         sources = np.array([recording.source for recording in self.real])
-        patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in self.real]
-        groups = related_groups([recording.digest for recording in self.real], patients)
+        groups = heart_groups(self.real)
         rows = []
         for regime, (answers, steps) in self.run().items():
             common = {

@@ -15,7 +15,7 @@ from leadset.anomaly.batches import RestorationBatches
 from leadset.anomaly.detector import TRANSFORM, all_r_peaks
 from leadset.anomaly.fit import SCHEDULES, Fit
 from leadset.anomaly.losses import mean_recorded, weighted_error
-from leadset.anomaly.masks import test_masks, training_masks
+from leadset.anomaly.masks import scoring_masks, training_masks
 from leadset.anomaly.windows import beats_within, centred_starts, cut_heartbeats, due_places, surrounded
 from leadset.beats import find_r_peaks
 from leadset.leads import LEADS
@@ -105,7 +105,7 @@ def test_training_masks_hide_thirty_percent(masking):
 
 
 def test_published_masks_at_test():
-    record, beat = test_masks("published", 4800, 480)
+    record, beat = scoring_masks("published", 4800, 480)
     assert record.sum(axis=1).tolist() == [1440] * 3 and beat.sum(axis=1).tolist() == [100] * 3
     assert record.sum(axis=0).max() == 1 and record.any(axis=0).sum() == 4320
     assert [np.flatnonzero(row).max() for row in record] == [4687, 4735, 4783]
@@ -114,10 +114,10 @@ def test_published_masks_at_test():
 
 @pytest.mark.parametrize("samples", [4800, 2400, 992])
 def test_full_masks_hide_everything_once(samples):
-    record, beat = test_masks("full", samples, 480)
+    record, beat = scoring_masks("full", samples, 480)
     assert (record.sum(axis=0) == 1).all() and beat.any(axis=0).all()
     assert (beat.sum(axis=1) == 144).all()
-    assert not any(mask.any() for mask in test_masks("none", samples, 480))
+    assert not any(mask.any() for mask in scoring_masks("none", samples, 480))
 
 
 def test_batches_are_functions_of_their_step(normals):

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ from leadset.training.ensemble import fit_weights
 from leadset.training.loop import Task, Trainer, one_cycle
 from leadset.training.phases import Course, Phase, Pool
 from leadset.training.plan import TimeLimit, affordable
-from leadset.training.split import related_groups, stratified_parts
+from leadset.training.split import heart_groups, related_groups, stratified_parts
 from leadset.training.thresholds import fit_thresholds
 
 SPACE = label_space()
@@ -51,6 +52,14 @@ def test_related_groups_join_through_any_key():
     assert groups[0] == groups[2]
     assert groups[1] == groups[3]
     assert len(set(groups)) == 3
+
+
+def test_hearts_are_known_by_signal_and_by_patient_of_a_source():
+    told = [("a", "x", "p1"), ("b", "x", "p1"), ("a", "y", None), ("c", "y", "p1"), ("d", "y", None), ("e", "y", None)]
+    recordings = [SimpleNamespace(digest=digest, source=source, patient=patient) for digest, source, patient in told]
+    groups = heart_groups(iter(recordings))
+    assert groups[0] == groups[1] == groups[2]
+    assert len(set(groups)) == 4, "no patient is in two sources, and unnamed ones are not alike"
 
 
 def test_split_is_even_per_class_reproducible_and_keeps_groups():

@@ -37,7 +37,7 @@ class Targets(NamedTuple):
         attributes: (n, 7) float32, scaled, NaN where unknown.
         classes: (n, k) float32, 0 or 1.
         labelled: indices of the recordings to learn classes from, normal or not.
-        beats: R peaks of each of these.
+        beats: their R peaks, by the index of the recording.
     """
 
     attributes: Tensor

@@ -36,7 +36,7 @@ from leadset.files import write_atomically
 from leadset.inference import lead_rows
 from leadset.leads import resolve_leads
 from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES
-from leadset.recordings import ReadError, find_recordings, read_recording
+from leadset.recordings import ReadError, Recording, find_recordings, read_recording
 from leadset.waves import delineate
 
 # Share of benchmark recordings that choose the threshold of Dice and are not counted in it.
@@ -95,11 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
-    names = ("masking", "epochs", "steps", "minutes", "batch_size", "learning_rate", "schedule", "seed")
-    settings = FitSettings(**{name: getattr(arguments, name) for name in names})
-    leads = arguments.leads if not arguments.leads.isdigit() else int(arguments.leads)
+    chosen = ("masking", "epochs", "steps", "minutes", "batch_size", "learning_rate", "schedule", "seed")
+    settings = FitSettings(**{name: getattr(arguments, name) for name in chosen})
+    leads = resolve_leads(arguments.leads)
     options = {"width": arguments.width, "log_variance": arguments.log_variance, "attributes": arguments.attributes}
-    initial = None if arguments.start is None else _weights(arguments.start, resolve_leads(leads))
+    initial = None if arguments.start is None else _weights(arguments.start, leads)
     targets = None
     cache = arguments.cache or arguments.model / "store"
     if has_arrays(arguments.data):
@@ -119,8 +119,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         print(f"{len(recordings)} recordings, of which {len(normal)} with sinus rhythm as their only label")
         if arguments.attributes:
             labelled = np.setdiff1d(np.arange(len(recordings)), held_out)
-            names = resolve_leads(leads)
-            targets = targets_of(recordings, names, train, labelled, all_r_peaks(recordings, names, labelled))
+            targets = targets_of(recordings, leads, train, labelled, all_r_peaks(recordings, leads, labelled))
     detector = fit_detector(
         recordings, train, held_out, leads, arguments.model, settings, options, initial, targets=targets
     )
@@ -284,7 +283,7 @@ def _localise(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(detector: Detector, recording, found: AnomalyScore, which: str, target: Path) -> None:
+def _draw(detector: Detector, recording: Recording, found: AnomalyScore, which: str, target: Path) -> None:
     """The leads that recording and detector share."""
     shared = [lead for lead in detector.leads if lead in recording.leads]
     rows = [recording.leads.index(lead) for lead in shared]

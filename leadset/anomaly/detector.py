@@ -49,7 +49,8 @@ class Detector:
     Args:
         model: trained; it is set to evaluation mode, and its weights are copied when it is first asked for a score.
         scoring: how recordings are scored.
-        reference: None before one was made; a detector without it scores, and can neither be compared nor saved.
+        reference: None before one was made; a detector without it scores, and whatever compares or saves
+            raises a ValueError.
         training: how it was trained, as plain values.
     """
 
@@ -183,8 +184,17 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def all_r_peaks(recordings: Recordings, leads: Sequence[str], indices: Iterable[int], workers: int = -1) -> list:
-    """R peaks of the recordings of these indices, None for all others; found once, since training asks often."""
+def all_r_peaks(
+    recordings: Recordings, leads: Sequence[str], indices: Iterable[int], workers: int = -1
+) -> list[np.ndarray | None]:
+    """R peaks of the recordings of these indices, None for all others; found once, since training asks often.
+
+    Args:
+        recordings: prepared with `TRANSFORM`.
+        leads: lead set that heartbeats are looked for in.
+        indices: of the recordings.
+        workers: processes, -1 for as many as there are cores.
+    """
     from joblib import Parallel, delayed
 
     rows, indices = lead_rows(leads), [int(i) for i in indices]

@@ -23,7 +23,7 @@ _PUBLISHED_INTERVAL, _PUBLISHED_STRETCH, _PUBLISHED_FIRST = 160, 100, (20, 70, 1
 
 
 class Masks(NamedTuple):
-    """Masks of recordings (b, t) and of heartbeats (b, t), one of each for every sample of a batch or every pass."""
+    """Masks of recordings (m, t) and of heartbeats (m, t'): as many of each as a batch has recordings, or passes."""
 
     record: np.ndarray
     beat: np.ndarray
@@ -53,8 +53,8 @@ def training_masks(
     return Masks(*(np.broadcast_to(mask, (batch, mask.shape[1])) for mask in (record, beat)))
 
 
-def test_masks(masking: str, record_samples: int, beat_samples: int) -> Masks:
-    """The masks of each pass, always the same.
+def scoring_masks(masking: str, record_samples: int, beat_samples: int) -> Masks:
+    """The masks of each pass over a recording that is scored, always the same.
 
     Raises:
         ValueError: an unknown way of masking.
@@ -71,6 +71,3 @@ def test_masks(masking: str, record_samples: int, beat_samples: int) -> Masks:
     record = place % interval // PATCH == np.arange(passes)[:, None]
     beat = (beat_place >= firsts[:, None]) & (beat_place < firsts[:, None] + stretch)
     return Masks(record, beat)
-
-
-test_masks.__test__ = False  # not a test, whatever its name begins with

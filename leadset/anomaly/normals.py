@@ -8,7 +8,7 @@ import numpy as np
 
 from leadset.classes import SINUS_RHYTHM
 from leadset.recordings.store import Store
-from leadset.training.split import related_groups, stratified_parts
+from leadset.training.split import heart_groups, stratified_parts
 
 #: With fewer normal recordings than this all are needed for training.
 FEWEST = 40
@@ -46,8 +46,7 @@ def hold_out(store: Store, indices: np.ndarray, share: float, seed: int) -> tupl
     if len(indices) < FEWEST:
         return indices, indices[:0]
     chosen = [store.recordings[i] for i in indices]
-    sources = np.array([r.source for r in chosen])
-    patients = [r.patient and f"{r.source}/{r.patient}" for r in chosen]
-    groups = related_groups([r.digest for r in chosen], patients)
-    part = stratified_parts(sources[:, None] == np.unique(sources), groups, [1 - share, share], seed)
+    sources = np.array([recording.source for recording in chosen])
+    by_source = sources[:, None] == np.unique(sources)
+    part = stratified_parts(by_source, heart_groups(chosen), [1 - share, share], seed)
     return indices[part == 0], indices[part == 1]

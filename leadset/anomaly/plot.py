@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from leadset.files import write_atomically
 from leadset.waves.delineator import Delineation
 from leadset.waves.export import COLOURS
 from leadset.waves.marks import PEND, PON, QRSEND, QRSON, TEND, TON
@@ -71,6 +71,5 @@ def plot_map(
     handles = [Line2D([], [], color=colour, linewidth=2, label=wave) for wave, colour in COLOURS.items()]
     figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
-    scratch = target.with_name(f".{target.name}")
-    figure.savefig(scratch, dpi=110, format=target.suffix[1:] or "png")
-    os.replace(scratch, target)
+    with write_atomically(target, "wb") as file:
+        figure.savefig(file, dpi=110, format=target.suffix[1:] or "png")

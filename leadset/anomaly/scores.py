@@ -2,7 +2,7 @@
 
 All heartbeats and all passes of a window go through the network at once. The recording is restored once per pass, from
 its latents averaged over the heartbeats it was fused with; ``pairing="published"`` restores it anew for every beat,
-which costs ten times as much.
+which takes two to four times as long for ten heartbeats (`benchmarks/anomaly_time.csv`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from torch import Tensor
 from leadset.anomaly.attributes import in_units
 from leadset.anomaly.features import odd, typical, wave_features, window_features
 from leadset.anomaly.losses import weighted_error
-from leadset.anomaly.masks import MASKINGS, test_masks
+from leadset.anomaly.masks import MASKINGS, scoring_masks
 from leadset.anomaly.windows import (
     AFTER_R,
     NO_BEATS,
+    around,
     beats_within,
     centred_starts,
     cut_heartbeats,
@@ -152,7 +153,7 @@ def window_errors(
         scoring: masks and pairing.
     """
     device = device_of(model)
-    masks = test_masks(scoring.masking, window.shape[1], model.beat_samples)
+    masks = scoring_masks(scoring.masking, window.shape[1], model.beat_samples)
     hidden, hidden_beat = (torch.from_numpy(mask).to(device).unsqueeze(1) for mask in masks)  # (p, 1, t)
     record = torch.from_numpy(window).to(device).unsqueeze(0)
     beats = torch.from_numpy(cut_heartbeats(window, centres)).to(device).unsqueeze(1)  # (n, 1, l, 480)
@@ -196,11 +197,6 @@ def _numpy(values: Tensor) -> np.ndarray:
     return values.float().cpu().numpy()
 
 
-def _around(centres: np.ndarray) -> np.ndarray:
-    """Samples (n, 480) of a window that heartbeats take up."""
-    return centres[:, None] + np.arange(-BEFORE_R, AFTER_R)
-
-
 def _placed(beats: np.ndarray, centres: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Values (n, l, 480) of heartbeats added up at their places in a window (l, t), and how many there are (t,)."""
     total, cover = np.zeros((beats.shape[1], samples), dtype=np.float32), np.zeros(samples, dtype=np.float32)
@@ -221,8 +217,8 @@ def smooth(values: np.ndarray, sd: int) -> np.ndarray:
     lags = np.arange(-_GAUSSIAN_SDS * sd, _GAUSSIAN_SDS * sd + 1)
     weights = np.exp(-0.5 * (lags / sd) ** 2)
     period = np.bincount(lags % (2 * samples), weights / weights.sum(), 2 * samples)
-    smooth = idct(dct(values.astype(float), axis=1) * rfft(period).real[:samples], axis=1)
-    return np.maximum(smooth, 0)  # rounding may leave it below
+    weighted = idct(dct(values.astype(float), axis=1) * rfft(period).real[:samples], axis=1)
+    return np.maximum(weighted, 0)  # rounding may leave it below
 
 
 def error_map(errors: WindowErrors, centres: np.ndarray, overlap: str, length: int) -> np.ndarray:
@@ -327,8 +323,9 @@ def _reaching(places: np.ndarray, length: int, otherwise: np.ndarray) -> np.ndar
 
 def _by_lead(errors: WindowErrors, window: np.ndarray, centres: np.ndarray) -> list[np.ndarray]:
     """Features of recording, heartbeats and the signal itself by lead and segment, in the order of their names."""
-    around = _around(centres)
-    record, residual, signal = (values[:, around].swapaxes(0, 1) for values in (errors.record, errors.residual, window))
+    record, residual, signal = (
+        values[:, around(centres)].swapaxes(0, 1) for values in (errors.record, errors.residual, window)
+    )
     return [
         typical(record), odd(_distance_from_typical(residual)),
         typical(errors.beats), odd(_distance_from_typical(errors.beat_residuals)),

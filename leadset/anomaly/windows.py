@@ -74,9 +74,14 @@ def beats_within(r_peaks: np.ndarray, start: int, recorded: int) -> tuple[np.nda
     return np.arange(BEFORE_R, max(recorded - AFTER_R, BEFORE_R) + 1, BEAT_SAMPLES), False
 
 
+def around(centres: np.ndarray) -> np.ndarray:
+    """Samples (n, 480) that heartbeats with these R peaks (n,) take up."""
+    return centres[:, None] + np.arange(-BEFORE_R, AFTER_R)
+
+
 def cut_heartbeats(window: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Heartbeats (n, l, 480) of a window (l, t) around R peaks, each lead's extremes at -1 and 1; constant leads 0."""
-    beats = window[:, centres[:, None] + np.arange(-BEFORE_R, AFTER_R)].swapaxes(0, 1)
+    beats = window[:, around(centres)].swapaxes(0, 1)
     low, high = beats.min(axis=2, keepdims=True), beats.max(axis=2, keepdims=True)
     span = high - low
     scaled = 2 * (beats - low) / np.where(span > 0, span, 1) - 1

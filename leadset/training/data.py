@@ -17,7 +17,7 @@ from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
 from leadset.recordings.beat_store import BeatStore, build_beats
 from leadset.recordings.store import Failure, Store, StoredRecording, build_store
-from leadset.training.split import related_groups, stratified_parts
+from leadset.training.split import heart_groups, stratified_parts
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
 
@@ -173,6 +173,4 @@ def split_recordings(
     """Part number (n,) of each recording: classes and sources spread evenly, twins and one patient's on one side."""
     sources = np.array([recording.source for recording in recordings])
     spread = np.concatenate([labels, sources[:, None] == np.unique(sources)], axis=1)
-    patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in recordings]
-    groups = related_groups([recording.digest for recording in recordings], patients)
-    return stratified_parts(spread, groups, shares, seed)
+    return stratified_parts(spread, heart_groups(recordings), shares, seed)
