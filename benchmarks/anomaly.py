@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from anomaly_baselines import BASELINES, Found, Prepared
 from scipy.stats import rankdata
 from tables import write_table
@@ -45,6 +44,7 @@ from leadset.anomaly.reference import fit_families, most_surprised
 from leadset.anomaly.scores import MAPS, RANKS
 from leadset.classes import SINUS_RHYTHM, label_space
 from leadset.leads import LEADS
+from leadset.members import on_threads
 from leadset.models.cross_restoration import RECORD_SAMPLES
 from leadset.preprocess import InputSpec, prepare
 from leadset.recordings import find_recordings
@@ -273,14 +273,12 @@ def numbers(found: Interval) -> tuple[str, ...]:
 
 def timing_rows(name: str, method: Method, recordings: Sequence[Prepared]) -> Iterator[tuple]:
     """Milliseconds of one thread for a recording: processor time, which other work on the machine hardly changes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     seconds = []
-    for recording in recordings:
-        started = time.process_time()
-        method.judge(method.observe(recording))
-        seconds.append(time.process_time() - started)
-    torch.set_num_threads(before)
+    with on_threads(1):
+        for recording in recordings:
+            started = time.process_time()
+            method.judge(method.observe(recording))
+            seconds.append(time.process_time() - started)
     value = f"{1000 * np.median(seconds):.1f}"
     yield ("simulated", name, "processor ms a recording, one thread", "normal", len(recordings), value, "", "")
 
