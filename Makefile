@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 DEMO ?= demo
 # Files of tests run side by side, one thread each; the slowest come first, so that none is waited for at the end.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
-SLOW := $(patsubst %,tests/test_%.py,models entry head anomaly pretraining training)
+SLOW := $(patsubst %,tests/test_%.py,models entry head training pretraining star crnn)
 TESTS := $(SLOW) $(filter-out $(SLOW),$(wildcard tests/test_*.py))
 LOGS := .pytest_cache/logs
 
