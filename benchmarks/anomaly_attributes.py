@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=12)
     parser.add_argument("--normal", type=int, default=1000, help="simulated normal recordings")
     parser.add_argument("--other", type=int, default=1000, help="simulated recordings of all classes")
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/anomaly_attributes.csv"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
