@@ -57,6 +57,12 @@ def test_lists_what_cannot_be_read_and_goes_on(data, tmp_path):
     assert all("found" in reason and "expected" in reason for reason in reasons.values())
 
 
+def test_whatever_is_wrong_names_the_file(tmp_path):
+    path = write_recording(tmp_path, "A0001", make_counts(1), leads=("RESP",))
+    (failure,) = build_store([path], Transform(), tmp_path / "cache").failures
+    assert failure.message.startswith(f"{path}: no usable lead: found RESP")
+
+
 def test_twins_share_a_digest_whatever_their_gain(data, tmp_path):
     store = build(data, tmp_path / "cache")
     digests = {recording.name: recording.digest for recording in store.recordings}

@@ -11,7 +11,7 @@ from pathlib import Path
 from leadset.classes import label_space
 from leadset.files import write_atomically
 from leadset.preprocess import Transform, prepare
-from leadset.recordings.errors import ReadError
+from leadset.recordings.errors import reason
 from leadset.recordings.reader import assemble, read_header
 from leadset.recordings.signals import checksum_mismatches, read_raw, signal_hash
 
@@ -77,10 +77,8 @@ def audit_recording(path: Path, folder: Path) -> Audit:
         row = replace(row, flags=flags)
         prepared = prepare(recording.signal, recording.fs, recording.leads, Transform())
         return replace(row, flags=flags + prepared.flags)
-    except ReadError as error:
-        return replace(row, error=str(error))
     except Exception as error:  # one bad recording never ends an audit of thousands
-        return replace(row, error=f"{path}: {str(error) or type(error).__name__}")
+        return replace(row, error=reason(path, error))
 
 
 def audit_folder(folder: str | Path, paths: Sequence[Path], n_jobs: int = -1) -> list[Audit]:

@@ -18,6 +18,7 @@ import numpy as np
 from leadset.beats import BEAT_FEATURES, METHOD, Beats, find_beats, record_length
 from leadset.files import write_atomically
 from leadset.preprocess import Transform
+from leadset.recordings.errors import reason
 from leadset.recordings.store import ChunkWriter, Failure, Store, read_index, write_index
 
 # Raised whenever delineation or its features change what a file holds.
@@ -96,7 +97,7 @@ def _ensure_beats(source: Path, file: Path, transform: Transform, leads: Sequenc
             try:
                 beats = find_beats(*store[i], transform.rate, leads, reliable)
             except Exception as error:
-                failures.append({"path": recording.path, "message": f"{recording.path}: {error}"})
+                failures.append({"path": recording.path, "message": reason(recording.path, error)})
                 continue
             places[recording.path] = [chunk.length // 4, len(beats.at)]
             chunk.write(beats.at.tobytes() + beats.features.tobytes() + beats.record.tobytes())

@@ -23,6 +23,11 @@ FLAGS: dict[str, str] = {
 }
 
 
+def reason(path: str | Path, error: Exception) -> str:
+    """Why a recording cannot be used, as a message that names a file."""
+    return str(error) if isinstance(error, ReadError) else f"{path}: {str(error) or type(error).__name__}"
+
+
 class ReadError(ValueError):
     """A recording that cannot be read: names the file, the line where there is one, what was found and expected.
 

@@ -23,6 +23,7 @@ import numpy as np
 from leadset.files import write_atomically
 from leadset.leads import LEADS
 from leadset.preprocess import Prepared, Transform, prepare
+from leadset.recordings.errors import reason
 from leadset.recordings.reader import Recording, read_recording
 
 # Raised whenever `prepare` or the layout changes what a chunk holds.
@@ -224,7 +225,7 @@ def ensure_chunk(
                 recording = read(path)
                 prepared = prepare(recording.signal, recording.fs, recording.leads, transform)
             except Exception as error:
-                failures.append({"path": str(path), "message": f"{error}" or type(error).__name__})
+                failures.append({"path": str(path), "message": reason(path, error)})
                 continue
             packed, entry = _packed(recording, prepared, path, chunk.length)
             chunk.write(packed)
