@@ -45,7 +45,10 @@ class DecisionRule:
     @classmethod
     def from_json(cls, values: dict) -> DecisionRule:
         """The inverse of `to_json`."""
-        return cls(np.array(values["thresholds"], dtype=float), values["provenance"])
+        thresholds = np.array(values["thresholds"], dtype=float)
+        if not ((thresholds > 0) & (thresholds < 1)).all():
+            raise ValueError(f"thresholds {thresholds.tolist()}: expected numbers between 0 and 1")
+        return cls(thresholds, dict(values["provenance"]))
 
 
 def restrained(decisions: np.ndarray, own: DecisionRule, probabilities: np.ndarray) -> np.ndarray:

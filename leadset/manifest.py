@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from leadset.preprocess import InputSpec
 FILE_NAME = "entry.json"
 FORMAT = 2
 _LEAST_PROBABILITY = 1e-6
+# What weights that sum to one may lack to it.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Member:
     def from_json(cls, values: dict) -> Member:
         """The inverse of `to_json`; files must be plain names inside the model folder."""
         head = values.get("head", "")
+        if not isinstance(values["architecture"], str):
+            raise ValueError(f"architecture {values['architecture']!r}: expected a name")
         for name in (values["weights"], *([head] if head else [])):
             if Path(name).name != name or not name.endswith(".safetensors"):
                 raise ValueError(f"weights {name!r}: expected a .safetensors file inside the model folder")
@@ -97,7 +101,17 @@ class Ensemble:
         weights = np.array(values["weights"], dtype=float)
         if weights.shape != (members,):
             raise ValueError(f"{len(weights)} weights of an ensemble, expected {members}")
+        if not (weights >= 0).all() or not weights.sum() <= 1 + _ROUNDING:
+            raise ValueError(f"weights {weights.tolist()} of an ensemble, expected shares of one")
         return cls(weights, DecisionRule.from_json(values["decision"]))
+
+
+def _probabilities(values: Any) -> np.ndarray:
+    """Numbers from 0 to 1, from plain values."""
+    found = np.array(values, dtype=float)
+    if not ((found >= 0) & (found <= 1)).all():
+        raise ValueError(f"{found.tolist()}: expected numbers from 0 to 1")
+    return found
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
@@ -141,8 +155,8 @@ class Evidence:
     @classmethod
     def from_json(cls, values: dict, members: int) -> Evidence:
         """The inverse of `to_json`, for so many members."""
-        strengths, shares = (np.array(values[name], dtype=float) for name in ("strengths", "shares"))
-        if strengths.shape != (members,) or not np.isfinite(strengths).all() or not np.isfinite(shares).all():
+        strengths, shares = np.array(values["strengths"], dtype=float), _probabilities(values["shares"])
+        if strengths.shape != (members,) or not np.isfinite(strengths).all():
             raise ValueError(f"evidence of {len(strengths)} members, expected finite numbers for {members}")
         return cls(strengths, shares, DecisionRule.from_json(values["decision"]))
 
@@ -189,7 +203,7 @@ class TrainedSet:
             resolve_leads(values["leads"]),
             members,
             Ensemble.from_json(values["ensemble"], len(members)),
-            evidence and Evidence.from_json(evidence, len(members)),
+            None if evidence is None else Evidence.from_json(evidence, len(members)),
         )
 
 
@@ -209,6 +223,16 @@ class Manifest:
     prior: np.ndarray
     sets: tuple[TrainedSet, ...]
     provenance: dict[str, Any]
+
+    def _by_class(self) -> Iterator[np.ndarray]:
+        """Whatever has one number for each class."""
+        yield self.prior
+        for trained in self.sets:
+            yield from (member.rule.thresholds for member in trained.members)
+            yield trained.ensemble.rule.thresholds
+            if trained.evidence is not None:
+                yield trained.evidence.shares
+                yield trained.evidence.rule.thresholds
 
     def write(self, folder: Path) -> None:
         """Writes `entry.json`, atomically."""
@@ -241,13 +265,18 @@ class Manifest:
             sets = tuple(TrainedSet.from_json(trained) for trained in values["lead_sets"])
             if not sets or not all(trained.members for trained in sets):
                 raise ValueError("no trained lead set")
+            if not isinstance(values["label_space"], str):
+                raise ValueError(f"label space {values['label_space']!r}: expected a name")
             manifest = cls(
                 values["label_space"],
                 tuple(values["classes"]),
-                np.array(values["prior"], dtype=float),
+                _probabilities(values["prior"]),
                 sets,
                 dict(values["provenance"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            for found in manifest._by_class():
+                if found.shape != (len(manifest.classes),):
+                    raise ValueError(f"{found.shape} numbers, expected one for each of {len(manifest.classes)} classes")
+        except Exception as error:  # what is not of this kit is wrong in many ways
             raise ValueError(f"{path}: not an entry of this kit: {type(error).__name__}: {error}") from error
         return manifest

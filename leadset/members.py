@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -110,6 +109,8 @@ def load_member(
     path = folder / member.weights
     try:
         model = create_member(member.architecture, leads, len(prior), member.options)
+        if model.input_spec != member.spec:
+            raise ValueError(f"its input is {member.spec}, expected {model.input_spec}")
         model.load_state_dict(load_file(path))
         model = model.eval().to(device)
         if model_entry(member.architecture).kind == "classifier":
@@ -117,5 +118,5 @@ def load_member(
         path = folder / member.head
         head = Head.read(path, len(feature_names(leads)), len(prior))
         return Detector(model.folded(), head, prior, threads_of(member))
-    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # networks meet senseless options with errors of many kinds
         raise ValueError(f"{path}: cannot be loaded as {member.architecture}: {error}") from error

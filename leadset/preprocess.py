@@ -32,6 +32,8 @@ _CLIPPING_STRIDE = 4
 MAX_TEST_WINDOWS = 16
 # Sampling rate in Hz below which no wave can be delineated.
 LOWEST_BEAT_RATE = 50
+# And above which a recording would only take memory.
+HIGHEST_RATE = 10_000
 _INT16_MAX = 32767
 
 
@@ -48,8 +50,8 @@ class Transform:
     filter: str = "none"
 
     def __post_init__(self) -> None:
-        if self.rate < 1:
-            raise ValueError(f"rate={self.rate}: expected a positive sampling rate in Hz")
+        if not isinstance(self.rate, int) or not 1 <= self.rate <= HIGHEST_RATE:
+            raise ValueError(f"rate={self.rate}: expected a whole number of Hz, 1 to {HIGHEST_RATE}")
         if self.filter not in FILTERS:
             raise ValueError(f"filter={self.filter!r}: expected one of {', '.join(FILTERS)}")
 
@@ -78,6 +80,8 @@ class InputSpec:
     reliable_beats: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.samples, int) or self.samples < 1:
+            raise ValueError(f"samples={self.samples}: expected a number of samples")
         if self.delineated and self.transform.rate < LOWEST_BEAT_RATE:
             raise ValueError(f"rate={self.transform.rate}: expected {LOWEST_BEAT_RATE} Hz or more to delineate beats")
         if self.scaling not in SCALINGS:

@@ -348,6 +348,26 @@ def test_wrong_command_lines(tmp_path, entry_folder, capsys):
         lambda v: v["lead_sets"][0]["ensemble"].update(weights=[1.0]),
         lambda v: v["lead_sets"][0]["evidence"].update(strengths=[1.0]),
         lambda v: v["lead_sets"][0]["evidence"].update(strengths=[0, 0, 0, 0, float("inf")]),
+        lambda v: v["lead_sets"][0]["evidence"]["shares"].pop(),
+        lambda v: v["lead_sets"][0].update(evidence=[]),
+        lambda v: v.update(label_space=["challenge2021"]),
+        lambda v: v["prior"].pop(),
+        lambda v: v["prior"].__setitem__(0, float("nan")),
+        lambda v: v["prior"].__setitem__(0, 3.0),
+        lambda v: v["lead_sets"][0]["ensemble"]["weights"].__setitem__(0, -1.0),
+        lambda v: v["lead_sets"][0]["ensemble"]["weights"].__setitem__(0, 1e9),
+        lambda v: v["lead_sets"][0]["ensemble"]["decision"]["thresholds"].pop(),
+        lambda v: v["lead_sets"][0]["members"][0]["decision"]["thresholds"].__setitem__(0, None),
+        lambda v: v["lead_sets"][0]["members"][0]["decision"]["thresholds"].__setitem__(0, 0),
+        lambda v: v["lead_sets"][0]["members"][0].update(architecture=["resnet34"]),
+        lambda v: v["lead_sets"][0]["members"][0].update(macs=float("inf")),
+        lambda v: v["lead_sets"][0]["members"][0].update(options={"width": 0, "rate": 100}),
+        lambda v: v["lead_sets"][0]["members"][0].update(options={"width": 4, "rate": float("inf")}),
+        lambda v: v["lead_sets"][0]["members"][0]["input"].update(samples=10**9),
+        lambda v: v["lead_sets"][0]["members"][0]["input"].update(samples="5000"),
+        lambda v: v["lead_sets"][0]["members"][0]["input"].update(record=True),
+        lambda v: v["lead_sets"][0]["members"][0]["input"]["transform"].update(rate=10**9),
+        lambda v: v["lead_sets"][0]["members"][0]["input"]["transform"].update(rate=float("nan")),
     ],
 )
 def test_hostile_or_damaged_model_folders_are_refused(entry_folder, tmp_path, spoil):
@@ -358,6 +378,12 @@ def test_hostile_or_damaged_model_folders_are_refused(entry_folder, tmp_path, sp
     (folder / "entry.json").write_text(json.dumps(values))
     with pytest.raises(ValueError, match="entry"):
         load_entry(folder).load(LEAD_SETS[12])
+
+
+def test_deeply_nested_manifest_is_refused(tmp_path):
+    (tmp_path / "entry.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="not an entry of this kit"):
+        load_entry(tmp_path)
 
 
 def test_damaged_weights_are_refused(entry_folder, tmp_path):
