@@ -260,21 +260,23 @@ def _localise(arguments: argparse.Namespace) -> int:
     detector = Detector.load(arguments.model)
     recording = read_recording(arguments.record)
     found = detector.score(recording.signal, recording.fs, recording.leads)
-    target, rate = arguments.output / recording.name, TRANSFORM.rate
+    # A name may hold a dot: what follows it is no suffix to be replaced.
+    target = {kind: arguments.output / f"{recording.name}.{kind}" for kind in ("npz", "csv", "png")}
+    rate = TRANSFORM.rate
     arguments.output.mkdir(parents=True, exist_ok=True)
-    with write_atomically(target.with_suffix(".npz"), "wb") as file:
+    with write_atomically(target["npz"], "wb") as file:
         np.savez_compressed(
             file, map=found.map, deviation=found.deviation, rate=rate, leads=np.array(detector.leads),
             r_peaks=found.r_peaks, score=found.score, peak=found.peak,
         )  # fmt: skip
-    with write_atomically(target.with_suffix(".csv")) as file:
+    with write_atomically(target["csv"]) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["seconds", *detector.leads])
         for sample, errors in enumerate(getattr(found, arguments.map).T):
             values = ["" if np.isnan(error) else f"{error:.6g}" for error in errors]
             table.writerow([f"{sample / rate:.3f}", *values])
     if arguments.plot:
-        _draw(detector, recording, found, arguments.map, target.with_suffix(".png"))
+        _draw(detector, recording, found, arguments.map, target["png"])
     percentile, peak_percentile = (
         detector.reference.percentile(name, getattr(found, name)) for name in ("score", "peak")
     )
