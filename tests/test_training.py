@@ -306,6 +306,20 @@ def test_killed_run_does_not_repeat_finished_networks(simulated, tmp_path, monke
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+def test_networks_with_damaged_files_are_trained_again(simulated, tmp_path):
+    kept = replace(TINY, keep_work=True)
+    run.train_entry(simulated, tmp_path, kept)
+    weights = [tmp_path / f"resnet34-{name}.safetensors" for name in ("2", "II-V5")]
+    whole = [path.read_bytes() for path in weights]
+    (answers,) = (tmp_path / "work").glob("resnet34-2-*.npy")
+    answers.write_bytes(b"")
+    weights[1].write_bytes(whole[1][:1000])
+    for file in (tmp_path / "work").glob("c*.json"):  # of clock and costs
+        file.write_text("[]")
+    run.train_entry(simulated, tmp_path, kept)
+    assert [path.read_bytes() for path in weights] == whole
+
+
 def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
     """Ctrl-C to the main process alone: the workers save and end; the same command then finishes the run."""
     settings = tmp_path / "long.toml"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import nn
 
 import leadset
@@ -102,6 +103,15 @@ class Workshop:
         """A file of a job's work: its state (safetensors), its summary (json), its validation answers (npy)."""
         return self.work / f"{job.name}-{self.digest(job)}.{ending}"
 
+    def finished(self, job: Job) -> dict[str, Any]:
+        """The summary of a trained network; empty where it, the weights or the validation answers are damaged."""
+        try:
+            np.load(self.file(job, "npy"))
+            with safe_open(self.folder / job.weights, "numpy"):  # its length must be what its header says
+                return read_json(self.file(job, "json"))
+        except Exception:  # numpy meets damaged files with errors of many kinds
+            return {}
+
     def lesson(self, job: Job) -> Lesson:
         """What the network of a job learns.
 
@@ -159,11 +169,12 @@ class Workshop:
 
 
 def read_json(path: Path) -> dict:
-    """A JSON file's values; empty where there is nothing readable."""
+    """A JSON file's values; empty where there are none to be read."""
     try:
-        return json.loads(path.read_text())
+        values = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
+    return values if isinstance(values, dict) else {}
 
 
 def write_json(path: Path, values: dict) -> None:

@@ -152,19 +152,15 @@ class Run:
         """What every job that is not done costs, measured once per run and kept for its continuation."""
         file = self.work / f"costs-{self.workshop.digest('costs')}.json"
         costs = {name: Cost(*cost) for name, cost in read_json(file).items()}
-        missing = [job for job in self.jobs if job.name not in costs and not self._summary(job)]
+        missing = [job for job in self.jobs if job.name not in costs and not self.workshop.finished(job)]
         measured = tqdm(pool.map(self.workshop.measure, missing), "measure", len(missing), leave=False)
         costs |= {job.name: cost for job, cost in zip(missing, measured, strict=True)}
         write_json(file, costs)
         return costs
 
-    def _summary(self, job: Job) -> dict:
-        """What a finished job says of itself; empty for one that is not finished."""
-        return read_json(self.workshop.file(job, "json"))
-
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
-        todo = [job for job in self.jobs if not self._summary(job)]
+        todo = [job for job in self.jobs if not self.workshop.finished(job)]
         wanted = {job.name: self.workshop.wanted_steps(job) for job in todo}
         stepping = {job.name: wanted[job.name] * costs[job.name].step for job in todo}
         todo.sort(key=lambda job: -stepping[job.name] - costs[job.name].end)
@@ -197,7 +193,7 @@ class Run:
 
     def _member(self, job: Job, network: Validated, truth: Truth, probabilities: np.ndarray) -> Member:
         """A trained network as `entry.json` describes it; the head of a detector is written."""
-        head, summary = "", self._summary(job)
+        head, summary = "", self.workshop.finished(job)
         if network.detects:
             head = job.head
             fit_head(network.answers, truth.targets, truth.shares).write(self.folder / head)
