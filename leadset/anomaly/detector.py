@@ -167,14 +167,18 @@ class Detector:
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ValueError(f"{description}: not a description of a detector: {error!r}") from None
         try:
-            model.load_state_dict(load_file(folder / WEIGHTS_FILE), assign=True)
-        except (SafetensorError, RuntimeError) as error:
+            weights = load_file(folder / WEIGHTS_FILE)
+            for name, drawn in model.state_dict().items():
+                if name in weights and (weights[name].dtype != drawn.dtype or not weights[name].isfinite().all()):
+                    raise ValueError(f"{name} is {weights[name].dtype}, expected finite numbers of {drawn.dtype}")
+            model.load_state_dict(weights, assign=True)
+        except (SafetensorError, RuntimeError, ValueError) as error:
             raise ValueError(f"{folder / WEIGHTS_FILE}: not the weights of {description}: {error}") from None
         try:
             reference = Reference.from_arrays(
                 load_arrays(folder / REFERENCE_FILE), **content["reference"], leads=model.leads
             )
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"{folder / REFERENCE_FILE}: not the reference of {description}: {error}") from None
         return cls(model.to(device or best_device()), scoring, reference, training)
 

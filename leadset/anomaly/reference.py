@@ -219,7 +219,8 @@ class Reference:
         """The inverse of `arrays`.
 
         Raises:
-            ValueError: a name or a shape that does not fit the lead set, or a value that is not finite.
+            ValueError: a name or a shape that does not fit the lead set, a value that is not finite, a spread that
+                is not positive.
         """
         columns = family_columns(feature_names(leads))
         shapes = {f"quantiles.{name}": QUANTILES.shape for name in (*RANKS, *PARTS)}
@@ -234,6 +235,10 @@ class Reference:
         for name, shape in shapes.items():
             if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
                 raise ValueError(f"{name}: expected finite numbers of shape {shape}")
+        for kind, first in {"spread": 0, "usual": 1, "family": 1}.items():  # the mean comes before a standard deviation
+            for name in shapes:
+                if name.startswith(f"{kind}.") and not (arrays[name][first:] > 0).all():
+                    raise ValueError(f"{name}: expected a spread above 0")
 
         def those(group: str) -> dict[str, np.ndarray]:
             return {name.partition(".")[2]: values for name, values in arrays.items() if name.startswith(f"{group}.")}
