@@ -295,7 +295,10 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
     signal, missing, more = _derive_limb_leads(signal, missing)
     flags += more
     if len(missing) == len(LEADS):
-        raise ValueError(f"no usable lead: found {', '.join(leads) or 'none'}, expected some of {' '.join(LEADS)}")
+        found = ", ".join(leads) or "none"
+        if any(flag.startswith("nonfinite") for flag in flags):
+            found += " with mostly invalid samples"
+        raise ValueError(f"no usable lead: found {found}, expected some of {' '.join(LEADS)}")
     signal = resample(signal, fs, transform.rate)
     mean, sd, low, high = _statistics(signal)
     flags += _appearance_flags(signal, sd, low, high, missing)

@@ -80,6 +80,13 @@ def test_gaps_are_bridged_and_flagged(signal):
     np.testing.assert_array_equal(prepared.samples[untouched], whole.samples[untouched])
 
 
+def test_a_recording_of_gaps_only_is_refused_for_its_gaps(signal):
+    with pytest.raises(ValueError, match="found I, II with mostly invalid samples, expected some of I II"):
+        prepare(np.full((2, 5000), np.nan), 500, ["I", "II"], Transform())
+    with pytest.raises(ValueError, match="found RESP, expected some of I II"):
+        prepare(signal[:1], 500, ["RESP"], Transform())
+
+
 def test_a_limb_lead_of_gaps_only_is_derived(signal):
     broken = signal.copy()
     broken[3] = np.nan
