@@ -279,6 +279,23 @@ def test_uneven_file_of_unknown_length_is_refused(tmp_path):
     assert read_recording(path).signal.shape == (2, 300)
 
 
+def test_folders_that_cannot_be_looked_into_are_named(tmp_path, monkeypatch):
+    path = write_recording(tmp_path / "open")
+    closed = write_recording(tmp_path / "closed").parent
+    scan = os.scandir
+
+    def refuse(folder):
+        if str(folder) == str(closed):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.warns(UserWarning, match="closed: Permission denied; what recordings it holds are left out"):
+        assert find_recordings(tmp_path) == [path]
+    with pytest.raises(PermissionError, match="closed"):
+        find_recordings(closed)
+
+
 def test_format_that_nobody_reads_is_refused(tmp_path):
     path = write_recording(tmp_path, file="A0001.dat", form="999")
     (tmp_path / "A0001.dat").write_bytes(bytes(24000))
