@@ -16,7 +16,7 @@ import numpy as np
 
 from leadset.leads import LEADS, LIMB_WEIGHTS, canonical_lead
 from leadset.missing import IMPOSSIBLE_MV, known
-from leadset.resampling import resample
+from leadset.resampling import HIGHEST_RATE, LOWEST_RATE, resample
 
 # Leads whose share of known samples is below this are treated as missing; above it, gaps are bridged by a line.
 MIN_KNOWN_SHARE = 0.5
@@ -30,10 +30,6 @@ CLIPPED_SHARE = 0.02
 _CLIPPING_STRIDE = 4
 # Windows averaged at test, at most: a 30-min recording is sampled evenly.
 MAX_TEST_WINDOWS = 16
-# Sampling rate in Hz below which no wave can be delineated.
-LOWEST_BEAT_RATE = 50
-# And above which a recording would only take memory.
-HIGHEST_RATE = 10_000
 _INT16_MAX = 32767
 
 
@@ -82,8 +78,8 @@ class InputSpec:
     def __post_init__(self) -> None:
         if not isinstance(self.samples, int) or self.samples < 1:
             raise ValueError(f"samples={self.samples}: expected a number of samples")
-        if self.delineated and self.transform.rate < LOWEST_BEAT_RATE:
-            raise ValueError(f"rate={self.transform.rate}: expected {LOWEST_BEAT_RATE} Hz or more to delineate beats")
+        if self.delineated and self.transform.rate < LOWEST_RATE:
+            raise ValueError(f"rate={self.transform.rate}: expected {LOWEST_RATE} Hz or more to delineate beats")
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling={self.scaling!r}: expected one of {', '.join(SCALINGS)}")
         if self.window not in ("crop", "tail"):
@@ -285,11 +281,13 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
         transform: the rate and filter wanted.
 
     Raises:
-        ValueError: no samples, no usable lead of the twelve, or a shape that does not fit the names.
+        ValueError: no samples, no usable lead of the twelve, a shape that does not fit the names, a senseless rate.
     """
     signal = np.asarray(signal, dtype=np.float32)
-    if signal.ndim != 2 or signal.shape[0] != len(leads) or not signal.shape[1] or not fs > 0:
-        raise ValueError(f"signal of shape {signal.shape} at {fs} Hz: expected ({len(leads)} leads, samples)")
+    if signal.ndim != 2 or signal.shape[0] != len(leads) or not signal.shape[1]:
+        raise ValueError(f"signal of shape {signal.shape}: expected ({len(leads)} leads, samples)")
+    if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+        raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE} to {HIGHEST_RATE} Hz")
     signal, missing = _arranged(signal, leads)
     signal, missing, flags = _repair_gaps(signal, missing)
     signal, missing, more = _derive_limb_leads(signal, missing)

@@ -14,6 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+#: Sampling rates in Hz that make sense for an ECG. Below, no wave can be delineated; above, a recording would only take
+#: memory, as would one whose header claims a rate so low that it is stretched a hundredfold.
+LOWEST_RATE, HIGHEST_RATE = 50, 10_000
 # The low-pass of `scipy.signal.resample_poly`: its length on either side, in samples of the lower rate, and its window.
 _HALF_LENGTH = 10
 _WINDOW = ("kaiser", 5.0)

@@ -24,7 +24,7 @@ from leadset.models import count_parameters, create_model
 from leadset.models.layers.heartmaasters import RECEPTIVE_FIELD, length_after
 from leadset.models.layers.recurrent import AttendedStates, LastStates, States
 from leadset.models.layers.standardise import RunningStandardise
-from leadset.preprocess import FILTERS, LOWEST_BEAT_RATE, InputSpec, Transform, prepare
+from leadset.preprocess import FILTERS, InputSpec, Transform, prepare
 from leadset.recordings import beat_store, find_recordings, read_recording, recording_from_parts
 from leadset.recordings.beat_store import build_beats
 from leadset.recordings.store import build_store
@@ -33,7 +33,6 @@ from leadset.training import run
 from leadset.training.data import load_training_data
 from leadset.training.loop import Task, Trainer, validate
 from leadset.training.phases import Course, Phase, Pool
-from leadset.waves.delineator import LOWEST_RATE
 
 SMALL = {"width": 4, "rate": 100}
 
@@ -326,9 +325,8 @@ def assert_same(one: Beats, other: Beats):
     np.testing.assert_array_equal(one.record, other.record)
 
 
-def test_constants_are_those_of_the_delineator():
+def test_there_is_room_for_the_features_of_the_delineator():
     assert len(waves.BEAT_FEATURES) == BEAT_FEATURES
-    assert LOWEST_BEAT_RATE == LOWEST_RATE
 
 
 def test_beats_of_a_window():

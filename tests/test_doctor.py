@@ -102,7 +102,7 @@ def test_report(folder):
     assert "5 of 10 recordings will be skipped:" in text
     # Reasons that differ in the record's name only are one line.
     assert "2 × found no such file, expected the signal of B0002: training/beta/g2/B0002.hea" in text
-    assert "found sampling rate fast, expected 1 to 100000 Hz, line 1: training/beta/g2/B0004.hea" in text
+    assert "found sampling rate fast, expected 50 to 10000 Hz, line 1: training/beta/g2/B0004.hea" in text
 
 
 def test_command_writes_one_line_per_recording(folder, tmp_path, capsys):

@@ -144,6 +144,12 @@ def test_hopeless_recordings_say_why(signal, fs, leads):
         prepare(signal, fs, leads, Transform())
 
 
+@pytest.mark.parametrize("fs", [-500, 0, 1, 49, 20_000, np.inf, np.nan])
+def test_senseless_rates_are_refused_before_they_take_memory(signal, fs):
+    with pytest.raises(ValueError, match=f"sampling rate {fs} Hz: expected 50 to 10000 Hz"):
+        prepare(signal, fs, LEADS, Transform())
+
+
 @pytest.mark.parametrize("bad", [{"rate": 0}, {"filter": "magic"}])
 def test_unknown_transforms_are_refused(bad):
     with pytest.raises(ValueError, match="expected"):

@@ -17,12 +17,12 @@ from typing import NamedTuple
 from leadset.leads import canonical_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.subject import parse_comments
+from leadset.resampling import HIGHEST_RATE, LOWEST_RATE
 
 DEFAULT_GAIN = 200.0  # counts per unit (WFDB)
 DEFAULT_RATE = 250.0  # Hz (WFDB)
 
-# Outside these bounds a value is damage, and float32 millivolts or a resampler's buffers would overflow.
-_RATES = (1.0, 100_000.0)
+# Outside these bounds a value is damage, and float32 millivolts would overflow.
 _GAINS = (1e-6, 1e12)
 _LARGEST_BASELINE = 2.0**31
 
@@ -165,8 +165,8 @@ def _parse_record_line(
     if len(fields) > 1:
         match = _FREQUENCY.fullmatch(fields[1])
         fs = float(match[1]) if match else math.nan
-        if not _RATES[0] <= fs <= _RATES[1]:
-            expected = f"{_RATES[0]:.0f} to {_RATES[1]:.0f} Hz"
+        if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+            expected = f"{LOWEST_RATE} to {HIGHEST_RATE} Hz"
             raise ReadError(source, f"sampling rate {fields[1]}", expected, number)
     else:
         flags.append("default_rate")

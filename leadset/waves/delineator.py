@@ -8,6 +8,7 @@ import numpy as np
 
 from leadset.allocator import reuse_temporary_arrays
 from leadset.missing import median
+from leadset.resampling import HIGHEST_RATE, LOWEST_RATE
 from leadset.waves.envelope import measure
 from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
@@ -29,8 +30,6 @@ from leadset.waves.wavelet import transform
 METHODS = {"learned": learned_marks, "wavelet": rule_marks}
 #: Seconds of a recording analysed at a time, and the overlap at each joint; thresholds stay local to an excerpt.
 EXCERPT, OVERLAP = 240.0, 4.0
-#: Sampling rates in Hz that make sense for an ECG.
-LOWEST_RATE, HIGHEST_RATE = 50.0, 10_000.0
 #: Log odds that a lead without a rhythm is bad, beyond those of its other measurements, and at least.
 ILLEGIBLE, ILLEGIBLE_AT_LEAST = 4.0, 1.0
 #: A mark this close (ms) to samples that were missing in the input is dropped.
@@ -97,7 +96,7 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     if signal.ndim != 2 or not signal.size:
         raise ValueError(f"expected a signal of shape (leads, samples), got shape {np.shape(signal_mv)}")
     if not LOWEST_RATE <= fs <= HIGHEST_RATE:
-        raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz")
+        raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE} to {HIGHEST_RATE} Hz")
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: expected one of {', '.join(METHODS)}")
     reuse_temporary_arrays()
