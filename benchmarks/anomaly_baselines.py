@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -44,7 +45,7 @@ class Cut(NamedTuple):
     n_samples: int
 
 
-class _Windowed:
+class _Residual(ABC):
     """A method that gives each sample of a window an error; recordings longer than a window give their first one.
 
     A recording is observed once, whatever the method learns from; `fit` and `judge` take what `observe` gives.
@@ -62,12 +63,13 @@ class _Windowed:
         centres, _ = beats_within(r_peaks, start, int(recorded.sum()))
         return Cut(window, centres, start, int(recorded.sum()), samples.shape[1])
 
+    @abstractmethod
     def fit(self, normals: Sequence[Cut]) -> None:
-        """Learns from normal recordings, if there is anything to learn."""
+        """Learns from normal recordings."""
 
+    @abstractmethod
     def errors(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
         """Errors (12, t) of a window."""
-        raise NotImplementedError
 
     def vector(self, seen: Cut) -> np.ndarray | None:
         """Features (d,) of a recording; these methods have none."""
@@ -89,15 +91,18 @@ def _placed(beat_errors: np.ndarray, centres: np.ndarray, shape: tuple[int, int]
     return total / np.maximum(cover, 1)
 
 
-class TemplateResidual(_Windowed):
+class TemplateResidual(_Residual):
     """Squared distance of every heartbeat from the median heartbeat of its own recording."""
+
+    def fit(self, normals: Sequence[Cut]) -> None:
+        """There is nothing to learn."""
 
     def errors(self, window: np.ndarray, centres: np.ndarray) -> np.ndarray:
         beats = window[:, around(centres)].swapaxes(0, 1)
         return _placed((beats - np.median(beats, axis=0)) ** 2, centres, window.shape)
 
 
-class PcaResidual(_Windowed):
+class PcaResidual(_Residual):
     """Squared distance of every heartbeat from what 30 principal components of normal heartbeats make of it."""
 
     def fit(self, normals: Sequence[Cut]) -> None:
@@ -123,8 +128,11 @@ class Waves(NamedTuple):
     n_samples: int
 
 
-class FeatureForest(_Windowed):
+class FeatureForest:
     """Isolation forests on the features of every lead and heartbeat (the map) and of the recording (its score)."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self.spec = spec
 
     def observe(self, recording: Prepared) -> Waves:
         samples, statistics = recording
@@ -162,7 +170,7 @@ class FeatureForest(_Windowed):
         return Found({"recording": float(score), "beats": float(odd.max(initial=0))}, {"map": heat})
 
 
-BASELINES: dict[str, type[_Windowed]] = {
+BASELINES: dict[str, type[_Residual | FeatureForest]] = {
     "template residual": TemplateResidual,
     "PCA residual": PcaResidual,
     "isolation forest on PQRST features": FeatureForest,
