@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from leadset import scoring
-from leadset.files import write_atomically
+from leadset.utils.files import write_atomically
 
 
 def main(arguments: list[str]) -> int:

@@ -34,24 +34,26 @@ from scipy.stats import rankdata
 from tables import write_table
 from tqdm import tqdm
 
-from leadset.anomaly import AnomalyScore, Detector, FitSettings, feature_names, fit_detector
+from leadset.anomaly import AnomalyScore, Detector, feature_names
 from leadset.anomaly.detector import DETECTOR_FILE, TRANSFORM
 from leadset.anomaly.features import FAMILIES, LASTING
 from leadset.anomaly.head import cross_fit
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.normals import plain_sinus_rhythm
 from leadset.anomaly.reference import fit_families, most_surprised
 from leadset.anomaly.scores import MAPS, RANKS
 from leadset.classes import SINUS_RHYTHM, label_space
+from leadset.entry.networks import on_threads
 from leadset.leads import LEADS
-from leadset.members import on_threads
 from leadset.models.cross_restoration import RECORD_SAMPLES
 from leadset.preprocess import InputSpec, prepare
 from leadset.recordings import find_recordings
-from leadset.recordings.store import Store, build_store
 from leadset.scoring.intervals import Interval, bootstrap
 from leadset.simulate import simulate, simulate_anomalies
-from leadset.training.split import heart_groups, stratified_parts
+from leadset.store.packed import Store, build_store
+from leadset.training.detector import fit_detector
+from leadset.training.normals import plain_sinus_rhythm
+from leadset.training.split import patient_groups, stratified_parts
+from leadset.training.tasks.restoration_fit import FitSettings
 
 COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
 TRAIN_SEED, CHOICE_SEED, SEALED_SEED = 101, 202, 404
@@ -308,7 +310,7 @@ def real_rows(name: str, method: Method, store: Store, chosen: str) -> Iterator[
     """Detection of real recordings, five-fold; ``chosen`` is the number to detect by."""
     normal = np.zeros(len(store), bool)
     normal[plain_sinus_rhythm(store)] = True
-    groups = heart_groups(store.recordings)
+    groups = patient_groups(store.recordings)
     fold = stratified_parts(normal[:, None], groups, [1 / FOLDS] * FOLDS, seed=0)
     seen = [method.observe(tuple(map(np.asarray, store[i]))) for i in tqdm(range(len(store)), desc=name, leave=False)]
     vectors = [method.vector(s) for s in seen]

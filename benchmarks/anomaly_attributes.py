@@ -22,20 +22,21 @@ from scipy.stats import spearmanr
 from tables import write_table
 from tqdm import tqdm
 
-from leadset.anomaly import FitSettings, fit_detector
 from leadset.anomaly.attributes import Targets, attributes_of, in_units
-from leadset.anomaly.detector import TRANSFORM, all_r_peaks
+from leadset.anomaly.detector import TRANSFORM
 from leadset.anomaly.metrics import detection_auc
-from leadset.anomaly.normals import plain_sinus_rhythm
 from leadset.classes import label_space
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import ATTRIBUTES
 from leadset.preprocess import prepare
 from leadset.recordings import find_recordings
-from leadset.recordings.store import build_store
 from leadset.scoring.intervals import bootstrap
 from leadset.simulate import simulate
-from leadset.training.split import heart_groups, stratified_parts
+from leadset.store.packed import build_store
+from leadset.training.detector import all_r_peaks, fit_detector
+from leadset.training.normals import plain_sinus_rhythm
+from leadset.training.split import patient_groups, stratified_parts
+from leadset.training.tasks.restoration_fit import FitSettings
 
 COLUMNS = ("what", "of", "n", "measure", "value", "low", "high", "median_instead")
 NORMAL_SEED, OTHER_SEED, SPLIT_SEED = 111, 112, 0
@@ -61,7 +62,7 @@ def main() -> None:
 def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
     """Rows of the table, printed as they come."""
     store = build_store(find_recordings(arguments.data), TRANSFORM, scratch / "store", 1)
-    groups = heart_groups(store.recordings)
+    groups = patient_groups(store.recordings)
     normal = np.isin(np.arange(len(store)), plain_sinus_rhythm(store))
     tested = stratified_parts(normal[:, None], groups, [1 - TESTED_SHARE, TESTED_SHARE], SPLIT_SEED) == 1
 

@@ -15,12 +15,12 @@ from sklearn.pipeline import make_pipeline
 
 from leadset.anomaly.scores import SMOOTHING
 from leadset.anomaly.windows import AFTER_R, around, beats_within, centred_starts
-from leadset.beats import find_r_peaks
-from leadset.inference import lead_rows
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import BEFORE_R
+from leadset.models.prediction import lead_rows
 from leadset.preprocess import InputSpec, cut_window
 from leadset.waves import delineate, extract_features
+from leadset.waves.beats import find_r_peaks
 
 #: Samples (12, t) int16 and statistics (5, 12) of a prepared recording.
 Prepared = tuple[np.ndarray, np.ndarray]

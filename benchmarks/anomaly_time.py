@@ -29,12 +29,12 @@ from tables import write_table
 from leadset.anomaly import Detector, Scoring
 from leadset.anomaly.detector import TRANSFORM
 from leadset.anomaly.windows import beats_within, centred_starts, due_places
-from leadset.beats import find_beats
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.models.cross_restoration import CrossRestoration
 from leadset.preprocess import Prepared, prepare
 from leadset.simulate import simulate
+from leadset.waves.beats import find_beats
 
 WIDTHS = (32, 12)
 PUBLISHED = "thirty forward passes"

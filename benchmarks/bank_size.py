@@ -20,8 +20,8 @@ from tables import write_table
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.scoring.metrics import auroc, macro
-from leadset.training.loop import Trainer, validate, validation_score
-from leadset.training.phases import Course, Phase, Pool
+from leadset.training.curriculum import Curriculum, Phase, Pool
+from leadset.training.trainer import Trainer, validate, validation_score
 
 SIZES = (500, 2_500, 10_000)
 HELD_OUT = 1_000
@@ -37,7 +37,7 @@ def main() -> None:
     rows = []
     for size in SIZES:
         pool, steps = Pool(experiment.simulated[:size]), SIZES[-1] // SIMULATED_BATCH
-        course = Course((Phase("simulated", pool, steps, LEARNING_RATE),))
+        course = Curriculum((Phase("simulated", pool, steps, LEARNING_RATE),))
         task = replace(experiment.task, course=course, batch_size=SIMULATED_BATCH)
         torch.manual_seed(SEED)
         model = create_model(NETWORK.architecture, LEADS, len(SPACE), **NETWORK.options)

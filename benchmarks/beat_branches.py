@@ -39,22 +39,22 @@ from tables import write_table
 from torch import nn
 
 from leadset.anomaly.head import fit_head
-from leadset.files import write_atomically
 from leadset.leads import resolve_leads
 from leadset.models import create_model
 from leadset.models.crnn_pqrst import PLAUSIBLE
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings
-from leadset.recordings.beat_store import build_beats
-from leadset.recordings.store import build_store
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
-from leadset.simulate.bank import build_bank
-from leadset.training.checkpoint import save_weights
+from leadset.store.bank import build_bank
+from leadset.store.beat_store import build_beats
+from leadset.store.packed import build_store
+from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import split_recordings
-from leadset.training.loop import Task, Trainer, validate
-from leadset.training.phases import Course, Phase, Pool, top_up
-from leadset.training.split import heart_groups
+from leadset.training.split import patient_groups
+from leadset.training.trainer import Task, Trainer, validate
+from leadset.utils.files import write_atomically
+from leadset.utils.weights import save_weights
 
 OPTIONS = {"width": 16, "rate": 100, "norm": "batch"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -119,8 +119,8 @@ def prepared(data: Path, leads: tuple[str, ...], simulated: int, work: Path) -> 
         bank = build_bank(simulated, BANK_SEED, store.transform, work, n_jobs=1)
         store, beats = store.joined(bank), beats.joined(build_beats(bank, leads, work, n_jobs=1))
     labels, spec = labels_of(store.recordings), network(leads, "both", 0).input_spec
-    task = Task(store, labels, Course(()), np.empty(0, int), leads, spec, 0, BATCH, WEIGHT_DECAY, beats)
-    return Material(task, len(real), heart_groups(real))
+    task = Task(store, labels, Curriculum(()), np.empty(0, int), leads, spec, 0, BATCH, WEIGHT_DECAY, beats)
+    return Material(task, len(real), patient_groups(real))
 
 
 def network(leads: tuple[str, ...], variant: str, seed: int) -> nn.Module:
@@ -183,7 +183,7 @@ def trained(model: nn.Module, task: Task, phase: Phase, name: Path) -> dict[str,
         model.load_state_dict(load_file(weights))
     else:
         torch.manual_seed(task.seed)
-        task = replace(task, course=Course((phase,)))
+        task = replace(task, course=Curriculum((phase,)))
         Trainer(model, task, phase.steps, state, lambda event: None).run(name.name)
         save_weights(weights, model)
         state.unlink(missing_ok=True)

@@ -5,7 +5,7 @@
 Each network is measured as the kit builds it, in bf16 where the processor has instructions for it (rows are missing
 where it has none: emulated, bf16 is many times slower than single precision), and in its straightforward form
 (`straightforward.py`), which computes the same function; and all of it with the C library's allocator as it comes and
-with `leadset.allocator.keep_freed_memory`, in a process each. Everything is at published size.
+with `leadset.utils.memory.keep_freed_memory`, in a process each. Everything is at published size.
 
 Within a round all forms of a network take turns, forwards and backwards alternately, and rounds repeat for about
 ``--seconds``; at least three, the first of which only warms up. Times are seconds of processor time, so that other work
@@ -36,10 +36,10 @@ from tables import write_table
 from torch import nn
 from tqdm import tqdm
 
-from leadset.allocator import keep_freed_memory
-from leadset.beats import told_shapes
 from leadset.leads import LEAD_SETS
 from leadset.models import create_model, list_models
+from leadset.utils.memory import keep_freed_memory
+from leadset.waves.beats import told_shapes
 
 PEER = "resnet34"
 #: Recordings per step: enough to keep the convolutions busy, few enough that a step takes seconds at most.

@@ -25,9 +25,9 @@ from straightforward import straightforward
 from torch import nn
 from tqdm import tqdm
 
-from leadset.files import write_atomically
 from leadset.leads import LEAD_SETS
 from leadset.models import create_model, list_models
+from leadset.utils.files import write_atomically
 
 BATCHES = (16, 64, 256)
 #: Steps before the clock starts (a compiled network is compiled in the first one), and steps that are timed.

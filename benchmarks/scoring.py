@@ -19,8 +19,8 @@ import numpy as np
 import plain_scorer
 
 from leadset import label_space, scoring
-from leadset.files import write_atomically
 from leadset.leads import LEADS
+from leadset.utils.files import write_atomically
 
 N_IN_MEMORY = 100_000
 N_FILES = 20_000

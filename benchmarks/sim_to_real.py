@@ -30,21 +30,21 @@ import torch
 from safetensors.torch import load_file
 from tables import write_table
 
-from leadset.allocator import keep_freed_memory
 from leadset.classes import label_space
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.recordings import find_recordings
-from leadset.recordings.beat_store import build_beats
-from leadset.recordings.store import StoredRecording, build_store
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
-from leadset.simulate.bank import build_bank
-from leadset.training.checkpoint import save_weights
+from leadset.store.bank import build_bank
+from leadset.store.beat_store import build_beats
+from leadset.store.packed import StoredRecording, build_store
+from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import split_recordings
-from leadset.training.loop import Task, Trainer, validate
-from leadset.training.phases import Course, Phase, Pool, top_up
-from leadset.training.split import heart_groups
+from leadset.training.split import patient_groups
+from leadset.training.trainer import Task, Trainer, validate
+from leadset.utils.memory import keep_freed_memory
+from leadset.utils.weights import save_weights
 
 SPACE = label_space()
 #: The more frequent classes; those besides that have at least `FEWEST` positives are the rarer ones.
@@ -78,7 +78,7 @@ SETTINGS = (
 SIMULATED_BATCH, REAL_BATCH = 32, 16
 REAL_STEPS, TUNING_STEPS = 400, 250
 LEARNING_RATE, TUNING_RATE, WEIGHT_DECAY = 2e-3, 5e-4, 0.01
-# Simulated recordings beside the real ones of an epoch: see `leadset.training.phases.top_up`.
+# Simulated recordings beside the real ones of an epoch: see `leadset.training.curriculum.top_up`.
 TARGET, MIXED_SHARE = 50, 0.5
 
 
@@ -103,7 +103,7 @@ class Experiment:
         beats = build_beats(store, LEADS, work / "store", n_jobs=1) if spec.delineated else None
         self.labels = labels_of(store.recordings)
         self.simulated = np.arange(len(self.real), len(store))
-        everything = Course((Phase("", Pool(self.simulated), 1, LEARNING_RATE),))
+        everything = Curriculum((Phase("", Pool(self.simulated), 1, LEARNING_RATE),))
         self.task = Task(
             store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY, beats
         )
@@ -134,7 +134,7 @@ class Experiment:
         """By regime: probabilities (n, 26) of the real recordings, and the steps of its last phase."""
         n = len(self.real)
         steps = self.setting.epochs * len(self.simulated) // SIMULATED_BATCH
-        course = Course((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
+        course = Curriculum((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
         teacher, weights = self._trained("simulated", replace(self.task, course=course, batch_size=SIMULATED_BATCH))
         found = {"simulated": (self._answers(teacher, np.arange(n)), steps)}
         for regime in self.setting.regimes[1:]:
@@ -148,7 +148,7 @@ class Experiment:
                 if regime == "real":
                     phase = Phase("real", pool, REAL_STEPS, LEARNING_RATE)
                 name = f"{regime.replace(', ', '-').replace(' ', '-')}-{fold}"
-                task = replace(self.task, course=Course((phase,)))
+                task = replace(self.task, course=Curriculum((phase,)))
                 model, _ = self._trained(name, task, None if regime == "real" else weights)
                 answers[test] = self._answers(model, test)
             found[regime] = answers, phase.steps
@@ -158,7 +158,7 @@ class Experiment:
         """One row a regime and class, one for each mean; of the simulated regime also one a class and source."""
         labels = self.labels[: len(self.real)]
         sources = np.array([recording.source for recording in self.real])
-        groups = heart_groups(self.real)
+        groups = patient_groups(self.real)
         rows = []
         for regime, (answers, steps) in self.run().items():
             common = {

@@ -27,7 +27,7 @@ from scipy.signal import resample_poly
 from leadset.preprocess import InputSpec, Transform, cut_window
 from leadset.recordings import find_recordings
 from leadset.recordings.reader import read_header
-from leadset.recordings.store import build_store
+from leadset.store.packed import build_store
 
 # Copies of the real recordings, so that starting processes does not decide the figures.
 COPIES = 4

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from leadset.answering import answer_all
 from leadset.entry import Answer, Entry, load_entry
+from leadset.entry.parallel import predict_all
 from leadset.recordings import find_recordings, recording_from_parts
 from leadset.scoring.outputs import output_names, write_output
 from leadset.training.run import train_entry
@@ -70,7 +70,7 @@ def test_entry(
     outputs = Path(output_directory)
     outputs.mkdir(parents=True, exist_ok=True)
     failures = []
-    answers = tqdm(answer_all(entry, list(headers.values())), "answer", len(headers), unit="rec")
+    answers = tqdm(predict_all(entry, list(headers.values())), "answer", len(headers), unit="rec")
     for name, answer in zip(headers, answers, strict=True):
         _write(outputs / f"{name}.csv", answer, answer.labels, answer.probabilities)
         if answer.failed:

@@ -9,10 +9,10 @@ import torch
 
 from leadset.anomaly.detector import TRANSFORM
 from leadset.anomaly.reference import Reference
-from leadset.beats import BEAT_FEATURES, Beats, record_length
 from leadset.models import create_model
 from leadset.models.cross_restoration import CrossRestoration
 from leadset.preprocess import InputSpec
+from leadset.waves.beats import BEAT_FEATURES, Beats, record_length
 
 #: Options of a network so small that a test can train it.
 SMALL = {"width": 4, "latent": 6, "record_samples": 2400}

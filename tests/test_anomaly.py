@@ -16,12 +16,12 @@ from leadset.anomaly.features import feature_names, rhythm_features, roughness, 
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.scores import WindowErrors, deviation_map, error_map, score_recording, smooth
 from leadset.anomaly.windows import NO_BEATS, due_places
-from leadset.beats import BEAT_FEATURES, find_beats, find_r_peaks
 from leadset.leads import LEADS
 from leadset.preprocess import Transform, prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate import simulate
 from leadset.waves import LEAD_FEATURES, RECORD_FEATURES, delineate, extract_features
+from leadset.waves.beats import BEAT_FEATURES, find_beats, find_r_peaks
 
 # --- scores and maps -------------------------------------------------------------------------------------------------
 

@@ -14,9 +14,7 @@ from scipy.signal import freqz_sos, sos2tf
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from leadset import beats as beats_module
 from leadset import load_entry, waves
-from leadset.beats import BEAT_FEATURES, Beats, cut_beats, find_beats, record_features, record_length, tell
 from leadset.classes import label_space
 from leadset.config import Config
 from leadset.leads import LEAD_SETS, LEADS, resolve_leads
@@ -25,14 +23,17 @@ from leadset.models.layers.heartmaasters import RECEPTIVE_FIELD, length_after
 from leadset.models.layers.recurrent import AttendedStates, LastStates, States
 from leadset.models.layers.standardise import RunningStandardise
 from leadset.preprocess import FILTERS, InputSpec, Transform, prepare
-from leadset.recordings import beat_store, find_recordings, read_recording, recording_from_parts
-from leadset.recordings.beat_store import build_beats
-from leadset.recordings.store import build_store
+from leadset.recordings import find_recordings, read_recording, recording_from_parts
 from leadset.simulate.write import write_dataset
+from leadset.store import beat_store
+from leadset.store.beat_store import build_beats
+from leadset.store.packed import build_store
 from leadset.training import run
+from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import load_training_data
-from leadset.training.loop import Task, Trainer, validate
-from leadset.training.phases import Course, Phase, Pool
+from leadset.training.trainer import Task, Trainer, validate
+from leadset.waves import beats as beats_module
+from leadset.waves.beats import BEAT_FEATURES, Beats, cut_beats, find_beats, record_features, record_length, tell
 
 SMALL = {"width": 4, "rate": 100}
 
@@ -477,7 +478,7 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     labels = np.array([space.encode(recording.codes) for recording in store.recordings])
     model = create_model("crnn_pqrst", leads, len(space), **SMALL)
     beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False)
-    course = Course((Phase("real", Pool(np.arange(16)), 4, 1e-3),))
+    course = Curriculum((Phase("real", Pool(np.arange(16)), 4, 1e-3),))
     task = Task(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, beats)
     Trainer(model, task, 4, tmp_path / "state.safetensors", lambda event: None).run("crnn")
     kept = model.beats.standardise.state_dict()

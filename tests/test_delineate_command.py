@@ -76,7 +76,7 @@ def test_names_that_wfdb_would_not_write(folder: Path, capsys) -> None:
 def test_an_output_that_cannot_be_written_is_no_fault_of_a_recording(folder: Path, capsys, monkeypatch) -> None:
     output = folder / "a_folder"
     output.mkdir()
-    monkeypatch.setattr("leadset.waves.command.delineate", None)  # work that would be lost
+    monkeypatch.setattr("leadset.commands.delineate.delineate", None)  # work that would be lost
     assert main(["delineate", str(folder), "-o", str(output)]) == 1
     assert capsys.readouterr().err == f"leadset delineate: {output}: a folder, expected a file to write\n"
     monkeypatch.undo()

@@ -9,9 +9,10 @@ import pytest
 from files_on_disk import header_text, make_counts, write_recording
 
 from leadset.cli import main
-from leadset.recordings import FLAGS, audit, find_recordings
+from leadset.commands.doctor import report
+from leadset.recordings import audit, find_recordings
 from leadset.recordings.audit import audit_folder, audit_recording
-from leadset.recordings.doctor import report
+from leadset.signals import FLAGS
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A trained entry: the calling convention, one path for training and answering, bad input, hostile folders."""
+"""A trained entry: the calling convention, one path for training and prediction, bad input, hostile folders."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from organisers_driver import drive
 import extract_leads_wfdb
 import test_model
 import train_model
-from leadset import answering, create_model, load_entry, members
+from leadset import create_model, load_entry
 from leadset.anomaly.features import feature_names
 from leadset.anomaly.head import Head
-from leadset.answering import answer_all
-from leadset.beats import find_beats, tell, told_shapes
 from leadset.challenge import load_model, run_model
 from leadset.classes import label_space
-from leadset.decision import DecisionRule
-from leadset.inference import predict
+from leadset.entry import networks, parallel
+from leadset.entry.decision import DecisionRule
+from leadset.entry.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
+from leadset.entry.parallel import predict_all
 from leadset.leads import LEAD_SETS, resolve_leads
-from leadset.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
 from leadset.models import model_entry
 from leadset.models.cost import model_cost
+from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec, Prepared, cut_window, prepare, window_starts
 from leadset.recordings import Recording, find_recordings, read_recording, recording_from_parts
-from leadset.recordings.beat_store import build_beats
-from leadset.recordings.store import build_store
 from leadset.scoring import evaluate
 from leadset.simulate.write import write_dataset
-from leadset.training.checkpoint import save_weights
+from leadset.store.beat_store import build_beats
+from leadset.store.packed import build_store
+from leadset.utils.weights import save_weights
+from leadset.waves.beats import find_beats, tell, told_shapes
 
 SPACE = label_space()
 N = 5  # more than a group of windows holds
@@ -191,17 +192,17 @@ def test_no_logit_is_too_large():
 def test_answers_of_processes_are_those_of_one(entry_folder, simulated, monkeypatch):
     entry, paths = load_entry(entry_folder), find_recordings(simulated)
     alone = list(entry.predict(paths))
-    monkeypatch.setattr(answering, "_AT_A_TIME", 2)
+    monkeypatch.setattr(parallel, "_AT_A_TIME", 2)
     monkeypatch.setattr(entry, "predict", lambda headers: iter(headers))  # of this process: must not be asked anything
-    for a, b in zip(alone, answer_all(entry, paths, 2), strict=True):
+    for a, b in zip(alone, predict_all(entry, paths, 2), strict=True):
         np.testing.assert_array_equal(a.probabilities, b.probabilities)
         assert (a.name, a.flags) == (b.name, b.flags)
 
 
 def test_large_networks_are_asked_in_this_process(entry_folder, simulated, monkeypatch):
-    monkeypatch.setattr(members, "SMALL", 0)
-    monkeypatch.setattr(answering, "worker_pool", None)
-    assert len(list(answer_all(load_entry(entry_folder), find_recordings(simulated), 2))) == N
+    monkeypatch.setattr(networks, "SMALL", 0)
+    monkeypatch.setattr(parallel, "worker_pool", None)
+    assert len(list(predict_all(load_entry(entry_folder), find_recordings(simulated), 2))) == N
 
 
 def test_what_a_killed_process_leaves_is_answered(entry_folder, simulated, monkeypatch):
@@ -210,10 +211,10 @@ def test_what_a_killed_process_leaves_is_answered(entry_folder, simulated, monke
             yield ask(parts[0])
             raise BrokenProcessPool("killed")
 
-    monkeypatch.setattr(answering, "_AT_A_TIME", 2)
-    monkeypatch.setattr(answering, "worker_pool", lambda processes: nullcontext(Killed()))
+    monkeypatch.setattr(parallel, "_AT_A_TIME", 2)
+    monkeypatch.setattr(parallel, "worker_pool", lambda processes: nullcontext(Killed()))
     paths = find_recordings(simulated)
-    found = answer_all(load_entry(entry_folder), paths, 2)
+    found = predict_all(load_entry(entry_folder), paths, 2)
     assert [answer.name for answer in found] == [path.stem for path in paths]
 
 
@@ -232,7 +233,7 @@ def test_windows_of_a_long_recording_are_averaged(simulated):
 
 
 @pytest.mark.parametrize(
-    ("leads", "answering"),
+    ("leads", "expected"),
     [
         (LEAD_SETS[12], 12),
         (LEAD_SETS[2], 2),
@@ -246,12 +247,12 @@ def test_windows_of_a_long_recording_are_averaged(simulated):
         ((), 2),
     ],
 )
-def test_lead_tuples_that_were_not_trained(entry_folder, leads, answering):
+def test_lead_tuples_that_were_not_trained(entry_folder, leads, expected):
     entry = load_entry(entry_folder)
     trained = entry.trained_set(leads).leads
-    assert len(trained) == len(resolve_leads(answering))
+    assert len(trained) == len(resolve_leads(expected))
     if leads != ("aVR", "aVF", "V5"):  # two sets of two leads fit this one
-        assert trained == resolve_leads(answering)
+        assert trained == resolve_leads(expected)
 
 
 @pytest.mark.parametrize("size", LEAD_SETS)

@@ -14,24 +14,24 @@ from restorers import SMALL
 from safetensors.numpy import load_file, save_file
 
 from leadset import load_entry
-from leadset.anomaly import fit
 from leadset.anomaly.features import feature_names
-from leadset.anomaly.head import Head, cross_fit, filled, fit_head
-from leadset.anomaly.normals import MOST_REPEATS, TOO_FEW, balanced_by_source
+from leadset.anomaly.head import Head, cross_fit, fill_with_prior, fit_head
 from leadset.challenge import load_model, run_model
 from leadset.challenge import test_entry as answer_folder
 from leadset.classes import label_space
 from leadset.config import Config, Pretrain
-from leadset.decision import NEAR, DecisionRule, restrained
+from leadset.entry.decision import NEAR, DecisionRule, veto
+from leadset.entry.manifest import Ensemble, Evidence, Manifest, TrainedSet
 from leadset.leads import LEAD_SETS, resolve_leads
-from leadset.manifest import Ensemble, Evidence, Manifest, TrainedSet
 from leadset.recordings import find_recordings
-from leadset.recordings.store import StoredRecording
 from leadset.scoring import auroc
 from leadset.simulate.write import write_dataset
+from leadset.store.packed import StoredRecording
 from leadset.training import run
-from leadset.training.ensemble import Truth, Validated, ablation, fit_set, out_of_fold
-from leadset.training.jobs import LOG_FILE
+from leadset.training.context import LOG_FILE
+from leadset.training.ensemble import ValidationOutputs, ValidationTargets, ablation, fit_set, out_of_fold
+from leadset.training.normals import MOST_REPEATS, TOO_FEW, balanced_by_source
+from leadset.training.tasks import restoration_fit as fit
 from leadset.training.thresholds import fit_thresholds
 
 SPACE = label_space()
@@ -94,7 +94,7 @@ def test_head_bears_missing_and_extreme_features():
     features[5:, 4] = 1.0  # the same everywhere
     head = fit_head(features, targets, SHARES)
     assert np.isnan(head(features[:5])).all()
-    answered = filled(head(features), SHARES)
+    answered = fill_with_prior(head(features), SHARES)
     assert np.isfinite(answered).all() and (answered[:5] == 0.05).all()
     wild = head(np.full((1, features.shape[1]), 1e30))
     assert np.isfinite(wild).all()
@@ -149,10 +149,10 @@ def test_a_detector_decides_nothing_that_classifiers_are_far_from():
     classifiers = np.array([[0.9, 0.34, 0.3], [0.1, 0.2, 0.1], [0.4, 0.45, 0.1]])
     shouted = np.ones((3, 3), dtype=bool)
     expected = [[True, True, False], [False, True, False], [True, True, False]]
-    np.testing.assert_array_equal(restrained(shouted, own, classifiers), expected)
+    np.testing.assert_array_equal(veto(shouted, own, classifiers), expected)
     # It may also be the one that a class needs no more: nothing near is left, so the classifiers decide alone.
     silent = np.zeros((3, 3), dtype=bool)
-    np.testing.assert_array_equal(restrained(silent, own, classifiers), own(classifiers))
+    np.testing.assert_array_equal(veto(silent, own, classifiers), own(classifiers))
 
 
 @pytest.mark.parametrize("shouts", range(K))
@@ -188,8 +188,8 @@ def validated(n=200, seed=0):
     labels = targets[:, 1:]
     rng = np.random.default_rng(seed + 1)
     p = 1 / (1 + np.exp(-(4 * labels + rng.normal(-3.0, 1.0, labels.shape))))
-    truth = Truth(targets, np.full(1 + K, 0.1))
-    return [Validated(p, False), Validated(features, True)], truth, np.arange(n) % 5
+    truth = ValidationTargets(targets, np.full(1 + K, 0.1))
+    return [ValidationOutputs(p, False), ValidationOutputs(features, True)], truth, np.arange(n) % 5
 
 
 def test_ablation_compares_on_recordings_that_nothing_was_fitted_on():

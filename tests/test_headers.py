@@ -10,7 +10,8 @@ import pytest
 from files_on_disk import header_text, make_counts
 
 from leadset.leads import LEADS
-from leadset.recordings import FLAGS, Header, ReadError, parse_header, read_header, to_millivolts
+from leadset.recordings import Header, ReadError, parse_header, read_header, to_millivolts
+from leadset.signals import FLAGS
 
 
 def test_both_dialects_say_the_same():

@@ -15,12 +15,12 @@ from networks import REDUCED, settle
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from leadset.beats import told_shapes
 from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import create_model, list_models, model_entry
 from leadset.models.cost import cost_table
 from leadset.preprocess import InputSpec, cut_window, prepare
 from leadset.recordings import ReadError, find_recordings, read_recording
+from leadset.waves.beats import told_shapes
 
 REPOSITORY = Path(__file__).parents[1]
 

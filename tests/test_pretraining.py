@@ -17,16 +17,17 @@ from leadset.leads import LEADS, resolve_leads
 from leadset.models import create_model, list_models
 from leadset.preprocess import InputSpec, Transform, prepare
 from leadset.recordings import find_recordings
-from leadset.recordings.beat_store import build_beats
-from leadset.recordings.store import CHUNK, build_store
 from leadset.simulate import SimulatedStream
-from leadset.simulate.bank import build_bank
 from leadset.simulate.write import write_dataset
-from leadset.training import loop, run
+from leadset.store.bank import build_bank
+from leadset.store.beat_store import build_beats
+from leadset.store.packed import CHUNK, build_store
+from leadset.training import run
+from leadset.training import trainer as trainer_module
+from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import load_training_data
-from leadset.training.loop import Task, Trainer, validate
-from leadset.training.phases import Course, Phase, Pool, top_up
-from leadset.training.pretraining import add_bank, affordable_bank, training_course
+from leadset.training.pretraining import add_bank, affordable_bank, training_curriculum
+from leadset.training.trainer import Task, Trainer, validate
 
 SPACE = label_space()
 TRANSFORM = Transform(50)
@@ -132,7 +133,7 @@ def test_mixed_in_recordings_keep_to_their_share():
 
 
 def test_courses_are_scaled_in_proportion():
-    course = Course((Phase("a", Pool(np.arange(8)), 300, 1e-3), Phase("b", Pool(np.arange(4)), 100, 1e-4)))
+    course = Curriculum((Phase("a", Pool(np.arange(8)), 300, 1e-3), Phase("b", Pool(np.arange(4)), 100, 1e-4)))
     assert [phase.steps for phase in course.scaled(40).phases] == [30, 10]
     assert course.scaled(1).steps == 1
     assert (course.at(299)[0].name, *course.at(300)[1:]) == ("a", 0)
@@ -153,7 +154,7 @@ def task(folder, cache):
     train, simulated = np.arange(30), np.arange(N_REAL, len(store))
     mixed = top_up(labels, train, simulated, 10, 0.5)
     assert mixed.drawn
-    course = Course((Phase("simulated", Pool(simulated), 12, 1e-3), Phase("real", mixed, 10, 2e-4)))
+    course = Curriculum((Phase("simulated", Pool(simulated), 12, 1e-3), Phase("real", mixed, 10, 2e-4)))
     return Task(store, labels, course, np.arange(30, N_REAL), FREE_SET, spec, 1, 8, 0.01)
 
 
@@ -164,13 +165,13 @@ def network():
 
 def rates_of(task, tmp_path, monkeypatch):
     """Learning rate and members of every step of a training."""
-    seen, real_step = [], loop.train_step
+    seen, real_step = [], trainer.train_step
 
     def step(model, optimizer, batch, device):
         seen.append(optimizer.param_groups[0]["lr"])
         return real_step(model, optimizer, batch, device)
 
-    monkeypatch.setattr(loop, "train_step", step)
+    monkeypatch.setattr(trainer_module, "train_step", step)
     Trainer(network(), task, task.course.steps, tmp_path / "r.safetensors", lambda event: None).run("r")
     return seen
 
@@ -192,7 +193,7 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
     """In the simulated phase, between the two, and in the real one."""
     straight = network()
     Trainer(straight, task, 22, tmp_path / "a.safetensors", lambda event: None).run("a")
-    real_step, calls = loop.train_step, []
+    real_step, calls = trainer_module.train_step, []
 
     def step_until_interrupt(*arguments):
         calls.append(1)
@@ -200,10 +201,10 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
             raise KeyboardInterrupt
         return real_step(*arguments)
 
-    monkeypatch.setattr(loop, "train_step", step_until_interrupt)
+    monkeypatch.setattr(trainer_module, "train_step", step_until_interrupt)
     with pytest.raises(KeyboardInterrupt):
         Trainer(network(), task, 22, tmp_path / "b.safetensors", lambda event: None).run("b")
-    monkeypatch.setattr(loop, "train_step", real_step)
+    monkeypatch.setattr(trainer_module, "train_step", real_step)
     continued = network()
     torch.manual_seed(999)
     trainer = Trainer(continued, task, 22, tmp_path / "b.safetensors", lambda event: None)
@@ -232,7 +233,7 @@ def test_checkpoint_is_that_of_the_real_validation_recordings(task, tmp_path):
     model = network()
     outcome = Trainer(model, task, 22, tmp_path / "s.safetensors", events.append).run("s")
     held_out = replace(task, labels=task.labels[:N_REAL], store=task.store)
-    score, _ = loop.validation_score(task.labels[30:N_REAL], validate(model, held_out))
+    score, _ = trainer.validation_score(task.labels[30:N_REAL], validate(model, held_out))
     assert score == outcome.summary["valid_auroc"] == max(event["valid_auroc"] for event in events)
 
 
@@ -313,7 +314,7 @@ def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     np.testing.assert_array_equal(with_bank.train, data.train)
     np.testing.assert_array_equal(with_bank.valid, data.valid)
     assert set(with_bank.simulated) == set(range(N_REAL, N_REAL + CHUNK))
-    course = training_course(with_bank, TINY)
+    course = training_curriculum(with_bank, TINY)
     used = np.concatenate([phase.pool.epoch(0, 1) for phase in course.phases])
     assert not set(used) & set(with_bank.valid)
 

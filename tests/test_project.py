@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import leadset
-from leadset.cli import VERBS, main
+from leadset.cli import list_verbs, main
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -77,7 +77,7 @@ def test_dockerfile_has_the_fixed_lines_and_installs_before_the_code():
     assert any("pip install" in line for line in lines[:-3])
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", list_verbs())
 def test_verbs_explain_themselves(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])
@@ -99,7 +99,7 @@ def test_citation_and_changelog_name_this_version():
 
 
 def test_readme_lists_the_registered_architectures():
-    from leadset.models.overview import overview
+    from leadset.commands.models import overview
 
     readme = (ROOT / "README.md").read_text()
     (listed,) = re.findall(r"<!-- models: .*? -->\n(.*?)\n<!-- /models -->", readme, re.DOTALL)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from leadset.resampling import resample
+from leadset.preprocess.resampling import resample
 
 RATES = [(500, 100), (500, 250), (1000, 500), (1000, 100), (257, 500), (360, 500), (128, 500), (300, 100), (100, 500)]
 

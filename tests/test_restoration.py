@@ -8,19 +8,20 @@ import torch
 from restorers import SMALL, SPEC, network, same_reference
 from scipy.signal import sosfreqz
 
-from leadset.anomaly import Detector, FitSettings, fit_detector
-from leadset.anomaly import fit as fit_module
+from leadset.anomaly import Detector
 from leadset.anomaly.attributes import Targets, asymmetric_loss, attribute_loss, attributes_of, in_units
-from leadset.anomaly.batches import RestorationBatches
-from leadset.anomaly.detector import TRANSFORM, all_r_peaks
-from leadset.anomaly.fit import SCHEDULES, Fit
+from leadset.anomaly.detector import TRANSFORM
 from leadset.anomaly.losses import mean_recorded, weighted_error
 from leadset.anomaly.masks import scoring_masks, training_masks
 from leadset.anomaly.windows import beats_within, centred_starts, cut_heartbeats, due_places, surrounded
-from leadset.beats import find_r_peaks
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import ATTRIBUTES, Restored
 from leadset.preprocess import FILTERS, cut_window, prepare
+from leadset.training.detector import all_r_peaks, fit_detector
+from leadset.training.tasks import restoration_fit as fit_module
+from leadset.training.tasks.restoration_batches import RestorationBatches
+from leadset.training.tasks.restoration_fit import SCHEDULES, Fit, FitSettings
+from leadset.waves.beats import find_r_peaks
 
 # --- what is given ---------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ from files_on_disk import make_counts, write_recording
 from leadset.leads import LEADS
 from leadset.preprocess import Transform, prepare
 from leadset.recordings import find_recordings, read_recording
-from leadset.recordings import store as store_module
-from leadset.recordings.store import CHUNK, build_store
+from leadset.store import packed as store_module
+from leadset.store.packed import CHUNK, build_store
 
 TRANSFORM = Transform(250)
 

@@ -22,23 +22,24 @@ from safetensors.torch import load_file
 
 from leadset.classes import label_space
 from leadset.config import Config, load_config
-from leadset.decision import DecisionRule
+from leadset.entry.decision import DecisionRule
+from leadset.entry.manifest import Manifest
 from leadset.leads import resolve_leads
-from leadset.manifest import Manifest
 from leadset.models import create_member, create_model, list_models
 from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
-from leadset.recordings.store import build_store
 from leadset.scoring import ChallengeMetric
 from leadset.simulate.write import write_dataset
-from leadset.training import loop, run
+from leadset.store.packed import build_store
+from leadset.training import run
+from leadset.training import trainer as trainer_module
 from leadset.training.checkpoint import read_progress
+from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.ensemble import fit_weights
-from leadset.training.loop import Task, Trainer, one_cycle
-from leadset.training.phases import Course, Phase, Pool
 from leadset.training.plan import TimeLimit, affordable
-from leadset.training.split import heart_groups, related_groups, stratified_parts
+from leadset.training.split import patient_groups, related_groups, stratified_parts
 from leadset.training.thresholds import fit_thresholds
+from leadset.training.trainer import Task, Trainer, one_cycle
 
 SPACE = label_space()
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +58,7 @@ def test_related_groups_join_through_any_key():
 def test_hearts_are_known_by_signal_and_by_patient_of_a_source():
     told = [("a", "x", "p1"), ("b", "x", "p1"), ("a", "y", None), ("c", "y", "p1"), ("d", "y", None), ("e", "y", None)]
     recordings = [SimpleNamespace(digest=digest, source=source, patient=patient) for digest, source, patient in told]
-    groups = heart_groups(iter(recordings))
+    groups = patient_groups(iter(recordings))
     assert groups[0] == groups[1] == groups[2]
     assert len(set(groups)) == 4, "no patient is in two sources, and unnamed ones are not alike"
 
@@ -161,7 +162,7 @@ def task(simulated, tmp_path_factory):
         find_recordings(simulated), spec.transform, tmp_path_factory.mktemp("cache"), n_jobs=1, progress=False
     )
     labels = np.array([SPACE.encode(recording.codes) for recording in store.recordings])
-    course = Course((Phase("real", Pool(np.arange(44)), 20, 1e-3),))
+    course = Curriculum((Phase("real", Pool(np.arange(44)), 20, 1e-3),))
     return Task(store, labels, course, np.arange(44, 60), resolve_leads(2), spec, 1, 8, 0.01)
 
 
@@ -185,7 +186,7 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
     Trainer(straight, task, 17, tmp_path / "a.safetensors", lambda event: None).run("a")
 
     interrupted = network()
-    real_step, calls = loop.train_step, []
+    real_step, calls = trainer_module.train_step, []
 
     def step_until_interrupt(*arguments):
         calls.append(1)
@@ -193,10 +194,10 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
             raise KeyboardInterrupt
         return real_step(*arguments)
 
-    monkeypatch.setattr(loop, "train_step", step_until_interrupt)
+    monkeypatch.setattr(trainer_module, "train_step", step_until_interrupt)
     with pytest.raises(KeyboardInterrupt):
         Trainer(interrupted, task, 17, tmp_path / "b.safetensors", lambda event: None).run("b")
-    monkeypatch.setattr(loop, "train_step", real_step)
+    monkeypatch.setattr(trainer_module, "train_step", real_step)
     continued = network()
     torch.manual_seed(999)  # the state on disk, not this process, decides
     trainer = Trainer(continued, task, 17, tmp_path / "b.safetensors", lambda event: None)

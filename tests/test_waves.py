@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import leadset
-from leadset import missing
+from leadset.utils import nan_statistics
 from leadset.waves import (
     BEAT_FEATURES,
     LEAD_FEATURES,
@@ -473,7 +473,12 @@ def test_what_is_missing_is_left_out_without_a_warning(shape):
     values = {"nothing": values[:, :0], "one beat": values[:, :1], "no P wave": values * np.nan, "some": values}[shape]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = missing.median(values), missing.median(values, axis=0), missing.mean(values), missing.spread(values)
+        found = (
+            nan_statistics.median(values),
+            nan_statistics.median(values, axis=0),
+            nan_statistics.mean(values),
+            nan_statistics.spread(values),
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wanted = np.nanmedian(values, axis=1), np.nanmedian(values, axis=0), np.nanmean(values), np.nanstd(values)

@@ -8,8 +8,8 @@ import numpy as np
 
 from leadset.anomaly.features import feature_names
 from leadset.anomaly.scores import AnomalyScore, Scoring, score_recording
-from leadset.beats import Beats
 from leadset.models.cross_restoration import CrossRestoration
+from leadset.waves.beats import Beats
 
 
 class RPeaks(Sequence):

@@ -8,6 +8,7 @@ same way whichever file they come from; the published script left those of ``tes
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +20,16 @@ TRAIN, TEST, TEST_LABELS = "train.npy", "test.npy", "label.npy"
 BENCHMARK, BENCHMARK_LABELS = "benchmark_data.npy", "benchmark_label.npy"
 # Rate and nothing else: the recordings have been filtered.
 _AS_THEY_ARE = Transform(500)
+
+
+class Recordings(Protocol):
+    """Prepared recordings by index: a store, or arrays of the authors' format."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Samples (12, t) int16 and statistics (5, 12), as in `leadset.preprocess.Prepared`."""
+        ...
 
 
 class ArrayRecordings:

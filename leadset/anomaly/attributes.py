@@ -15,9 +15,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from leadset.classes import label_space
-from leadset.inference import lead_rows
 from leadset.models.cross_restoration import ATTRIBUTES, RATE
-from leadset.recordings.store import Store
+from leadset.models.prediction import lead_rows
+from leadset.store.packed import Store
 
 #: Usual value and spread of each attribute; the network answers in units of the spread.
 SCALES: dict[str, tuple[float, float]] = {

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leadset.beats import RECORD_FEATURES, Beats
-from leadset.missing import median, spread
 from leadset.models.cross_restoration import BEFORE_R, RATE
+from leadset.utils.nan_statistics import median, spread
+from leadset.waves.beats import RECORD_FEATURES, Beats
 
 #: Stretches of a heartbeat in samples from its R peak; waves are looked for where most hearts have them.
 SEGMENTS: dict[str, tuple[int, int]] = {"P": (-120, -30), "QRS": (-30, 40), "ST": (40, 90), "T": (90, 240)}

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from leadset.files import write_atomically
+from leadset.utils.files import write_atomically
 
 # Pull of all weights towards zero, as if by so many recordings: few recordings must not be learnt by heart.
 RIDGE = 30.0
@@ -130,6 +130,6 @@ def cross_fit(features: np.ndarray, targets: np.ndarray, shares: np.ndarray, par
     return found
 
 
-def filled(probabilities: np.ndarray, prior: Sequence[float]) -> np.ndarray:
+def fill_with_prior(probabilities: np.ndarray, prior: Sequence[float]) -> np.ndarray:
     """Probabilities (n, k) with the prior (k,) for recordings that could not be scored."""
     return np.where(np.isfinite(probabilities), probabilities, prior)

@@ -28,12 +28,12 @@ from leadset.anomaly.windows import (
     due_places,
     surrounded,
 )
-from leadset.beats import Beats, find_beats
-from leadset.inference import device_of, lead_rows
-from leadset.missing import median
 from leadset.models.cross_restoration import BEFORE_R, CrossRestoration, trend_of
 from leadset.models.layers.options import one_of
+from leadset.models.prediction import device_of, lead_rows
 from leadset.preprocess import cut_window
+from leadset.utils.nan_statistics import median
+from leadset.waves.beats import Beats, find_beats
 
 #: SD in samples of the Gaussians that smooth along time: the map (30 ms as published), the deviation (50 ms, a wave).
 SMOOTHING, DEVIATION_SMOOTHING = 15, 25
@@ -276,7 +276,7 @@ def score_recording(
         samples, statistics: of a `leadset.preprocess.Prepared` of the network's transform.
         scoring: how.
         flags: of the `Prepared`; those found here are added.
-        beats: its reliable beats in the leads of the model, if they are known already (`leadset.beats.find_beats`).
+        beats: its reliable beats in the leads of the model, where they are known (`leadset.waves.beats.find_beats`).
     """
     spec, rows = model.input_spec, lead_rows(model.leads)
     if beats is None:

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from leadset.beats import BEAT_FEATURES, record_length, told_shapes
 from leadset.models.layers.heartmaasters import DROPOUT, RECEPTIVE_FIELD, ConvStages, glorot, length_after
-from leadset.models.layers.masking import silence
+from leadset.models.layers.masking import apply_mask
 from leadset.models.layers.options import one_of
 from leadset.models.layers.recurrent import AttendedStates, LastStates
 from leadset.models.layers.standardise import RunningStandardise
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
+from leadset.waves.beats import BEAT_FEATURES, record_length, told_shapes
 
 #: Channels of the feature branch in multiples of the width; hidden layers of the head at a width of 32.
 BEAT_GROWTH = (2, 2, 2, 2, 4, 4, 4)
@@ -60,7 +60,7 @@ class BeatBranch(nn.Module):
         mask = ~features.isnan().all(1)  # presence flags are known of every beat
         x = self.standardise(features.clamp(-PLAUSIBLE, PLAUSIBLE))
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = silence(F.relu(norm(conv(x))), mask)
+            x = apply_mask(F.relu(norm(conv(x))), mask)
         x = F.relu(self.dense(self.recurrent(x.transpose(1, 2), mask.sum(1).clamp(min=1))))
         return x * mask[:, :1]
 
@@ -154,7 +154,7 @@ class CRNNPQRST(nn.Module):
         """Signals (b, l, t), mask (b, t) and what is told of their beats to logits (b, k).
 
         ``features`` (b, 30 · l, n) of beats and ``record`` (b, 23 + 14 · l) of recordings are those of
-        `leadset.beats.tell`, NaN where missing; None: no beat was found.
+        `leadset.waves.beats.tell`, NaN where missing; None: no beat was found.
         """
         views = []
         if self.signal is not None:

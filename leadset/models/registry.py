@@ -7,8 +7,8 @@ The contract that every registered classifier honours:
 * ``model(x, mask=None)`` takes ``x`` (b, l, t) float32 and ``mask`` (b, t) bool, true where a sample was recorded and
   false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside;
 * where ``model.input_spec`` asks for features of beats, the call is ``model(x, mask, **told)`` with what
-  `leadset.beats.told_shapes` lists: ``features`` (b, 30 · l, beats) of the window's beats, ``record`` (b, 23 + 14 · l)
-  of the recording as a whole. NaN is missing; without an argument all of it is.
+  `leadset.waves.beats.told_shapes` lists: ``features`` (b, 30 · l, beats) of the window's beats, ``record``
+  (b, 23 + 14 · l) of the recording as a whole. NaN is missing; without an argument all of it is.
 
 Networks of another ``kind`` say in their docstring what they take and return; their constructor takes ``leads`` first,
 no ``n_classes``, and they too state their ``input_spec``.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from leadset.models.layers.masking import halve, masked_max, masked_mean, silence
+from leadset.models.layers.masking import apply_mask, downsample_mask, masked_max, masked_mean
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
 
@@ -33,8 +33,8 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Features (b, f_in, t) to (b, f, ceil(t/stride)); ``mask`` is that of the output."""
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        x = silence(self.dropout(F.relu(self.bn1(self.conv1(x)))), mask)
-        return silence(F.relu(self.bn2(self.conv2(x)) + shortcut), mask)
+        x = apply_mask(self.dropout(F.relu(self.bn1(self.conv1(x)))), mask)
+        return apply_mask(F.relu(self.bn2(self.conv2(x)) + shortcut), mask)
 
 
 @register_model(
@@ -99,13 +99,13 @@ class ResNet34(nn.Module):
         """Signals (b, l, t) in mV and mask (b, t) to logits (b, k)."""
         if not self.masked:
             mask = None
-        mask = halve(mask)
-        x = silence(F.relu(self.bn1(self.conv1(x))), mask)
-        mask = halve(mask)
-        x = silence(self.pool(x), mask)
+        mask = downsample_mask(mask)
+        x = apply_mask(F.relu(self.bn1(self.conv1(x))), mask)
+        mask = downsample_mask(mask)
+        x = apply_mask(self.pool(x), mask)
         for stage in self.stages:
             for block in stage:
                 if block.stride == 2:
-                    mask = halve(mask)
+                    mask = downsample_mask(mask)
                 x = block(x, mask)
         return self.fc(torch.cat([masked_mean(x, mask), masked_max(x, mask)], dim=1))

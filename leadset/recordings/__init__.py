@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leadset.recordings.errors import FLAGS, ReadError
+from leadset.recordings.errors import ReadError
 from leadset.recordings.find import find_recordings
 from leadset.recordings.header import Header, SignalSpec, parse_header
 from leadset.recordings.reader import (
@@ -15,7 +15,6 @@ from leadset.recordings.reader import (
 from leadset.recordings.signals import read_raw, signal_hash, to_millivolts
 
 __all__ = [
-    "FLAGS",
     "Header",
     "ReadError",
     "Recording",

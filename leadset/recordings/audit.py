@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from leadset.classes import label_space
-from leadset.files import write_atomically
 from leadset.preprocess import Transform, prepare
 from leadset.recordings.errors import reason
 from leadset.recordings.reader import assemble, read_header
 from leadset.recordings.signals import checksum_mismatches, read_raw, signal_hash
+from leadset.utils.files import write_atomically
 
 # Recordings for which one process is done sooner than worker processes have started.
 _FEW = 400

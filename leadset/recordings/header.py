@@ -17,7 +17,7 @@ from typing import NamedTuple
 from leadset.leads import canonical_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.subject import parse_comments
-from leadset.resampling import HIGHEST_RATE, LOWEST_RATE
+from leadset.signals import HIGHEST_RATE, LOWEST_RATE
 
 DEFAULT_GAIN = 200.0  # counts per unit (WFDB)
 DEFAULT_RATE = 250.0  # Hz (WFDB)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from leadset.files import write_atomically
 from leadset.recordings.header import Header, SignalSpec
 from leadset.recordings.signals import MAT4, MAT4_INT16
+from leadset.utils.files import write_atomically
 
 
 def write_recording(path: str | Path, header: Header, raw: np.ndarray, start: str = "") -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leadset.classes import LabelSpace
-from leadset.files import write_atomically
+from leadset.utils.files import write_atomically
 
 _YES = frozenset({b"True", b"true", b"T", b"t"})
 

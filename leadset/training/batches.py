@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from leadset.beats import tell, told_shapes
-from leadset.inference import lead_rows
+from leadset.models.prediction import lead_rows
 from leadset.preprocess import InputSpec, cut_window, random_start
-from leadset.recordings.beat_store import BeatStore
-from leadset.recordings.store import Store
-from leadset.training.phases import Course
+from leadset.store.beat_store import BeatStore
+from leadset.store.packed import Store
+from leadset.training.curriculum import Curriculum
+from leadset.waves.beats import tell, told_shapes
 
 # Augmentation that keeps Einthoven's relations: one gain for all leads, and a little white noise in units of the SD of
 # the window.
@@ -26,7 +26,7 @@ NOISE_SHARE = 0.02
 class Batch(NamedTuple):
     """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32.
 
-    ``told`` is what the network asks for besides, by the name of its argument: see `leadset.beats.told_shapes`.
+    ``told`` is what the network asks for besides, by the name of its argument: see `leadset.waves.beats.told_shapes`.
     """
 
     windows: Tensor
@@ -52,7 +52,7 @@ class StepBatches(Dataset):
     def __init__(
         self,
         store: Store,
-        course: Course,
+        course: Curriculum,
         labels: np.ndarray,
         leads: Sequence[str],
         spec: InputSpec,

@@ -10,14 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from leadset.files import write_atomically
-
-
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Writes parameters and buffers of a network."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with write_atomically(path, "wb") as file:
-        file.write(save(tensors))
+from leadset.utils.files import write_atomically
 
 
 def save_state(

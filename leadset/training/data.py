@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from leadset.anomaly.normals import plain_sinus_rhythm
 from leadset.classes import LabelSpace
-from leadset.files import write_atomically
 from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
-from leadset.recordings.beat_store import BeatStore, build_beats
-from leadset.recordings.store import Failure, Store, StoredRecording, build_store
-from leadset.training.split import heart_groups, stratified_parts
+from leadset.store.beat_store import BeatStore, build_beats
+from leadset.store.packed import Failure, Store, StoredRecording, build_store
+from leadset.training.normals import plain_sinus_rhythm
+from leadset.training.split import patient_groups, stratified_parts
+from leadset.utils.files import write_atomically
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
 
@@ -173,4 +173,4 @@ def split_recordings(
     """Part number (n,) of each recording: classes and sources spread evenly, twins and one patient's on one side."""
     sources = np.array([recording.source for recording in recordings])
     spread = np.concatenate([labels, sources[:, None] == np.unique(sources)], axis=1)
-    return stratified_parts(spread, heart_groups(recordings), shares, seed)
+    return stratified_parts(spread, patient_groups(recordings), shares, seed)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
-from leadset.anomaly.head import cross_fit, filled, fit_head
+from leadset.anomaly.head import cross_fit, fill_with_prior, fit_head
 from leadset.classes import LabelSpace
-from leadset.decision import DecisionRule
-from leadset.manifest import Ensemble, Evidence, TrainedSet
+from leadset.entry.decision import DecisionRule
+from leadset.entry.manifest import Ensemble, Evidence, TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
 from leadset.training.thresholds import fit_thresholds
 
@@ -45,7 +45,7 @@ def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.n
 
 
 @dataclass(frozen=True)
-class Validated:
+class ValidationOutputs:
     """What a network says of validation recordings.
 
     Attributes:
@@ -58,7 +58,7 @@ class Validated:
 
 
 @dataclass(frozen=True)
-class Truth:
+class ValidationTargets:
     """What is known of validation recordings, and what was before.
 
     Attributes:
@@ -74,24 +74,24 @@ class Truth:
         """(n, k) bool."""
         return self.targets[:, 1:]
 
-    def part(self, chosen: np.ndarray) -> Truth:
+    def part(self, chosen: np.ndarray) -> ValidationTargets:
         """The same of some recordings."""
-        return Truth(self.targets[chosen], self.shares)
+        return ValidationTargets(self.targets[chosen], self.shares)
 
 
-def out_of_fold(network: Validated, truth: Truth, folds: np.ndarray) -> np.ndarray:
+def out_of_fold(network: ValidationOutputs, truth: ValidationTargets, folds: np.ndarray) -> np.ndarray:
     """Probabilities (n, k), of a detector by heads that were fitted on the other folds."""
     if not network.detects:
         return network.answers
-    return filled(cross_fit(network.answers, truth.targets, truth.shares, folds), truth.shares)[:, 1:]
+    return fill_with_prior(cross_fit(network.answers, truth.targets, truth.shares, folds), truth.shares)[:, 1:]
 
 
 def fit_set(
     leads: tuple[str, ...],
     members: tuple,
-    networks: Sequence[Validated],
+    networks: Sequence[ValidationOutputs],
     probabilities: Sequence[np.ndarray],
-    truth: Truth,
+    truth: ValidationTargets,
     fit_rule: Callable[[np.ndarray, np.ndarray], DecisionRule],
 ) -> TrainedSet:
     """Fits how networks answer together.
@@ -118,7 +118,9 @@ def fit_set(
     return TrainedSet(leads, members, ensemble, replace(evidence, rule=rule))
 
 
-def _fit_evidence(own: np.ndarray, probabilities: Sequence[np.ndarray], detects: np.ndarray, truth: Truth) -> Evidence:
+def _fit_evidence(
+    own: np.ndarray, probabilities: Sequence[np.ndarray], detects: np.ndarray, truth: ValidationTargets
+) -> Evidence:
     """The strength, one for all detectors and classes, at which the log loss is least; 1 takes them at their word."""
 
     def of(strength: float) -> Evidence:
@@ -136,7 +138,9 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(-np.where(labels, np.log(p), np.log(1 - p)).sum(axis=1).mean())
 
 
-def ablation(networks: Sequence[Validated], truth: Truth, folds: np.ndarray, space: LabelSpace) -> dict:
+def ablation(
+    networks: Sequence[ValidationOutputs], truth: ValidationTargets, folds: np.ndarray, space: LabelSpace
+) -> dict:
     """How well a lead set answers with its detector and without, as plain values.
 
     Weights, thresholds and head are fitted on all folds but one and judged on that one; within those, what weights and
@@ -151,7 +155,7 @@ def ablation(networks: Sequence[Validated], truth: Truth, folds: np.ndarray, spa
     for fold in np.unique(folds):
         out = folds == fold
         known = truth.part(~out)
-        rest = [Validated(network.answers[~out], network.detects) for network in networks]
+        rest = [ValidationOutputs(network.answers[~out], network.detects) for network in networks]
         fitted = [out_of_fold(network, known, folds[~out]) for network in rest]
         trained = fit_set((), (), networks, fitted, known, fit_rule)
         asked = [_answers(ours, known, all_.answers[out]) for ours, all_ in zip(rest, networks, strict=True)]
@@ -175,11 +179,11 @@ def ablation(networks: Sequence[Validated], truth: Truth, folds: np.ndarray, spa
     }
 
 
-def _answers(network: Validated, truth: Truth, answers: np.ndarray) -> np.ndarray:
+def _answers(network: ValidationOutputs, truth: ValidationTargets, answers: np.ndarray) -> np.ndarray:
     """Probabilities (n, k) of other recordings, of a detector by the head that these ones give."""
     if not network.detects:
         return answers
-    return filled(fit_head(network.answers, truth.targets, truth.shares)(answers), truth.shares)[:, 1:]
+    return fill_with_prior(fit_head(network.answers, truth.targets, truth.shares)(answers), truth.shares)[:, 1:]
 
 
 def describe(found: dict) -> str:

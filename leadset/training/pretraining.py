@@ -12,15 +12,15 @@ import numpy as np
 from leadset.classes import LabelSpace
 from leadset.config import Config
 from leadset.preprocess import Transform
-from leadset.recordings.beat_store import BeatStore, build_beats
-from leadset.recordings.store import CHUNK, Store
-from leadset.simulate.bank import build_bank
+from leadset.store.bank import build_bank
+from leadset.store.beat_store import BeatStore, build_beats
+from leadset.store.packed import CHUNK, Store
+from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import SIMULATED, BeatsKey, TrainingData
-from leadset.training.phases import Course, Phase, Pool, top_up
-from leadset.workers import available_cores
+from leadset.utils.workers import available_cores
 
 
-def training_course(data: TrainingData, config: Config) -> Course:
+def training_curriculum(data: TrainingData, config: Config) -> Curriculum:
     """What a network of a run learns from, and for how long without a time limit.
 
     Simulated recordings first, if there are any; then the real ones, among which simulated ones of rare classes are
@@ -28,9 +28,9 @@ def training_course(data: TrainingData, config: Config) -> Course:
     """
     pretrain, simulated = config.pretrain, data.simulated
     if not len(simulated):
-        return Course((_phase("real", Pool(data.train), config, config.epochs, config.min_steps, 1.0),))
+        return Curriculum((_phase("real", Pool(data.train), config, config.epochs, config.min_steps, 1.0),))
     mixed = top_up(data.labels, data.train, simulated, pretrain.rare_below, pretrain.mixed_share)
-    return Course((
+    return Curriculum((
         _phase("simulated", Pool(simulated), config, pretrain.epochs, 1, 1.0),
         _phase("real", mixed, config, config.epochs, config.min_steps, pretrain.tuning_rate),
     ))  # fmt: skip

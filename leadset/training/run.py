@@ -14,23 +14,31 @@ import torch
 from tqdm import tqdm
 
 import leadset
-from leadset.allocator import keep_freed_memory
 from leadset.anomaly.head import fit_head
 from leadset.classes import LabelSpace, label_space
 from leadset.config import Config, load_config
-from leadset.decision import DecisionRule
+from leadset.entry.decision import DecisionRule
+from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import lead_set_name
-from leadset.manifest import Manifest, Member, TrainedSet
 from leadset.models import create_member, list_models
 from leadset.models.cost import model_cost
+from leadset.training.context import WORK_FOLDER, Job, TrainingContext, read_json, write_json
 from leadset.training.data import TrainingData, beats_key, load_training_data
-from leadset.training.ensemble import FOLDS, Truth, Validated, ablation, describe, fit_set, out_of_fold
-from leadset.training.jobs import WORK_FOLDER, Job, Workshop, read_json, write_json
-from leadset.training.kinds import Cost, NothingToLearn
+from leadset.training.ensemble import (
+    FOLDS,
+    ValidationOutputs,
+    ValidationTargets,
+    ablation,
+    describe,
+    fit_set,
+    out_of_fold,
+)
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
+from leadset.training.tasks.kinds import Cost, NothingToLearn
 from leadset.training.thresholds import fit_thresholds
-from leadset.workers import available_cores, worker_pool
+from leadset.utils.memory import keep_freed_memory
+from leadset.utils.workers import available_cores, worker_pool
 
 SPLIT_FILE = "split.csv"
 
@@ -78,9 +86,9 @@ class Run:
         keep_freed_memory()
         self.limit = TimeLimit(self.config.time_limit_hours * 3600)
         self.data = self._load_data()
-        self.workshop = self._workshop(self.data)
+        self.context = self._context(self.data)
         self.jobs = list(self._possible_jobs())
-        clock_file = self.work / f"clock-{self.workshop.digest('clock')}.json"
+        clock_file = self.work / f"clock-{self.context.digest('clock')}.json"
         self.limit.spent = read_json(clock_file).get("seconds", 0.0)
         try:
             with worker_pool(self.processes) as pool:
@@ -92,21 +100,21 @@ class Run:
             shutil.rmtree(self.work)
         return manifest
 
-    def _workshop(self, data: TrainingData) -> Workshop:
-        return Workshop(data, self.config, self.space, self.folder, self.device, quiet=self.processes > 1)
+    def _context(self, data: TrainingData) -> TrainingContext:
+        return TrainingContext(data, self.config, self.space, self.folder, self.device, quiet=self.processes > 1)
 
     def _possible_jobs(self) -> Iterator[Job]:
         """The jobs less those that the folder has nothing to learn from for; at least one."""
         left_out: dict[str, list[str]] = {}
         for job in self.jobs:
             try:
-                self.workshop.lesson(job)
+                self.context.lesson(job)
             except NothingToLearn as error:
                 left_out.setdefault(f"{job.architecture} is left out: {error}", []).append(job.name)
             else:
                 yield job
         for reason, names in left_out.items():
-            self.workshop.log({"event": "left out", "jobs": names, "reason": reason})
+            self.context.log({"event": "left out", "jobs": names, "reason": reason})
             print(reason)
         if len(self.jobs) == sum(map(len, left_out.values())):
             raise ValueError(f"{self.data_folder}: {'; '.join(left_out)}")
@@ -126,7 +134,7 @@ class Run:
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
         found = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
-        self._workshop(data).log(found)
+        self._context(data).log(found)
         counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in data.counts().items())
         print(f"recordings: {counts}; device {self.device}, preset {self.preset}")
         for failure in data.failures[:5]:
@@ -140,7 +148,7 @@ class Run:
         pretrain = self.config.pretrain
         if len(data.train) >= pretrain.below:
             return data
-        file = self.work / f"bank-{self._workshop(data).digest('bank')}.json"
+        file = self.work / f"bank-{self._context(data).digest('bank')}.json"
         size = read_json(file).get("recordings")
         if size is None:
             seconds = pretrain.bank_time_share * self.limit.seconds
@@ -150,18 +158,18 @@ class Run:
 
     def _measure(self, pool: Executor) -> dict[str, Cost]:
         """What every job that is not done costs, measured once per run and kept for its continuation."""
-        file = self.work / f"costs-{self.workshop.digest('costs')}.json"
+        file = self.work / f"costs-{self.context.digest('costs')}.json"
         costs = {name: Cost(*cost) for name, cost in read_json(file).items()}
-        missing = [job for job in self.jobs if job.name not in costs and not self.workshop.finished(job)]
-        measured = tqdm(pool.map(self.workshop.measure, missing), "measure", len(missing), leave=False)
+        missing = [job for job in self.jobs if job.name not in costs and not self.context.finished(job)]
+        measured = tqdm(pool.map(self.context.measure, missing), "measure", len(missing), leave=False)
         costs |= {job.name: cost for job, cost in zip(missing, measured, strict=True)}
         write_json(file, costs)
         return costs
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
-        todo = [job for job in self.jobs if not self.workshop.finished(job)]
-        wanted = {job.name: self.workshop.wanted_steps(job) for job in todo}
+        todo = [job for job in self.jobs if not self.context.finished(job)]
+        wanted = {job.name: self.context.wanted_steps(job) for job in todo}
         stepping = {job.name: wanted[job.name] * costs[job.name].step for job in todo}
         todo.sort(key=lambda job: -stepping[job.name] - costs[job.name].end)
         ends: dict[Future, float] = {}
@@ -176,7 +184,7 @@ class Run:
                     left = self.limit.left * self.processes
                     steps, seconds = affordable(wanted[job.name], cost.step, others, fixed, left)
                     most = max(0.0, self.limit.left - cost.end)
-                    future = pool.submit(self.workshop.train, job, steps, min(seconds, most))
+                    future = pool.submit(self.context.train, job, steps, min(seconds, most))
                     ends[future] = now + steps * cost.step + cost.end
                 for future in wait(ends, return_when=FIRST_COMPLETED).done:
                     del ends[future]
@@ -188,12 +196,14 @@ class Run:
         provenance = {"split": SPLIT_FILE, "part": self.data.valid_name, "seed": self.config.seed}
         return fit_thresholds(probabilities, labels, self.space, provenance)
 
-    def _validated(self, job: Job) -> Validated:
-        return Validated(np.load(self.workshop.file(job, "npy")), job.kind == "restorer")
+    def _validated(self, job: Job) -> ValidationOutputs:
+        return ValidationOutputs(np.load(self.context.file(job, "npy")), job.kind == "restorer")
 
-    def _member(self, job: Job, network: Validated, truth: Truth, probabilities: np.ndarray) -> Member:
+    def _member(
+        self, job: Job, network: ValidationOutputs, truth: ValidationTargets, probabilities: np.ndarray
+    ) -> Member:
         """A trained network as `entry.json` describes it; the head of a detector is written."""
-        head, summary = "", self.workshop.finished(job)
+        head, summary = "", self.context.finished(job)
         if network.detects:
             head = job.head
             fit_head(network.answers, truth.targets, truth.shares).write(self.folder / head)
@@ -201,7 +211,9 @@ class Run:
         macs = model_cost(job.architecture, job.leads, **job.options).macs
         return Member(job.architecture, job.options, job.spec, job.weights, rule, summary, macs, head)
 
-    def _trained_set(self, leads: tuple[str, ...], truth: Truth, folds: np.ndarray) -> tuple[TrainedSet, dict]:
+    def _trained_set(
+        self, leads: tuple[str, ...], truth: ValidationTargets, folds: np.ndarray
+    ) -> tuple[TrainedSet, dict]:
         """Joins the networks of a lead set; and what its detector adds, if there is one beside classifiers."""
         jobs = [job for job in self.jobs if job.leads == leads]
         networks = [self._validated(job) for job in jobs]
@@ -214,7 +226,7 @@ class Run:
         if trained.evidence is None:
             return trained, {}
         found = ablation(networks, truth, folds, self.space)
-        self.workshop.log({"event": "ablation", "leads": lead_set_name(leads), **found})
+        self.context.log({"event": "ablation", "leads": lead_set_name(leads), **found})
         print(f"{'':13} {describe(found)}")
         return trained, found
 
@@ -223,7 +235,7 @@ class Run:
         data = self.data
         targets = np.column_stack([data.abnormal, data.labels])
         shares = targets[data.train].mean(axis=0)
-        truth, folds = Truth(targets[data.valid], shares), data.valid_folds(FOLDS, self.config.seed)
+        truth, folds = ValidationTargets(targets[data.valid], shares), data.valid_folds(FOLDS, self.config.seed)
         sets, ablations = [], {}
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
             trained, found = self._trained_set(leads, truth, folds)
@@ -241,7 +253,7 @@ class Run:
         }
         manifest = Manifest(self.config.label_space, self.space.keys, shares[1:], tuple(sets), provenance)
         manifest.write(self.folder)
-        self.workshop.log({"event": "done", "seconds": round(self.limit.used, 1)})
+        self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
 
 

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 if TYPE_CHECKING:
-    from leadset.recordings.store import StoredRecording
+    from leadset.store.packed import StoredRecording
 
 
 def related_groups(*keys: Sequence[str | None]) -> np.ndarray:
@@ -37,7 +37,7 @@ def related_groups(*keys: Sequence[str | None]) -> np.ndarray:
     return connected_components(graph, directed=False)[1][:n]
 
 
-def heart_groups(recordings: Iterable[StoredRecording]) -> np.ndarray:
+def patient_groups(recordings: Iterable[StoredRecording]) -> np.ndarray:
     """Group number (n,) of each recording: twins (equal signals) and those of one patient of a source are together."""
     recordings = list(recordings)
     patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in recordings]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from leadset.classes import LabelSpace
-from leadset.decision import DecisionRule
+from leadset.entry.decision import DecisionRule
 from leadset.scoring.search import ChallengeMetric
 
 # Strength of the pull towards the pooled threshold, in positive recordings: a class with as many validation positives

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from leadset.missing import median
+from leadset.utils.nan_statistics import median
 from leadset.waves.marks import P1, PEND, PON, QRSEND, QRSON, TEND, TON, WAVES, R
 from leadset.waves.search import ms
 

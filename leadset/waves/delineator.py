@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.allocator import reuse_temporary_arrays
-from leadset.missing import median
-from leadset.resampling import HIGHEST_RATE, LOWEST_RATE
+from leadset.signals import HIGHEST_RATE, LOWEST_RATE
+from leadset.utils.memory import reuse_temporary_arrays
+from leadset.utils.nan_statistics import median
 from leadset.waves.envelope import measure
 from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from leadset.missing import median
+from leadset.utils.nan_statistics import median
 from leadset.waves.search import gather, ms
 
 #: Width of the sliding mean under which slopes of one complex merge.

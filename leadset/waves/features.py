@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadset.leads import canonical_lead
-from leadset.missing import mean, median, spread
+from leadset.utils.nan_statistics import mean, median, spread
 from leadset.waves.delineator import Delineation
 from leadset.waves.marks import MARKS, P1, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S
 

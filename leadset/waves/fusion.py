@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leadset.missing import median_of_sorted
+from leadset.utils.nan_statistics import median_of_sorted
 from leadset.waves.marks import MARKS, PEND, PON, QRSEND, QRSON, TEND, TON, drop_disordered
 
 #: mark: (direction of the wave's inside, milliseconds within which others confirm)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.missing import known, median
+from leadset.signals import known
+from leadset.utils.nan_statistics import median
 from leadset.waves.envelope import Envelope
 from leadset.waves.search import gather, ms
 from leadset.waves.wavelet import GRID_RATE, Transform

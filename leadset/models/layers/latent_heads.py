@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 _KERNEL, _GROUPS, _DROPOUT = 16, 32, 0.5
 _BLOCKS, _FIRST_WIDTH = 16, 128
-#: Blocks that halve the time axis, and the one that doubles the channels.
+#: Blocks that downsample_mask the time axis, and the one that doubles the channels.
 _HALVING, _WIDENING = (1, 7, 13), 12
 
 

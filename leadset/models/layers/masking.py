@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 
-def halve(mask: Tensor | None) -> Tensor | None:
+def downsample_mask(mask: Tensor | None) -> Tensor | None:
     """The mask (b, ceil(t/2)) after a stride-2 layer with odd kernel and "same" padding."""
     return None if mask is None else mask[:, ::2]
 
 
-def silence(x: Tensor, mask: Tensor | None) -> Tensor:
+def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:
     """Features (b, f, t) with padded positions set to zero."""
     return x if mask is None else x * mask.unsqueeze(1)
 
@@ -25,7 +25,7 @@ def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
     """Mean (b, f) over the recorded positions of (b, f, t); zero where nothing was recorded."""
     if mask is None:
         return x.mean(-1)
-    return silence(x, mask).sum(-1) / mask.sum(-1, keepdim=True).clamp(min=1)
+    return apply_mask(x, mask).sum(-1) / mask.sum(-1, keepdim=True).clamp(min=1)
 
 
 def masked_max(x: Tensor, mask: Tensor | None) -> Tensor:

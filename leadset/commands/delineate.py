@@ -1,0 +1,69 @@
+"""``python -m leadset delineate RECORD… [--plot] [-o marks.csv]``: the waves of recordings on disk."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
+
+from leadset.plots.waves import plot_marks
+from leadset.recordings import ReadError, find_recordings, read_recording
+from leadset.utils.files import write_atomically
+from leadset.waves.delineator import METHODS, delineate
+from leadset.waves.export import ANNOTATOR, CSV_COLUMNS, csv_rows, write_annotations
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("records", nargs="+", type=Path, metavar="RECORD",
+                        help="a header, a signal file, their common stem, or a folder of recordings")
+    parser.add_argument("-o", "--output", type=Path, metavar="marks.csv",
+                        help=f"write the marks there, and beside it a WFDB annotation file NAME.{ANNOTATOR} of each "
+                             "recording (default: marks to standard output, no annotations)")
+    parser.add_argument("--plot", action="store_true",
+                        help="draw each recording as NAME.png, beside the output or else in the current folder")
+    parser.add_argument("--method", choices=METHODS, default=next(iter(METHODS)), help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Delineates the recordings; a bad one is reported and skipped. Returns 1 if any was, else 0."""
+    paths = [found for path in arguments.records for found in (find_recordings(path) if path.is_dir() else [path])]
+    names = _distinct_names(paths)
+    folder = arguments.output.parent if arguments.output else Path()
+    failed = 0
+    with write_atomically(arguments.output) if arguments.output else nullcontext(sys.stdout) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(CSV_COLUMNS)
+        for path, name in zip(paths, names, strict=True):
+            try:
+                recording = read_recording(path)
+                found = delineate(recording.signal, recording.fs, arguments.method)
+                if arguments.output and len(found.fused):
+                    write_annotations(found, name, folder)
+                if arguments.plot:
+                    title = f"{name}, {recording.fs:g} Hz, {len(found.fused)} beats"
+                    plot_marks(recording.signal, recording.leads, found, folder / f"{name}.png", title)
+            except (ReadError, OSError, ValueError) as error:
+                failed += 1
+                print(f"skipped {path}: {error}", file=sys.stderr)
+            else:
+                table.writerows(csv_rows(name, recording.leads, found))
+    print(f"{len(paths) - failed} recordings delineated, {failed} skipped", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _distinct_names(paths: list[Path]) -> list[str]:
+    """Stems; where one occurs twice, with the names of as many folders before it as tell them apart."""
+    parts = [path.with_suffix("").parts if path.suffix in (".hea", ".mat", ".dat") else path.parts for path in paths]
+    names = [part[-1] for part in parts]
+    depth = 1
+    while depth < max(map(len, parts)):
+        repeated = {name for name, count in Counter(names).items() if count > 1}
+        if not repeated:
+            break
+        depth += 1
+        names = ["_".join(part[-depth:]) if name in repeated else name for name, part in zip(names, parts, strict=True)]
+    return names

@@ -1,0 +1,151 @@
+"""``leadset doctor DATA``: what is in a folder of recordings, what is odd about it, and what training will skip."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from leadset.classes import label_space
+from leadset.leads import LEADS, lead_set_name
+from leadset.recordings.audit import Audit, audit_folder, write_csv
+from leadset.recordings.find import find_recordings
+from leadset.signals import FLAGS
+
+# Flags of `leadset.preprocess.prepare`, without the lead that follows the colon.
+_PREPARE_FLAGS = {
+    "clipped": "a lead sits on its own extreme for many samples",
+    "derived": "a limb lead is missing and computed from two others",
+    "flat": "a lead is constant",
+    "implausible_amplitude": "amplitude is far from an ECG's: the unit or gain is probably wrong",
+    "missing": "a lead of the twelve is missing",
+    "nonfinite": "a lead has invalid samples, which are bridged",
+}
+_EXAMPLES = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of the verb."""
+    parser.add_argument("data", metavar="DATA", help="folder of recordings (.hea with .mat or .dat), nested or not")
+    parser.add_argument("-o", "--output", metavar="audit.csv", help="write one line per recording to this file")
+    parser.add_argument("-j", "--jobs", type=int, default=-1, help="worker processes (default: one per core)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Audits the folder; returns 0, or 1 if not one recording can be used."""
+    rows = audit_folder(arguments.data, find_recordings(arguments.data), arguments.jobs)
+    print(report(rows))
+    if arguments.output:
+        write_csv(rows, arguments.output)
+        print(f"\n{len(rows)} lines written to {arguments.output}")
+    if all(row.error for row in rows):
+        print(f"leadset doctor: {arguments.data}: none of {len(rows)} recordings can be used", file=sys.stderr)
+        return 1
+    return 0
+
+
+def report(rows: Sequence[Audit]) -> str:
+    """The audit as text: sources, classes, oddities, repeats, and what will be skipped."""
+    parts = [_sources(rows), _classes(rows), _oddities(rows), _repeats(rows), _skipped(rows)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _sources(rows: Sequence[Audit]) -> str:
+    heading = "source recordings skipped dialect Hz leads seconds scored unscored unlabelled"
+    lines = [tuple(heading.split())]
+    sources = {row.source for row in rows}
+    groups = [(source, [row for row in rows if row.source == source]) for source in sorted(sources)]
+    for source, members in [*groups, ("all", rows)] if len(groups) > 1 else groups:
+        labels = Counter(row.labels for row in members)
+        lines.append((
+            source, len(members), sum(bool(row.error) for row in members),
+            _shares(row.dialect for row in members),
+            _shares(f"{row.fs:g}" for row in members if row.fs),
+            _shares(_lead_set(row) for row in members if row.leads),
+            _range([row.seconds for row in members if row.seconds]),
+            labels["scored"], labels["unscored"], labels["none"],
+        ))
+    return _table(lines)
+
+
+def _classes(rows: Sequence[Audit]) -> str:
+    counts = Counter(name for row in rows for name in row.scored)
+    lines = [("class", "recordings", "name")]
+    lines += [(d.abbreviation, counts[d.abbreviation], d.name) for d in label_space().classes]
+    return _table(lines)
+
+
+def _oddities(rows: Sequence[Audit]) -> str:
+    counts = Counter(flag for row in rows for flag in {flag.partition(":")[0] for flag in row.flags})
+    lines = [("flag", "recordings", "meaning")]
+    lines += [(flag, count, {**FLAGS, **_PREPARE_FLAGS}.get(flag, "")) for flag, count in counts.most_common()]
+    return _table(lines) if counts else ""
+
+
+def _repeats(rows: Sequence[Audit]) -> str:
+    twins = [f"{row.path} = {row.twin_of}" for row in rows if row.twin_of]
+    namesakes = [f"{row.path} = {row.same_stem_as}" for row in rows if row.same_stem_as]
+    lines = []
+    if twins:
+        lines.append(f"{len(twins)} with the signal of another recording (a split keeps them together): {_few(twins)}")
+    if namesakes:
+        lines.append(f"{len(namesakes)} with the file name of another (so with one output file): {_few(namesakes)}")
+    return "\n".join(lines)
+
+
+def _skipped(rows: Sequence[Audit]) -> str:
+    """Reasons that differ in names and numbers only are told once, by the first of them."""
+    reasons: dict[str, list[Audit]] = {}
+    for row in rows:
+        if row.error:
+            reasons.setdefault(re.sub(r"\d+", "#", _reason(row).replace(row.name or "\0", "…")), []).append(row)
+    if not reasons:
+        return f"None of {len(rows)} recordings will be skipped."
+    kinds = sorted(reasons.values(), key=len, reverse=True)
+    lines = [f"{sum(map(len, kinds))} of {len(rows)} recordings will be skipped:"]
+    lines += [f"{len(kind):>6} × {_reason(kind[0])}: {_few([row.path for row in kind])}" for kind in kinds]
+    return "\n".join(lines)
+
+
+def _reason(row: Audit) -> str:
+    """The error without the file in front of it, but with its line."""
+    file, _, reason = row.error.partition(": ")
+    line = re.search(r", line \d+$", file)
+    return reason + (line[0] if line else "")
+
+
+def _lead_set(row: Audit) -> str:
+    return lead_set_name(row.leads) if set(row.leads) <= set(LEADS) else ",".join(row.leads)
+
+
+def _shares(values: Iterable[str]) -> str:
+    """Distinct values, most frequent first; counts where there are several."""
+    counts = Counter(value for value in values if value).most_common()
+    return _few([f"{value} ({count})" if len(counts) > 1 else value for value, count in counts])
+
+
+def _range(values: Sequence[float]) -> str:
+    """Smallest and largest value, one if they agree."""
+    return "–".join(dict.fromkeys(f"{value:.5g}" for value in (min(values), max(values)))) if values else ""
+
+
+def _few(items: Sequence[str]) -> str:
+    """The first items, and how many more there are."""
+    more = f", {len(items) - _EXAMPLES} more" if len(items) > _EXAMPLES else ""
+    return ", ".join(items[:_EXAMPLES]) + more
+
+
+def _table(lines: Sequence[Sequence[object]]) -> str:
+    """Aligned columns, numbers to the right; the first line is the heading."""
+    numeric = [all(isinstance(value, int) for value in column[1:]) for column in zip(*lines, strict=True)]
+    text = [[str(value) for value in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*text, strict=True)]
+    return "\n".join(
+        "  ".join(
+            value.rjust(width) if right else value.ljust(width)
+            for value, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in text
+    )

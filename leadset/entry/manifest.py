@@ -1,0 +1,282 @@
+"""`entry.json`: what a model folder says about itself. Plain values, checked when read, never code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leadset.entry.decision import DecisionRule, veto
+from leadset.leads import resolve_leads
+from leadset.preprocess import InputSpec
+from leadset.utils.files import write_atomically
+
+FILE_NAME = "entry.json"
+FORMAT = 2
+_LEAST_PROBABILITY = 1e-6
+# What weights that sum to one may lack to it.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network.
+
+    Attributes:
+        architecture, options: what it is.
+        spec: its input.
+        weights: name of its weights' file.
+        rule: its own decision rule.
+        training: how it was trained, as plain values.
+        macs: multiply-accumulates for one window (`leadset.models.cost`).
+        head: name of the file of its head, where it needs one to answer with classes; empty otherwise.
+    """
+
+    architecture: str
+    options: dict[str, Any]
+    spec: InputSpec
+    weights: str
+    rule: DecisionRule
+    training: dict[str, Any]
+    macs: int
+    head: str = ""
+
+    def to_json(self) -> dict:
+        """As plain values."""
+        return {
+            "architecture": self.architecture,
+            "options": self.options,
+            "input": self.spec.to_json(),
+            "weights": self.weights,
+            "head": self.head,
+            "decision": self.rule.to_json(),
+            "training": self.training,
+            "macs": self.macs,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict) -> Member:
+        """The inverse of `to_json`; files must be plain names inside the model folder."""
+        head = values.get("head", "")
+        if not isinstance(values["architecture"], str):
+            raise ValueError(f"architecture {values['architecture']!r}: expected a name")
+        for name in (values["weights"], *([head] if head else [])):
+            if Path(name).name != name or not name.endswith(".safetensors"):
+                raise ValueError(f"weights {name!r}: expected a .safetensors file inside the model folder")
+        return cls(
+            values["architecture"],
+            dict(values["options"]),
+            InputSpec.from_json(values["input"]),
+            values["weights"],
+            DecisionRule.from_json(values["decision"]),
+            dict(values["training"]),
+            int(values["macs"]),
+            head,
+        )
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """How networks answer together: a weight (m,) of each one's probabilities, and the rule that decides on the sum."""
+
+    weights: np.ndarray
+    rule: DecisionRule
+
+    def join(self, by_member: Sequence[np.ndarray]) -> np.ndarray:
+        """Probabilities (n, k) of each member to one."""
+        # Term by term: a matrix product may differ in the last bit with the number of recordings.
+        return sum(weight * p for weight, p in zip(self.weights, by_member, strict=True))
+
+    def to_json(self) -> dict:
+        """As plain values."""
+        return {"weights": [float(w) for w in self.weights], "decision": self.rule.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict, members: int) -> Ensemble:
+        """The inverse of `to_json`, for so many members."""
+        weights = np.array(values["weights"], dtype=float)
+        if weights.shape != (members,):
+            raise ValueError(f"{len(weights)} weights of an ensemble, expected {members}")
+        if not (weights >= 0).all() or not weights.sum() <= 1 + _ROUNDING:
+            raise ValueError(f"weights {weights.tolist()} of an ensemble, expected shares of one")
+        return cls(weights, DecisionRule.from_json(values["decision"]))
+
+
+def _probabilities(values: Any) -> np.ndarray:
+    """Numbers from 0 to 1, from plain values."""
+    found = np.array(values, dtype=float)
+    if not ((found >= 0) & (found <= 1)).all():
+        raise ValueError(f"{found.tolist()}: expected numbers from 0 to 1")
+    return found
+
+
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """Of probabilities, kept a little away from 0 and 1."""
+    p = np.clip(probabilities, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    return np.log(p / (1 - p))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How a detector has a say in what classifiers answer: by the log odds that it adds to what was known before.
+
+    A detector that gives nothing but the shares of the classes changes nothing.
+
+    Attributes:
+        strengths: (m,) how much the evidence of each member counts; 0 for classifiers.
+        shares: (k,) of the classes in the training recordings.
+        rule: decides on the result.
+    """
+
+    strengths: np.ndarray
+    shares: np.ndarray
+    rule: DecisionRule
+
+    def join(self, own: np.ndarray, by_member: Sequence[np.ndarray]) -> np.ndarray:
+        """Probabilities (n, k) of the classifiers and those of each member to one."""
+        total, before = log_odds(own), log_odds(self.shares)
+        for strength, p in zip(self.strengths, by_member, strict=True):
+            if strength:
+                total = total + strength * (log_odds(p) - before)
+        return 1 / (1 + np.exp(-total))
+
+    def to_json(self) -> dict:
+        """As plain values."""
+        return {
+            "strengths": [float(s) for s in self.strengths],
+            "shares": [float(s) for s in self.shares],
+            "decision": self.rule.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict, members: int) -> Evidence:
+        """The inverse of `to_json`, for so many members."""
+        strengths, shares = np.array(values["strengths"], dtype=float), _probabilities(values["shares"])
+        if strengths.shape != (members,) or not np.isfinite(strengths).all():
+            raise ValueError(f"evidence of {len(strengths)} members, expected finite numbers for {members}")
+        return cls(strengths, shares, DecisionRule.from_json(values["decision"]))
+
+
+@dataclass(frozen=True)
+class TrainedSet:
+    """The networks of one lead set, and how they answer together.
+
+    Attributes:
+        leads: the lead set.
+        members: its networks.
+        ensemble: the classifiers together, a detector with weight 0 where there are any.
+        evidence: what a detector beside classifiers adds; None where there is none.
+    """
+
+    leads: tuple[str, ...]
+    members: tuple[Member, ...]
+    ensemble: Ensemble
+    evidence: Evidence | None = None
+
+    def answer(self, by_member: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Decisions and probabilities (n, k) from the probabilities (n, k) of each member."""
+        own = self.ensemble.join(by_member)
+        if self.evidence is None:
+            return self.ensemble.rule(own), own
+        joint = self.evidence.join(own, by_member)
+        return veto(self.evidence.rule(joint), self.ensemble.rule, own), joint
+
+    def to_json(self) -> dict:
+        """As plain values."""
+        return {
+            "leads": list(self.leads),
+            "members": [member.to_json() for member in self.members],
+            "ensemble": self.ensemble.to_json(),
+            "evidence": self.evidence and self.evidence.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict) -> TrainedSet:
+        """The inverse of `to_json`."""
+        members = tuple(Member.from_json(member) for member in values["members"])
+        evidence = values.get("evidence")
+        return cls(
+            resolve_leads(values["leads"]),
+            members,
+            Ensemble.from_json(values["ensemble"], len(members)),
+            None if evidence is None else Evidence.from_json(evidence, len(members)),
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A whole entry.
+
+    Attributes:
+        label_space: its name; ``classes`` are its class keys in order.
+        prior: (k,) share of the training recordings that have each class: the answer where nothing can be read.
+        sets: the trained lead sets, largest first.
+        provenance: versions, seed, preset, data counts and fingerprint.
+    """
+
+    label_space: str
+    classes: tuple[str, ...]
+    prior: np.ndarray
+    sets: tuple[TrainedSet, ...]
+    provenance: dict[str, Any]
+
+    def _by_class(self) -> Iterator[np.ndarray]:
+        """Whatever has one number for each class."""
+        yield self.prior
+        for trained in self.sets:
+            yield from (member.rule.thresholds for member in trained.members)
+            yield trained.ensemble.rule.thresholds
+            if trained.evidence is not None:
+                yield trained.evidence.shares
+                yield trained.evidence.rule.thresholds
+
+    def write(self, folder: Path) -> None:
+        """Writes `entry.json`, atomically."""
+        values = {
+            "format": FORMAT,
+            "label_space": self.label_space,
+            "classes": list(self.classes),
+            "prior": [float(p) for p in self.prior],
+            "provenance": self.provenance,
+            "lead_sets": [trained.to_json() for trained in self.sets],
+        }
+        with write_atomically(folder / FILE_NAME) as file:
+            json.dump(values, file, indent=1)
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Reads and checks `entry.json`.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is not one of this format; the message says what is wrong.
+        """
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file, expected a model folder made by train_model.py")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values["format"] != FORMAT:
+                raise ValueError(f"format {values['format']!r}, expected {FORMAT}")
+            sets = tuple(TrainedSet.from_json(trained) for trained in values["lead_sets"])
+            if not sets or not all(trained.members for trained in sets):
+                raise ValueError("no trained lead set")
+            if not isinstance(values["label_space"], str):
+                raise ValueError(f"label space {values['label_space']!r}: expected a name")
+            manifest = cls(
+                values["label_space"],
+                tuple(values["classes"]),
+                _probabilities(values["prior"]),
+                sets,
+                dict(values["provenance"]),
+            )
+            for found in manifest._by_class():
+                if found.shape != (len(manifest.classes),):
+                    raise ValueError(f"{found.shape} numbers, expected one for each of {len(manifest.classes)} classes")
+        except Exception as error:  # what is not of this kit is wrong in many ways
+            raise ValueError(f"{path}: not an entry of this kit: {type(error).__name__}: {error}") from error
+        return manifest

@@ -1,0 +1,53 @@
+"""Many recordings answered side by side: in processes of one thread each, where all networks are small.
+
+Small networks make little of several threads, and reading and delineating keep Python busy besides. Larger ones are
+asked in this process on all threads: a recording's answer is the same to the bit whatever else is asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from functools import lru_cache, partial
+from pathlib import Path
+
+from leadset.entry.networks import is_small
+from leadset.entry.prediction import Answer, Entry
+from leadset.utils.workers import available_cores, worker_pool
+
+# Recordings for which another process is worth its start, and those that it is given at a time.
+_WORTH_A_PROCESS, _AT_A_TIME = 32, 16
+# Each holds libraries and networks of its own.
+_MOST_PROCESSES = 8
+
+
+def predict_all(entry: Entry, headers: Sequence[Path], processes: int | None = None) -> Iterator[Answer]:
+    """The answers of `Entry.predict`, in the same order.
+
+    Args:
+        entry: on a CPU or a GPU; a GPU is used by this process alone.
+        headers: paths of the recordings' headers.
+        processes: how many; by default as many as there are cores and work for, eight at most.
+    """
+    if processes is None:
+        processes = min(available_cores(), _MOST_PROCESSES, len(headers) // _WORTH_A_PROCESS)
+    small = all(is_small(member) for trained in entry.manifest.sets for member in trained.members)
+    answered = 0
+    if processes > 1 and small and entry.device.type == "cpu":
+        parts = [headers[i : i + _AT_A_TIME] for i in range(0, len(headers), _AT_A_TIME)]
+        # A process that is killed, for want of memory say, breaks the pool: this one answers what is left.
+        with suppress(BrokenProcessPool), worker_pool(processes) as pool:
+            for answers in pool.map(partial(_answers, entry.folder), parts):
+                yield from answers
+                answered += len(answers)
+    yield from entry.predict(headers[answered:])
+
+
+def _answers(folder: Path, headers: Sequence[Path]) -> list[Answer]:
+    return list(_entry(folder).predict(headers))
+
+
+@lru_cache(maxsize=1)
+def _entry(folder: Path) -> Entry:
+    return Entry(folder, "cpu", readers=0)

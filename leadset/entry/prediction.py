@@ -1,0 +1,240 @@
+"""A trained entry: the model folder on disk, and its answers for one recording or many."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from leadset.classes import label_space
+from leadset.entry.decision import DecisionRule
+from leadset.entry.manifest import Manifest, Member, TrainedSet
+from leadset.entry.networks import Predictor, load_member
+from leadset.leads import lead_set_name, sort_leads, with_derived
+from leadset.preprocess import InputSpec, Prepared, Transform, prepare
+from leadset.recordings import Recording, read_recording
+from leadset.waves.beats import Beats, find_beats
+
+# Recordings read ahead and answered together: enough to fill groups of windows, few enough to stay small in memory.
+READ_AHEAD = 32
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the entry says about one recording.
+
+    Attributes:
+        name: record name.
+        codes: class keys (codes of one class joined by ``|``), in the order of the label space.
+        labels: (k,) bool decisions, at least one of them true.
+        probabilities: (k,) float.
+        flags: what was repaired or looks wrong; ``"unanswered: …"`` says that only the prior could be given, and why.
+        by_model: labels and probabilities of each network alone, by architecture.
+        abnormality: probability that the recording is anything but plain sinus rhythm, where a detector takes part.
+    """
+
+    name: str
+    codes: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    flags: tuple[str, ...]
+    by_model: dict[str, tuple[np.ndarray, np.ndarray]]
+    abnormality: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the recording could not be judged."""
+        return any(flag.startswith("unanswered") for flag in self.flags)
+
+
+@dataclass
+class PreparedInput:
+    """A recording on its way: its prepared forms and their beats, or what is wrong with it."""
+
+    name: str
+    leads: tuple[str, ...] = ()
+    prepared: dict[Transform, Prepared] | None = None
+    beats: dict[tuple[Transform, bool], Beats] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    error: str = ""
+
+    def input_of(self, spec: InputSpec) -> tuple:
+        """What a network with this input is asked with."""
+        prepared = self.prepared[spec.transform]
+        beats = (self.beats[_beats_key(spec)],) if spec.delineated else ()
+        return prepared.samples, prepared.statistics, *beats
+
+
+def _beats_key(spec: InputSpec) -> tuple[Transform, bool]:
+    """Beats of which transform, and whether reliable ones alone."""
+    return spec.transform, spec.reliable_beats
+
+
+class Entry:
+    """A loaded model folder; networks are loaded when a recording first needs them.
+
+    Args:
+        folder: as `train_model.py` wrote it.
+        device: where to run; a GPU if there is one.
+        readers: threads that read recordings ahead while the networks work.
+
+    Raises:
+        FileNotFoundError: there is no entry in the folder.
+        ValueError: the entry is damaged or not of this kit.
+    """
+
+    def __init__(self, folder: str | Path, device: str | torch.device | None = None, readers: int = 2) -> None:
+        self.folder, self.readers = Path(folder), readers
+        self.manifest = Manifest.read(self.folder)
+        self.space = label_space(self.manifest.label_space)
+        if self.manifest.classes != self.space.keys:
+            raise ValueError(f"{self.folder}: its classes are not those of label space {self.space.name}")
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._respondents: dict[str, Predictor] = {}
+
+    def trained_set(self, leads: Iterable[str]) -> TrainedSet:
+        """The lead set that answers for recordings with these leads.
+
+        The very set if it was trained; otherwise the largest trained one whose leads are all there or follow from two
+        limb leads; otherwise the one that lacks fewest leads (those are then zero).
+        """
+        leads = sort_leads(leads)
+        for trained in self.manifest.sets:
+            if trained.leads == leads:
+                return trained
+        have = with_derived(leads)
+        return min(self.manifest.sets, key=lambda t: (len(set(t.leads) - have), -len(t.leads)))
+
+    def load(self, leads: Iterable[str]) -> None:
+        """Loads the networks that recordings with these leads need, ahead of the first question."""
+        trained = self.trained_set(leads)
+        for member in trained.members:
+            self._respondent(trained, member)
+
+    def _respondent(self, trained: TrainedSet, member: Member) -> Predictor:
+        if member.weights not in self._respondents:
+            loaded = load_member(self.folder, member, trained.leads, self.manifest.prior, self.device)
+            self._respondents[member.weights] = loaded
+        return self._respondents[member.weights]
+
+    # --- questions ---------------------------------------------------------------------------------------------
+
+    def predict(
+        self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
+    ) -> Answer | Iterator[Answer]:
+        """Answers one recording, or an iterable of them as an iterator in the same order.
+
+        Recordings are read ahead while the networks work, and answered in groups; the answers are the same, to the
+        bit, as one at a time. Nothing about a single recording raises: what cannot be read or judged is answered with
+        the class shares of the training data and a flag.
+
+        Args:
+            recordings: `Recording` objects or paths of headers.
+        """
+        if isinstance(recordings, (Recording, str, Path)):
+            return next(self._answers([self._question(recordings)]))
+        return self._stream(recordings)
+
+    def _stream(self, recordings: Iterable[Recording | str | Path]) -> Iterator[Answer]:
+        groups = _batched(recordings)
+        if not self.readers:
+            for group in groups:
+                yield from self._answers([self._question(recording) for recording in group])
+            return
+        with ThreadPoolExecutor(self.readers) as readers:
+            coming = None
+            for group in groups:
+                reading = [readers.submit(self._question, recording) for recording in group]
+                if coming is not None:
+                    yield from self._answers([future.result() for future in coming])
+                coming = reading
+            if coming is not None:
+                yield from self._answers([future.result() for future in coming])
+
+    def _question(self, recording: Recording | str | Path) -> PreparedInput:
+        name = recording.name if isinstance(recording, Recording) else Path(recording).stem
+        try:
+            if not isinstance(recording, Recording):
+                recording = read_recording(recording)
+            trained = self.trained_set(recording.leads)
+            prepared = {
+                transform: prepare(recording.signal, recording.fs, recording.leads, transform)
+                for transform in {member.spec.transform for member in trained.members}
+            }
+            beats = {
+                (transform, reliable): find_beats(
+                    prepared[transform].samples, prepared[transform].statistics, transform.rate, trained.leads, reliable
+                )
+                for transform, reliable in {
+                    _beats_key(member.spec) for member in trained.members if member.spec.delineated
+                }
+            }
+        except Exception as error:
+            return PreparedInput(name, error=str(error) or type(error).__name__)
+        flags = (*recording.flags, *next(iter(prepared.values())).flags)
+        return PreparedInput(recording.name, recording.leads, prepared, beats, flags)
+
+    def _answers(self, questions: Sequence[PreparedInput]) -> Iterator[Answer]:
+        answers: dict[int, Answer] = {}
+        readable: dict[tuple[str, ...], list[int]] = {}
+        for i, question in enumerate(questions):
+            if question.prepared is None:
+                answers[i] = self.unanswered(question.name, question.error)
+            else:
+                readable.setdefault(self.trained_set(question.leads).leads, []).append(i)
+        for leads, members in readable.items():
+            group = [questions[i] for i in members]
+            answers.update(zip(members, self._predict_group(self.trained_set(leads), group), strict=True))
+        for i in range(len(questions)):
+            yield answers[i]
+
+    def _predict_group(self, trained: TrainedSet, questions: Sequence[PreparedInput]) -> Iterator[Answer]:
+        told = [
+            self._respondent(trained, member)([question.input_of(member.spec) for question in questions])
+            for member in trained.members
+        ]
+        labels, joint = trained.answer([one.probabilities for one in told])
+        abnormality = next((one.abnormality for one in told if one.abnormality is not None), None)
+        for i, question in enumerate(questions):
+            if not np.isfinite(joint[i]).all():
+                yield self.unanswered(question.name, "the networks gave no finite probability", question.flags)
+                continue
+            by_model = {
+                member.architecture: (_decide(member.rule, one.probabilities[i]), one.probabilities[i])
+                for member, one in zip(trained.members, told, strict=True)
+            }
+            odd = None if abnormality is None or not np.isfinite(abnormality[i]) else float(abnormality[i])
+            yield Answer(question.name, self.space.keys, labels[i], joint[i], question.flags, by_model, odd)
+
+    def unanswered(self, name: str, reason: str, flags: tuple[str, ...] = ()) -> Answer:
+        """The answer where nothing can be judged: class shares of the training data, the commonest class decided."""
+        labels = np.zeros(len(self.space), dtype=bool)
+        labels[int(np.argmax(self.manifest.prior))] = True
+        prior = self.manifest.prior
+        architectures = {member.architecture for trained in self.manifest.sets for member in trained.members}
+        by_model = dict.fromkeys(architectures, (labels, prior))
+        return Answer(name, self.space.keys, labels, prior, (*flags, f"unanswered: {reason}"), by_model)
+
+    def __repr__(self) -> str:
+        sets = ", ".join(lead_set_name(trained.leads) for trained in self.manifest.sets)
+        return f"<Entry {self.folder} lead sets {sets}>"
+
+
+def _decide(rule: DecisionRule, probabilities: np.ndarray) -> np.ndarray:
+    return rule(probabilities[None])[0]
+
+
+def _batched(items: Iterable) -> Iterator[tuple]:
+    iterator = iter(items)
+    while group := tuple(itertools.islice(iterator, READ_AHEAD)):
+        yield group
+
+
+def load_entry(model_dir: str | Path, device: str | torch.device | None = None) -> Entry:
+    """Opens a model folder; see `Entry`."""
+    return Entry(model_dir, device)

@@ -1,0 +1,101 @@
+"""Probabilities of recordings under one network: windows in groups of constant size, averaged per recording.
+
+Validation, `run_model` and the batched `test_model.py` all go through here. Groups are filled up with empty windows to
+a constant size because the arithmetic of a convolution may depend on the size of its batch in the last bit: with one
+size, a recording's answer is the same to the bit whatever other recordings are asked about beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from leadset.leads import LEADS
+from leadset.preprocess import InputSpec, cut_window, window_starts
+from leadset.waves.beats import Beats, tell, told_shapes
+
+# Large enough to use the hardware, small enough that one recording alone does not pay for many empty windows.
+GROUP = 4
+# Logits whose probability is 0 or 1 to all purposes.
+_CERTAIN = 700.0
+
+
+def lead_rows(leads: Sequence[str]) -> list[int]:
+    """Rows of a prepared recording that hold these leads."""
+    return [LEADS.index(lead) for lead in leads]
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the network's weights are."""
+    return next(model.parameters()).device
+
+
+@torch.inference_mode()
+def window_logits(
+    model: nn.Module, windows: np.ndarray, masks: np.ndarray, told: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Logits (b, k) float32 of windows (b, l, t) with masks (b, t); a mask that is all true is not handed over.
+
+    ``told`` is what the network asks for besides, as `leadset.waves.beats.told_shapes` lists it for each window.
+    """
+    device = device_of(model)
+    # Copied, so that memory is aligned alike every time: matrix products may round differently where it is not.
+    x = torch.tensor(windows, device=device)
+    mask = None if masks.all() else torch.tensor(masks, device=device)
+    more = {name: torch.tensor(values, device=device) for name, values in told.items()}
+    return model(x, mask, **more).float().cpu().numpy()
+
+
+def predict(
+    model: nn.Module,
+    recordings: Iterable[tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, Beats]],
+    leads: Sequence[str],
+    spec: InputSpec,
+    group: int = GROUP,
+) -> Iterator[np.ndarray]:
+    """Probabilities (k,) float64 of each recording, in order, as soon as its last window has been through the network.
+
+    Args:
+        model: in evaluation mode.
+        recordings: (samples, statistics) of prepared recordings, as a `Store` or a `Prepared` holds them; with their
+            beats as third for a network that asks for them.
+        leads: the lead set of the network.
+        spec: its input.
+        group: windows per forward pass.
+    """
+    rows = lead_rows(leads)
+    windows = np.zeros((group, len(rows), spec.samples), dtype=np.float32)
+    masks = np.ones((group, spec.samples), dtype=bool)
+    told = {name: np.empty((group, *shape), np.float32) for name, shape in told_shapes(spec, len(rows)).items()}
+    waiting: list[list] = []  # [windows still to come, logits so far] of recordings in flight, oldest first
+    owners: list[int] = []  # position in `waiting` of each window in the group
+
+    def run() -> Iterator[np.ndarray]:
+        windows[len(owners) :], masks[len(owners) :] = 0, True
+        for values in told.values():
+            values[len(owners) :] = np.nan
+        for owner, logits in zip(owners, window_logits(model, windows, masks, told), strict=False):
+            waiting[owner][0] -= 1
+            waiting[owner][1].append(logits)
+        owners.clear()
+        while waiting and waiting[0][0] == 0:
+            logits = np.stack(waiting.pop(0)[1]).astype(np.float64)
+            # Beyond this, exp of what no heart has ever made would overflow, and the probability is 0 or 1 long before.
+            yield (1 / (1 + np.exp(-np.clip(logits, -_CERTAIN, _CERTAIN)))).mean(axis=0)
+
+    for samples, statistics, *beats in recordings:
+        starts = window_starts(samples.shape[1], spec)
+        waiting.append([len(starts), []])
+        for start in starts:
+            windows[len(owners)], masks[len(owners)] = cut_window(samples, statistics, rows, start, spec)
+            if told:
+                for name, values in tell(*beats, start, spec).items():
+                    told[name][len(owners)] = values
+            owners.append(len(waiting) - 1)
+            if len(owners) == group:
+                yield from run()
+    if owners:
+        yield from run()

@@ -1,0 +1,29 @@
+"""The one path of a recording: training and `run_model` both go through `prepare` and `cut_window`.
+
+Knows nothing of files or models. A recording in millivolts becomes a `Prepared` one (twelve leads in standard order,
+repaired, resampled, filtered, quantised to int16), and windows are cut from that. What the store keeps on disk is
+exactly a `Prepared` recording, so that a stored window and a window of a recording just read are the same tensor.
+"""
+
+from __future__ import annotations
+
+from leadset.preprocess.filters import FILTERS
+from leadset.preprocess.prepare import Prepared, prepare
+from leadset.preprocess.resampling import resample
+from leadset.preprocess.scaling import SCALINGS
+from leadset.preprocess.spec import InputSpec, Transform
+from leadset.preprocess.windows import MAX_TEST_WINDOWS, cut_window, random_start, window_starts
+
+__all__ = [
+    "FILTERS",
+    "MAX_TEST_WINDOWS",
+    "SCALINGS",
+    "InputSpec",
+    "Prepared",
+    "Transform",
+    "cut_window",
+    "prepare",
+    "random_start",
+    "resample",
+    "window_starts",
+]

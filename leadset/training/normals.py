@@ -1,0 +1,52 @@
+"""Which recordings count as normal, and which of them are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from leadset.classes import SINUS_RHYTHM
+from leadset.store.packed import Store
+from leadset.training.split import patient_groups, stratified_parts
+
+#: With fewer normal recordings than this all are needed for training.
+FEWEST = 40
+#: With fewer than this there is nothing to learn what is normal from.
+TOO_FEW = 10
+#: How often a recording of a small source may be repeated in one pass.
+MOST_REPEATS = 8
+
+
+def plain_sinus_rhythm(recordings: Iterable | Store) -> np.ndarray:
+    """Indices of the recordings whose only label is sinus rhythm.
+
+    PTB-XL's class NORM, which the authors train on, is wider: it allows bradycardia and other statements on the rhythm.
+    """
+    entries = recordings.recordings if isinstance(recordings, Store) else recordings
+    return np.flatnonzero([set(entry.codes) == {SINUS_RHYTHM} for entry in entries])
+
+
+def balanced_by_source(store: Store, indices: np.ndarray) -> np.ndarray:
+    """Indices with repetitions, so that every source has about as many as the largest.
+
+    None is repeated more than `MOST_REPEATS` times: a handful of recordings must not be learnt by heart.
+    """
+    sources, number = np.unique([store.recordings[i].source for i in indices], return_inverse=True)
+    counts = np.bincount(number, minlength=len(sources))
+    repeats = np.minimum(np.rint(counts.max(initial=0) / counts).astype(int), MOST_REPEATS)
+    return np.repeat(indices, repeats[number])
+
+
+def hold_out(store: Store, indices: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divides indices in two, evenly for each source, with twins and patients on one side; the second is ``share``.
+
+    Where there are too few to spare any, the second is empty.
+    """
+    if len(indices) < FEWEST:
+        return indices, indices[:0]
+    chosen = [store.recordings[i] for i in indices]
+    sources = np.array([recording.source for recording in chosen])
+    by_source = sources[:, None] == np.unique(sources)
+    part = stratified_parts(by_source, patient_groups(chosen), [1 - share, share], seed)
+    return indices[part == 0], indices[part == 1]

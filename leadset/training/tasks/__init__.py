@@ -1,0 +1,1 @@
+"""What networks are trained for: classes, or to reconstruct normal recordings."""

@@ -1,0 +1,80 @@
+"""Worker processes side by side, that train networks or answer recordings, one thread each.
+
+On a CPU, small networks use cores far better side by side than one after the other on all threads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+from typing import Any
+
+_stop: Event | None = None
+
+
+def available_cores() -> int:
+    """Cores that this process may use: containers and schedulers often allow fewer than the machine has."""
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
+def stop_requested() -> bool:
+    """Whether the main process was interrupted; asked before every training step."""
+    return _stop is not None and _stop.is_set()
+
+
+class _Here(Executor):
+    """Does what it is given at once, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def _start_worker(stop: Event, threads: int) -> None:
+    global _stop
+    import torch
+
+    from leadset.utils.memory import keep_freed_memory
+
+    _stop = stop
+    # The main process turns Ctrl-C into `stop`, so that a worker saves its state whoever was sent the signal.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+
+
+def _die_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+@contextmanager
+def worker_pool(processes: int) -> Iterator[Executor]:
+    """An executor of that many processes, or of this one.
+
+    An interrupt asks the workers to save what they are at, and waits until they have.
+    """
+    if processes == 1:
+        yield _Here()
+        return
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    threads = max(1, available_cores() // processes)
+    pool = ProcessPoolExecutor(processes, context, _start_worker, (stop, threads))
+    try:
+        yield pool
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
