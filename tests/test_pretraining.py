@@ -165,7 +165,7 @@ def network():
 
 def rates_of(task, tmp_path, monkeypatch):
     """Learning rate and members of every step of a training."""
-    seen, real_step = [], trainer.train_step
+    seen, real_step = [], trainer_module.train_step
 
     def step(model, optimizer, batch, device):
         seen.append(optimizer.param_groups[0]["lr"])
@@ -233,7 +233,7 @@ def test_checkpoint_is_that_of_the_real_validation_recordings(task, tmp_path):
     model = network()
     outcome = Trainer(model, task, 22, tmp_path / "s.safetensors", events.append).run("s")
     held_out = replace(task, labels=task.labels[:N_REAL], store=task.store)
-    score, _ = trainer.validation_score(task.labels[30:N_REAL], validate(model, held_out))
+    score, _ = trainer_module.validation_score(task.labels[30:N_REAL], validate(model, held_out))
     assert score == outcome.summary["valid_auroc"] == max(event["valid_auroc"] for event in events)
 
 
