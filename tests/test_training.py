@@ -18,10 +18,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from configurations import tiny_config
 from safetensors.torch import load_file
 
 from leadset.classes import label_space
-from leadset.config import Config, load_config
+from leadset.config import load_config
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest
 from leadset.leads import resolve_leads
@@ -257,14 +258,9 @@ def test_time_spent_by_an_interrupted_run_is_not_given_again():
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
 
-TINY = Config(
+TINY = tiny_config(
     lead_sets=(resolve_leads(2), resolve_leads("II,V5")),
     architectures=("resnet34",),
-    preset="tiny",
-    epochs=1,
-    min_steps=2,
-    batch_size=16,
-    workers=1,
     presets={"tiny": {"resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]}}},
 )
 

@@ -246,6 +246,7 @@ class Run:
             "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
             "seed": self.config.seed,
             "preset": self.preset,
+            "configuration": self.config.provenance(),
             "device": self.device,
             "detector": ablations,
             "data": {**self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE},
@@ -272,7 +273,9 @@ def train_entry(data_folder: str | Path, model_folder: str | Path, config: Confi
         OSError: no such data folder, or the model folder cannot be written.
         ValueError: nothing to learn from, or a configuration that does not fit; the message says what.
     """
-    run = Run(data_folder, model_folder, config or load_config())
+    config = config or load_config()
+    print(config.summary())
+    run = Run(data_folder, model_folder, config)
     try:
         return run.execute()
     except KeyboardInterrupt:
