@@ -1,4 +1,4 @@
-"""``python -m leadset models``: the registered architectures as a table; the README holds the same one."""
+"""``leadset models``: the registered architectures as a table; the README holds the same one."""
 
 from __future__ import annotations
 
