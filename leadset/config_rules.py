@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -171,7 +172,8 @@ def checked_options(architecture: str, options: dict[str, Any]) -> None:
 
     expected = f"options that {architecture} can be built with"
     try:
-        with torch.device("meta"):  # no weight is drawn
+        with torch.device("meta"), warnings.catch_warnings():  # no weight is drawn
+            warnings.simplefilter("ignore")  # of layers without weights, which are refused
             model = create_model(architecture, **options)
             if not all(parameter.numel() for parameter in model.parameters()):
                 raise ValueError("a layer without weights")
