@@ -101,6 +101,19 @@ def test_unknown_options_are_refused(name):
         create_model(name, no_such_option=1)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet34", {"window": "published", "seconds": 5}, "seconds=5 with window='published'"),
+        ("star", {"bridge": True, "prior": "none"}, "bridge with prior='none'"),
+        ("cross_restoration", {"classes": 116}, "classes=116 without attributes"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        create_model(name, 12, **options)
+
+
 @each_case
 @each_lead_set
 def test_forward_and_gradients(name, size):

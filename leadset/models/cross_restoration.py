@@ -222,6 +222,8 @@ class CrossRestoration(nn.Module):
                 f"record_samples={record_samples}, latent={latent}: expected a multiple of 32 above {BEAT_SAMPLES} "
                 "and an even number"
             )
+        if classes is not None and not attributes:
+            raise ValueError(f"classes={classes} without attributes: expected none, as only attributes have classes")
         self.leads, self.beat_samples = tuple(leads), BEAT_SAMPLES
         self._middle, self._half_range = (low + high) / 2, (high - low) / 2
         transform = Transform(RATE, "restoration")

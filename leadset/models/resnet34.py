@@ -55,7 +55,7 @@ class ResNet34(nn.Module):
         width: channels of the first stage (64 as published; each later stage doubles them).
         blocks: residual blocks per stage ((2, 2, 2, 2) is the ResNet-18 of the same authors).
         rate: sampling rate of the input in Hz (500 as published).
-        seconds: window length.
+        seconds: length of a masked window, by default 10; the published window has 30.
         window: ``"masked"`` or ``"published"``.
     """
 
@@ -67,15 +67,17 @@ class ResNet34(nn.Module):
         width: int = 64,
         blocks: tuple[int, int, int, int] = (3, 4, 6, 3),
         rate: int = 500,
-        seconds: float = 10.0,
+        seconds: float | None = None,
         window: str = "masked",
     ) -> None:
         super().__init__()
         if window not in ("masked", "published"):
             raise ValueError(f"window={window!r}: expected 'masked' or 'published'")
         self.masked = window == "masked"
+        if seconds is not None and not self.masked:
+            raise ValueError(f"seconds={seconds} with window={window!r}: expected none, its length is 30 s")
         self.input_spec = (
-            InputSpec(Transform(rate), round(rate * seconds))
+            InputSpec(Transform(rate), round(rate * (10.0 if seconds is None else seconds)))
             if self.masked
             else InputSpec(Transform(rate), 30 * rate, window="tail")
         )

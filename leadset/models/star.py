@@ -146,6 +146,8 @@ class STAR(nn.Module):
             raise ValueError(
                 f"{samples} samples in {patches} patches: expected equal patches of at least {STEM_KERNEL} samples"
             )
+        if bridge and prior != "str":
+            raise ValueError(f"bridge with prior={prior!r}: expected 'str', the only prior that knows of leads")
         self.input_spec = InputSpec(Transform(rate=100), samples=samples, scaling="recording")
         self.patches = patches
         leads, mixing = derive_limb_leads(leads) if derived else (leads, None)
