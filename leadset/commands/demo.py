@@ -17,6 +17,7 @@ from pathlib import Path
 import leadset
 from leadset.entry.manifest import Manifest
 from leadset.leads import lead_set_name
+from leadset.recordings import find_recordings
 from leadset.scoring import Scores, evaluate
 from leadset.training.context import LOG_FILE
 from leadset.utils.files import write_atomically
@@ -77,7 +78,16 @@ def _draw(out: Path, scores: dict[str, dict[str, Scores]]) -> None:
 
 
 def _simulate(folder: Path, n: int, seed: int) -> None:
-    if not folder.exists():
+    """Simulates recordings, or takes those of an earlier demo.
+
+    Raises:
+        ValueError: an earlier demo left another number of recordings.
+    """
+    if folder.exists():
+        found = len(find_recordings(folder))
+        if found != n:
+            raise ValueError(f"{folder}: found {found} recordings, expected {n}; name another folder, or remove it")
+    else:
         _leadset("simulate", folder, "-n", n, "--seed", seed, "--labels", DIAGNOSES)
 
 
