@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from leadset.classes import list_label_spaces
+from leadset.classes import label_space, list_label_spaces
 from leadset.leads import resolve_leads
 
 #: Takes a value; returns it, converted, or raises `Refused`.
@@ -94,9 +93,14 @@ def _is_number(value: Any) -> bool:
 
 
 def label_space_name(value: Any) -> str:
-    """The name of a label space."""
-    if value not in list_label_spaces():
-        raise Refused(value, f"one of {', '.join(list_label_spaces())}")
+    """What `leadset.classes.label_space` reads."""
+    expected = f"one of {', '.join(list_label_spaces())}"
+    if not isinstance(value, str):
+        raise Refused(value, expected)
+    try:
+        label_space(value)
+    except (OSError, ValueError) as error:
+        raise Refused(value, f"{expected}: {error}") from None
     return value
 
 
@@ -155,7 +159,9 @@ def presets(value: Any) -> dict[str, dict[str, dict[str, Any]]]:
 
 def _check_names(architecture: str, options: dict[str, Any], preset: str) -> None:
     """Refuses options that the architecture does not have, and values that are no option's."""
-    known = _option_names(architecture)
+    from leadset.models import model_options
+
+    known = model_options(architecture)
     for option, setting in options.items():
         if option not in known:
             raise Refused(setting, f"options out of {', '.join(known)}", preset, architecture, option)
@@ -184,13 +190,6 @@ def checked_options(architecture: str, options: dict[str, Any]) -> None:
 def _refuse_all_but_tables(value: Any, *inside: str) -> None:
     if not isinstance(value, dict):
         raise Refused(value, "a table", *inside)
-
-
-def _option_names(architecture: str) -> list[str]:
-    from leadset.models import model_entry
-
-    parameters = inspect.signature(model_entry(architecture).build).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 def _is_plain(value: Any) -> bool:

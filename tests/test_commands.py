@@ -14,7 +14,7 @@ from files_on_disk import make_counts, write_recording
 import extract_leads_wfdb
 import leadset
 import train_model
-from leadset.cli import list_verbs, main
+from leadset.cli import main
 from leadset.commands.train import _hours
 from leadset.config import default_config
 from leadset.simulate.write import write_dataset
@@ -64,12 +64,6 @@ def test_misspelt_verbs_get_a_suggestion(capsys, wrong, expected):
         main([wrong, "data"])
     error = capsys.readouterr().err
     assert f"found no verb {wrong!r}" in error and expected in error
-
-
-def test_every_verb_says_what_it_does():
-    assert {"train", "predict", "evaluate", "extract", "demo", "doctor", "simulate"} <= set(list_verbs())
-    for verb, line in list_verbs().items():
-        assert line, f"the docstring of {verb} does not start with ``leadset {verb} …``: what it does"
 
 
 def test_an_interrupted_verb_ends_with_the_status_of_one(monkeypatch):

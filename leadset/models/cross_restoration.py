@@ -186,6 +186,7 @@ class CrossAttention(nn.Module):
     citation="Jiang, Meng, Liu, Lu, Liu, Wang: Multi-scale Cross-restoration Framework for Electrocardiogram Anomaly "
     "Detection. MICCAI 2023, LNCS 14225, doi 10.1007/978-3-031-43907-0_9",
     kind="restorer",
+    reduced={"width": 2, "latent": 4},
 )
 class CrossRestoration(nn.Module):
     """Three autoencoders, of a masked recording, of one of its heartbeats, masked too, and of its trend.

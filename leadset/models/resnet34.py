@@ -42,6 +42,7 @@ class BasicBlock(nn.Module):
     title="ResNet-34",
     citation="Zhang, Yang, Yuan, Zhang: Interpretable deep learning for automatic diagnosis of 12-lead "
     "electrocardiogram. iScience 24(4):102373, 2021",
+    reduced={"width": 4, "blocks": (1, 1, 1, 1), "rate": 100, "seconds": 2},
 )
 class ResNet34(nn.Module):
     """Stem, four stages of 3, 4, 6 and 3 residual blocks, average and maximum over time, one linear layer.

@@ -92,6 +92,7 @@ class GatedMean(nn.Module):
     title="STAR",
     citation="STAR: A Spatio-Temporal Dynamic Graph Learning Framework for Automated ECG Classification, "
     "github.com/Aires2019/Spatial-Temporal-ECG, 2025",
+    reduced={"width": 16, "samples": 200},
 )
 class STAR(nn.Module):
     """STAR: each (time patch, lead) pair is a node of a graph whose edges are learned within an anatomical prior.
