@@ -9,15 +9,30 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import leadset
 
 _FOLDER = Path(__file__).parent / "commands"
 _INTERRUPTED = 130
+
+
+class Call(NamedTuple):
+    """What a verb may want to know besides its own arguments.
+
+    Attributes:
+        name: what messages call the verb.
+        folder: where `leadset.toml` may lie.
+        usage_error: to be called with what is wrong with the arguments taken together; ends the program.
+    """
+
+    name: str
+    folder: Path
+    usage_error: Callable[[str], NoReturn]
 
 
 def list_verbs() -> dict[str, str]:
@@ -65,8 +80,7 @@ def run_script(verb: str, script: str | Path, argv: Sequence[str] | None = None)
 def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folder: Path | None = None) -> int:
     """Runs a verb under a name; returns the exit status, as `main` does.
 
-    A verb finds among its arguments ``name``, for the messages it prints; ``folder``, where `leadset.toml` may lie; and
-    ``usage_error``, to be called with what is wrong with the arguments taken together.
+    Among its arguments a verb finds ``call``, a `Call`.
 
     Args:
         verb: one of `list_verbs`.
@@ -77,7 +91,7 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
     """
     module = import_module(f"leadset.commands.{verb}")
     parser = argparse.ArgumentParser(prog=program or name, description=list_verbs()[verb])
-    parser.set_defaults(name=name, folder=folder or Path(), usage_error=parser.error)
+    parser.set_defaults(call=Call(name, folder or Path(), parser.error))
     module.add_arguments(parser)
     try:
         return module.run(parser.parse_args(argv))

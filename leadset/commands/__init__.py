@@ -1,6 +1,6 @@
 """``leadset VERB``: a file for each verb, which is found by its name.
 
 A verb's module has a docstring whose first line is its usage and, after a colon, what it does;
-``add_arguments(parser)``; and ``run(arguments) -> int``, which returns the exit status. `leadset.cli.run_verb` says
-what else is among the arguments.
+``add_arguments(parser)``; and ``run(arguments) -> int``, which returns the exit status. ``arguments.call`` is a
+`leadset.cli.Call`.
 """

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if scores.unanswered:
         found = f"{len(scores.unanswered)} of {scores.n_recordings} outputs are empty, have lines of unequal length or"
         found += f" name none of the classes, and count as none; the first is {scores.unanswered[0]}"
-        print(f"{arguments.name}: {found}", file=sys.stderr)
+        print(f"{arguments.call.name}: {found}", file=sys.stderr)
     if arguments.scores is None:
         print(scoring.scores_text(scores))
     return 0

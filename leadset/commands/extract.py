@@ -26,10 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Extracts a folder; returns 0, or 1 if a recording failed, which does not keep the others from being written."""
     leads = [canonical_lead(lead) for lead in arguments.leads]
     if len(set(leads)) < len(leads):
-        arguments.usage_error(f"a lead is named twice: {' '.join(leads)}")
+        arguments.call.usage_error(f"a lead is named twice: {' '.join(leads)}")
     source, target = arguments.input_directory, arguments.output_directory
     if target.resolve() == source.resolve():
-        arguments.usage_error(f"{target} is the folder of the input, which is never changed")
+        arguments.call.usage_error(f"{target} is the folder of the input, which is never changed")
     header_files = find_recordings(source)
     failed = 0
     for header_file in header_files:
@@ -37,6 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
             extract_leads(header_file, target / header_file.relative_to(source), leads, arguments.key)
         except (OSError, ValueError) as error:
             failed += 1
-            print(f"{arguments.name}: {error}", file=sys.stderr)
+            print(f"{arguments.call.name}: {error}", file=sys.stderr)
     print(f"{len(header_files) - failed} of {len(header_files)} recordings written to {target}")
     return 1 if failed else 0

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns the exit status."""
-    config = load_config(arguments.config, folder=arguments.folder, settings=_settings(arguments))
+    config = load_config(arguments.config, folder=arguments.call.folder, settings=_settings(arguments))
     from leadset.training.run import train_entry
 
     train_entry(arguments.data, arguments.model, config)
