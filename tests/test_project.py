@@ -52,7 +52,7 @@ def test_every_pin_is_declared_and_installed():
     [
         *("train_model.py", "test_model.py", "evaluate_model.py", "team_code.py", "helper_code.py"),
         *("extract_leads_wfdb.py", "requirements.txt", "Dockerfile", "Makefile", "pyproject.toml", "README.md"),
-        *("LICENSE", "CHANGELOG.md", "CITATION.cff", "leadset.toml", ".ci/run"),
+        *("LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "leadset.toml", ".ci/run"),
     ],
 )
 def test_layout(name):
@@ -101,7 +101,9 @@ def test_readme_says_of_architectures_what_the_verb_says():
     assert len(listed.strip().split("\n")) > 2
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/waves.md", "docs/simulator.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/waves.md", "docs/simulator.md"]
+)
 def test_links_of_the_documents_lead_somewhere(page):
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):

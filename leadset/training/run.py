@@ -49,7 +49,7 @@ class Run:
     Args:
         data_folder: recordings with labels.
         model_folder: where the entry goes; unfinished work is kept in a folder inside it.
-        config: the choices of `leadset.toml`.
+        config: the choices of `default.toml` and what overrides them.
     """
 
     def __init__(self, data_folder: str | Path, model_folder: str | Path, config: Config) -> None:
@@ -72,7 +72,7 @@ class Run:
                 yield Job(name, options, leads, spec)
 
     def _processes(self) -> int:
-        """Networks trained at a time: one on a GPU, one per core (or as many as `leadset.toml` says) without."""
+        """Networks trained at a time: one on a GPU, one per core (or as many as the configuration says) without."""
         if self.device == "cuda":
             return 1
         wanted = self.config.workers if self.config.workers > 0 else available_cores()
@@ -164,7 +164,15 @@ class Run:
         measured = tqdm(pool.map(self.context.measure, missing), "measure", len(missing), leave=False)
         costs |= {job.name: cost for job, cost in zip(missing, measured, strict=True)}
         write_json(file, costs)
+        self._announce(costs)
         return costs
+
+    def _announce(self, costs: dict[str, Cost]) -> None:
+        """Prints how long the training would take without a limit."""
+        todo = [job for job in self.jobs if not self.context.finished(job)]
+        seconds = sum(self.context.wanted_steps(job) * costs[job.name].step + costs[job.name].end for job in todo)
+        wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
+        print(f"training: {len(todo)} networks, {wanted} if there were time; {used} of {limit} are used")
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
@@ -256,6 +264,10 @@ class Run:
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
+
+
+def _readable(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
 def train_entry(data_folder: str | Path, model_folder: str | Path, config: Config | None = None) -> Manifest:
