@@ -90,7 +90,8 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
         folder: by default the current folder.
     """
     module = import_module(f"leadset.commands.{verb}")
-    parser = argparse.ArgumentParser(prog=program or name, description=list_verbs()[verb])
+    summary, _, more = (module.__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(prog=program or name, description=f"{summary.partition(': ')[2]} {more}")
     parser.set_defaults(call=Call(name, folder or Path(), parser.error))
     module.add_arguments(parser)
     try:
