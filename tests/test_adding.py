@@ -20,10 +20,10 @@ from leadset.simulate.write import write_dataset
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("leadset", "tests", "docs", "benchmarks")
 
-MODEL = '''"""Energy of three bands."""
+MODEL = '''"""A network for tests of adding one."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from leadset.models.layers.masking import masked_mean
 from leadset.models.registry import register_model
@@ -38,13 +38,13 @@ class Plain(nn.Module):
         leads: lead names. n_classes: number of logits. width: channels.
     """
 
-    def __init__(self, leads, n_classes, *, width=16):
+    def __init__(self, leads: tuple[str, ...], n_classes: int, *, width: int = 16) -> None:
         super().__init__()
         self.input_spec = InputSpec(Transform(100), 500)
         self.conv = nn.Conv1d(len(leads), width, 15, padding=7, bias=False)
         self.fc = nn.Linear(width, n_classes)
 
-    def forward(self, x, mask=None):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Signals (b, l, t) and mask (b, t) to logits (b, k)."""
         return self.fc(torch.log1p(masked_mean(self.conv(x).square(), mask)))
 '''
@@ -67,13 +67,15 @@ name = "sinus tachycardia"
 """
 VERB = '''"""``leadset greet NAME``: say good day."""
 
+import argparse
 
-def add_arguments(parser):
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("who", metavar="NAME", help="whom to greet")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Greets; returns the exit status."""
     print(f"Good day, {arguments.who}.")
     return 0
