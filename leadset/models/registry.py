@@ -25,7 +25,7 @@ from typing import Any
 
 from torch import nn
 
-from leadset.classes import label_space
+from leadset.classes import CHALLENGE, label_space
 from leadset.leads import resolve_leads
 from leadset.models.extra_inputs import check_extra_inputs
 from leadset.models.layers.extra_term import ExtraTerm
@@ -123,7 +123,7 @@ def create_model(
     """
     entry, leads = model_entry(name), resolve_leads(leads)
     if entry.kind == "classifier":
-        n_classes = len(label_space()) if n_classes is None else n_classes
+        n_classes = len(label_space(CHALLENGE)) if n_classes is None else n_classes
         own = {option: value for option, value in options.items() if option != "extra"}
         model = entry.build(leads, n_classes, **own)
         if "extra" in options:
