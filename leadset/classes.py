@@ -11,11 +11,11 @@ import re
 import shutil
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -81,6 +81,13 @@ class Diagnosis:
         return "|".join(self.codes)
 
 
+class Labelled(Protocol):
+    """A recording: its codes, and the data set it came from (the name of its folder)."""
+
+    codes: Sequence[str]
+    source: str
+
+
 @dataclass(frozen=True)
 class Unannotated:
     """Classes (by abbreviation) that sources never annotate: their absence there says nothing."""
@@ -107,10 +114,10 @@ class LabelSpace:
     citation: str
     classes: tuple[Diagnosis, ...]
     normal: str
-    weight_file: Path | None = field(default=None, repr=False)
+    weight_file: Path | None = field(default=None, repr=False, compare=False)
     unannotated: tuple[Unannotated, ...] = ()
     partial_outputs: bool = False
-    file: Path | None = field(default=None, repr=False)
+    file: Path | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -160,6 +167,16 @@ class LabelSpace:
         """Which classes (k,) bool a source annotates; all of them where nothing is known of the source."""
         absent = {name for group in self.unannotated if source in group.sources for name in group.classes}
         return np.array([name not in absent for name in self.abbreviations])
+
+    def targets_for_training(self, recordings: Iterable[Labelled]) -> np.ndarray:
+        """What to learn of recordings, (n, k) float32.
+
+        1 by a code or alias of the class, NaN where the source does not annotate the class, 0 elsewhere.
+        """
+        recordings = list(recordings)
+        present = np.array([self.encode_for_training(recording.codes) for recording in recordings])
+        annotated = np.array([self.annotated_by(recording.source) for recording in recordings])
+        return np.where(present | annotated, present, np.nan).astype(np.float32)
 
     def diagnoses(self, codes: Iterable[str]) -> tuple[str, ...]:
         """The codes that say something here: numbers, and the words among the codes and aliases of this space."""

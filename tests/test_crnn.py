@@ -424,7 +424,8 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     calls.clear()
     wanted = [(Transform(100), LEAD_SETS[2], True)]
     cache = tmp_path / "another"
-    data = load_training_data(simulated, [Transform(100)], cache, label_space(), 0.2, seed=1, workers=1, beats=wanted)
+    space = label_space("challenge2021")
+    data = load_training_data(simulated, [Transform(100)], cache, space, 0.2, seed=1, workers=1, beats=wanted)
     assert (data.counts()["found"], data.counts()["unreadable"]) == (24, 1)
     assert len(data.beats[wanted[0]]) == len(data.stores[Transform(100)]) == 23
     (failure,) = stored.failures
@@ -464,7 +465,7 @@ def test_real_recordings_have_the_same_beats_in_training_and_in_run_model(real_d
 
 
 def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
-    space, leads = label_space(), LEAD_SETS[2]
+    space, leads = label_space("challenge2021"), LEAD_SETS[2]
     labels = np.array([space.encode(recording.codes) for recording in store.recordings])
     model = create_model("crnn_pqrst", leads, len(space), **SMALL)
     beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False)

@@ -35,7 +35,7 @@ from leadset.training.normals import MOST_REPEATS, TOO_FEW, balanced_by_source
 from leadset.training.tasks import restoration_fit as fit
 from leadset.training.thresholds import fit_thresholds
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 K = len(SPACE)
 
 
@@ -189,7 +189,7 @@ def validated(n=200, seed=0):
     labels = targets[:, 1:]
     rng = np.random.default_rng(seed + 1)
     p = 1 / (1 + np.exp(-(4 * labels + rng.normal(-3.0, 1.0, labels.shape))))
-    truth = ValidationTargets(targets, np.full(1 + K, 0.1))
+    truth = ValidationTargets(targets, targets[:, 1:], np.full(1 + K, 0.1))
     return [ValidationOutputs(p, False), ValidationOutputs(features, True)], truth, np.arange(n) % 5
 
 

@@ -30,7 +30,7 @@ from leadset.training.data import load_training_data
 from leadset.training.pretraining import add_bank, affordable_bank, training_curriculum
 from leadset.training.trainer import Task, Trainer, validate
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 TRANSFORM = Transform(50)
 FREE_SET = resolve_leads("II,V5")
 N_REAL = 40
@@ -303,7 +303,7 @@ def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_pat
 def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     transform = Transform(100)
     data = load_training_data(folder, [transform], cache, SPACE, 0.2, 1, 1, [(transform, FREE_SET, True)])
-    with_bank = add_bank(data, CHUNK, 5, SPACE, cache, 1)
+    with_bank = add_bank(data, CHUNK, 5, cache, 1)
     beats = with_bank.beats[transform, FREE_SET, True]
     assert len(beats) == len(with_bank.first) == len(with_bank.labels) == len(with_bank.part) == N_REAL + CHUNK
     assert beats[N_REAL].features.shape == (2, len(beats[N_REAL].at), 30)

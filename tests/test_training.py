@@ -40,7 +40,7 @@ from leadset.training.split import patient_groups, related_groups, stratified_pa
 from leadset.training.thresholds import fit_thresholds
 from leadset.training.trainer import Task, Trainer, one_cycle
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 ROOT = Path(__file__).resolve().parent.parent
 
 

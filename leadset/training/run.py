@@ -33,6 +33,7 @@ from leadset.training.ensemble import (
     fit_set,
     out_of_fold,
 )
+from leadset.training.partial_labels import shares
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.tasks.kinds import Cost, NothingToLearn
@@ -133,10 +134,13 @@ class Run:
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
-        found = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
-        self._context(data).log(found)
+        unannotated = data.unannotated()
+        event = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
+        self._context(data).log({**event, "unannotated": unannotated})
         counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in data.counts().items())
         print(f"recordings: {counts}; device {self.device}, preset {self.preset}")
+        for source, classes in unannotated.items():
+            print(f"  {source} never annotates {', '.join(classes)}: left out of what is learnt there")
         for failure in data.failures[:5]:
             print(f"  skipped: {failure.message}")
         if len(data.failures) > 5:
@@ -154,7 +158,7 @@ class Run:
             seconds = pretrain.bank_time_share * self.limit.seconds
             size = affordable_bank(data, pretrain.recordings, seconds, self.config.workers, self.work)
             write_json(file, {"recordings": size})
-        return add_bank(data, size, self.config.seed, self.space, cache, self.config.workers)
+        return add_bank(data, size, self.config.seed, cache, self.config.workers)
 
     def _measure(self, pool: Executor) -> dict[str, Cost]:
         """What every job that is not done costs, measured once per run and kept for its continuation."""
@@ -241,9 +245,9 @@ class Run:
     def _finish(self) -> Manifest:
         """Joins the networks of each lead set and writes `entry.json`."""
         data = self.data
-        targets = np.column_stack([data.abnormal, data.labels])
-        shares = targets[data.train].mean(axis=0)
-        truth, folds = ValidationTargets(targets[data.valid], shares), data.valid_folds(FOLDS, self.config.seed)
+        targets = np.column_stack([data.abnormal, data.targets])
+        truth = ValidationTargets(targets[data.valid], data.labels[data.valid], shares(targets[data.train]))
+        folds = data.valid_folds(FOLDS, self.config.seed)
         sets, ablations = [], {}
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
             trained, found = self._trained_set(leads, truth, folds)
@@ -257,10 +261,15 @@ class Run:
             "configuration": self.config.provenance(),
             "device": self.device,
             "detector": ablations,
-            "data": {**self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE},
+            "data": {
+                **self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE,
+                "unannotated": self.data.unannotated(),
+            },
             "seconds": round(self.limit.used, 1),
         }
-        manifest = Manifest(self.config.label_space, self.space.keys, shares[1:], tuple(sets), provenance)
+        manifest = Manifest(
+            self.space.copy_to(self.folder), self.space.keys, truth.shares[1:], tuple(sets), provenance
+        )
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
