@@ -93,14 +93,14 @@ def _is_number(value: Any) -> bool:
 
 
 def label_space_name(value: Any) -> str:
-    """What `leadset.classes.label_space` reads."""
-    expected = f"one of {', '.join(list_label_spaces())}"
+    """The name of a label space, or the path of its file."""
+    known = f"one of {', '.join(list_label_spaces())}, or the path of a .toml file"
     if not isinstance(value, str):
-        raise Refused(value, expected)
+        raise Refused(value, known)
     try:
         label_space(value)
-    except (OSError, ValueError) as error:
-        raise Refused(value, f"{expected}: {error}") from None
+    except ValueError as error:
+        raise Refused(value, f"{known} that is sound ({error})" if value.endswith(".toml") else known) from None
     return value
 
 
