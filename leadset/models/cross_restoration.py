@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from leadset.classes import label_space
 from leadset.models.layers.folded import FoldedStack
 from leadset.models.layers.latent_heads import AttributeRegressor, ClassHead
 from leadset.models.layers.options import one_of
@@ -202,7 +201,7 @@ class CrossRestoration(nn.Module):
         log_variance: a name out of `LOG_VARIANCE_RANGES`.
         attributes: whether `ATTRIBUTES` and classes are read off the latents (arXiv 2408.17154), which takes 19 million
             parameters more at the published size.
-        classes: how many classes (116 as published); by default the scored ones of the Challenge.
+        classes: how many classes (116 as published), which goes with ``attributes``.
     """
 
     def __init__(
@@ -237,8 +236,10 @@ class CrossRestoration(nn.Module):
         self.trend_decoder = Decoder(2 * latent, width, n)
         self.has_attributes = attributes
         if attributes:
+            if classes is None:
+                raise ValueError("attributes=True: found no number of classes, expected classes=")
             self.attribute_regressor = AttributeRegressor(2 * latent, tokens - 1, len(ATTRIBUTES))
-            self.class_head = ClassHead(2 * latent, len(label_space()) if classes is None else classes)
+            self.class_head = ClassHead(2 * latent, classes)
 
     @property
     def learning_apart(self) -> tuple[list[nn.Parameter], ...]:
