@@ -421,7 +421,7 @@ def test_outputs_of_one_label_space_are_not_scored_in_another(
     assert capsys.readouterr() == ("", f"evaluate_model: {raised.value}\n")
 
 
-def test_classes_that_no_output_names_are_told(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_classes_that_no_output_names_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture):
     folders = write_case(tmp_path, HEADERS, OUTPUTS)
     unnamed = scoring.evaluate(*folders).unnamed
     assert len(unnamed) == 23 and not set(unnamed) & set(CLASS_LINE.split(","))
