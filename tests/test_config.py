@@ -46,7 +46,7 @@ def test_shipped_presets_build_every_architecture():
     assert {"published", "compact", "demo"} <= set(config.presets)
     for preset, name in product(config.presets, list_models()):
         with torch.device("meta"):
-            create_member(name, resolve_leads(2), len(label_space()), config.options(name, preset))
+            create_member(name, resolve_leads(2), len(label_space("challenge2021")), config.options(name, preset))
 
 
 def test_file_beside_the_scripts_overrides_nothing_and_its_examples_are_valid(tmp_path):

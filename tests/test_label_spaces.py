@@ -316,7 +316,7 @@ def test_an_entry_is_trained_asked_and_scored_in_its_label_space(diagnosed, lett
     expected = roc_auc_score(labels[:, both], probabilities[:, both], average="macro")
     capsys.readouterr()
     option = ["--label-space", str(entry / "label_space.toml")] if own else []
-    assert evaluate_model.main([str(data), str(outputs), *option, str(tmp_path / "scores.csv")]) == 0
+    assert evaluate_model.main([str(data), str(outputs), str(tmp_path / "scores.csv"), *option]) == 0
     assert capsys.readouterr().err == ""
     assert (tmp_path / "scores.csv").read_text().splitlines()[1].split(",")[0] == f"{expected:.3f}"
     assert evaluate_model.main([str(data), str(outputs), "--label-space", "challenge2021"]) == 1

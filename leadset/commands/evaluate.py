@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("outputs", metavar="OUTPUTS", help="folder of output files")
     parser.add_argument("scores", metavar="SCORES.csv", nargs="?", type=Path, help="write the scores there")
     parser.add_argument("class_scores", metavar="CLASS_SCORES.csv", nargs="?", type=Path, help="and by class there")
-    parser.add_argument(
-        "--label-space", metavar="NAME", help="name or TOML file of the classes to score (default: those of the outputs)"
-    )
+    parser.add_argument("--label-space", metavar="NAME", help="name or TOML file (default: that of the outputs)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
             with write_atomically(path) as file:
                 file.write(text)
     for notice in scoring.notices(scores):
-        print(f"{arguments.name}: {notice}", file=sys.stderr)
+        print(f"{arguments.call.name}: {notice}", file=sys.stderr)
     if arguments.scores is None:
         print(scoring.scores_text(scores))
     return 0
