@@ -84,8 +84,16 @@ def _blocks(rate_from: float, rate_to: float) -> _Blocks | None:
 def resample(signal: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray:
     """Resampling of (l, t) float32 along time, without phase shift.
 
-    The low-pass is that of `scipy.signal.resample_poly`. Both ends are continued by the line through the first and the
-    last sample, so that an offset does not ring.
+    The low-pass is that of `scipy.signal.resample_poly`, but for one thing: the weights of each output sum to 1. There
+    they sum to 0.9995 to 1.0007 where samples are put between others, by the phase of the output, so that an offset
+    becomes a ripple: from 257 to 500 Hz, white noise of 1 mV differs by up to 2.6e-3 mV. With the same sums, both agree
+    to single precision (`tests/test_resampling.py`). Both ends are continued by the line through the first and the last
+    sample, so that an offset does not ring there.
+
+    Args:
+        signal: (l, t) float32.
+        rate_from: sampling rate of the signal in Hz.
+        rate_to: sampling rate wanted in Hz. The ratio of both is taken as one of integers up to 2000.
 
     Returns:
         (l, ceil(t * rate_to / rate_from)) float32; the signal itself where the rates agree.
