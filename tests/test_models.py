@@ -1,6 +1,6 @@
 """Every registered classifier on every lead set: the contract that training and entries rely on.
 
-Networks of another kind have tests of their own; here they must have a citation, a card and a reduced size.
+Networks of another kind have tests of their own.
 """
 
 from __future__ import annotations
@@ -64,21 +64,6 @@ def settled(name: str, leads: int = 12) -> nn.Module:
 def part(inputs: dict[str, Tensor], rows: slice) -> dict[str, Tensor]:
     """Some recordings of a batch."""
     return {name: value[rows] for name, value in inputs.items()}
-
-
-@each_model
-def test_registered_model_has_a_test_case_a_citation_and_a_card(name):
-    assert name in REDUCED, f"{name} is registered but has no entry in REDUCED"
-    entry = model_entry(name)
-    assert entry.title
-    assert any(part.strip(" .,:").isdigit() for part in entry.citation.split()), "a citation has at least a year"
-    card = (REPOSITORY / entry.card).read_text(encoding="utf-8")
-    assert card.startswith(f"# {entry.title}\n")
-
-
-def test_no_test_case_or_card_is_left_over():
-    assert sorted(REDUCED) == list_models()
-    assert sorted(path.stem for path in (REPOSITORY / "docs" / "models").glob("*.md")) == list_models()
 
 
 @each_classifier

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import GOLDEN, REDUCED
 from torch import Tensor, nn
 
 from leadset.leads import LEADS
-from leadset.models import count_parameters, create_model
+from leadset.models import count_parameters, create_model, model_entry
 from leadset.models.cost import count_macs
+from leadset.models.extra_inputs import extra_shapes
 from leadset.models.layers.kan import KANLinear, cubic_bases
 from leadset.models.layers.lead_graph import lead_relation, normalise_edges, spatiotemporal_prior
 
@@ -58,6 +60,31 @@ def assert_statistics(x: Tensor, mean: float, std: float, *first: float) -> None
     assert x.mean().item() == pytest.approx(mean, rel=1e-7)
     assert x.std(correction=0).item() == pytest.approx(std, rel=1e-7)
     assert x.flatten()[: len(first)].tolist() == pytest.approx(first, rel=1e-5)
+
+
+# --- Every registered model, at a reduced size -----------------------------------------------------------------------
+
+
+def sines(*shape: int) -> Tensor:
+    """Sines (2, *shape), another one in each row."""
+    rows = torch.arange(2 * shape[0]).view(2, shape[0], *(1,) * (len(shape) - 1)) if len(shape) > 1 else 0
+    return torch.sin(0.01 * (1 + rows) * torch.arange(1, 1 + shape[-1]).expand(2, *shape))
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_reduced_networks_answer_as_before(name):
+    restores = model_entry(name).kind != "classifier"
+    model = with_golden_weights(create_model(name, **REDUCED[name], **({} if restores else {"n_classes": 5})))
+    spec = model.input_spec
+    if restores:
+        inputs = {"record": sines(12, spec.samples), "beat": sines(12, 480), "trend": sines(12, spec.samples)}
+    else:
+        inputs = {"x": sines(12, spec.samples)}
+        inputs |= {extra: sines(*shape) for extra, shape in extra_shapes(spec, 12).items()}
+    with torch.no_grad():
+        outputs = model(**inputs)
+    outputs = outputs.record.signal if restores else outputs
+    assert (outputs.mean().item(), outputs.std().item()) == pytest.approx(GOLDEN[name], rel=1e-7)
 
 
 # --- MVMS-net ------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ LAYERS: dict[str, tuple[int, int, int]] = {
 WEIGHTS = Path(__file__).with_name("network.safetensors")
 
 
-def forward(cells, layer: Callable, relu: Callable, across: Callable):
+def forward(cells: Any, layer: Callable, relu: Callable, across: Callable) -> Any:
     """Logits (..., leads, t, 12) of cells (..., leads, t, INPUTS).
 
     Args:
