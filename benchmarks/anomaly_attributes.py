@@ -37,6 +37,7 @@ from leadset.training.detector import all_r_peaks, fit_detector
 from leadset.training.normals import plain_sinus_rhythm
 from leadset.training.split import patient_groups, stratified_parts
 from leadset.training.tasks.restoration_fit import FitSettings
+from leadset.utils import nan_statistics
 
 COLUMNS = ("what", "of", "n", "measure", "value", "low", "high", "median_instead")
 NORMAL_SEED, OTHER_SEED, SPLIT_SEED = 111, 112, 0
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
 
     asked = np.flatnonzero(tested)
     found = list(detector.score_all(recordings, asked))
-    usual = np.nanmedian(in_units(attributes[sinus]), axis=0)
+    usual = nan_statistics.median(in_units(attributes[sinus]), axis=0)
     wanted, told = in_units(attributes[asked]), np.stack([one.attributes for one in found])
     for title, those in (("normal", normal[asked]), ("other", ~normal[asked])):
         for column, name in enumerate(ATTRIBUTES):

@@ -55,11 +55,11 @@ class _Blocks(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def _blocks(rate_from: float, rate_to: float) -> _Blocks | None:
+def _blocks(fs: float, new_fs: float) -> _Blocks | None:
     """The blocks for two rates; None where they are equal."""
     from scipy.signal import firwin
 
-    ratio = Fraction(rate_to / rate_from).limit_denominator(_LARGEST_FACTOR)
+    ratio = Fraction(new_fs / fs).limit_denominator(_LARGEST_FACTOR)
     if ratio == 1:
         return None
     up, down = ratio.numerator, ratio.denominator
@@ -81,7 +81,7 @@ def _blocks(rate_from: float, rate_to: float) -> _Blocks | None:
     return _Blocks(up, down, down * repeats, n_out, before, n_rows, tuple(groups))
 
 
-def resample(signal: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray:
+def resample(signal: np.ndarray, fs: float, new_fs: float) -> np.ndarray:
     """Resampling of (l, t) float32 along time, without phase shift.
 
     The low-pass is that of `scipy.signal.resample_poly`, but for one thing: the weights of each output sum to 1. There
@@ -92,13 +92,13 @@ def resample(signal: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray
 
     Args:
         signal: (l, t) float32.
-        rate_from: sampling rate of the signal in Hz.
-        rate_to: sampling rate wanted in Hz. The ratio of both is taken as one of integers up to 2000.
+        fs: sampling rate of the signal in Hz.
+        new_fs: sampling rate wanted in Hz. The ratio of both is taken as one of integers up to 2000.
 
     Returns:
-        (l, ceil(t * rate_to / rate_from)) float32; the signal itself where the rates agree.
+        (l, ceil(t * new_fs / fs)) float32; the signal itself where the rates agree.
     """
-    blocks = _blocks(rate_from, rate_to)
+    blocks = _blocks(fs, new_fs)
     if blocks is None:
         return signal
     n_leads, n_samples = signal.shape

@@ -30,7 +30,7 @@ def look_again(marks: np.ndarray, on: int, peak: int, end: int, find: Callable[.
     Args:
         marks: (leads, beats, 13).
         on, peak, end: columns of the wave; a second peak lies between ``peak`` and ``end``.
-        find: ``find(lead, beat, start, stop)`` gives (n, 4) onset, peaks and end within windows (n,).
+        find: ``find(lead, start, stop)`` gives (n, 4) onset, peaks and end within windows (n,).
     """
     peaks = marks[:, :, peak]
     middle = median(peaks, axis=0)
@@ -41,9 +41,9 @@ def look_again(marks: np.ndarray, on: int, peak: int, end: int, find: Callable[.
     if not len(lead):
         return
     start, stop = median(marks[:, :, on], axis=0)[beat] - MARGIN, median(marks[:, :, end], axis=0)[beat] + MARGIN
-    found = find(lead, beat, start, stop)
-    better = np.abs(found[:, 1] - middle[beat]) <= STRAY
-    marks[lead[better], beat[better], on : end + 1] = found[better]
+    wave = find(lead, start, stop)
+    better = np.abs(wave[:, 1] - middle[beat]) <= STRAY
+    marks[lead[better], beat[better], on : end + 1] = wave[better]
 
 
 def draw_together(marks: np.ndarray) -> None:

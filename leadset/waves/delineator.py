@@ -130,7 +130,7 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         grid = transform(repaired.signal[:, first:last], fs)
         envelope = measure(grid.scales, repaired.usable)
         part = METHODS[method](grid, envelope, envelope.legible)
-        sharpness = beat_quality(grid, envelope, part[:, :, R])
+        sharpness = beat_quality(envelope, part[:, :, R])
         bad = badness(measurements(grid, envelope))
         odds.append(np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST)))
         part = grid.to_input(part) + first

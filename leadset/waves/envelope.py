@@ -35,7 +35,6 @@ class Envelope:
         leads: (leads, t) root mean square slope of scales 2 and 3 within 100 ms, in mV per grid sample.
         blocks: (leads, blocks) its maximum in each block of 1.5 s.
         height: (leads, blocks) height of a typical complex, the running median of those maxima.
-        background: (leads, blocks) running median of the blocks' medians.
         common: (t,) mean of the usable leads in units of their typical complex, weighted by how far that stands out of
             the lead's background; 0 without a usable lead.
         legible: (leads,) whether a usable lead holds complexes at all; none does where all show but spikes.
@@ -44,7 +43,6 @@ class Envelope:
     leads: np.ndarray
     blocks: np.ndarray
     height: np.ndarray
-    background: np.ndarray
     common: np.ndarray
     legible: np.ndarray
 
@@ -65,7 +63,7 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     weight = np.where(heard, np.maximum(contrast - CONTRAST_FLOOR, 1e-3), 0)
     share = weight / np.maximum(weight.sum(axis=0), 1e-9) / np.maximum(height, SMALLEST)
     common = np.einsum("lt,lt->t", between_blocks(share, samples), leads)
-    return Envelope(leads, blocks, height, background, common, legible)
+    return Envelope(leads, blocks, height, common, legible)
 
 
 def _spiky(scales: np.ndarray) -> np.ndarray:

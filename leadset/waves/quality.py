@@ -116,7 +116,7 @@ def badness(measured: np.ndarray) -> np.ndarray:
     return measured @ np.array(list(WEIGHTS.values())) + INTERCEPT
 
 
-def beat_quality(grid: Transform, envelope: Envelope, r: np.ndarray) -> np.ndarray:
+def beat_quality(envelope: Envelope, r: np.ndarray) -> np.ndarray:
     """(leads, beats) how far each complex at ``r`` (leads, beats) stands out of the slopes around it, from 0 to 1."""
     leads, beats = r.shape
     rows = np.repeat(np.arange(leads), beats)
