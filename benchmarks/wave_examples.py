@@ -110,10 +110,10 @@ def simulated(n: int, start: int, seed: int, unknown: Collection[str] = ()) -> l
 
     A complex without R has its peak where Q, its lowest point, is.
     """
-    found = simulate(n, seed, SIMULATED_SECONDS, GRID_RATE, start=start)
+    recordings = simulate(n, seed, SIMULATED_SECONDS, GRID_RATE, start=start)
     stretch = np.array([[MARGIN * GRID_RATE, (SIMULATED_SECONDS - MARGIN) * GRID_RATE]])
     examples = []
-    for signal, marks in zip(found.signals, found.marks, strict=True):
+    for signal, marks in zip(recordings.signals, recordings.marks, strict=True):
         marks[..., R] = np.where(np.isnan(marks[..., R]), marks[..., Q], marks[..., R])
         leads = [{name: np.sort(lead[~np.isnan(lead[:, column]), column]) for name, column in SCORED.items()}
                  for lead in marks]
@@ -149,17 +149,17 @@ def draw_beats(rng: np.random.Generator, leads: int) -> Example:
         waves["T"] = [(tw, at_t, sd_t)]
         if biphasic:
             waves["T"] = [(tw, at_t, sd_t * 0.7), (-0.7 * tw, at_t + 2.2 * sd_t, sd_t * 0.7)]
-        found: dict[str, np.ndarray] = {}
+        drawn: dict[str, np.ndarray] = {}
         for wave, parts in waves.items():
             for amplitude, offset, sd in parts:
                 for at in beats + offset:
                     low, high = np.searchsorted(t, (at - 5 * sd, at + 5 * sd))
                     signal[lead, low:high] += amplitude * np.exp(-0.5 * ((t[low:high] - at) / sd) ** 2)
             peak = max(parts, key=lambda part: abs(part[0]))[1]
-            found[f"{wave} onset"] = (beats + min(o - 2.5 * s for _, o, s in parts)) * GRID_RATE
-            found[f"{'R' if wave == 'QRS' else wave} peak"] = (beats + peak) * GRID_RATE
-            found[f"{wave} end"] = (beats + max(o + 2.5 * s for _, o, s in parts)) * GRID_RATE
-        marks.append({name: found.get(name, np.zeros(0)) for name in network.HEAT})
+            drawn[f"{wave} onset"] = (beats + min(o - 2.5 * s for _, o, s in parts)) * GRID_RATE
+            drawn[f"{'R' if wave == 'QRS' else wave} peak"] = (beats + peak) * GRID_RATE
+            drawn[f"{wave} end"] = (beats + max(o + 2.5 * s for _, o, s in parts)) * GRID_RATE
+        marks.append({name: drawn.get(name, np.zeros(0)) for name in network.HEAT})
         known.append(dict.fromkeys(network.HEAT, EVERYWHERE))
     return Example(signal, marks, known, placed=False)
 

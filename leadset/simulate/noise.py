@@ -55,7 +55,7 @@ class NoiseLevels:
 
 
 def draw_levels(draws: Draws, mains_frequency: np.ndarray, scale: float) -> NoiseLevels:
-    """Levels as they are met: most recordings are clean, a few are bad, and electrodes differ.
+    """Levels as in real recordings: most are clean, a few are bad, and electrodes differ.
 
     Args:
         draws: where they come from.
@@ -135,7 +135,7 @@ def _swell(draws: Draws, samples: int, fs: float, sd: float, memory: float, dtyp
 
 
 def _add_mains(draws: Draws, levels: NoiseLevels, fs: float, response: np.ndarray, out: np.ndarray) -> None:
-    """Hum: one phase for all electrodes, as it comes over the body, with a third harmonic."""
+    """Mains hum with a third harmonic; all electrodes have one phase, as the whole body picks it up."""
     samples, dtype = out.shape[2], out.dtype
     phase, third = draws.uniform(2), draws.uniform(1, low=0.0, high=0.3)
     frequency = levels.mains_frequency[:, None] * [1, 3]

@@ -16,7 +16,7 @@ from leadset.simulate.rhythm import LEAD_IN, Beats
 class _Edges:
     """How a wave is faded in and out, as fractions of its duration, and the most seconds it is drawn for.
 
-    Gaussians have no beginning; muscle has, and whoever marks a wave marks where its line bends.
+    A Gaussian has no onset; a wave has one, where its line bends, and experts mark it there.
     """
 
     rise: tuple[float, float]
@@ -41,7 +41,7 @@ def heart_vector(heart: Heart, beats: Beats, samples: int, fs: float, dtype: np.
     """Heart vectors of ventricles and atria (n, 6, samples) in mV; the first sample is `LEAD_IN` seconds early."""
     n = heart.n
     row, beat = np.nonzero(beats.used)
-    # No two beats are alike: breathing changes the heart's distance.
+    # Breathing changes the heart's distance to the electrodes, and with it the size of each beat.
     breath = np.sin(2 * np.pi * heart.respiration[:, None] * beats.onset)
     size = (1 + heart.breath_swing[:, None] * breath)[row, beat]
     out = np.zeros((6, n * samples))

@@ -1,4 +1,4 @@
-"""Everything about some recordings before their samples: who, which heart, which beats, which electrodes."""
+"""Everything about recordings before their samples: persons, hearts, beats, lead vectors, noise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from leadset.simulate.rhythm import LEAD_IN, LEAD_OUT, Beats, draw_beats
 
 @dataclass(frozen=True)
 class Scene:
-    """n recordings, ready to be heard.
+    """n recordings, all drawn but not yet computed as samples.
 
     Attributes:
         codes: SNOMED CT codes of each.

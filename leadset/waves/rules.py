@@ -30,7 +30,7 @@ def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.nd
     Args:
         grid: the recording and its wavelet scales.
         envelope: slopes of the recording.
-        usable: (leads,) False for leads that abstain; they get no marks.
+        usable: (leads,) False for leads that get no marks.
 
     Returns:
         (leads, beats, 13) in grid samples, NaN = missing.
