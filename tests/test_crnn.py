@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from configurations import tiny_config
 from files_on_disk import write_recording
 from scipy.signal import freqz_sos, sos2tf
 from sklearn.metrics import roc_auc_score
@@ -16,7 +17,6 @@ from torch import nn
 
 from leadset import load_entry, waves
 from leadset.classes import label_space
-from leadset.config import Config
 from leadset.leads import LEAD_SETS, LEADS, resolve_leads
 from leadset.models import count_parameters, create_model
 from leadset.models.layers.heartmaasters import RECEPTIVE_FIELD, length_after
@@ -492,14 +492,10 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     ],
 )
 def test_a_run_trains_both_networks_and_answers(simulated, tmp_path, more):
-    config = Config(
+    config = tiny_config(
         lead_sets=(resolve_leads(2),),
         architectures=("cnn_heartmaasters", "crnn_pqrst"),
-        preset="tiny",
-        epochs=1,
-        min_steps=2,
         batch_size=8,
-        workers=1,
         presets={"tiny": {"cnn_heartmaasters": SMALL, "crnn_pqrst": SMALL | more}},
     )
     manifest = run.train_entry(simulated, tmp_path, config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import joblib
 import numpy as np
 import pytest
 from files_on_disk import header_text, make_counts, write_recording
@@ -81,11 +82,27 @@ def test_what_cannot_be_used_is_told_and_ends_nothing(folder, monkeypatch):
     assert row.error.endswith("A0001.hea: MemoryError")
 
 
-def test_processes_find_the_same(folder, monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "few", "processes"), [([], 400, 1), ([], 0, -1), (["-j", "2"], 400, 2), (["-j", "-1"], 400, -1)]
+)
+def test_jobs_are_what_is_asked_for(folder, monkeypatch, arguments, few, processes):
+    used = []
+    monkeypatch.setattr(audit, "_FEW", few)
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, return_as: used.append(n_jobs) or (lambda calls: iter(())))
+    main(["doctor", str(folder), *arguments])
+    assert used == [processes]
+
+
+def test_processes_find_the_same(folder):
     paths = find_recordings(folder)
-    alone = audit_folder(folder, paths, n_jobs=1)
-    monkeypatch.setattr(audit, "_FEW", 0)
-    assert audit_folder(folder, paths, n_jobs=2) == alone
+    assert audit_folder(folder, paths, n_jobs=2) == audit_folder(folder, paths)
+
+
+@pytest.mark.parametrize("jobs", ["0", "-2", "many", "1.5"])
+def test_jobs_that_are_none(folder, capsys, jobs):
+    with pytest.raises(SystemExit, match="2"):
+        main(["doctor", str(folder), "-j", jobs])
+    assert "expected a number of processes" in capsys.readouterr().err
 
 
 def test_report(folder):

@@ -1,6 +1,6 @@
 """Every registered classifier on every lead set: the contract that training and entries rely on.
 
-Networks of another kind have tests of their own.
+Networks of another kind have tests of their own; here they must have a citation, a card and a reduced size.
 """
 
 from __future__ import annotations
@@ -66,6 +66,19 @@ def part(inputs: dict[str, Tensor], rows: slice) -> dict[str, Tensor]:
     return {name: value[rows] for name, value in inputs.items()}
 
 
+@each_model
+def test_registered_model_has_a_citation_and_a_card(name):
+    entry = model_entry(name)
+    assert entry.title
+    assert any(part.strip(" .,:").isdigit() for part in entry.citation.split()), "a citation has at least a year"
+    card = (REPOSITORY / entry.card).read_text(encoding="utf-8")
+    assert card.startswith(f"# {entry.title}\n")
+
+
+def test_no_card_is_left_over():
+    assert sorted(path.stem for path in (REPOSITORY / "docs" / "models").glob("*.md")) == list_models()
+
+
 @each_classifier
 def test_card_states_the_computed_costs(name):
     card = (REPOSITORY / model_entry(name).card).read_text(encoding="utf-8")
@@ -84,6 +97,19 @@ def test_fresh_models_of_one_seed_are_equal_and_initialised(name):
 def test_unknown_options_are_refused(name):
     with pytest.raises(TypeError, match="no_such_option"):
         create_model(name, no_such_option=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet34", {"window": "published", "seconds": 5}, "seconds=5 with window='published'"),
+        ("star", {"bridge": True, "prior": "none"}, "bridge with prior='none'"),
+        ("cross_restoration", {"classes": 116}, "classes=116 without attributes"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        create_model(name, 12, **options)
 
 
 @each_case

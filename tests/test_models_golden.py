@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import GOLDEN, REDUCED
+from networks import REDUCED
 from torch import Tensor, nn
 
 from leadset.leads import LEADS
@@ -71,7 +71,19 @@ def sines(*shape: int) -> Tensor:
     return torch.sin(0.01 * (1 + rows) * torch.arange(1, 1 + shape[-1]).expand(2, *shape))
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+#: Mean and SD of what reduced networks answer on twelve leads.
+REDUCED_OUTPUTS = {
+    "cnn_heartmaasters": (-0.23413379614782034, 0.5416954517226693),
+    "crnn_pqrst": (-0.11939126032542688, 0.2236750385426851),
+    "cross_restoration": (-0.024374902609452548, 0.1385039836970225),
+    "mvms_net": (-0.2914416101643627, 0.6554714663497373),
+    "resnet34": (-0.8119122028014983, 3.113335458299462),
+    "resunet_lc": (-35.4362923927682, 44.590271684771174),
+    "star": (-22.62257080529988, 58.6381518787822),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED_OUTPUTS)
 def test_reduced_networks_answer_as_before(name):
     restores = model_entry(name).kind != "classifier"
     model = with_golden_weights(create_model(name, **REDUCED[name], **({} if restores else {"n_classes": 5})))
@@ -84,7 +96,7 @@ def test_reduced_networks_answer_as_before(name):
     with torch.no_grad():
         outputs = model(**inputs)
     outputs = outputs.record.signal if restores else outputs
-    assert (outputs.mean().item(), outputs.std().item()) == pytest.approx(GOLDEN[name], rel=1e-7)
+    assert (outputs.mean().item(), outputs.std().item()) == pytest.approx(REDUCED_OUTPUTS[name], rel=1e-7)
 
 
 # --- MVMS-net ------------------------------------------------------------------------------------------------------

@@ -444,7 +444,7 @@ def test_script_prints_or_writes(tmp_path: Path):
 def test_script_says_what_is_wrong(tmp_path: Path):
     wrong = run_script(tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "") and wrong.stderr.startswith("usage: evaluate_model.py LABELS")
-    assert evaluate_model.main(["a", "b", "c", "d", "e"]) == 2
+    assert run_script("a", "b", "c", "d", "e").returncode == 2
     missing = run_script(tmp_path / "nowhere", tmp_path)
     assert (missing.returncode, missing.stdout) == (1, "") and "nowhere: no such folder" in missing.stderr
 

@@ -1,4 +1,4 @@
-"""``python -m leadset anomaly fit|score|localise``: detecting and localising what is not normal."""
+"""``leadset anomaly fit|score|localise``: detecting and localising what is not normal."""
 
 from __future__ import annotations
 

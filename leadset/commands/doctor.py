@@ -30,7 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
     parser.add_argument("data", metavar="DATA", help="folder of recordings (.hea with .mat or .dat), nested or not")
     parser.add_argument("-o", "--output", metavar="audit.csv", help="write one line per recording to this file")
-    parser.add_argument("-j", "--jobs", type=int, default=-1, help="worker processes (default: one per core)")
+    parser.add_argument(
+        "-j", "--jobs", type=_processes, metavar="N",
+        help="worker processes, -1: one per core (default: one for a few hundred recordings, one per core for more)",
+    )  # fmt: skip
+
+
+def _processes(words: str) -> int:
+    if not re.fullmatch(r"-1|0*[1-9]\d*", words):
+        raise argparse.ArgumentTypeError(f"found {words!r}, expected a number of processes, or -1 for one per core")
+    return int(words)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -186,6 +186,7 @@ class CrossAttention(nn.Module):
     citation="Jiang, Meng, Liu, Lu, Liu, Wang: Multi-scale Cross-restoration Framework for Electrocardiogram Anomaly "
     "Detection. MICCAI 2023, LNCS 14225, doi 10.1007/978-3-031-43907-0_9",
     kind="restorer",
+    reduced={"width": 2, "latent": 4},
 )
 class CrossRestoration(nn.Module):
     """Three autoencoders, of a masked recording, of one of its heartbeats, masked too, and of its trend.
@@ -222,6 +223,8 @@ class CrossRestoration(nn.Module):
                 f"record_samples={record_samples}, latent={latent}: expected a multiple of 32 above {BEAT_SAMPLES} "
                 "and an even number"
             )
+        if classes is not None and not attributes:
+            raise ValueError(f"classes={classes} without attributes: expected none, as only attributes have classes")
         self.leads, self.beat_samples = tuple(leads), BEAT_SAMPLES
         self._middle, self._half_range = (low + high) / 2, (high - low) / 2
         transform = Transform(RATE, "restoration")

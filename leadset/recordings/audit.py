@@ -81,18 +81,21 @@ def audit_recording(path: Path, folder: Path) -> Audit:
         return replace(row, error=reason(path, error))
 
 
-def audit_folder(folder: str | Path, paths: Sequence[Path], n_jobs: int = -1) -> list[Audit]:
+def audit_folder(folder: str | Path, paths: Sequence[Path], n_jobs: int | None = None) -> list[Audit]:
     """Audits header files below ``folder``, in their order, with twins and repeated file names marked.
 
     Args:
         folder: what paths are given relative to.
         paths: header files, as `find_recordings` returns them.
-        n_jobs: worker processes, as joblib counts them.
+        n_jobs: worker processes, as joblib counts them; by default this process alone for a few hundred recordings, and
+            one per core for more.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    pool = Parallel(n_jobs=n_jobs if len(paths) > _FEW else 1, return_as="generator")
+    if n_jobs is None:
+        n_jobs = 1 if len(paths) <= _FEW else -1
+    pool = Parallel(n_jobs=n_jobs, return_as="generator")
     rows = pool(delayed(audit_recording)(path, Path(folder)) for path in paths)
     return _mark_repeats(tqdm(rows, total=len(paths), desc="audit", unit="rec", disable=None))
 

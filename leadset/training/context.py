@@ -74,7 +74,7 @@ class TrainingContext:
 
     Attributes:
         data: prepared recordings with labels and split.
-        config: the choices of `leadset.toml`.
+        config: the choices of `default.toml` and what overrides them.
         space: the classes.
         folder: the model folder; unfinished work is kept in a folder inside it.
         device: ``"cpu"`` or ``"cuda"``.

@@ -49,7 +49,7 @@ class Run:
     Args:
         data_folder: recordings with labels.
         model_folder: where the entry goes; unfinished work is kept in a folder inside it.
-        config: the choices of `leadset.toml`.
+        config: the choices of `default.toml` and what overrides them.
     """
 
     def __init__(self, data_folder: str | Path, model_folder: str | Path, config: Config) -> None:
@@ -72,7 +72,7 @@ class Run:
                 yield Job(name, options, leads, spec)
 
     def _processes(self) -> int:
-        """Networks trained at a time: one on a GPU, one per core (or as many as `leadset.toml` says) without."""
+        """Networks trained at a time: one on a GPU, one per core (or as many as the configuration says) without."""
         if self.device == "cuda":
             return 1
         wanted = self.config.workers if self.config.workers > 0 else available_cores()
@@ -164,7 +164,15 @@ class Run:
         measured = tqdm(pool.map(self.context.measure, missing), "measure", len(missing), leave=False)
         costs |= {job.name: cost for job, cost in zip(missing, measured, strict=True)}
         write_json(file, costs)
+        self._announce(costs)
         return costs
+
+    def _announce(self, costs: dict[str, Cost]) -> None:
+        """Prints how long the training would take without a limit."""
+        todo = [job for job in self.jobs if not self.context.finished(job)]
+        seconds = sum(self.context.wanted_steps(job) * costs[job.name].step + costs[job.name].end for job in todo)
+        wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
+        print(f"training: {len(todo)} networks, {wanted} if there were time; {used} of {limit} are used")
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
@@ -246,6 +254,7 @@ class Run:
             "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
             "seed": self.config.seed,
             "preset": self.preset,
+            "configuration": self.config.provenance(),
             "device": self.device,
             "detector": ablations,
             "data": {**self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE},
@@ -255,6 +264,10 @@ class Run:
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
+
+
+def _readable(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
 def train_entry(data_folder: str | Path, model_folder: str | Path, config: Config | None = None) -> Manifest:
@@ -272,7 +285,9 @@ def train_entry(data_folder: str | Path, model_folder: str | Path, config: Confi
         OSError: no such data folder, or the model folder cannot be written.
         ValueError: nothing to learn from, or a configuration that does not fit; the message says what.
     """
-    run = Run(data_folder, model_folder, config or load_config())
+    config = config or load_config()
+    print(config.summary())
+    run = Run(data_folder, model_folder, config)
     try:
         return run.execute()
     except KeyboardInterrupt:

@@ -44,7 +44,7 @@ class Task:
         leads: lead set.
         spec: the network's input.
         seed: of batches, dropout and initial weights.
-        batch_size, weight_decay: see `leadset.toml`.
+        batch_size, weight_decay: see `default.toml`.
         contexts: of the recordings of the store, for a network with extra inputs.
     """
 
