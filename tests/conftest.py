@@ -12,10 +12,11 @@ import pytest
 # processes that tests start inherit it.
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
-#: The slowest test files, slowest first: they start first, so that none of them is waited for at the end.
+#: The slowest test files, slowest first. They start first, so that none of them is waited for at the end, and an idle
+#: worker, which takes tests from the end of another one's list, does not set their fixtures up a second time.
 SLOWEST_FILES = (
-    "test_models.py", "test_entry.py", "test_head.py", "test_training.py", "test_pretraining.py", "test_star.py",
-    "test_crnn.py",
+    "test_wheel.py", "test_adding.py", "test_models.py", "test_entry.py", "test_head.py", "test_training.py",
+    "test_pretraining.py", "test_star.py", "test_crnn.py",
 )  # fmt: skip
 
 

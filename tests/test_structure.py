@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from conftest import SLOWEST_FILES
 
 from leadset.models import list_models
 
@@ -187,3 +188,11 @@ def test_public_names_have_docstrings_and_types() -> None:
     assert not wrong, "\n".join(sorted(wrong))
     done = NOT_YET_DOCUMENTED - found.keys()
     assert not done, f"documented by now, take them out of NOT_YET_DOCUMENTED: {done}"
+
+
+# --- Tests -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_slowest_files_are_there() -> None:
+    missing = [name for name in SLOWEST_FILES if not (ROOT / "tests" / name).is_file()]
+    assert not missing, f"SLOWEST_FILES of tests/conftest.py names {missing}"
