@@ -16,7 +16,8 @@ from leadset.anomaly.losses import restoration_loss
 from leadset.leads import LEAD_SETS
 from leadset.models import count_parameters, create_model, list_models, model_entry
 from leadset.models.cost import model_costs
-from leadset.models.cross_restoration import UnbiasedLayerNorm, trend_of
+from leadset.models.cross_restoration import trend_of
+from leadset.models.layers.cross_attention import UnbiasedLayerNorm
 from leadset.models.layers.latent_heads import ClassHead
 from leadset.preprocess import Transform
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from leadset.models.layers.folded import FoldedStack
+from leadset.models.layers.cross_attention import CrossAttention
+from leadset.models.layers.fast.folded import FoldedStack
 from leadset.models.layers.latent_heads import AttributeRegressor, ClassHead
 from leadset.models.layers.options import one_of
 from leadset.models.registry import register_model
@@ -105,78 +105,6 @@ class Decoder(nn.Sequential):
     def forward(self, *latents: Tensor) -> Tensor:
         """Latents whose features are in one or more parts; those behind the first may have a batch of one for all."""
         return super().forward(torch.cat([part.expand(len(latents[0]), -1, -1) for part in latents], dim=1))
-
-
-class UnbiasedLayerNorm(nn.Module):
-    """Layer normalisation by the unbiased standard deviation, with epsilon added outside the root."""
-
-    def __init__(self, features: int, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(features)), eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., f) to the same shape."""
-        centred = x - x.mean(-1, keepdim=True)
-        deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / (x.shape[-1] - 1) ** 0.5
-        return self.weight * centred / (deviation + self.eps) + self.bias
-
-
-class CrossAttention(nn.Module):
-    """Mixes the latents of a recording and a heartbeat: attention over all tokens, then an MLP along them for each."""
-
-    def __init__(self, features: int, tokens: int, heads: int = 2, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(features, heads, dropout, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.norm = UnbiasedLayerNorm(features)
-        self.beat_mlp, self.record_mlp = (
-            nn.Sequential(nn.Linear(tokens, wide), nn.ReLU(inplace=True), nn.Linear(wide, told))
-            for wide, told in ((2 * tokens, 1), (4 * tokens, tokens - 1))
-        )
-
-    def forward(self, record: Tensor, beat: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents (b, f, n) and (b, f, 1) to the same shapes; what is added to them knows of both."""
-        tokens = torch.cat([record, beat], dim=2).transpose(1, 2)
-        attended = self.attention(tokens, tokens, tokens, need_weights=False)[0]
-        mixed = self.norm(tokens + self.dropout(attended)).transpose(1, 2)
-        return record + self.record_mlp(mixed), beat + self.beat_mlp(mixed)
-
-    def mean_over_beats(self, record: Tensor, beats: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward` of recordings with each of k heartbeats, as in evaluation mode, at a fraction of its cost.
-
-        What the tokens of a recording have to do with each other is the same beside every heartbeat: one key more draws
-        the mean of a softmax towards its own value, by the sigmoid of what its score has over all others together. And
-        the last layer of a perceptron, being linear, may be asked once, for the mean.
-
-        Args:
-            record: latents (b, f, n).
-            beats: latents (k, b, f, 1).
-
-        Returns:
-            Fused latents (b, f, n), averaged over heartbeats, and (k, b, f, 1).
-        """
-        tokens, token = record.transpose(1, 2), beats.transpose(2, 3)
-        queries, keys, values = self._projected(tokens)
-        query, key, value = self._projected(token)
-
-        def attend(queries: Tensor) -> Tensor:
-            scores = queries @ keys.transpose(-1, -2)
-            over = (queries * key).sum(-1, keepdim=True) - scores.logsumexp(-1, keepdim=True)
-            return torch.lerp(scores.softmax(-1) @ values, value, over.sigmoid())
-
-        attended = torch.cat([attend(queries), attend(query)], dim=-2)  # (k, b, heads, n + 1, f / heads)
-        attended = self.attention.out_proj(attended.transpose(2, 3).flatten(3))
-        everything = torch.cat([tokens.expand(len(beats), -1, -1, -1), token], dim=2)
-        mixed = self.norm(everything + attended).transpose(2, 3).contiguous()
-        hidden = self.record_mlp[:-1](mixed).mean(0)
-        return record + self.record_mlp[-1](hidden), beats + self.beat_mlp(mixed)
-
-    def _projected(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scaled queries, keys and values (..., heads, t, f / heads) of tokens (..., t, f)."""
-        heads, features = self.attention.num_heads, self.attention.head_dim
-        projected = functional.linear(tokens, self.attention.in_proj_weight, self.attention.in_proj_bias)
-        queries, keys, values = projected.unflatten(-1, (3, heads, features)).transpose(-2, -4).unbind(-3)
-        return queries / features**0.5, keys, values
 
 
 @register_model(

@@ -29,6 +29,7 @@ from leadset.classes import CHALLENGE, label_space
 from leadset.leads import resolve_leads
 from leadset.models.extra_inputs import check_extra_inputs
 from leadset.models.layers.extra_term import ExtraTerm
+from leadset.models.layers.fast import use_fast_forms
 
 #: What a registered network answers: logits of classes, or its own input restored.
 KINDS: tuple[str, ...] = ("classifier", "restorer")
@@ -134,7 +135,7 @@ def create_model(
         raise ValueError(f"{name} is a {entry.kind}: found n_classes={n_classes}, expected none")
     check_extra_inputs(model.input_spec)
     model.model_name, model.options = name, options
-    return model
+    return use_fast_forms(model)
 
 
 def create_member(name: str, leads: Sequence[str], n_classes: int, options: dict[str, Any]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Mish, computed a cache-sized block at a time on the CPU.
+"""Mish on the CPU, a cache-sized block at a time.
 
 PyTorch's CPU kernel evaluates exp, log1p and tanh for every element, twice in training; in the encoders of STAR and
 MVMS-net that is the largest single cost. With s = sigmoid(x) and n = s(2 − s) one has tanh(softplus(x)) = n / (2 − n)
@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leadset.models.layers.blockwise import blocks, blocks_pay
+from leadset.models.layers.fast.blockwise import blocks, blocks_pay
 
 
-class _BlockwiseMish(torch.autograd.Function):
+class _Mish(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
         y = torch.empty_like(x)
@@ -38,13 +38,9 @@ class _BlockwiseMish(torch.autograd.Function):
         return slope * grad  # the layout of the first, where that of the other is ambiguous
 
 
-def mish(x: Tensor) -> Tensor:
-    """x · tanh(softplus(x)), elementwise, for any shape and floating type; twice differentiable off the CPU only."""
-    return _BlockwiseMish.apply(x) if blocks_pay(x) else F.mish(x)
-
-
-class Mish(nn.Module):
-    """`mish` as a module."""
+class BlockwiseMish(nn.Mish):
+    """x · tanh(softplus(x)), elementwise; twice differentiable off the CPU only."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return mish(x)
+        """Any shape and floating type to the same."""
+        return _Mish.apply(x) if blocks_pay(x) else F.mish(x)
