@@ -13,12 +13,11 @@ from networks import settle
 from torch import Tensor, nn
 
 from leadset.models import create_model
-from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
+from leadset.models.layers.attention import ShuffleAttention
 from leadset.models.layers.cross_attention import CrossAttention
 from leadset.models.layers.fast import FAST, use_fast_forms, use_published_forms
-from leadset.models.layers.fast.blockwise import BLOCK
 from leadset.models.layers.fast.folded import FoldedStack
-from leadset.models.layers.fast.mish import BlockwiseMish
+from leadset.models.layers.fast.mish import BLOCK, BlockwiseMish
 from leadset.models.layers.stem import Stem
 
 
@@ -40,7 +39,6 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "Mish of several blocks": (nn.Mish, (5, 4, 1, BLOCK // 8)),
     "ShuffleAttention of 8 groups": (partial(shuffle_attention, 8), (3, 64, 1, 37)),
     "ShuffleAttention of 4 groups": (partial(shuffle_attention, 4), (3, 64, 1, 37)),
-    "CoordinateAttention": (partial(CoordinateAttention, 32), (3, 32, 1, 37)),
     "Stem": (stem, (3, 3, 4, 50)),
     "mvms_net": (lambda: network("mvms_net", 200, width=64), (2, 4, 200)),
     "resunet_lc": (lambda: network("resunet_lc", 256, width=8), (2, 4, 256)),

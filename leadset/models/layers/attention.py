@@ -72,11 +72,7 @@ class CoordinateAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, f, 1, t) to the same shape."""
-        # A 1 × 1 convolution acts on each position by itself: the tokens are put side by side after it.
-        tokens = torch.cat([self.reduce(x.mean(3, keepdim=True)), self.reduce(x)], 3)
-        tokens = F.hardswish(self.norm(tokens))
-        channel, time = torch.sigmoid(self.channel_gate(tokens[..., :1])), self.time_gate(tokens[..., 1:])
-        return self._gated(x, channel, time)
-
-    def _gated(self, x: Tensor, channel: Tensor, time: Tensor) -> Tensor:
-        return x * torch.sigmoid(time) * channel
+        tokens = torch.cat([x.mean(3, keepdim=True), x], 3)
+        tokens = F.hardswish(self.norm(self.reduce(tokens)))
+        token, time = tokens.split([1, x.shape[3]], 3)
+        return x * self.channel_gate(token).sigmoid() * self.time_gate(time).sigmoid()

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from torch import nn
 
-from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
+from leadset.models.layers.attention import ShuffleAttention
 from leadset.models.layers.cross_attention import CrossAttention
-from leadset.models.layers.fast.attention import BlockwiseCoordinateAttention, FusedShuffleAttention
+from leadset.models.layers.fast.attention import FusedShuffleAttention
 from leadset.models.layers.fast.cross_attention import SharedCrossAttention
 from leadset.models.layers.fast.layout import ChannelsLastStem
 from leadset.models.layers.fast.mish import BlockwiseMish
@@ -25,7 +25,6 @@ _Module = TypeVar("_Module", bound=nn.Module)
 FAST: dict[type[nn.Module], type[nn.Module]] = {
     nn.Mish: BlockwiseMish,
     ShuffleAttention: FusedShuffleAttention,
-    CoordinateAttention: BlockwiseCoordinateAttention,
     CrossAttention: SharedCrossAttention,
     Stem: ChannelsLastStem,
 }

@@ -1,4 +1,4 @@
-"""Attentions without their large intermediate signals."""
+"""STAR's shuffle attention without its large intermediate signals."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leadset.models.layers.attention import CoordinateAttention, ShuffleAttention
-from leadset.models.layers.fast.blockwise import blocks, blocks_pay
+from leadset.models.layers.attention import ShuffleAttention
 
 
 class FusedShuffleAttention(ShuffleAttention):
@@ -45,36 +44,3 @@ class FusedShuffleAttention(ShuffleAttention):
 def _block_diagonal(coefficients: Tensor) -> Tensor:
     """(b, g, c) to (b, g·c, g): column g weighs the channels of group g and no others."""
     return torch.diag_embed(coefficients.transpose(1, 2), dim1=1, dim2=3).flatten(1, 2)
-
-
-class _BlockwiseGate(torch.autograd.Function):
-    """x ⊙ c ⊙ sigmoid(z) of (b, f, 1, t), (b, f, 1, 1) and (b, f, 1, t)."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, c: Tensor, z: Tensor) -> Tensor:
-        y, share = torch.empty_like(x), torch.empty_like(x)
-        for x_block, c_block, z_block, y_block, s in blocks(x, c, z, y, share):
-            torch.sigmoid(z_block, out=s)
-            torch.mul(x_block, s, out=y_block).mul_(c_block)
-        ctx.save_for_backward(x, c, share)
-        return y
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, c, share = ctx.saved_tensors
-        grad_x, grad_c, grad_z = torch.empty_like(x), torch.empty_like(c), torch.empty_like(share)
-        for g, x_block, c_block, s, out_x, out_c, out_z in blocks(grad, x, c, share, grad_x, grad_c, grad_z):
-            torch.mul(s, g, out=out_x)
-            product = x_block * out_x
-            torch.sum(product, 3, keepdim=True, out=out_c)
-            out_x.mul_(c_block)
-            torch.addcmul(product, product, s, value=-1, out=out_z).mul_(c_block)
-        return grad_x, grad_c, grad_z
-
-
-class BlockwiseCoordinateAttention(CoordinateAttention):
-    """`CoordinateAttention` whose two gates are applied a block at a time."""
-
-    def _gated(self, x: Tensor, channel: Tensor, time: Tensor) -> Tensor:
-        return _BlockwiseGate.apply(x, channel, time) if blocks_pay(x) else super()._gated(x, channel, time)

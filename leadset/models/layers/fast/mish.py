@@ -2,16 +2,26 @@
 
 PyTorch's CPU kernel evaluates exp, log1p and tanh for every element, twice in training; in the encoders of STAR and
 MVMS-net that is the largest single cost. With s = sigmoid(x) and n = s(2 − s) one has tanh(softplus(x)) = n / (2 − n)
-exactly, for which one sigmoid and a few products suffice.
+exactly, for which one sigmoid and a few products suffice. One operation after the other over a whole signal would wait
+for main memory; all of them over a block, then the next block, leave intermediate results in the cache.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leadset.models.layers.fast.blockwise import blocks, blocks_pay
+#: Elements per thread worked on at once: three float32 temporaries of this size stay in a core's second-level cache.
+BLOCK = 1 << 17
+
+
+def _blocks(x: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Views of the tensors, which agree in their outermost dimension, some of its entries at a time."""
+    rows = max(1, BLOCK * torch.get_num_threads() // max(1, x[:1].numel()))
+    return zip(x.split(rows), *(other.split(rows) for other in others), strict=True)
 
 
 class _Mish(torch.autograd.Function):
@@ -20,7 +30,7 @@ class _Mish(torch.autograd.Function):
         y = torch.empty_like(x)
         # What value and slope share is at hand here; backward is then left with one product.
         slope = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        for x_block, y_block, *slope_block in blocks(x, y, *([] if slope is None else [slope])):
+        for x_block, y_block, *slope_block in _blocks(x, y, *([] if slope is None else [slope])):
             s = torch.sigmoid(x_block)
             n = (2 - s).mul_(s)
             t = n.div_(2 - n)
@@ -43,4 +53,7 @@ class BlockwiseMish(nn.Mish):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape and floating type to the same."""
-        return _Mish.apply(x) if blocks_pay(x) else F.mish(x)
+        # Not on a GPU, nor where a compiler joins the operations.
+        if x.device.type == "cpu" and x.ndim > 0 and not torch.compiler.is_compiling():
+            return _Mish.apply(x)
+        return F.mish(x)
