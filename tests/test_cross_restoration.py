@@ -1,4 +1,4 @@
-"""The restoring network: its sizes, its parts against their definitions, and the contract of a restorer."""
+"""The reconstruction model: its sizes, its parts against their definitions, and the contract of its kind."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def tensors(restoration):
     return [*restoration.record, *restoration.beat, restoration.trend]
 
 
-def test_restorers_are_kept_apart_from_classifiers():
-    assert list_models("restorer") == [NAME]
+def test_reconstruction_models_are_kept_apart_from_classifiers():
+    assert list_models("reconstruction") == [NAME]
     assert NAME not in list_models("classifier") and NAME in list_models()
-    assert sorted(list_models("classifier") + list_models("restorer")) == list_models()
-    assert model_entry(NAME).kind == "restorer"
+    assert sorted(list_models("classifier") + list_models("reconstruction")) == list_models()
+    assert model_entry(NAME).kind == "reconstruction"
     with pytest.raises(ValueError, match="n_classes"):
         create_model(NAME, 2, 26)
     with pytest.raises(ValueError, match="log_variance is 'narrow'"):
@@ -114,9 +114,9 @@ def test_attributes_shape_the_latents_and_classes_do_not():
     moved = {path.split(".")[0] for path, p in model.named_parameters() if p.grad is not None and p.grad.any()}
     assert moved == {"class_head"}
     assert all(p.grad is not None for p in model.class_head.parameters())
-    restorer, head = model.learning_apart
+    reconstruction, head = model.learning_apart
     assert len(head) == len(list(model.class_head.parameters()))
-    assert len(restorer) + len(head) == len(list(model.parameters()))
+    assert len(reconstruction) + len(head) == len(list(model.parameters()))
     assert small(2)(record, beat, trend).attributes is None and len(small(2).learning_apart) == 1
 
 

@@ -19,7 +19,8 @@ class Cost(NamedTuple):
     Attributes:
         leads: name of the lead set.
         parameters: trainable parameters.
-        macs: multiply-accumulates of convolutions and matrix products for one window, of a restorer with one heartbeat.
+        macs: multiply-accumulates of convolutions and matrix products for one window; a reconstruction model has one
+            heartbeat beside it.
     """
 
     leads: str
@@ -30,10 +31,11 @@ class Cost(NamedTuple):
 def count_macs(model: nn.Module, n_leads: int) -> int:
     """Multiply-accumulates of convolutions and matrix products for one window of a model on the meta device.
 
-    A restorer is given one heartbeat with it.
+    A reconstruction model gets one heartbeat beside it.
     """
     model, samples = model.eval(), model.input_spec.samples
-    lengths = (samples, model.beat_samples, samples) if model_entry(model.model_name).kind == "restorer" else (samples,)
+    reconstructs = model_entry(model.model_name).kind == "reconstruction"
+    lengths = (samples, model.beat_samples, samples) if reconstructs else (samples,)
     given = [torch.empty(1, n_leads, length, device="meta") for length in lengths]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(*given)

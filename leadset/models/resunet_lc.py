@@ -86,10 +86,11 @@ class ResidualBlock(nn.Module):
 
 
 class LeadCombiner(nn.Module):
-    """Mixes all leads twice: into features that vary over time, and, together with time, into ones that vary over
-    the channel axis; the maximum of each is kept.
+    """Mixes all leads twice, into features over time and, together with time, into features over channels; of each
+    the maximum is kept.
 
-    Branch two is sized leads · samples. The original sizes both alike, which fits a single window length.
+    Departs from the released code: the second branch has leads · samples inputs. There both have as many, which fits a
+    single window length.
 
     Args:
         features: features per lead and sample, and of each of the two results.
@@ -137,15 +138,15 @@ class GlobalMax(nn.Module):
 class ResUNetLC(nn.Module):
     """ResUNet-LC: four residual U-shaped blocks on the image of leads × time, a lead combiner, one linear layer.
 
-    Departs from the released code, which accepts one window length and twelve leads only: the lead combiner is sized by
-    its input, and leads are taken by name. The reduced ``width`` and ``samples`` are presets of this kit, not the
-    paper's.
+    Departs from the released code, which accepts one window length and twelve leads only: the size of the lead combiner
+    follows from the input, and leads are found by name. A smaller ``width`` or ``samples`` is a preset of this kit, not
+    of the paper.
 
-    Padding: ``mask`` is ignored. The published network has no notion of it; its lead combiner weighs every absolute
-    position by itself and the zeros behind a short recording take part in its batch norms and maxima.
+    Padding: ``mask`` is ignored, as published: the lead combiner has a weight for every position in the window, and the
+    zeros behind a short recording count in batch norms and maxima.
 
     Args:
-        leads: lead names; neighbours in this order share 3-row kernels.
+        leads: lead names; kernels cover three neighbours in this order.
         n_classes: number of logits.
         width: features outside the blocks, 128 as published; half as many inside.
         samples: window length, a multiple of 128.

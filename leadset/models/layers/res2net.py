@@ -70,7 +70,7 @@ class TemporalEncoder(nn.Module):
     """Stem convolution, `SplitBlock`s, mean over time.
 
     Args:
-        channels: input channels.
+        channels: input channels l.
         widths: features of the stem, then of each block.
         attention: builds a block's attention from its number of features.
         cascade: see `SplitBlock`.
@@ -86,7 +86,7 @@ class TemporalEncoder(nn.Module):
         self.blocks = nn.Sequential(*(SplitBlock(f_in, f_out, attention, cascade) for f_in, f_out in pairwise(widths)))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Features (b, f) of ``x`` (b, c, t), t ≥ 25.
+        """Features (b, f) of ``x`` (b, l, t), t ≥ 25.
 
         The mean runs over the positions whose centre is a real sample by ``mask`` (b, t); the convolutions before it
         see padding as the zeros it is made of.

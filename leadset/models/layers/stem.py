@@ -6,4 +6,4 @@ from torch import nn
 
 
 class Stem(nn.Sequential):
-    """Convolution, norm and activation in their order, of images (b, c, rows, t) to (b, f, rows, t')."""
+    """Convolution, norm and activation in their order, of images (b, f, l, t) to (b, f', l, t')."""
