@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -42,14 +42,14 @@ def count_macs(model: nn.Module, n_leads: int) -> int:
     return counter.get_total_flops() // 2
 
 
-def model_cost(name: str, leads: Sequence[str], **options) -> Cost:
+def model_cost(name: str, leads: Sequence[str], **options: Any) -> Cost:
     """Cost of a registered architecture on a lead set, for the scored classes of the Challenge."""
     with torch.device("meta"):  # shapes only: no weight is drawn and nothing is computed
         model = create_model(name, leads, **options)
     return Cost(lead_set_name(leads), count_parameters(model), count_macs(model, len(leads)))
 
 
-def model_costs(name: str, lead_sets: Iterable[int] = LEAD_SETS, **options) -> list[Cost]:
+def model_costs(name: str, lead_sets: Iterable[int] = LEAD_SETS, **options: Any) -> list[Cost]:
     """Costs on each lead set."""
     return [model_cost(name, resolve_leads(size), **options) for size in lead_sets]
 
