@@ -1,0 +1,189 @@
+"""What networks that learnt from simulated recordings alone know about real ones, on every lead set.
+
+    python benchmarks/universal.py DATA WORK [NETWORK=WEIGHTS ...] [--output benchmarks/universal.csv]
+
+DATA holds ``challenge/training``, ``ptbxl`` and ``af_2017``, none of which was trained on; WORK keeps prepared
+recordings. Without WEIGHTS, the shipped networks are evaluated; otherwise a file of weights, or of an unfinished run's
+state, of a recipe of `leadset.training.universal`. One set of weights answers every lead set: missing leads are zero.
+
+- ``challenge``: 267 recordings of six sources, all classes with at least ten positives and ten negatives; code
+  164884008 (ventricular ectopic beats) counts as PVC. ``mean of eleven`` is that of `benchmarks/sim_to_real.py`.
+- ``ptbxl``: 569 recordings, whose voltages are lost (every lead has unit SD), with the statements of `STATEMENTS`.
+- ``af_2017``: atrial fibrillation against normal and other rhythms on one lead, taken for lead I; noisy ones left out.
+
+Areas under the ROC curve, their mean over classes, and 95 % bootstrap intervals over patients (duplicates together).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from sim_to_real import CLASSES
+from tables import write_table
+from torch import nn
+
+from leadset.classes import label_space
+from leadset.leads import LEAD_SETS, LEADS, lead_set_name
+from leadset.models import create_model
+from leadset.models.lead_cut import cut_leads
+from leadset.models.prediction import predict
+from leadset.models.shipped import load_shipped, shipped_networks
+from leadset.preprocess import Prepared, Transform, prepare
+from leadset.recordings import find_recordings, read_recording
+from leadset.scoring.intervals import bootstrap
+from leadset.scoring.metrics import Ranking, macro
+from leadset.store.packed import build_store
+from leadset.training.split import patient_groups
+from leadset.training.universal import RECIPES, encode_targets
+
+SPACE = label_space()
+FEWEST = 10
+GROUP = 16
+COLUMNS = ("network", "data", "leads", "class", "positives", "negatives", "auroc", "low", "high")
+#: PTB-XL's statements by the class they belong to.
+STATEMENTS: dict[str, str] = {
+    "SR": "NSR", "AFIB": "AF", "AFLT": "AFL", "1AVB": "IAVB", "STACH": "STach", "SBRAD": "SB", "SARRH": "SA",
+    "CLBBB": "LBBB", "CRBBB": "RBBB", "IRBBB": "IRBBB", "IVCD": "NSIVCB", "LAFB": "LAnFB", "LPR": "LPR", "PVC": "PVC",
+    "PAC": "PAC", "INVT": "TInv", "NDT": "TAb", "NT_": "TAb", "LOWT": "TAb", "TAB_": "TAb", "QWAVE": "QAb",
+    "LVOLT": "LQRSV", "LNGQT": "LQT", "PACE": "PR",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Real recordings: prepared ones, labels (n, k) bool, patients (n,), the class of each column, lead sets."""
+
+    recordings: list[tuple[np.ndarray, np.ndarray]]
+    labels: np.ndarray
+    patients: np.ndarray
+    classes: tuple[str, ...]
+    lead_sets: tuple[tuple[str, ...], ...]
+
+
+def _prepared(path: Path, leads: tuple[str, ...] | None, transform: Transform) -> Prepared:
+    recording = read_recording(path)
+    return prepare(recording.signal, recording.fs, leads or recording.leads, transform)
+
+
+def challenge(data: Path, work: Path, transform: Transform) -> TestSet:
+    """All recordings of the Challenge, with the classes that are there often enough."""
+    store = build_store(find_recordings(data / "challenge" / "training"), transform, work / "store", n_jobs=1)
+    labels = np.array([encode_targets(recording.codes, SPACE) for recording in store.recordings])
+    recordings = [store[i] for i in range(len(store.recordings))]
+    return _frequent(recordings, labels, patient_groups(store.recordings), (*LEAD_SETS.values(), ("I",)))
+
+
+def ptbxl(data: Path, transform: Transform) -> TestSet:
+    """PTB-XL's sample by its own table."""
+    with open(data / "ptbxl" / "ptbxl_database.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    recordings, labels = [], np.zeros((len(table), len(SPACE)), dtype=bool)
+    for row, labels_of_one in zip(table, labels, strict=True):
+        prepared = _prepared(data / "ptbxl" / row["filename_lr"], None, transform)
+        recordings.append((prepared.samples, prepared.statistics))
+        names = {STATEMENTS[code] for code in ast.literal_eval(row["scp_codes"]) if code in STATEMENTS}
+        labels_of_one[[SPACE.abbreviations.index(name) for name in names]] = True
+    patients = np.array([row["patient_id"] or f"record {row['ecg_id']}" for row in table])
+    return _frequent(recordings, labels, patients, (*LEAD_SETS.values(), ("I",)))
+
+
+def af_2017(data: Path, transform: Transform) -> TestSet:
+    """Atrial fibrillation or not, on one lead."""
+    with open(data / "af_2017" / "REFERENCE.csv", newline="") as file:
+        table = [(name, rhythm) for name, rhythm in csv.reader(file) if rhythm != "~"]
+    prepared = [_prepared(data / "af_2017" / name, ("I",), transform) for name, _ in table]
+    labels = np.zeros((len(table), len(SPACE)), dtype=bool)
+    labels[:, SPACE.abbreviations.index("AF")] = [rhythm == "A" for _, rhythm in table]
+    return _frequent([(p.samples, p.statistics) for p in prepared], labels, np.arange(len(table)), (("I",),))
+
+
+def _frequent(
+    recordings: list, labels: np.ndarray, patients: np.ndarray, lead_sets: tuple[tuple[str, ...], ...]
+) -> TestSet:
+    enough = np.minimum(labels.sum(axis=0), (~labels).sum(axis=0)) >= FEWEST
+    classes = tuple(name for name, frequent in zip(SPACE.abbreviations, enough, strict=True) if frequent)
+    return TestSet(recordings, labels[:, enough], patients, classes, lead_sets)
+
+
+def answers(network: str, weights: Path | None, leads: tuple[str, ...], test: TestSet) -> np.ndarray:
+    """Probabilities (n, k) of the classes of a test set."""
+    model = load_shipped(network, leads) if weights is None else _from_file(network, weights, leads)
+    found = np.array(list(predict(model.eval(), test.recordings, leads, model.input_spec, GROUP)))
+    return found[:, [SPACE.abbreviations.index(name) for name in test.classes]]
+
+
+def _from_file(network: str, weights: Path, leads: tuple[str, ...]) -> nn.Module:
+    with safe_open(weights, framework="pt") as file:
+        names = list(file.keys())
+        prefix = "model." if any(name.startswith("optimizer.") for name in names) else ""
+        tensors = {n.removeprefix(prefix): file.get_tensor(n) for n in names if n.startswith(prefix)}
+    model = create_model(network, leads, len(SPACE), **RECIPES[network].options)
+    model.load_state_dict(cut_leads(model, tensors, leads))
+    return model
+
+
+def rows(network: str, weights: Path | None, name: str, test: TestSet) -> Iterator[dict]:
+    """Rows of one network on one test set."""
+    eleven = np.isin(test.classes, CLASSES)
+    for leads in test.lead_sets:
+        ranking = Ranking(test.labels, answers(network, weights, leads, test))
+
+        def areas(counts: np.ndarray, ranking: Ranking = ranking) -> np.ndarray:
+            by_class = ranking.areas(counts)[0]
+            return np.concatenate([by_class, [macro(by_class), macro(by_class[eleven])]])
+
+        interval = bootstrap(areas, len(test.labels), test.patients)
+        positives = test.labels.sum(axis=0).tolist()
+        negatives = (~test.labels).sum(axis=0).tolist()
+        names = [*test.classes, "mean", "mean of eleven"]
+        values = zip(interval.value, interval.low, interval.high, strict=True)
+        for i, (value, low, high) in enumerate(values):
+            if i and len(test.classes) == 1:
+                continue  # its mean is the class itself
+            if names[i] == "mean of eleven" and eleven.sum() < len(CLASSES):
+                continue
+            yield {
+                "network": network, "data": name, "leads": lead_set_name(leads), "class": names[i],
+                "positives": positives[i] if i < len(positives) else "",
+                "negatives": negatives[i] if i < len(negatives) else "",
+                "auroc": f"{value:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}",
+            }  # fmt: skip
+
+
+def main() -> None:
+    """Evaluates the named networks, or those that ship, and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("weights", nargs="*", help="NETWORK=FILE")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    given = {name: Path(file) for name, _, file in (pair.partition("=") for pair in arguments.weights)}
+    table = []
+    for network, weights in (given or dict.fromkeys(shipped_networks())).items():
+        options = RECIPES[network].options if network in RECIPES else {}
+        transform = create_model(network, LEADS, len(SPACE), **options).input_spec.transform
+        tests = {
+            "challenge": challenge(arguments.data, arguments.work, transform),
+            "ptbxl": ptbxl(arguments.data, transform),
+            "af_2017": af_2017(arguments.data, transform),
+        }
+        for name, test in tests.items():
+            for row in rows(network, weights, name, test):
+                table.append(row)
+                if row["class"].startswith("mean") or name == "af_2017":
+                    print("  ".join(str(row[column]) for column in COLUMNS), flush=True)
+            write_table(arguments.output, COLUMNS, table)
+
+
+if __name__ == "__main__":
+    main()
