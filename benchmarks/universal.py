@@ -6,12 +6,13 @@ DATA holds ``challenge/training``, ``ptbxl`` and ``af_2017``, none of which was 
 recordings. Without WEIGHTS, the shipped networks are evaluated; otherwise a file of weights, or of an unfinished run's
 state, of a recipe of `leadset.training.universal`. One set of weights answers every lead set: missing leads are zero.
 
-- ``challenge``: 267 recordings of six sources, all classes with at least ten positives and ten negatives; code
-  164884008 (ventricular ectopic beats) counts as PVC. ``mean of eleven`` is that of `benchmarks/sim_to_real.py`.
+- ``challenge``: 267 recordings of six sources; code 164884008 (ventricular ectopic beats) counts as PVC.
 - ``ptbxl``: 569 recordings, whose voltages are lost (every lead has unit SD), with the statements of `STATEMENTS`.
 - ``af_2017``: atrial fibrillation against normal and other rhythms on one lead, taken for lead I; noisy ones left out.
 
-Areas under the ROC curve, their mean over classes, and 95 % bootstrap intervals over patients (duplicates together).
+Areas under the ROC curve of classes and their means, with 95 % bootstrap intervals over patients (duplicates together):
+``mean`` is over the classes with at least ten positives and ten negatives, ``mean of eleven`` over the classes of
+`benchmarks/sim_to_real.py`, of which some have fewer.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from leadset.training.universal import RECIPES, encode_targets
 SPACE = label_space()
 FEWEST = 10
 GROUP = 16
-COLUMNS = ("network", "data", "leads", "class", "positives", "negatives", "auroc", "low", "high")
+COLUMNS = ("network", "data", "recordings", "leads", "class", "positives", "auroc", "low", "high")
 #: PTB-XL's statements by the class they belong to.
 STATEMENTS: dict[str, str] = {
     "SR": "NSR", "AFIB": "AF", "AFLT": "AFL", "1AVB": "IAVB", "STACH": "STach", "SBRAD": "SB", "SARRH": "SA",
@@ -59,12 +60,22 @@ STATEMENTS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class TestSet:
-    """Real recordings: prepared ones, labels (n, k) bool, patients (n,), the class of each column, lead sets."""
+    """Real recordings.
+
+    Attributes:
+        recordings: samples and statistics of prepared ones.
+        labels: (n, k) bool.
+        patients: (n,).
+        classes: abbreviation of each column.
+        frequent: (k,) whether it has enough positives and negatives.
+        lead_sets: those to answer.
+    """
 
     recordings: list[tuple[np.ndarray, np.ndarray]]
     labels: np.ndarray
     patients: np.ndarray
     classes: tuple[str, ...]
+    frequent: np.ndarray
     lead_sets: tuple[tuple[str, ...], ...]
 
 
@@ -78,7 +89,7 @@ def challenge(data: Path, work: Path, transform: Transform) -> TestSet:
     store = build_store(find_recordings(data / "challenge" / "training"), transform, work / "store", n_jobs=1)
     labels = np.array([encode_targets(recording.codes, SPACE) for recording in store.recordings])
     recordings = [store[i] for i in range(len(store.recordings))]
-    return _frequent(recordings, labels, patient_groups(store.recordings), (*LEAD_SETS.values(), ("I",)))
+    return _test_set(recordings, labels, patient_groups(store.recordings), (*LEAD_SETS.values(), ("I",)))
 
 
 def ptbxl(data: Path, transform: Transform) -> TestSet:
@@ -92,7 +103,7 @@ def ptbxl(data: Path, transform: Transform) -> TestSet:
         names = {STATEMENTS[code] for code in ast.literal_eval(row["scp_codes"]) if code in STATEMENTS}
         labels_of_one[[SPACE.abbreviations.index(name) for name in names]] = True
     patients = np.array([row["patient_id"] or f"record {row['ecg_id']}" for row in table])
-    return _frequent(recordings, labels, patients, (*LEAD_SETS.values(), ("I",)))
+    return _test_set(recordings, labels, patients, (*LEAD_SETS.values(), ("I",)))
 
 
 def af_2017(data: Path, transform: Transform) -> TestSet:
@@ -102,15 +113,16 @@ def af_2017(data: Path, transform: Transform) -> TestSet:
     prepared = [_prepared(data / "af_2017" / name, ("I",), transform) for name, _ in table]
     labels = np.zeros((len(table), len(SPACE)), dtype=bool)
     labels[:, SPACE.abbreviations.index("AF")] = [rhythm == "A" for _, rhythm in table]
-    return _frequent([(p.samples, p.statistics) for p in prepared], labels, np.arange(len(table)), (("I",),))
+    return _test_set([(p.samples, p.statistics) for p in prepared], labels, np.arange(len(table)), (("I",),))
 
 
-def _frequent(
+def _test_set(
     recordings: list, labels: np.ndarray, patients: np.ndarray, lead_sets: tuple[tuple[str, ...], ...]
 ) -> TestSet:
-    enough = np.minimum(labels.sum(axis=0), (~labels).sum(axis=0)) >= FEWEST
-    classes = tuple(name for name, frequent in zip(SPACE.abbreviations, enough, strict=True) if frequent)
-    return TestSet(recordings, labels[:, enough], patients, classes, lead_sets)
+    frequent = np.minimum(labels.sum(axis=0), (~labels).sum(axis=0)) >= FEWEST
+    kept = np.flatnonzero(frequent | (np.isin(SPACE.abbreviations, CLASSES) & labels.any(axis=0)))
+    classes = tuple(SPACE.abbreviations[k] for k in kept)
+    return TestSet(recordings, labels[:, kept], patients, classes, frequent[kept], lead_sets)
 
 
 def answers(network: str, weights: Path | None, leads: tuple[str, ...], test: TestSet) -> np.ndarray:
@@ -133,27 +145,23 @@ def _from_file(network: str, weights: Path, leads: tuple[str, ...]) -> nn.Module
 def rows(network: str, weights: Path | None, name: str, test: TestSet) -> Iterator[dict]:
     """Rows of one network on one test set."""
     eleven = np.isin(test.classes, CLASSES)
+    means = {"mean": test.frequent} if len(test.classes) > 1 else {}
+    if eleven.sum() == len(CLASSES):
+        means["mean of eleven"] = eleven
+    positives = test.labels.sum(axis=0).tolist() + [""] * len(means)
     for leads in test.lead_sets:
         ranking = Ranking(test.labels, answers(network, weights, leads, test))
 
         def areas(counts: np.ndarray, ranking: Ranking = ranking) -> np.ndarray:
             by_class = ranking.areas(counts)[0]
-            return np.concatenate([by_class, [macro(by_class), macro(by_class[eleven])]])
+            return np.array([*by_class, *(macro(by_class[some]) for some in means.values())])
 
         interval = bootstrap(areas, len(test.labels), test.patients)
-        positives = test.labels.sum(axis=0).tolist()
-        negatives = (~test.labels).sum(axis=0).tolist()
-        names = [*test.classes, "mean", "mean of eleven"]
-        values = zip(interval.value, interval.low, interval.high, strict=True)
-        for i, (value, low, high) in enumerate(values):
-            if i and len(test.classes) == 1:
-                continue  # its mean is the class itself
-            if names[i] == "mean of eleven" and eleven.sum() < len(CLASSES):
-                continue
+        values = zip([*test.classes, *means], positives, interval.value, interval.low, interval.high, strict=True)
+        for label, count, value, low, high in values:
             yield {
-                "network": network, "data": name, "leads": lead_set_name(leads), "class": names[i],
-                "positives": positives[i] if i < len(positives) else "",
-                "negatives": negatives[i] if i < len(negatives) else "",
+                "network": network, "data": name, "recordings": len(test.labels), "leads": lead_set_name(leads),
+                "class": label, "positives": count,
                 "auroc": f"{value:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}",
             }  # fmt: skip
 
