@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +26,7 @@ from leadset.training.universal import (
     RATES,
     Recipe,
     draw_rows,
+    draw_targets,
     encode_targets,
     simulated_batch,
     train,
@@ -51,6 +53,30 @@ def test_ventricular_ectopics_are_trained_as_pvc_and_nothing_else_changes():
     assert np.flatnonzero(encode_targets(["164884008"], SPACE)).tolist() == [pvc]
     codes = ["426783006", "427172004", "0"]
     assert np.array_equal(encode_targets(codes, SPACE), SPACE.encode(codes))
+
+
+def test_targets_are_what_sources_call_a_heart():
+    rng = np.random.default_rng(0)
+
+    def shares(*codes):
+        drawn = np.mean([draw_targets(codes, SPACE, rng) for _ in range(2000)], axis=0)
+        return {name: share for name, share in zip(SPACE.abbreviations, drawn.tolist(), strict=True) if share}
+
+    near = partial(pytest.approx, abs=0.04)
+    assert shares("426783006") == {"NSR": 1} and shares("426783006", "427393009") == {"NSR": 1, "SA": 1}
+    assert shares("426783006", "39732003") == {"LAD": 1, "NSR": near(0.5)}
+    assert shares("713426002", "164889003") == {"AF": 1, "IRBBB": 1, "RBBB": near(0.4)}
+    assert shares("426177001", "164947007") == {"SB": 1, "LPR": 1, "NSR": near(0.1), "IAVB": near(0.5)}
+    assert shares("59931005") == {"TInv": 1, "TAb": near(0.3)} and shares("428750005") == {"TAb": near(0.4)}
+
+
+def test_plain_steps_learn_what_is_simulated():
+    recipe = replace(TINY, plain_steps=4)
+    spec = recipe.untrained().input_spec
+    plain, drawn = (simulated_batch(step, recipe, spec).labels.numpy() for step in (3, 4))
+    expected = [simulate(32, recipe.seed, 2.0, 100, start=32 * step, marks=False).codes for step in (3, 4)]
+    assert np.array_equal(plain, [encode_targets(codes, SPACE) for codes in expected[0]])
+    assert not np.array_equal(drawn, [encode_targets(codes, SPACE) for codes in expected[1]])
 
 
 def test_half_of_the_recordings_lose_leads_and_challenge_sets_are_among_what_is_left():
