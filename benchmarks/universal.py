@@ -3,8 +3,9 @@
     python benchmarks/universal.py DATA WORK [NETWORK=WEIGHTS ...] [--output benchmarks/universal.csv]
 
 DATA holds ``challenge/training``, ``ptbxl`` and ``af_2017``, none of which was trained on; WORK keeps prepared
-recordings. Without WEIGHTS, the shipped networks are evaluated; otherwise a file of weights, or of an unfinished run's
-state, of a recipe of `leadset.training.universal`. One set of weights answers every lead set: missing leads are zero.
+recordings. Without WEIGHTS, the shipped networks are evaluated, and their cards get the scores; otherwise a file of
+weights, or of an unfinished run's state, of a recipe of `leadset.training.universal`. One set of weights answers every
+lead set: missing leads are zero.
 
 - ``challenge``: 267 recordings of six sources; code 164884008 (ventricular ectopic beats) counts as PVC.
 - ``ptbxl``: 569 recordings, whose voltages are lost (every lead has unit SD), with the statements of `STATEMENTS`.
@@ -36,7 +37,7 @@ from leadset.leads import LEAD_SETS, LEADS, lead_set_name
 from leadset.models import create_model
 from leadset.models.lead_cut import cut_leads
 from leadset.models.prediction import predict
-from leadset.models.shipped import load_shipped, shipped_networks
+from leadset.models.shipped import FOLDER, load_shipped, shipped_networks
 from leadset.preprocess import Prepared, Transform, prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.scoring.intervals import bootstrap
@@ -44,9 +45,11 @@ from leadset.scoring.metrics import Ranking, macro
 from leadset.store.packed import build_store
 from leadset.training.split import patient_groups
 from leadset.training.universal import RECIPES, encode_targets
+from leadset.utils.files import write_atomically
 
 SPACE = label_space()
 FEWEST = 10
+SCORES = "## Scores"
 GROUP = 16
 COLUMNS = ("network", "data", "recordings", "leads", "class", "positives", "auroc", "low", "high")
 #: PTB-XL's statements by the class they belong to.
@@ -166,6 +169,26 @@ def rows(network: str, weights: Path | None, name: str, test: TestSet) -> Iterat
             }  # fmt: skip
 
 
+def write_scores(card: Path, table: list[dict]) -> None:
+    """Replaces what a card has below `SCORES` by the rows of its network: means by lead set, then classes."""
+    lines = [SCORES, "", "Area under the ROC curve, 95 % interval in brackets; `benchmarks/universal.csv`.", ""]
+    for name in dict.fromkeys(row["data"] for row in table):
+        here = [row for row in table if row["data"] == name]
+        columns = list(dict.fromkeys(row["leads"] for row in here))
+        lines += [f"| {name}, {here[0]['recordings']} recordings | " + " | ".join(columns) + " |"]
+        lines += ["|---" * (1 + len(columns)) + "|"]
+        labels = list(dict.fromkeys(row["class"] for row in here))
+        for label in sorted(labels, key=lambda label: not label.startswith("mean")):
+            cells = {row["leads"]: row for row in here if row["class"] == label}
+            count = cells[columns[0]]["positives"]
+            values = [f"{cells[leads]['auroc']} ({cells[leads]['low']}–{cells[leads]['high']})" for leads in columns]
+            lines += [f"| {label}{f' ({count})' if count != '' else ''} | " + " | ".join(values) + " |"]
+        lines += [""]
+    text = card.read_text().split(SCORES)[0] + "\n".join(lines).rstrip() + "\n"
+    with write_atomically(card) as file:
+        file.write(text)
+
+
 def main() -> None:
     """Evaluates the named networks, or those that ship, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -191,6 +214,8 @@ def main() -> None:
                 if row["class"].startswith("mean") or name == "af_2017":
                     print("  ".join(str(row[column]) for column in COLUMNS), flush=True)
             write_table(arguments.output, COLUMNS, table)
+        if not given:
+            write_scores(FOLDER / f"{network}.md", [row for row in table if row["network"] == network])
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from leadset.training.universal import (
     draw_rows,
     draw_targets,
     encode_targets,
+    ship,
     simulated_batch,
     train,
     trapezoid,
@@ -139,6 +140,10 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path):
     assert not torch.equal(whole["fc.weight"], start["fc.weight"])
     summary = json.loads((tmp_path / "parts" / "resnet34.json").read_text())
     assert summary["step"] == 4 and summary["core_seconds"] > 0
+    ship(TINY, tmp_path / "parts", tmp_path)
+    shipped = load_shipped("resnet34", folder=tmp_path)
+    assert shipped.pretrained["recordings"] == 4 * 32 and shipped.pretrained["recipe"]["seed"] == TINY.seed
+    torch.testing.assert_close(shipped.fc.weight.data, whole["fc.weight"], rtol=1e-3, atol=1e-5)
 
 
 def test_a_state_of_another_recipe_is_refused(tmp_path):

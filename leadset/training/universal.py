@@ -1,6 +1,6 @@
 """Universal networks: one set of weights for every lead set, trained on endless simulated recordings alone.
 
-    python -m leadset.training.universal NETWORK WORK [--steps STEPS]
+    python -m leadset.training.universal NETWORK WORK [--steps STEPS] [--ship FOLDER]
 
 Every recording is drawn fresh, prepared by the path that a real one takes, and half of them lose a random part of their
 leads: missing leads are zero. The first convolution of such a network can be cut to any lead set
@@ -21,13 +21,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from leadset import __version__
 from leadset.classes import SINUS_RHYTHM, LabelSpace, label_space
 from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import create_model
 from leadset.models.prediction import lead_rows
+from leadset.models.shipped import write_shipped
 from leadset.preprocess import InputSpec, cut_window, prepare, random_start
 from leadset.simulate import SimulatedStream
 from leadset.training.batches import GAIN_SD, NOISE_SHARE, Batch
@@ -113,7 +116,12 @@ class Recipe:
 
 #: What ships, by network.
 RECIPES: dict[str, Recipe] = {
-    recipe.network: recipe for recipe in (Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),)
+    recipe.network: recipe
+    for recipe in (
+        Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),
+        Recipe("mvms_net", {"width": 64, "student": True}, steps=1200),
+        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=1200, learning_rate=2e-3),
+    )
 }
 
 
@@ -281,19 +289,37 @@ def train(
     return model
 
 
+def ship(recipe: Recipe, work: Path, folder: Path) -> Path:
+    """Writes the trained weights in ``work`` as they ship, with how they were made; returns the file."""
+    model = recipe.untrained()
+    model.load_state_dict(load_file(work / f"{recipe.network}.safetensors"))
+    progress = json.loads((work / f"{recipe.network}.json").read_text())
+    about = {
+        "data": "simulation alone", "space": recipe.space, "recipe": progress["recipe"],
+        "recordings": progress["step"] * recipe.batch_size, "core_hours": round(progress["core_seconds"] / 3600, 2),
+        "training_aliases": TRAINING_ALIASES, "added": ADDED, "normal_only_share": NORMAL_ONLY_SHARE,
+        "version": __version__,
+    }  # fmt: skip
+    return write_shipped(model, label_space(recipe.space).keys, about, folder)
+
+
 def main() -> None:
     """Trains one network on one thread."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=sorted(RECIPES))
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--ship", type=Path, metavar="FOLDER", help="write the weights there as they ship")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     recipe = RECIPES[arguments.network]
     if arguments.steps is not None:
         recipe = Recipe(**asdict(recipe) | {"steps": arguments.steps})
-    train(recipe, arguments.work, lambda line: print(line, flush=True))
+    if not (arguments.work / f"{recipe.network}.safetensors").exists():
+        train(recipe, arguments.work, lambda line: print(line, flush=True))
+    if arguments.ship is not None:
+        print(ship(recipe, arguments.work, arguments.ship))
 
 
 if __name__ == "__main__":
