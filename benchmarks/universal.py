@@ -32,7 +32,7 @@ from sim_to_real import CLASSES
 from tables import write_table
 from torch import nn
 
-from leadset.classes import label_space
+from leadset.classes import CHALLENGE, label_space
 from leadset.leads import LEAD_SETS, LEADS, lead_set_name
 from leadset.models import create_model
 from leadset.models.lead_cut import cut_leads
@@ -44,10 +44,10 @@ from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
 from leadset.store.packed import build_store
 from leadset.training.split import patient_groups
-from leadset.training.universal import RECIPES, encode_targets
+from leadset.training.universal import RECIPES
 from leadset.utils.files import write_atomically
 
-SPACE = label_space()
+SPACE = label_space(CHALLENGE)
 FEWEST = 10
 SCORES = "## Scores"
 GROUP = 16
@@ -90,7 +90,7 @@ def _prepared(path: Path, leads: tuple[str, ...] | None, transform: Transform) -
 def challenge(data: Path, work: Path, transform: Transform) -> TestSet:
     """All recordings of the Challenge, with the classes that are there often enough."""
     store = build_store(find_recordings(data / "challenge" / "training"), transform, work / "store", n_jobs=1)
-    labels = np.array([encode_targets(recording.codes, SPACE) for recording in store.recordings])
+    labels = np.array([SPACE.encode_for_training(recording.codes) for recording in store.recordings])
     recordings = [store[i] for i in range(len(store.recordings))]
     return _test_set(recordings, labels, patient_groups(store.recordings), (*LEAD_SETS.values(), ("I",)))
 

@@ -13,7 +13,7 @@ import torch
 from networks import REDUCED, settle
 from safetensors.torch import load_file, save_file
 
-from leadset.classes import label_space
+from leadset.classes import CHALLENGE, label_space
 from leadset.leads import LEAD_SETS, LEADS, resolve_leads
 from leadset.models import create_model, list_models
 from leadset.models.lead_cut import cut_leads
@@ -27,14 +27,13 @@ from leadset.training.universal import (
     Recipe,
     draw_rows,
     draw_targets,
-    encode_targets,
     ship,
     simulated_batch,
     train,
     trapezoid,
 )
 
-SPACE = label_space()
+SPACE = label_space(CHALLENGE)
 TINY = Recipe("resnet34", REDUCED["resnet34"], steps=4, batch_size=32)
 #: Options with which an architecture can be cut.
 CUT = {
@@ -46,14 +45,6 @@ CUT = {
 
 
 # --- what is trained on ----------------------------------------------------------------------------------------------
-
-
-def test_ventricular_ectopics_are_trained_as_pvc_and_nothing_else_changes():
-    pvc = SPACE.abbreviations.index("PVC")
-    assert not SPACE.encode(["164884008"]).any()
-    assert np.flatnonzero(encode_targets(["164884008"], SPACE)).tolist() == [pvc]
-    codes = ["426783006", "427172004", "0"]
-    assert np.array_equal(encode_targets(codes, SPACE), SPACE.encode(codes))
 
 
 def test_targets_are_what_sources_call_a_heart():
@@ -68,6 +59,7 @@ def test_targets_are_what_sources_call_a_heart():
     assert shares("426783006", "39732003") == {"LAD": 1, "NSR": near(0.5)}
     assert shares("713426002", "164889003") == {"AF": 1, "IRBBB": 1, "RBBB": near(0.4)}
     assert shares("426177001", "164947007") == {"SB": 1, "LPR": 1, "NSR": near(0.1), "IAVB": near(0.5)}
+    assert shares("164884008") == {"PVC": 1}
     assert shares("59931005") == {"TInv": 1, "TAb": near(0.3)} and shares("428750005") == {"TAb": near(0.4)}
 
 
@@ -76,8 +68,8 @@ def test_plain_steps_learn_what_is_simulated():
     spec = recipe.untrained().input_spec
     plain, drawn = (simulated_batch(step, recipe, spec).labels.numpy() for step in (3, 4))
     expected = [simulate(32, recipe.seed, 2.0, 100, start=32 * step, marks=False).codes for step in (3, 4)]
-    assert np.array_equal(plain, [encode_targets(codes, SPACE) for codes in expected[0]])
-    assert not np.array_equal(drawn, [encode_targets(codes, SPACE) for codes in expected[1]])
+    assert np.array_equal(plain, [SPACE.encode_for_training(codes) for codes in expected[0]])
+    assert not np.array_equal(drawn, [SPACE.encode_for_training(codes) for codes in expected[1]])
 
 
 def test_half_of_the_recordings_lose_leads_and_challenge_sets_are_among_what_is_left():
@@ -240,6 +232,8 @@ def test_options_come_from_the_file_and_others_are_refused(folder):
         load_shipped("resnet34", folder=folder, width=64)
     with pytest.raises(ValueError, match="its network has window='masked', found window='published'"):
         load_shipped("resnet34", folder=folder, window="published")
+    with pytest.raises(ValueError, match=r"its network has extra=None, found extra=\['age'\]"):
+        load_shipped("resnet34", folder=folder, extra=["age"])
     with pytest.raises(TypeError, match="no option 'depth'"):
         load_shipped("resnet34", folder=folder, depth=3)
 

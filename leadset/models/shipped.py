@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from leadset.leads import LEADS, resolve_leads
 from leadset.models.lead_cut import cut_leads
-from leadset.models.registry import create_model, model_entry
+from leadset.models.registry import create_model, model_entry, model_options
 from leadset.utils.files import write_atomically
 
 FOLDER = Path(__file__).parent / "pretrained"
@@ -118,29 +118,31 @@ def load_shipped(
             leads, or the file is damaged or does not fit.
         TypeError: an option that the architecture does not have.
     """
-    entry, known = model_entry(name), shipped_networks(folder)
+    model_entry(name)
+    known = shipped_networks(folder)
     if name not in known:
         raise ValueError(f"no weights ship for {name}: expected one of {', '.join(known) or 'none'}")
     path = folder / f"{name}.safetensors"
     tensors, metadata = read_shipped(path)
     if metadata["network"] != name:
         raise ValueError(f"{path}: found weights of {metadata['network']}, expected {name}")
-    _check_options(path, entry.build, metadata["options"], options)
+    _check_options(path, name, metadata["options"], options)
     classes = len(metadata["classes"])
     model = create_model(name, leads, classes if n_classes is None else n_classes, **metadata["options"])
     model.pretrained = metadata | {"new": _fill(path, model, cut_leads(model, tensors, resolve_leads(leads)), classes)}
     return model
 
 
-def _check_options(path: Path, build: type[nn.Module], own: dict[str, Any], given: dict[str, Any]) -> None:
+def _check_options(path: Path, name: str, own: dict[str, Any], given: dict[str, Any]) -> None:
     """Refuses options that are neither the file's nor, where it names none, the architecture's defaults."""
-    parameters = inspect.signature(build).parameters
-    for name, value in given.items():
-        if name not in parameters:
-            raise TypeError(f"{build.__name__} has no option {name!r}")
-        expected = own.get(name, parameters[name].default)
+    parameters = inspect.signature(model_entry(name).build).parameters
+    for option, value in given.items():
+        if option not in model_options(name):
+            raise TypeError(f"{name} has no option {option!r}")
+        default = parameters[option].default if option in parameters else None
+        expected = own.get(option, default)
         if json.dumps(value) != json.dumps(expected):
-            raise ValueError(f"{path}: its network has {name}={expected!r}, found {name}={value!r}")
+            raise ValueError(f"{path}: its network has {option}={expected!r}, found {option}={value!r}")
 
 
 def _fill(path: Path, model: nn.Module, tensors: dict[str, Tensor], classes: int) -> list[str]:

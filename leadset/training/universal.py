@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from leadset import __version__
-from leadset.classes import SINUS_RHYTHM, LabelSpace, label_space
+from leadset.classes import CHALLENGE, LabelSpace, label_space
 from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import create_model
 from leadset.models.prediction import lead_rows
@@ -39,9 +39,7 @@ from leadset.training.trainer import GRADIENT_NORM, SAVE_EVERY_S
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import save_weights
 
-#: Codes that count as a class in training although the label space does not know them: the public data use this one,
-#: ventricular ectopic beats, for premature ventricular contractions.
-TRAINING_ALIASES: dict[str, str] = {"164884008": "427172004"}
+_SINUS_RHYTHM, _SINUS_ARRHYTHMIA = "426783006", "427393009"
 #: What sources call the same heart: (codes that are there, code, share of the recordings in which a source adds it).
 #: CPSC 2018 has one class of right bundle branch block for complete and incomplete ones; a prolonged PR interval is a
 #: first-degree block elsewhere; inverted and nonspecific T waves are abnormal ones; PTB-XL notes a sinus rhythm however
@@ -51,11 +49,10 @@ ADDED: tuple[tuple[str, str, float], ...] = (
     ("164947007", "270492004", 0.5),
     ("59931005", "164934002", 0.3),
     ("428750005", "164934002", 0.4),
-    ("426177001", SINUS_RHYTHM, 0.1),
+    ("426177001", _SINUS_RHYTHM, 0.1),
 )
 #: Share of the recordings with anything beside a sinus rhythm whose source, like CPSC 2018, keeps that for normal ones.
 NORMAL_ONLY_SHARE = 0.5
-_SINUS = {SINUS_RHYTHM, "427393009"}
 #: Simulated at rates that recorders have, and how often each: low ones cost less, and after resampling to the
 #: network's rate they are the same recordings (`tests/test_universal.py`).
 RATES, RATE_SHARES = (500, 250, 200), (0.2, 0.2, 0.6)
@@ -100,7 +97,7 @@ class Recipe:
     weight_decay: float = 0.02
     plain_steps: int = 0
     seed: int = 2021
-    space: str = "challenge2021"
+    space: str = CHALLENGE
 
     def __post_init__(self) -> None:
         if self.batch_size < GROUP or self.batch_size % GROUP:
@@ -125,19 +122,14 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def encode_targets(codes: Iterable[str], space: LabelSpace) -> np.ndarray:
-    """Training targets (k,) bool of a recording's codes: its classes, training aliases counted."""
-    return space.encode(TRAINING_ALIASES.get(code, code) for code in codes)
-
-
 def draw_targets(codes: Iterable[str], space: LabelSpace, rng: np.random.Generator) -> np.ndarray:
     """Targets (k,) bool as one of the sources might have labelled a simulated recording."""
     codes = set(codes)
     only_normal, *draws = rng.random(1 + len(ADDED)).tolist()
     added = {code for (there, code, share), draw in zip(ADDED, draws, strict=True) if there in codes and draw < share}
-    if codes - _SINUS and only_normal < NORMAL_ONLY_SHARE:
-        codes.discard(SINUS_RHYTHM)
-    return encode_targets(codes | added, space)
+    if codes - {_SINUS_RHYTHM, _SINUS_ARRHYTHMIA} and only_normal < NORMAL_ONLY_SHARE:
+        codes.discard(_SINUS_RHYTHM)
+    return space.encode_for_training(codes | added)
 
 
 def draw_rows(rng: np.random.Generator) -> list[int]:
@@ -187,7 +179,7 @@ def simulated_batch(step: int, recipe: Recipe, spec: InputSpec) -> Batch:
     space = label_space(recipe.space)
     every = [one for group in codes for one in group]
     if step < recipe.plain_steps:
-        labels = np.array([encode_targets(one, space) for one in every], dtype=np.float32)
+        labels = np.array([space.encode_for_training(one) for one in every], dtype=np.float32)
     else:
         labels = np.array([draw_targets(one, space, rng) for one in every], dtype=np.float32)
     mask = np.concatenate(masks)
@@ -224,7 +216,7 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, bfloat16: bool) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        logits = model(batch.windows, batch.mask, **batch.told)
+        logits = model(batch.windows, batch.mask, **batch.extra)
     loss = F.binary_cross_entropy_with_logits(logits.float(), batch.labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -297,7 +289,7 @@ def ship(recipe: Recipe, work: Path, folder: Path) -> Path:
     about = {
         "data": "simulation alone", "space": recipe.space, "recipe": progress["recipe"],
         "recordings": progress["step"] * recipe.batch_size, "core_hours": round(progress["core_seconds"] / 3600, 2),
-        "training_aliases": TRAINING_ALIASES, "added": ADDED, "normal_only_share": NORMAL_ONLY_SHARE,
+        "added": ADDED, "normal_only_share": NORMAL_ONLY_SHARE,
         "version": __version__,
     }  # fmt: skip
     return write_shipped(model, label_space(recipe.space).keys, about, folder)
