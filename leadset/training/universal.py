@@ -116,8 +116,8 @@ RECIPES: dict[str, Recipe] = {
     recipe.network: recipe
     for recipe in (
         Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),
-        Recipe("mvms_net", {"width": 64, "student": True}, steps=800),
-        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=800, learning_rate=2e-3),
+        Recipe("mvms_net", {"width": 64, "student": True}, steps=1000),
+        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=1400, learning_rate=2e-3),
     )
 }
 
