@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leadset.leads import LEAD_SETS, LEADS, lead_set_name, resolve_leads, sort_leads, with_derived
+from leadset.leads import (
+    LEAD_SETS,
+    LEADS,
+    canonical_lead,
+    is_known_lead,
+    lead_set_name,
+    resolve_leads,
+    signed_lead,
+    sort_leads,
+    with_derived,
+)
 from leadset.preprocess import (
     MAX_TEST_WINDOWS,
     SCALINGS,
@@ -214,6 +224,37 @@ def test_scalings(signal):
     np.testing.assert_allclose(by_range[alive].max(axis=1), 1, atol=1e-3)
     np.testing.assert_allclose(by_range[8], 0, atol=1e-3)
     assert set(SCALINGS) == {"none", "lead", "recording", "range"}
+
+
+# --- lead names ---------------------------------------------------------------------------------------------------
+
+NAMED = {
+    "I": ("i", "DI", "L1", "MLI", "Lead I (Einthoven)", "ECG I", "ECG_I", "lead_i", "MDC_ECG_LEAD_I", "I, left"),
+    "II": ("MLII", "Lead II", "MDC_ECG_ELEC_POTL_II", "EKG II", "\N{ROMAN NUMERAL TWO}", "II [filtered]", "L2"),
+    "aVR": ("AVR", "avr", "a-VR", "aVR, augmented voltage, right", "MDC_ECG_LEAD_AVR", "lead_avr"),
+    "V1": ("v1", "C1", "V-1", "V_1", "V 1", "Lead V1", "V1 (C1)", "V1 5 mm/mV", "V\N{SUBSCRIPT ONE}"),
+    "V6": ("C6", "c-6", "ECG V6", "MDC_ECG_LEAD_V6"),
+}
+UNNAMED = ("ECG", "ECG1", "signal 1", "1", "V", "V1-V2", "V5 - V2", "I/II", "V1 (V2)", "dI", "dV1", "EASI II", "A-I",
+           "MCL1", "CM5", "mod.V1", "V10", "IIII", "D3", "Resp", "leads off", "aVRx", "I and II")  # fmt: skip
+
+
+def test_names_of_devices_and_standards_are_understood():
+    for lead, names in NAMED.items():
+        assert {name: signed_lead(name) for name in names} == dict.fromkeys(names, (lead, 1))
+        assert {name: canonical_lead(name) for name in names} == dict.fromkeys(names, lead)
+    for name in ("-aVR", "\N{MINUS SIGN}aVR", "Lead -aVR", "minus aVR", "inverted aVR", "MDC_ECG_LEAD_neg_aVR"):
+        assert (signed_lead(name), canonical_lead(name)) == (("aVR", -1), name)
+    for name in UNNAMED:
+        assert (signed_lead(name), is_known_lead(name)) == ((name, 1), False)
+    assert all(map(is_known_lead, ("V7", "v3r", "vx", "-aVR", "C2")))
+
+
+def test_a_users_names_go_before_all_others():
+    mine = {"my name": "II", "Upside": "-V2", "C1": "V3"}
+    assert signed_lead(" My Name ", mine) == ("II", 1)
+    assert signed_lead("upside", mine) == ("V2", -1)
+    assert (canonical_lead("C1", mine), canonical_lead("C2", mine)) == ("V3", "V2")
 
 
 # --- lead sets -----------------------------------------------------------------------------------------------------
