@@ -19,7 +19,7 @@ from helper_code import load_header, load_recording
 from leadset.leads import canonical_lead
 from leadset.recordings import Header, ReadError, find_recordings, parse_header, read_raw
 from leadset.recordings.reader import length_flags
-from leadset.recordings.signals import in_format_16
+from leadset.recordings.signals import in_format
 from leadset.recordings.writer import write_recording
 
 _TIME = re.compile(r"\d{1,2}:\d{2}:\d{2}(?:\.\d+)?")
@@ -40,7 +40,7 @@ def extract_leads(header_file: Path, output_file: Path, leads: Sequence[str], ke
     if lacking:
         raise ReadError(header_file, f"leads {' '.join(header.leads)}", f"{' '.join(lacking)} among them")
     rows = [header.leads.index(lead) for lead in leads]
-    raw = in_format_16(_read_counts(header, header_file.parent, key), header)
+    raw = in_format(_read_counts(header, header_file.parent, key), header)
     length_flags(header, raw, header_file)
     if raw.dtype != np.int16:
         raise ReadError(header_file, f"samples of type {raw.dtype}", "integers of 16 bits")

@@ -10,6 +10,9 @@ LOWEST_RATE, HIGHEST_RATE = 50, 10_000
 
 #: Millivolts that no electrode measures: such a sample is damage, and its powers would overflow.
 IMPOSSIBLE_MV = 1e9
+#: Millivolts beyond which a sample at the very end of a 16-bit range is no heart's voltage, but a mark for a missing
+#: sample or an amplifier driven to its end. The largest complexes on record are below.
+LARGEST_HEART_MV = 10.0
 #: A lead whose share of known samples is below this is missing; above it, gaps are bridged by a line.
 MIN_KNOWN_SHARE = 0.5
 #: Below this SD in mV a lead carries no heartbeat: z-scoring must not blow its noise up to unit variance.
@@ -26,8 +29,11 @@ FLAGS: dict[str, str] = {
     "checksum_mismatch": "samples do not add up to the header's checksum (only `doctor` looks)",
     "default_gain": "gain missing, zero or not finite: 200 per unit, the WFDB default",
     "default_rate": "sampling rate missing: 250 Hz, the WFDB default",
+    "fractional_counts": "samples are no whole numbers, so perhaps millivolts: divided by the gain as the header says",
+    "garbled_unit": "unit is V with a prefix that an encoding has lost: taken as uV",
     "duplicate_lead": "a lead occurs twice: the first one is kept",
     "long_file": "more samples in the file than announced: all of them are used",
+    "other_rate": "signals of another rate than the leads' (samples per frame): left out",
     "record_name_extension": "record name with a file extension, which was removed",
     "sample_count_unreadable": "announced sample count is no number: taken from the file",
     "sex_unreadable": "sex is neither female, male nor a word for unknown",

@@ -121,7 +121,7 @@ def test_command_writes_one_line_per_recording(folder, tmp_path, capsys):
 def test_command_without_anything_to_audit(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    cases = {"missing": "no such folder", "empty": "no recording in it", "file": "a file, expected a folder"}
+    cases = {"missing": "no such folder", "empty": "no recording in it or below", "file": "a file, expected a folder"}
     for name, message in cases.items():
         assert main(["doctor", str(tmp_path / name)]) == 1
         assert message in capsys.readouterr().err
@@ -133,6 +133,19 @@ def test_command_where_nothing_can_be_used(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "1 of 1 recordings will be skipped" in captured.out
     assert "none of 1 recordings can be used" in captured.err
+
+
+def test_what_is_not_read_is_counted(tmp_path, capsys):
+    write_recording(tmp_path)
+    for name in ("A.edf", "B.edf"):
+        (tmp_path / name).write_bytes(b"0".ljust(256))
+    assert main(["doctor", str(tmp_path)]) == 0
+    assert "2 files look like recordings and are not read:\n     2 × EDF: A.edf, B.edf" in capsys.readouterr().out
+    (tmp_path / "A0001.hea").unlink()
+    assert main(["doctor", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "1 × MATLAB file without a header: A0001.mat" in captured.out
+    assert "no recording in it or below" in captured.err
 
 
 def test_units_that_cannot_be_right_are_noticed(tmp_path):

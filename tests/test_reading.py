@@ -13,7 +13,7 @@ from scipy.io import loadmat, savemat
 from scipy.sparse import csc_matrix
 
 import leadset
-from leadset.leads import LEADS
+from leadset.leads import LEADS, canonical_lead
 from leadset.recordings import (
     ReadError,
     find_recordings,
@@ -23,6 +23,7 @@ from leadset.recordings import (
     read_recording,
     recording_from_parts,
     signal_hash,
+    survey,
     to_millivolts,
 )
 from leadset.recordings.signals import checksum_mismatches
@@ -165,7 +166,7 @@ def test_announced_sizes_reserve_no_memory(tmp_path):
     text = header_text(form="80", file="A0001.dat", record_line="A0001 12 500 999999999999999")
     path.write_text(text)
     (tmp_path / "A0001.dat").write_bytes(bytes(1200))
-    with pytest.raises(ReadError, match="found 1200 bytes, expected 999999999999999 samples"):
+    with pytest.raises(ReadError, match="found 100 samples, expected 999999999999999"):
         read_recording(path)
 
 
@@ -179,7 +180,7 @@ def test_announced_sizes_reserve_no_memory(tmp_path):
         (mat4_bytes(make_counts(12))[:40], "no whole sample"),
         (b"this is not a MATLAB file at all, but a line of text", "no MATLAB file that can be read"),
         (struct.pack("<5i4s", 0, 12, 2**30, 0, 4, b"val\0") + bytes(96), "no MATLAB file that can be read"),
-        (mat4_bytes(make_counts(12)).replace(b"val\0", b"ecg\0"), "no matrix of this name"),
+        (mat4_bytes(make_counts(12)).replace(b"val\0", b"ecg\0"), "variables ecg (12 x 1000 int16)"),
     ],
 )
 def test_damaged_mat_files_are_refused(tmp_path, content, found):
@@ -194,7 +195,7 @@ def test_damaged_mat_files_are_refused(tmp_path, content, found):
 def test_sparse_matrix_is_refused(tmp_path):
     path = write_recording(tmp_path)
     savemat(tmp_path / "A0001.mat", {"val": csc_matrix(make_counts().astype(float))})
-    with pytest.raises(ReadError, match=r"A0001\.mat: found `val` of shape \(12, 1000\)"):
+    with pytest.raises(ReadError, match=r"found variables val \(12 x 1000 float64\), expected `val` of numbers"):
         read_recording(path)
 
 
@@ -247,13 +248,6 @@ def test_signals_in_several_files_and_big_endian(tmp_path):
         read_recording(tmp_path / "B")
 
 
-def test_several_samples_per_frame_go_through_wfdb(tmp_path):
-    np.arange(40, dtype="<i2").tofile(tmp_path / "A.dat")
-    (tmp_path / "A.hea").write_text("A 1 250 20\nA.dat 16x2 10/mV 16 0 0 0 0 I\n")
-    expected = wfdb.rdrecord(str(tmp_path / "A"), physical=False).d_signal.T
-    assert np.array_equal(read_raw(read_header(tmp_path / "A.hea"), tmp_path), expected)
-
-
 @pytest.mark.parametrize("fmt", ["16", "24", "80"])
 def test_rarer_formats_are_read_with_any_header_that_is_understood(tmp_path, fmt):
     counts, other = (make_counts(2, 600, seed) % 100 for seed in (0, 1))
@@ -299,7 +293,7 @@ def test_folders_that_cannot_be_looked_into_are_named(tmp_path, monkeypatch):
 def test_format_that_nobody_reads_is_refused(tmp_path):
     path = write_recording(tmp_path, file="A0001.dat", form="999")
     (tmp_path / "A0001.dat").write_bytes(bytes(24000))
-    with pytest.raises(ReadError, match="expected 1000 samples of 12 leads in format 999"):
+    with pytest.raises(ReadError, match="found format 999, expected 1000 samples of 12 leads in one of"):
         read_recording(path)
 
 
@@ -348,6 +342,47 @@ def test_folders_without_recordings_are_refused(tmp_path):
         find_recordings(tmp_path / "file")
 
 
+FOREIGN = {
+    "a.xml": (b"<?xml version='1.0'?>\n<RestingECG></RestingECG>", "GE MUSE XML"),
+    "b.xml": (b'<AnnotatedECG xmlns="urn:hl7-org:v3"/>', "HL7 aECG"),
+    "c.dcm": (bytes(128) + b"DICM", "DICOM"),
+    "d.scp": (bytes(16) + b"SCPECG", "SCP-ECG"),
+    "e.edf": (b"0".ljust(256), "EDF"),
+    "f.csv": (b"I,II,V1\n0.1,0.2,0.3\n", "CSV of leads"),
+    "g.ecg": (b"ISHNE1.0".ljust(100), "ISHNE"),
+    "h.h5": (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    "i.npy": (b"\x93NUMPY", "NumPy array"),
+    "j.dat": (bytes(100), "signal file without a header"),
+}
+
+
+def test_files_that_are_not_read_are_named_and_counted(tmp_path):
+    for name, (content, _) in FOREIGN.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=r"expected \.hea files; not read: CSV of leads \(1\), DICOM \(1\), EDF \(1\)"):
+        find_recordings(tmp_path)
+    path = write_recording(tmp_path)
+    (tmp_path / "A0002.mat").write_bytes(mat4_bytes(make_counts()))
+    for nothing in ("notes.xml", "table.csv", "A0001.atr"):
+        (tmp_path / nothing).write_bytes(b"<notes/>,age,sex\n")
+    found = survey(tmp_path)
+    assert found.headers == [path]
+    expected = {name: kind for name, (_, kind) in FOREIGN.items()} | {"A0002.mat": "MATLAB file without a header"}
+    assert {path.name: kind for path, kind in found.others.items()} == expected
+    with pytest.warns(UserWarning, match=r"not read: .*MATLAB file without a header \(1\)"):
+        assert find_recordings(tmp_path) == [path]
+    for name, kind in expected.items():
+        with pytest.raises(ReadError, match=f"{name}: found {kind}.*, expected a header beside it, {name[:-4]}"):
+            read_recording(tmp_path / name)
+
+
+def test_files_that_a_header_of_another_name_describes_are_no_strangers(tmp_path):
+    path = write_recording(tmp_path, "A0001")
+    (tmp_path / "A0001.mat").rename(tmp_path / "signal.mat")
+    path.write_text(path.read_text().replace("A0001.mat", "signal.mat"))
+    assert (survey(tmp_path).headers, survey(tmp_path).others) == ([path], {})
+
+
 # --- real recordings -----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("source", ["challenge", "quirks", "ludb", "mitdb", "qtdb", "af_2017", "quality_2011", "nstdb"])
@@ -365,7 +400,7 @@ def test_real_recordings_agree_with_wfdb(real_data, source):
         assert recording.signal.shape == expected.shape, path
         np.testing.assert_allclose(recording.signal, expected, rtol=3e-7, atol=1e-9, err_msg=str(path))
         assert recording.fs == reference.fs
-        assert [lead.casefold() for lead in recording.leads] == [name.casefold() for name in reference.sig_name]
+        assert recording.leads == tuple(map(canonical_lead, reference.sig_name))
         assert checksum_mismatches(read_raw(header, path.parent), header) == (), path
         compared += 1
     assert compared >= {"challenge": 267, "quirks": 8, "ludb": 100, "af_2017": 1400}.get(source, 1)

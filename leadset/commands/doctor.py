@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from leadset.classes import label_space
 from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.audit import Audit, audit_folder, write_csv
-from leadset.recordings.find import find_recordings
+from leadset.recordings.find import Found, survey
 from leadset.signals import FLAGS
 
 # Flags of `leadset.preprocess.prepare`, without the lead that follows the colon.
@@ -35,20 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Audits the folder; returns 0, or 1 if not one recording can be used."""
-    rows = audit_folder(arguments.data, find_recordings(arguments.data), arguments.jobs)
-    print(report(rows))
+    found = survey(arguments.data)
+    rows = audit_folder(arguments.data, found.headers, arguments.jobs)
+    print(report(rows, found))
     if arguments.output:
         write_csv(rows, arguments.output)
         print(f"\n{len(rows)} lines written to {arguments.output}")
     if all(row.error for row in rows):
-        print(f"leadset doctor: {arguments.data}: none of {len(rows)} recordings can be used", file=sys.stderr)
+        none = f"none of {len(rows)} recordings can be used" if rows else "no recording in it or below"
+        print(f"leadset doctor: {arguments.data}: {none}, expected .hea files with their signals", file=sys.stderr)
         return 1
     return 0
 
 
-def report(rows: Sequence[Audit]) -> str:
-    """The audit as text: sources, classes, oddities, repeats, and what will be skipped."""
-    parts = [_sources(rows), _classes(rows), _oddities(rows), _repeats(rows), _skipped(rows)]
+def report(rows: Sequence[Audit], found: Found | None = None) -> str:
+    """The audit as text: sources, classes, oddities, repeats, what will be skipped, and what else was found."""
+    parts = [_sources(rows), _classes(rows), _oddities(rows), _repeats(rows), _skipped(rows)] if rows else []
+    parts += [_others(found)] if found and found.others else []
     return "\n\n".join(part for part in parts if part)
 
 
@@ -106,6 +109,16 @@ def _skipped(rows: Sequence[Audit]) -> str:
     kinds = sorted(reasons.values(), key=len, reverse=True)
     lines = [f"{sum(map(len, kinds))} of {len(rows)} recordings will be skipped:"]
     lines += [f"{len(kind):>6} × {_reason(kind[0])}: {_few([row.path for row in kind])}" for kind in kinds]
+    return "\n".join(lines)
+
+
+def _others(found: Found) -> str:
+    """The files that look like recordings and are not read, by what they are."""
+    kinds: dict[str, list[str]] = {}
+    for path, kind in found.others.items():
+        kinds.setdefault(kind, []).append(path.name)
+    lines = [f"{len(found.others)} files look like recordings and are not read:"]
+    lines += [f"{len(names):>6} × {kind}: {_few(names)}" for kind, names in kinds.items()]
     return "\n".join(lines)
 
 

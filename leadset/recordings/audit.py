@@ -12,7 +12,8 @@ from leadset.classes import label_space
 from leadset.preprocess import Transform, prepare
 from leadset.recordings.errors import reason
 from leadset.recordings.reader import assemble, read_header
-from leadset.recordings.signals import checksum_mismatches, read_raw, signal_hash
+from leadset.recordings.segments import read_raw
+from leadset.recordings.signals import checksum_mismatches, signal_hash
 from leadset.utils.files import write_atomically
 
 # Recordings for which one process is done sooner than worker processes have started.

@@ -12,6 +12,8 @@ _FIELD = re.compile(r"<?([A-Za-z _-]+)>?[:=](.*)")
 # Some headers put `Age: 47  Sex: M` on one line.
 _NEXT_FIELD = re.compile(r"(?<=\S)\s{2,}(?=[A-Za-z]+:)")
 _AGE = re.compile(r"[<>~]?\s*([+-]?\d+(?:\.\d*)?)\s*\+?\s*([a-z]*)\.?")
+# Tables that went through floating-point numbers write `164934002.0`.
+_CODE = re.compile(r"([0-9]+)(?:\.0*)?")
 _LABEL_SEPARATOR = re.compile(r"[,;|]|(?<=\d)\s+(?=\d)")
 
 _UNKNOWN = frozenset({"", "nan", "unknown", "unknows", "none", "null", "na", "n/a", "?", "-"})
@@ -77,8 +79,8 @@ def parse_codes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     codes: dict[str, None] = {}
     flags = set()
     for label in map(str.strip, _LABEL_SEPARATOR.split(text)):
-        if label.isascii() and label.isdigit():
-            codes[label] = None
+        if code := _CODE.fullmatch(label):
+            codes[code[1]] = None
         elif label.casefold() in TEXT_LABELS:
             codes[TEXT_LABELS[label.casefold()]] = None
             flags.add("text_labels")
