@@ -13,8 +13,11 @@ IMPOSSIBLE_MV = 1e9
 #: Millivolts beyond which a sample at the very end of a 16-bit range is no heart's voltage, but a mark for a missing
 #: sample or an amplifier driven to its end. The largest complexes on record are below.
 LARGEST_HEART_MV = 10.0
-#: A lead whose share of known samples is below this is missing; above it, gaps are bridged by a line.
-MIN_KNOWN_SHARE = 0.5
+#: A lead is there if it is known for a stretch of so many seconds, or for so large a share of the recording. Paper ECGs
+#: show each lead for 2.5 s; in 2 s, a heart of 60 beats a minute has two complexes, and one of 30 has one.
+MIN_KNOWN_S, MIN_KNOWN_SHARE = 2.0, 0.5
+#: Gaps of up to so many seconds are bridged by a line, which hides less than a beat; longer ones stay without a signal.
+LONGEST_BRIDGE_S = 0.25
 #: Below this SD in mV a lead carries no heartbeat: z-scoring must not blow its noise up to unit variance.
 MIN_SD_MV = 0.005
 #: A median SD over the leads outside this range (mV) means that the unit in the header is probably wrong.

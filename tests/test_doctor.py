@@ -76,7 +76,7 @@ def test_what_cannot_be_used_is_told_and_ends_nothing(folder, monkeypatch):
     def broken(*_):
         raise MemoryError
 
-    monkeypatch.setattr(audit, "prepare", broken)
+    monkeypatch.setattr(audit, "preparing_flags", broken)
     row = audit_recording(folder / "training/alpha/g1/A0001.hea", folder)
     assert row.error.endswith("A0001.hea: MemoryError")
 

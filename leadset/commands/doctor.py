@@ -17,11 +17,14 @@ from leadset.signals import FLAGS
 # Flags of `leadset.preprocess.prepare`, without the lead that follows the colon.
 _PREPARE_FLAGS = {
     "clipped": "a lead sits on its own extreme for many samples",
+    "dead": "a lead is not flat, but too weak for a heartbeat",
     "derived": "a limb lead is missing and computed from two others",
     "flat": "a lead is constant",
     "implausible_amplitude": "amplitude is far from an ECG's: the unit or gain is probably wrong",
     "missing": "a lead of the twelve is missing",
-    "nonfinite": "a lead has invalid samples, which are bridged",
+    "nonfinite": "a lead has invalid samples, which are bridged if they are few",
+    "partial": "a lead is known for a part of the recording; elsewhere it has no signal",
+    "unknown_lead": "a signal has a name that is no lead's; table [leads] of leadset.toml can say which one it is",
 }
 _EXAMPLES = 3
 

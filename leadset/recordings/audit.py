@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from leadset.classes import label_space
-from leadset.preprocess import Transform, prepare
+from leadset.preprocess import preparing_flags
 from leadset.recordings.errors import reason
 from leadset.recordings.reader import assemble, read_header
 from leadset.recordings.segments import read_raw
@@ -76,8 +76,7 @@ def audit_recording(path: Path, folder: Path) -> Audit:
         recording = assemble(header, raw, path, path)
         flags = recording.flags + (("checksum_mismatch",) if checksum_mismatches(raw, header) else ())
         row = replace(row, flags=flags)
-        prepared = prepare(recording.signal, recording.fs, recording.leads, Transform())
-        return replace(row, flags=flags + prepared.flags)
+        return replace(row, flags=flags + preparing_flags(recording.signal, recording.fs, recording.leads))
     except Exception as error:  # one bad recording never ends an audit of thousands
         return replace(row, error=reason(path, error))
 
