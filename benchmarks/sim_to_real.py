@@ -33,6 +33,7 @@ from tables import write_table
 from leadset.classes import label_space
 from leadset.leads import LEADS
 from leadset.models import create_model
+from leadset.models.extra_inputs import delineations
 from leadset.recordings import find_recordings
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
@@ -40,7 +41,7 @@ from leadset.store.bank import build_bank
 from leadset.store.beat_store import build_beats
 from leadset.store.packed import StoredRecording, build_store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
-from leadset.training.data import split_recordings
+from leadset.training.data import Contexts, split_recordings
 from leadset.training.split import patient_groups
 from leadset.training.trainer import Task, Trainer, validate
 from leadset.utils.memory import keep_freed_memory
@@ -100,12 +101,13 @@ class Experiment:
         self.real = store.recordings
         bank = build_bank(setting.simulated, SEED, spec.transform, work / "store", n_jobs=1)
         store = store.joined(bank)
-        beats = build_beats(store, LEADS, work / "store", n_jobs=1) if spec.delineated else None
+        beats = {kind: build_beats(store, LEADS, work / "store", 1, reliable=kind) for kind in delineations(spec)}
         self.labels = labels_of(store.recordings)
         self.simulated = np.arange(len(self.real), len(store))
         everything = Curriculum((Phase("", Pool(self.simulated), 1, LEARNING_RATE),))
         self.task = Task(
-            store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY, beats
+            store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY,
+            Contexts(store.recordings, beats),
         )
         self.fold = split_recordings(self.real, self.labels[: len(self.real)], [1 / FOLDS] * FOLDS, SEED)
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import create_model, list_models, model_entry
 from leadset.models.cost import cost_table
+from leadset.models.extra_inputs import extra_shapes
 from leadset.preprocess import InputSpec, cut_window, prepare
 from leadset.recordings import ReadError, find_recordings, read_recording
-from leadset.waves.beats import told_shapes
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).parents[1]
 VARIANTS: dict[str, tuple[str, dict]] = {
     "crnn_pqrst, attention and record": ("crnn_pqrst", {"beat_pooling": "attention", "record_features": True}),
     "crnn_pqrst, signal and record": ("crnn_pqrst", {"branches": "signal", "record_features": True}),
+    "crnn_pqrst, age and sex": ("crnn_pqrst", {"extra": ("age", "sex")}),
 }
 
 each_model = pytest.mark.parametrize("name", list_models())
@@ -49,7 +50,7 @@ def inputs_for(model: nn.Module, leads: int, batch: int = 3) -> dict[str, Tensor
     generator = torch.Generator().manual_seed(1)
     spec = model.input_spec
     inputs = {"x": torch.randn(batch, leads, spec.samples, generator=generator)}
-    for name, shape in told_shapes(spec, leads).items():
+    for name, shape in extra_shapes(spec, leads).items():
         inputs[name] = torch.randn(batch, *shape, generator=generator)
     return inputs
 

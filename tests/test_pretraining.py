@@ -300,7 +300,7 @@ def test_run_pretrains_small_training_sets_only(folder, tiny, tmp_path):
 def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_path):
     config = replace(tiny, architectures=("crnn_pqrst",), lead_sets=(FREE_SET,))
     member = run.train_entry(folder, tmp_path, config).sets[0].members[0]
-    assert member.spec.beats
+    assert member.spec.extra["beats"]
     assert member.training["phases"][0]["steps"] == CHUNK // 16
 
 

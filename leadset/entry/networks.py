@@ -20,7 +20,7 @@ from leadset.models import create_member, model_entry
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
 
-#: Inputs as `leadset.entry` prepares them: samples and statistics, with beats for a network that asks for them.
+#: Inputs as `leadset.entry` prepares them: samples, statistics and context, as `leadset.models.prediction` takes them.
 Inputs = Sequence[tuple]
 
 
@@ -86,7 +86,8 @@ class Detector:
     def __call__(self, inputs: Inputs) -> Told:
         """Probabilities of the head."""
         with on_threads(self.threads):
-            found = [answers.features(answers.score(self.model, *recording), self.model.leads) for recording in inputs]
+            scores = [answers.score(self.model, x, statistics, of.beats[True]) for x, statistics, of in inputs]
+            found = [answers.features(score, self.model.leads) for score in scores]
         told = self.head(np.stack(found))
         return Told(fill_with_prior(told[:, 1:], self.prior), told[:, 0])
 

@@ -224,7 +224,8 @@ class CrossRestoration(nn.Module):
             )
         self.leads, self.beat_samples = tuple(leads), BEAT_SAMPLES
         self._middle, self._half_range = (low + high) / 2, (high - low) / 2
-        self.input_spec = InputSpec(Transform(RATE, "restoration"), record_samples, "range", reliable_beats=True)
+        transform = Transform(RATE, "restoration")
+        self.input_spec = InputSpec(transform, record_samples, "range", extra={"reliable_beats": True})
         n = len(leads)
         self.record_encoder, self.beat_encoder, self.trend_encoder = (Encoder(n, width, latent) for _ in range(3))
         tokens = record_samples // 2**_HALVINGS - _LAST_KERNEL + 2

@@ -6,9 +6,8 @@ The contract that every registered classifier honours:
 * ``model.input_spec`` (`leadset.preprocess.InputSpec`) says which input it wants: rate, length, filter, scaling;
 * ``model(x, mask=None)`` takes ``x`` (b, l, t) float32 and ``mask`` (b, t) bool, true where a sample was recorded and
   false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside;
-* where ``model.input_spec`` asks for features of beats, the call is ``model(x, mask, **told)`` with what
-  `leadset.waves.beats.told_shapes` lists: ``features`` (b, 30 · l, beats) of the window's beats, ``record``
-  (b, 23 + 14 · l) of the recording as a whole. NaN is missing; without an argument all of it is.
+* what else it wants (beats, age, sex) it names in ``model.input_spec.extra`` and takes as keyword arguments of these
+  names, in the shapes of `leadset.models.extra_inputs.extra_shapes`; an argument that is left out is missing.
 
 Networks of another ``kind`` say in their docstring what they take and return; their constructor takes ``leads`` first,
 no ``n_classes``, and they too state their ``input_spec``.
@@ -27,6 +26,8 @@ from torch import nn
 
 from leadset.classes import label_space
 from leadset.leads import resolve_leads
+from leadset.models.extra_inputs import check_extra_inputs
+from leadset.models.layers.extra_term import ExtraTerm
 
 #: What a registered network answers: logits of classes, or its own input restored.
 KINDS: tuple[str, ...] = ("classifier", "restorer")
@@ -103,19 +104,25 @@ def create_model(
         name: one of `list_models`.
         leads: a lead set's size, its text (``"II,V5"``) or its lead names.
         n_classes: number of logits of a classifier; the scored classes of the Challenge by default.
-        options: the architecture's own options, by name.
+        options: the architecture's own options, by name; and for any classifier ``extra``, the extra inputs (``"age"``,
+            ``"sex"``) of which its logits gain a linear term.
 
     Raises:
         ValueError: unknown model, lead set or option value, or classes asked of what is no classifier.
         TypeError: an option that the architecture does not have.
     """
-    entry = model_entry(name)
+    entry, leads = model_entry(name), resolve_leads(leads)
     if entry.kind == "classifier":
-        model = entry.build(resolve_leads(leads), len(label_space()) if n_classes is None else n_classes, **options)
+        n_classes = len(label_space()) if n_classes is None else n_classes
+        own = {option: value for option, value in options.items() if option != "extra"}
+        model = entry.build(leads, n_classes, **own)
+        if "extra" in options:
+            model = ExtraTerm(model, options["extra"], n_classes)
     elif n_classes is None:
-        model = entry.build(resolve_leads(leads), **options)
+        model = entry.build(leads, **options)
     else:
         raise ValueError(f"{name} is a {entry.kind}: found n_classes={n_classes}, expected none")
+    check_extra_inputs(model.input_spec)
     model.model_name, model.options = name, options
     return model
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from leadset.classes import TEXT_LABELS
+from leadset.recordings.patients import PATIENT_FIELDS, plain_name
 
 _FIELD = re.compile(r"<?([A-Za-z _-]+)>?[:=](.*)")
 # Some headers put `Age: 47  Sex: M` on one line.
@@ -43,12 +44,11 @@ def parse_comments(comments: Iterable[str]) -> Subject:
     for comment in comments:
         for match in map(_FIELD.match, _NEXT_FIELD.split(comment.strip())):
             if match:
-                key = re.sub(r"[ _-]", "", match[1]).casefold()
-                values.setdefault(key, []).append(match[2].strip())
+                values.setdefault(plain_name(match[1]), []).append(match[2].strip())
     age, age_flags = parse_age(values.get("age", [""])[0])
     sex, sex_flags = _parse_sex(values.get("sex", [""])[0])
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
-    patient = (values.get("patient") or values.get("patientid") or [""])[0]
+    patient = next((values[key][0] for key in values if key in PATIENT_FIELDS), "")
     return Subject(
         age, sex, codes, None if patient.casefold() in _UNKNOWN else patient, age_flags + sex_flags + code_flags
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from leadset.classes import LabelSpace
+from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
 from leadset.store.beat_store import BeatStore, build_beats
@@ -21,13 +22,32 @@ from leadset.utils.files import write_atomically
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
 
-#: Which beats a network is told of: those of a transform, in the leads of a set, reliable ones alone or all.
+#: Which beats a network needs: those of a transform, in the leads of a set, reliable ones alone or all.
 BeatsKey = tuple[Transform, tuple[str, ...], bool]
 
 
-def beats_key(spec: InputSpec, leads: tuple[str, ...]) -> BeatsKey:
-    """The beats that a network with this input is told of."""
-    return spec.transform, leads, spec.reliable_beats
+def beats_keys(spec: InputSpec, leads: tuple[str, ...]) -> list[BeatsKey]:
+    """The beats that a network with this input needs."""
+    return [(spec.transform, leads, reliable) for reliable in delineations(spec)]
+
+
+class Contexts(Sequence[RecordingContext]):
+    """`RecordingContext` of each recording of a store, by index.
+
+    Args:
+        recordings: of the store.
+        beats: of these recordings, as in `RecordingContext`.
+    """
+
+    def __init__(self, recordings: Sequence[StoredRecording], beats: Mapping[bool, BeatStore]) -> None:
+        self.recordings, self.beats = recordings, beats
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getitem__(self, i: int) -> RecordingContext:
+        recording = self.recordings[i]
+        return RecordingContext(recording.age, recording.sex, {key: kept[i] for key, kept in self.beats.items()})
 
 
 @dataclass(frozen=True)
@@ -40,7 +60,7 @@ class TrainingData:
         part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
             come behind the recordings of the folder.
         failures: recordings that could not be read or delineated.
-        beats: by `beats_key`, for the networks that ask for beats; numbered as the stores.
+        beats: by `BeatsKey`, for the networks that need beats; numbered as the stores.
     """
 
     stores: dict[Transform, Store]
@@ -82,9 +102,10 @@ class TrainingData:
         abnormal[plain_sinus_rhythm(self.first)] = False
         return abnormal
 
-    def beats_for(self, spec: InputSpec, leads: tuple[str, ...]) -> BeatStore | None:
-        """The beats that a network with this input is told of, if it asks for any."""
-        return self.beats[beats_key(spec, leads)] if spec.delineated else None
+    def contexts_for(self, spec: InputSpec, leads: tuple[str, ...]) -> Contexts:
+        """What a network with this input may ask of each recording besides its samples."""
+        beats = {key[-1]: self.beats[key] for key in beats_keys(spec, leads)}
+        return Contexts(self.stores[spec.transform].recordings, beats)
 
     def valid_folds(self, n: int, seed: int) -> np.ndarray:
         """Fold number (n_valid,) of each validation recording, for fitting on some and judging on the others."""

@@ -23,7 +23,7 @@ from leadset.leads import lead_set_name
 from leadset.models import create_member, list_models
 from leadset.models.cost import model_cost
 from leadset.training.context import WORK_FOLDER, Job, TrainingContext, read_json, write_json
-from leadset.training.data import TrainingData, beats_key, load_training_data
+from leadset.training.data import TrainingData, beats_keys, load_training_data
 from leadset.training.ensemble import (
     FOLDS,
     ValidationOutputs,
@@ -129,7 +129,7 @@ class Run:
             self.config.validation_share,
             self.config.seed,
             self.config.workers,
-            [beats_key(job.spec, job.leads) for job in self.jobs if job.spec.delineated],
+            [key for job in self.jobs for key in beats_keys(job.spec, job.leads)],
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)

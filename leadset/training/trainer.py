@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from leadset.models.extra_inputs import RecordingContext
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
 from leadset.scoring.metrics import auroc, macro
-from leadset.store.beat_store import BeatStore
 from leadset.store.packed import Store
 from leadset.training.batches import Batch, StepBatches, step_loader
 from leadset.training.checkpoint import load_state, save_state
@@ -45,7 +45,7 @@ class Task:
         spec: the network's input.
         seed: of batches, dropout and initial weights.
         batch_size, weight_decay: see `leadset.toml`.
-        beats: of the recordings of the store, for a network that asks for them.
+        contexts: of the recordings of the store, for a network with extra inputs.
     """
 
     store: Store
@@ -57,16 +57,16 @@ class Task:
     seed: int
     batch_size: int
     weight_decay: float
-    beats: BeatStore | None = None
+    contexts: Sequence[RecordingContext] = ()
 
     def input_of(self, i: int) -> tuple:
         """What `leadset.models.prediction.predict` takes for recording ``i`` of the store."""
-        return self.store[i] if self.beats is None else (*self.store[i], self.beats[i])
+        return (*self.store[i], self.contexts[i]) if self.spec.extra else self.store[i]
 
     def batches(self, course: Curriculum) -> StepBatches:
         """The training batches of that course."""
         return StepBatches(
-            self.store, course, self.labels, self.leads, self.spec, self.batch_size, self.seed, self.beats
+            self.store, course, self.labels, self.leads, self.spec, self.batch_size, self.seed, self.contexts
         )
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -99,9 +99,9 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch,
     """One gradient step on the mean binary cross-entropy; returns the loss. bf16 autocast on a GPU."""
     windows, labels = batch.windows.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
     mask = None if batch.mask is None else batch.mask.to(device, non_blocking=True)
-    told = {name: values.to(device, non_blocking=True) for name, values in batch.told.items()}
+    extra = {name: values.to(device, non_blocking=True) for name, values in batch.extra.items()}
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        loss = F.binary_cross_entropy_with_logits(model(windows, mask, **told).float(), labels)
+        loss = F.binary_cross_entropy_with_logits(model(windows, mask, **extra).float(), labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)

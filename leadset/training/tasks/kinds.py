@@ -184,7 +184,7 @@ def classifying(data: TrainingData, config: Config, spec: InputSpec, leads: tupl
         seed=config.seed,
         batch_size=config.batch_size,
         weight_decay=config.weight_decay,
-        beats=data.beats_for(spec, leads),
+        contexts=data.contexts_for(spec, leads),
     )
     return Classifying(task)
 
@@ -215,7 +215,8 @@ def restoring(data: TrainingData, config: Config, spec: InputSpec, leads: tuple[
     )
     balanced = balanced_by_source(store, normal)
     simulated = len(np.intersect1d(normal, data.simulated))
-    return Restoring(store, data.beats_for(spec, leads), balanced, data.valid, abnormal, settings, simulated)
+    beats = data.contexts_for(spec, leads).beats[True]
+    return Restoring(store, beats, balanced, data.valid, abnormal, settings, simulated)
 
 
 class NothingToLearn(ValueError):
