@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -146,6 +147,22 @@ def test_what_is_not_read_is_counted(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "1 × MATLAB file without a header: A0001.mat" in captured.out
     assert "no recording in it or below" in captured.err
+
+
+@pytest.mark.parametrize("gap", [0, 100_000])
+def test_memory_stays_within_a_few_times_the_file(tmp_path, gap):
+    counts = make_counts(2, 1_800_000)  # two hours of two leads at 250 Hz
+    counts[0, 1000 : 1000 + gap] = -32768
+    path = write_recording(tmp_path, counts=counts, leads=("V5", "II"), record_line="A0001 2 250 1800000")
+    size = counts.nbytes
+    del counts
+    audit_recording(path, tmp_path)
+    tracemalloc.start()
+    try:
+        assert not audit_recording(path, tmp_path).error
+        assert tracemalloc.get_traced_memory()[1] < 10 * size
+    finally:
+        tracemalloc.stop()
 
 
 def test_units_that_cannot_be_right_are_noticed(tmp_path):

@@ -15,7 +15,7 @@ from torch import nn
 
 from leadset.leads import LEADS
 from leadset.models.extra_inputs import RecordingContext, extra_inputs, missing_inputs
-from leadset.preprocess import InputSpec, cut_window, window_starts
+from leadset.preprocess import InputSpec, cut_window, signal_windows
 
 # Large enough to use the hardware, small enough that one recording alone does not pay for many empty windows.
 GROUP = 4
@@ -88,7 +88,7 @@ def predict(
             yield (1 / (1 + np.exp(-np.clip(logits, -_CERTAIN, _CERTAIN)))).mean(axis=0)
 
     for samples, statistics, *context in recordings:
-        starts = window_starts(samples.shape[1], spec)
+        starts = signal_windows(samples, statistics, rows, spec)
         waiting.append([len(starts), []])
         for start in starts:
             windows[len(owners)], masks[len(owners)] = cut_window(samples, statistics, rows, start, spec)

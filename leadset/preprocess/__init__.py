@@ -12,7 +12,14 @@ from leadset.preprocess.prepare import Prepared, prepare, preparing_flags, usabl
 from leadset.preprocess.resampling import resample
 from leadset.preprocess.scaling import SCALINGS
 from leadset.preprocess.spec import InputSpec, Transform
-from leadset.preprocess.windows import MAX_TEST_WINDOWS, cut_window, random_start, window_starts
+from leadset.preprocess.windows import (
+    MAX_TEST_WINDOWS,
+    cut_window,
+    random_start,
+    signal_start,
+    signal_windows,
+    window_starts,
+)
 
 __all__ = [
     "FILTERS",
@@ -26,6 +33,8 @@ __all__ = [
     "preparing_flags",
     "random_start",
     "resample",
+    "signal_start",
+    "signal_windows",
     "usable_leads",
     "window_starts",
 ]

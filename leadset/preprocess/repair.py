@@ -24,6 +24,8 @@ from leadset.signals import (
 
 # Every so many samples tell as much about clipping as all of them.
 _CLIPPING_STRIDE = 4
+# Samples from which on leads are gone through one by one, to hold less in memory.
+_LARGE = 1 << 22
 
 
 class Statistics(NamedTuple):
@@ -37,6 +39,8 @@ class Statistics(NamedTuple):
 
 def statistics_of(signal: np.ndarray) -> Statistics:
     """Of each row of (l, t)."""
+    if len(signal) > 1 and signal.size > _LARGE:
+        return Statistics(*map(np.concatenate, zip(*map(statistics_of, np.split(signal, len(signal))), strict=True)))
     mean = signal.mean(axis=1)
     centred = signal - mean[:, None]
     sd = np.sqrt(np.einsum("lt,lt->l", centred, centred) / signal.shape[1])
@@ -99,13 +103,13 @@ def repair(signal: np.ndarray, fs: float, leads: Sequence[str]) -> Repaired:
 
 def _arrange(signal: np.ndarray, leads: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
     """The rows of the twelve leads in standard order, upright; their names; flags for names that are not understood."""
-    if tuple(leads) == LEADS:
-        return signal, LEADS, []
     rows: dict[str, tuple[int, int]] = {}
     for row, name in enumerate(leads):
         lead, sign = signed_lead(name)
         rows.setdefault(lead, (row, sign))
     names = tuple(lead for lead in LEADS if lead in rows)
+    if names == tuple(leads):
+        return signal, names, []
     arranged = signal[[rows[name][0] for name in names]]
     for row, name in enumerate(names):
         if rows[name][1] < 0:
@@ -120,40 +124,50 @@ def _fill_gaps(
     # Both are NaN if any sample is.
     if not signal.size or (signal.min() > -IMPOSSIBLE_MV and signal.max() < IMPOSSIBLE_MV):
         return signal, None, set(), []
-    signal, there = signal.copy(), known(signal)
+    signal, there = signal.copy(), np.array([known(row) for row in signal])
     lost, flags = set(), []
     for row in np.flatnonzero(~there.all(axis=1)):
-        good = there[row].copy()
-        there[row] = _bridged(good, round(LONGEST_BRIDGE_S * fs))
-        if not _is_known_enough(there[row], fs):
-            signal[row], there[row] = 0, False
+        lead, good = signal[row], there[row]
+        starts, ends = _runs(~good)
+        short = (ends - starts <= LONGEST_BRIDGE_S * fs) & (ends - starts < len(good))
+        lead[~good] = 0
+        mean = lead.sum(dtype=np.float64) / max(np.count_nonzero(good), 1)
+        _bridge(lead, good, starts[short], ends[short])
+        if not _is_known_enough(good, fs):
+            lead[:], good[:] = 0, False
             lost.add(names[row])
             flags.append(f"nonfinite:{names[row]}")
             continue
-        gaps = there[row] & ~good
-        mean = signal[row, good].mean()
-        signal[row, gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(good), signal[row, good])
-        signal[row, ~there[row]] = mean
-        flags.append(f"{'nonfinite' if there[row].all() else 'partial'}:{names[row]}")
+        lead[~good] = mean
+        flags.append(f"{'nonfinite' if good.all() else 'partial'}:{names[row]}")
     return signal, None if there.all() else there, lost, flags
 
 
-def _bridged(good: np.ndarray, longest: int) -> np.ndarray:
-    """What is known (t,), with gaps of up to ``longest`` samples."""
-    edges = np.flatnonzero(np.diff(good.astype(np.int8), prepend=1, append=1))
-    starts, ends = edges[::2], edges[1::2]
-    bridged = good.copy()
-    for start, end in zip(starts, ends, strict=True):
-        bridged[start:end] = end - start <= longest < len(good)
-    return bridged
+def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First samples of the stretches where a mask (t,) is true, and those behind their ends."""
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+    return edges[::2], edges[1::2]
+
+
+def _bridge(lead: np.ndarray, good: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
+    """Draws a line across each gap of a lead (t,), level where it is at an end, and marks it as good."""
+    lengths = ends - starts
+    at = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+    before = np.where(starts > 0, starts - 1, ends)
+    behind = np.where(ends < len(lead), ends, before)
+    before, behind = (np.minimum(side, len(lead) - 1) for side in (before, behind))
+    first, last = (np.repeat(lead[side].astype(np.float64), lengths) for side in (before, behind))
+    before, behind = np.repeat(before, lengths), np.repeat(behind, lengths)
+    lead[at] = first + (last - first) * (at - before) / np.maximum(behind - before, 1)
+    good[at] = True
 
 
 def _is_known_enough(there: np.ndarray, fs: float) -> bool:
     """Whether a lead (t,) is known for a stretch that has a heartbeat in it, or for most of the recording."""
     if there.mean() >= MIN_KNOWN_SHARE:
         return True
-    edges = np.flatnonzero(np.diff(there.astype(np.int8), prepend=0, append=0))
-    return bool(len(edges)) and (edges[1::2] - edges[::2]).max() >= MIN_KNOWN_S * fs
+    starts, ends = _runs(there)
+    return bool(len(starts)) and (ends - starts).max() >= MIN_KNOWN_S * fs
 
 
 def _appearance(
