@@ -1,4 +1,4 @@
-"""Lead names, the five lead sets of the Challenge, and the limb-lead relations.
+"""Lead names, the lead sets of the Challenge and lead I alone, and the limb-lead relations.
 
 The only place where a lead is named. Everything is by name, never by position in a file.
 """
@@ -18,6 +18,7 @@ LEAD_SETS: dict[int, tuple[str, ...]] = {
     4: ("I", "II", "III", "V2"),
     3: ("I", "II", "V2"),
     2: ("I", "II"),
+    1: ("I",),
 }
 
 # Einthoven and Goldberger: each limb lead as (weight of I, weight of II).

@@ -47,6 +47,26 @@ FLAGS: dict[str, str] = {
 }
 
 
+#: Facts that preparing a recording found, each followed by a colon and the lead that it is about (``"flat:V1"``).
+PREPARING_FLAGS: dict[str, str] = {
+    "clipped": "a lead sits on its own extreme for many samples",
+    "dead": "a lead is not flat, but too weak for a heartbeat",
+    "derived": "a limb lead is missing and computed from two others",
+    "flat": "a lead is constant",
+    "implausible_amplitude": "amplitude is far from an ECG's: the unit or gain is probably wrong",
+    "missing": "a lead of the twelve is missing",
+    "nonfinite": "a lead has invalid samples, which are bridged if they are few",
+    "partial": "a lead is known for a part of the recording; elsewhere it has no signal",
+    "unknown_lead": "a signal has a name that is no lead's; table [leads] of leadset.toml can say which one it is",
+}
+
+
+def explain_flag(flag: str) -> str:
+    """A flag with its meaning, as messages show it; a flag of another kind as it is."""
+    meaning = {**FLAGS, **PREPARING_FLAGS}.get(flag.partition(":")[0])
+    return f"{flag} ({meaning})" if meaning else flag
+
+
 def known(signal_mv: np.ndarray) -> np.ndarray:
     """Which samples of a signal are there: those that are neither NaN, nor infinite, nor impossible."""
     return np.abs(signal_mv) < IMPOSSIBLE_MV

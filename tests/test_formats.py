@@ -193,7 +193,7 @@ def test_matlab_files_with_skew_and_frames_are_read_like_others(tmp_path):
     assert (recording.fs, recording.leads, recording.flags) == (500, ("I",), ("other_rate",))
     np.testing.assert_array_equal(recording.signal[0], counts[:2].T.reshape(-1))
     np.testing.assert_array_equal(recording_from_parts(text, counts).signal, recording.signal)
-    with pytest.raises(ReadError, match="2 rows, expected 3"):
+    with pytest.raises(ReadError, match="2 rows of 600 samples, expected 3"):
         recording_from_parts(text, counts[:2])
 
 

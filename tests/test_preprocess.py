@@ -399,6 +399,7 @@ def test_a_users_names_go_before_all_others():
 def test_lead_sets_by_size_text_and_names():
     assert resolve_leads(3) == resolve_leads("3") == resolve_leads("v2, ii,I") == LEAD_SETS[3]
     assert resolve_leads("V5-II") == ("II", "V5")
+    assert (resolve_leads(1), lead_set_name(("I",))) == (("I",), "1")
     assert [lead_set_name(resolve_leads(x)) for x in ("12", "II,V5", "I,III")] == ["12", "II-V5", "I-III"]
     assert sort_leads(["vx", "V6", "AVL", "i"]) == ("I", "aVL", "V6", "vx")
     assert with_derived(["aVL", "aVF", "V3"]) == {*LEADS[:6], "V3"}

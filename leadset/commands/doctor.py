@@ -12,20 +12,8 @@ from leadset.classes import label_space
 from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.audit import Audit, audit_folder, write_csv
 from leadset.recordings.find import Found, survey
-from leadset.signals import FLAGS
+from leadset.signals import FLAGS, PREPARING_FLAGS
 
-# Flags of `leadset.preprocess.prepare`, without the lead that follows the colon.
-_PREPARE_FLAGS = {
-    "clipped": "a lead sits on its own extreme for many samples",
-    "dead": "a lead is not flat, but too weak for a heartbeat",
-    "derived": "a limb lead is missing and computed from two others",
-    "flat": "a lead is constant",
-    "implausible_amplitude": "amplitude is far from an ECG's: the unit or gain is probably wrong",
-    "missing": "a lead of the twelve is missing",
-    "nonfinite": "a lead has invalid samples, which are bridged if they are few",
-    "partial": "a lead is known for a part of the recording; elsewhere it has no signal",
-    "unknown_lead": "a signal has a name that is no lead's; table [leads] of leadset.toml can say which one it is",
-}
 _EXAMPLES = 3
 
 
@@ -86,7 +74,7 @@ def _classes(rows: Sequence[Audit]) -> str:
 def _oddities(rows: Sequence[Audit]) -> str:
     counts = Counter(flag for row in rows for flag in {flag.partition(":")[0] for flag in row.flags})
     lines = [("flag", "recordings", "meaning")]
-    lines += [(flag, count, {**FLAGS, **_PREPARE_FLAGS}.get(flag, "")) for flag, count in counts.most_common()]
+    lines += [(flag, count, {**FLAGS, **PREPARING_FLAGS}.get(flag, "")) for flag, count in counts.most_common()]
     return _table(lines) if counts else ""
 
 

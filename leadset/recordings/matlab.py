@@ -33,7 +33,7 @@ def read_matrix(path: Path, n_rows: int) -> np.ndarray:
         raise ReadError(path, f"{len(content)} bytes", "a MATLAB file")
     kind, rows, columns, imaginary, name_length, name = MAT4.unpack_from(content)
     if (kind, imaginary, name_length, name) == (MAT4_INT16, 0, 4, b"val\0"):
-        check_rows(path, rows, n_rows)
+        check_rows(path, (rows, columns), n_rows)
         n_columns = min((len(content) - MAT4.size) // (2 * rows), max(columns, 0))
         return np.frombuffer(content, "<i2", n_columns * rows, MAT4.size).reshape(n_columns, rows).T
     del content
@@ -43,14 +43,16 @@ def read_matrix(path: Path, n_rows: int) -> np.ndarray:
         raise ReadError(path, f"variables {describe(variables)}", f"a matrix `{MATRIX}`")
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "iuf":
         raise ReadError(path, f"variables {describe(variables)}", f"`{MATRIX}` of numbers ({n_rows}, samples)")
-    check_rows(path, len(matrix), n_rows)
+    check_rows(path, matrix.shape, n_rows)
     return matrix
 
 
-def check_rows(path: str | Path, rows: int, expected: int) -> None:
+def check_rows(path: str | Path, shape: tuple[int, int], expected: int) -> None:
     """Raises a `ReadError` where a matrix has another number of rows than a header has signal lines."""
+    rows, columns = shape
     if rows != expected:
-        raise ReadError(path, f"{rows} rows", f"{expected}, one for each signal line of the header")
+        found = f"{rows} rows of {columns} samples"
+        raise ReadError(path, found, f"{expected}, one for each signal line of the header")
 
 
 def is_version_73(path: Path) -> bool:

@@ -171,7 +171,7 @@ def _frames_of_flac(path: Path, signals: tuple[SignalSpec, ...]) -> np.ndarray:
 
 def _frames_of_matrix(matrix: np.ndarray, signals: Sequence[SignalSpec], source: str | Path) -> np.ndarray:
     """Frames from a MATLAB matrix (samples per frame, frames); the header's format says what its numbers mean."""
-    check_rows(source, len(matrix), sum(signal.samples_per_frame for signal in signals))
+    check_rows(source, matrix.shape, sum(signal.samples_per_frame for signal in signals))
     zeros = np.repeat(
         [OFFSET_BINARY.get(signal.format, 0) for signal in signals], [signal.samples_per_frame for signal in signals]
     )
