@@ -47,11 +47,10 @@ from leadset.training.trainer import Task, Trainer, validate
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import save_weights
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 #: The more frequent classes; those besides that have at least `FEWEST` positives are the rarer ones.
 CLASSES = ("AF", "NSR", "SB", "STach", "RBBB", "LBBB", "IAVB", "PAC", "PVC", "LAD", "TAb")
 #: In the public data ventricular ectopic beats and premature ventricular contractions are one thing under two codes.
-VENTRICULAR_ECTOPICS = "164884008"
 REGIMES = ("simulated", "simulated, then mixed", "real")
 UNMIXED = "simulated, then real"
 COLUMNS = ("architecture", "regime", "source", "class", "positives", "auroc", "low", "high", "simulated", "steps")
@@ -84,11 +83,8 @@ TARGET, MIXED_SHARE = 50, 0.5
 
 
 def labels_of(recordings: Sequence[StoredRecording]) -> np.ndarray:
-    """(n, 26) bool."""
-    labels = np.array([SPACE.encode(recording.codes) for recording in recordings])
-    pvc = SPACE.abbreviations.index("PVC")
-    labels[:, pvc] |= [VENTRICULAR_ECTOPICS in recording.codes for recording in recordings]
-    return labels
+    """(n, 26) bool; ventricular ectopics count as PVC."""
+    return np.array([SPACE.encode_for_training(recording.codes) for recording in recordings])
 
 
 class Experiment:

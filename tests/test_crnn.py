@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from configurations import tiny_config
 from files_on_disk import write_recording
 from scipy.signal import freqz_sos, sos2tf
 from sklearn.metrics import roc_auc_score
@@ -16,7 +17,6 @@ from torch import nn
 
 from leadset import load_entry, waves
 from leadset.classes import label_space
-from leadset.config import Config
 from leadset.leads import LEAD_SETS, LEADS, resolve_leads
 from leadset.models import count_parameters, create_model
 from leadset.models.layers.heartmaasters import RECEPTIVE_FIELD, length_after
@@ -425,7 +425,8 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     calls.clear()
     wanted = [(Transform(100), LEAD_SETS[2], True)]
     cache = tmp_path / "another"
-    data = load_training_data(simulated, [Transform(100)], cache, label_space(), 0.2, seed=1, workers=1, beats=wanted)
+    space = label_space("challenge2021")
+    data = load_training_data(simulated, [Transform(100)], cache, space, 0.2, seed=1, workers=1, beats=wanted)
     assert (data.counts()["found"], data.counts()["unreadable"]) == (24, 1)
     assert len(data.beats[wanted[0]]) == len(data.stores[Transform(100)]) == 23
     (failure,) = stored.failures
@@ -466,7 +467,7 @@ def test_real_recordings_have_the_same_beats_in_training_and_in_run_model(real_d
 
 
 def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
-    space, leads = label_space(), LEAD_SETS[2]
+    space, leads = label_space("challenge2021"), LEAD_SETS[2]
     labels = np.array([space.encode(recording.codes) for recording in store.recordings])
     model = create_model("crnn_pqrst", leads, len(space), **SMALL)
     beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False)
@@ -494,14 +495,10 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     ],
 )
 def test_a_run_trains_both_networks_and_answers(simulated, tmp_path, more):
-    config = Config(
+    config = tiny_config(
         lead_sets=(resolve_leads(2),),
         architectures=("cnn_heartmaasters", "crnn_pqrst"),
-        preset="tiny",
-        epochs=1,
-        min_steps=2,
         batch_size=8,
-        workers=1,
         presets={"tiny": {"cnn_heartmaasters": SMALL, "crnn_pqrst": SMALL | more}},
     )
     manifest = run.train_entry(simulated, tmp_path, config)

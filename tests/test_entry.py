@@ -43,7 +43,7 @@ from leadset.store.packed import build_store
 from leadset.training.data import Contexts, beats_keys
 from leadset.utils.weights import save_weights
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 N = 5  # more than a group of windows holds
 OPTIONS = {
     "resnet34": {"width": 4, "rate": 100, "extra": ["age", "sex"]},

@@ -200,14 +200,15 @@ def test_sex(text, sex, flags):
         ("#dx: 284470004,251146004,284470004", ("284470004", "251146004"), ()),
         ("#Dx: 426177001,,164934002,", ("426177001", "164934002"), ()),
         ("#Dx: ,426177001;164934002.0", ("426177001", "164934002"), ()),
-        ("#Dx: 164934002.5", (), ("unknown_label",)),
+        ("#Dx: 164934002.5", ("164934002.5",), ("unknown_label",)),
         ("#Dx:", (), ()),
         ("#Dx: Unknown", (), ()),
         ("#Rx: 59118001", (), ()),
         ("#Dx: RBBB", ("59118001",), ("text_labels",)),
         ("#Dx: I-AVB,AF", ("270492004", "164889003"), ("text_labels",)),
         ("#Dx: SNR", ("426783006",), ("text_labels",)),
-        ("#Dx: RBBB,59118001,nonsense", ("59118001",), ("text_labels", "unknown_label")),
+        ("#Dx: RBBB,59118001,nonsense", ("59118001", "nonsense"), ("text_labels", "unknown_label")),
+        ("#Dx: NORM, 1AVB;n/a", ("NORM", "1AVB"), ("unknown_label",)),
     ],
 )
 def test_codes(line, codes, flags):

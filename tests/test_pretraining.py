@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from configurations import tiny_config
 from networks import REDUCED
 
 from leadset.classes import label_space
-from leadset.config import Config, Pretrain, load_config
+from leadset.config import default_config
 from leadset.leads import LEADS, resolve_leads
 from leadset.models import create_model, list_models
 from leadset.preprocess import InputSpec, Transform, prepare
@@ -29,7 +30,7 @@ from leadset.training.data import load_training_data
 from leadset.training.pretraining import add_bank, affordable_bank, training_curriculum
 from leadset.training.trainer import Task, Trainer, validate
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 TRANSFORM = Transform(50)
 FREE_SET = resolve_leads("II,V5")
 N_REAL = 40
@@ -253,15 +254,10 @@ def test_without_validation_recordings_the_last_weights_are_kept(task, tmp_path)
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
 
-TINY = Config(
+TINY = tiny_config(
     lead_sets=(resolve_leads(2), FREE_SET),
     architectures=("resnet34",),
-    preset="tiny",
-    epochs=1,
-    min_steps=2,
-    batch_size=16,
-    workers=1,
-    pretrain=Pretrain(below=1000, recordings=CHUNK, epochs=1, rare_below=5),
+    pretrain=replace(default_config().pretrain, below=1000, recordings=CHUNK, epochs=1, rare_below=5),
     presets={
         "tiny": {
             "resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]},
@@ -307,7 +303,7 @@ def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_pat
 def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     transform = Transform(100)
     data = load_training_data(folder, [transform], cache, SPACE, 0.2, 1, 1, [(transform, FREE_SET, True)])
-    with_bank = add_bank(data, CHUNK, 5, SPACE, cache, 1)
+    with_bank = add_bank(data, CHUNK, 5, cache, 1)
     beats = with_bank.beats[transform, FREE_SET, True]
     assert len(beats) == len(with_bank.first) == len(with_bank.labels) == len(with_bank.part) == N_REAL + CHUNK
     assert beats[N_REAL].features.shape == (2, len(beats[N_REAL].at), 30)
@@ -353,29 +349,3 @@ def test_continued_run_has_the_same_bank(folder, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "run", real_run)
     monkeypatch.setattr(run, "affordable_bank", lambda *arguments: pytest.fail("measured again"))
     assert run.train_entry(folder, tmp_path, tiny).provenance["data"]["simulated"] == CHUNK
-
-
-# --- configuration ---------------------------------------------------------------------------------------------------
-
-
-def test_shipped_configuration_pretrains_and_the_demo_does_not(monkeypatch):
-    assert load_config().pretrain.below > 0
-    assert load_config("docs/demo.toml").pretrain == replace(load_config().pretrain, below=0)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["below = -1", "below = 'few'", "recordings = 0", "mixed_share = 1.0", "bank_time_share = 0", "passes = 3"],
-)
-def test_mistakes_in_the_table_are_named(tmp_path, text):
-    file = tmp_path / "bad.toml"
-    file.write_text(f"[pretrain]\n{text}\n")
-    with pytest.raises(ValueError, match=rf"bad.toml: \[pretrain\].*{text.split()[0]}.*expected"):
-        load_config(file)
-
-
-def test_table_must_be_one(tmp_path):
-    file = tmp_path / "bad.toml"
-    file.write_text("pretrain = true\n")
-    with pytest.raises(ValueError, match="expected a table"):
-        load_config(file)

@@ -255,8 +255,9 @@ def test_restorer_learns_the_same_whatever_the_abnormal_recordings_are(normals, 
     attributes[::3, 0] = torch.nan
     states = []
     for labelled in (np.arange(12), np.arange(4, 12)):
-        targets = Targets(attributes, (torch.arange(12)[:, None] % 26 == torch.arange(26)).float(), labelled, beats)
-        options = SMALL | {"attributes": True}
+        classes = (torch.arange(12)[:, None] % 26 == torch.arange(26)).float()
+        targets = Targets(attributes, classes, labelled, beats, tuple("abcdefghijklmnopqrstuvwxyz"))
+        options = SMALL | {"attributes": True, "classes": 26}
         detector = fit_detector(normals, train, train[:0], 2, tmp_path / str(len(labelled)), settings(), options,
                                 targets=targets)  # fmt: skip
         states.append(detector.model.state_dict())
@@ -268,4 +269,4 @@ def test_restorer_learns_the_same_whatever_the_abnormal_recordings_are(normals, 
     assert found.attributes.shape == (7,) and found.classes.shape == (26,) and np.isfinite(found.attributes).all()
     assert ((found.classes > 0) & (found.classes < 1)).all()
     with pytest.raises(ValueError, match="targets are to be given with it"):
-        fit_detector(normals, train, train[:0], 2, tmp_path / "none", settings(), SMALL | {"attributes": True})
+        fit_detector(normals, train, train[:0], 2, tmp_path / "none", settings(), options)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from leadset.classes import label_space
+from leadset.classes import LabelSpace
 from leadset.models.cross_restoration import ATTRIBUTES, RATE
 from leadset.models.prediction import lead_rows
 from leadset.store.packed import Store
@@ -35,15 +35,17 @@ class Targets(NamedTuple):
 
     Attributes:
         attributes: (n, 7) float32, scaled, NaN where unknown.
-        classes: (n, k) float32, 0 or 1.
+        classes: (n, k) float32, 0 or 1, NaN where the source does not annotate the class.
         labelled: indices of the recordings to learn classes from, normal or not.
         beats: their R peaks, by the index of the recording.
+        names: of the k classes.
     """
 
     attributes: Tensor
     classes: Tensor
     labelled: np.ndarray
     beats: Sequence[np.ndarray]
+    names: tuple[str, ...]
 
 
 def attributes_of(
@@ -65,7 +67,12 @@ def attributes_of(
 
 
 def targets_of(
-    store: Store, leads: Sequence[str], normal: np.ndarray, labelled: np.ndarray, beats: Sequence[np.ndarray]
+    store: Store,
+    leads: Sequence[str],
+    normal: np.ndarray,
+    labelled: np.ndarray,
+    beats: Sequence[np.ndarray],
+    space: LabelSpace,
 ) -> Targets:
     """Targets out of the headers and the waves of stored recordings.
 
@@ -75,14 +82,14 @@ def targets_of(
         normal: indices of the recordings whose attributes are learnt.
         labelled: indices of those to learn classes from.
         beats: R peaks of these, by index.
+        space: the classes.
     """
-    space = label_space()
     attributes = np.full((len(store), len(ATTRIBUTES)), np.nan, dtype=np.float32)
     for i in tqdm(normal, desc="attributes", unit="rec", leave=False):
         recording = store.recordings[i]
         attributes[i] = attributes_of(*store[i], leads, recording.age, recording.sex)
-    classes = np.array([space.encode(recording.codes) for recording in store.recordings], dtype=np.float32)
-    return Targets(torch.from_numpy(attributes), torch.from_numpy(classes), np.asarray(labelled), beats)
+    classes = torch.from_numpy(space.targets_for_training(store.recordings))
+    return Targets(torch.from_numpy(attributes), classes, np.asarray(labelled), beats, space.abbreviations)
 
 
 def in_units(scaled: np.ndarray) -> np.ndarray:
@@ -100,10 +107,12 @@ def attribute_loss(found: Tensor, wanted: Tensor) -> Tensor:
 def asymmetric_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     """Asymmetric loss of logits (b, k) against classes 0 or 1, summed (Ridnik et al. 2021); weights have no gradient.
 
-    What is rightly refused counts next to nothing, so that many absent classes do not drown the rare present one.
+    NaN is unknown and adds nothing. What is rightly refused counts next to nothing, so that many absent classes do not
+    drown the rare present one.
     """
     present = torch.sigmoid(logits)
     absent = (1 - present + _SHIFT).clamp(max=1)
     likelihood = torch.where(wanted > 0, present, absent)
     focus = torch.where(wanted > 0, float(_FOCUS_POSITIVE), float(_FOCUS_NEGATIVE))
-    return -((1 - likelihood.detach()) ** focus * likelihood.clamp(min=1e-8).log()).sum()
+    terms = (1 - likelihood.detach()) ** focus * likelihood.clamp(min=1e-8).log()
+    return -torch.where(torch.isnan(wanted), 0, terms).sum()

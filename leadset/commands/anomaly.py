@@ -1,4 +1,4 @@
-"""``python -m leadset anomaly fit|score|localise``: detecting and localising what is not normal."""
+"""``leadset anomaly fit|score|localise``: detecting and localising what is not normal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from leadset.anomaly.features import FAMILIES
 from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
-from leadset.classes import label_space
+from leadset.classes import LabelSpace, label_space
+from leadset.config import load_config
 from leadset.leads import resolve_leads
 from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES
 from leadset.models.prediction import lead_rows
@@ -75,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     score.add_argument("model", type=Path, help="folder that fit has written")
     score.add_argument("data", type=Path, help=f"folder of recordings, or one that holds {TEST} or {BENCHMARK}")
     score.add_argument("-o", "--output", type=Path, required=True, metavar="scores.csv")
+    for task in (fit, score):
+        task.add_argument("--label-space", metavar="NAME", help="whose normal class is normal (default: as configured)")
     localise = tasks.add_parser("localise", help="where a recording is abnormal: CSV and NPZ, and a picture")
     localise.add_argument("model", type=Path, help="folder that fit has written")
     localise.add_argument("record", type=Path, help="header or signal file of a recording")
@@ -99,7 +102,10 @@ def _fit(arguments: argparse.Namespace) -> int:
     chosen = ("masking", "epochs", "steps", "minutes", "batch_size", "learning_rate", "schedule", "seed")
     settings = FitSettings(**{name: getattr(arguments, name) for name in chosen})
     leads = resolve_leads(arguments.leads)
+    space = label_space(arguments.label_space or load_config().label_space)
     options = {"width": arguments.width, "log_variance": arguments.log_variance, "attributes": arguments.attributes}
+    if arguments.attributes:
+        options["classes"] = len(space)
     initial = None if arguments.start is None else _weights(arguments.start, leads)
     targets = None
     cache = arguments.cache or arguments.model / "store"
@@ -115,12 +121,12 @@ def _fit(arguments: argparse.Namespace) -> int:
         recordings = build_store(find_recordings(arguments.data), TRANSFORM, cache)
         for failure in recordings.failures:
             print(f"skipped {failure.path}: {failure.message}", file=sys.stderr)
-        normal = plain_sinus_rhythm(recordings)
+        normal = plain_sinus_rhythm(recordings, space)
         train, held_out = hold_out(recordings, normal, _HELD_OUT_SHARE, settings.seed)
         print(f"{len(recordings)} recordings, of which {len(normal)} with sinus rhythm as their only label")
         if arguments.attributes:
             labelled = np.setdiff1d(np.arange(len(recordings)), held_out)
-            targets = targets_of(recordings, leads, train, labelled, all_r_peaks(recordings, leads, labelled))
+            targets = targets_of(recordings, leads, train, labelled, all_r_peaks(recordings, leads, labelled), space)
     detector = fit_detector(
         recordings, train, held_out, leads, arguments.model, settings, options, initial, targets=targets
     )
@@ -155,7 +161,8 @@ def _score(arguments: argparse.Namespace) -> int:
         if has_arrays(arguments.data):
             _score_arrays(detector, arguments.data, arguments.map, table)
         else:
-            failed = _score_folder(detector, arguments.data, table)
+            space = label_space(arguments.label_space or load_config().label_space)
+            failed = _score_folder(detector, arguments.data, table, space)
     return 1 if failed else 0
 
 
@@ -169,7 +176,7 @@ def _columns(detector: Detector) -> list[str]:
 
 
 def _readings(detector: Detector) -> tuple[str, ...]:
-    return (*ATTRIBUTES, *label_space().abbreviations) if detector.model.has_attributes else ()
+    return (*ATTRIBUTES, *detector.training["classes"]) if detector.model.has_attributes else ()
 
 
 def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
@@ -187,7 +194,7 @@ def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
     return [name, *(f"{n:.6g}" for n in numbers), str(len(found.beats)), " ".join(found.flags), *last]
 
 
-def _score_folder(detector: Detector, folder: Path, table) -> int:
+def _score_folder(detector: Detector, folder: Path, table, space: LabelSpace) -> int:
     """Scores a folder's recordings; the number of those that cannot be read, each with its reason on stderr."""
     from tqdm import tqdm
 
@@ -201,8 +208,8 @@ def _score_folder(detector: Detector, folder: Path, table) -> int:
             print(f"skipped {path}: {error}", file=sys.stderr)
             continue
         table.writerow(_row(recording.name, detector, found))
-        if recording.codes:
-            abnormal.append(not plain_sinus_rhythm([recording]).size)
+        if space.diagnoses(recording.codes):
+            abnormal.append(not space.is_plain_normal(recording.codes))
             scored.append(_detected_by(detector, found))
     print(f"{len(scored)} labelled recordings scored, {failed} skipped")
     if len(set(abnormal)) == 2:

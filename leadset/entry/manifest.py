@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from leadset.classes import LabelSpace, label_space
 from leadset.entry.decision import DecisionRule, veto
 from leadset.leads import resolve_leads
 from leadset.preprocess import InputSpec
@@ -212,7 +213,7 @@ class Manifest:
     """A whole entry.
 
     Attributes:
-        label_space: its name; ``classes`` are its class keys in order.
+        label_space: its name, or that of its file in the folder; ``classes`` are its class keys in order.
         prior: (k,) share of the training recordings that have each class: the answer where nothing can be read.
         sets: the trained lead sets, largest first.
         provenance: versions, seed, preset, data counts and fingerprint.
@@ -233,6 +234,25 @@ class Manifest:
             if trained.evidence is not None:
                 yield trained.evidence.shares
                 yield trained.evidence.rule.thresholds
+
+    def space_in(self, folder: Path) -> LabelSpace:
+        """The label space of the entry in that folder.
+
+        Raises:
+            ValueError: there is no such space, its file is missing or damaged, or it has other classes by now.
+        """
+        path = folder / FILE_NAME
+        try:
+            space = label_space(self.label_space, folder)
+        except ValueError as error:
+            raise ValueError(f"{path}: its label space is gone: {error}") from None
+        if space.keys != self.classes:
+            trained, present = ", ".join(self.classes), ", ".join(space.keys)
+            raise ValueError(
+                f"{path}: found the classes {trained}, but label space {self.label_space} has {present}; "
+                "expected the same, so the label space was changed after training"
+            )
+        return space
 
     def write(self, folder: Path) -> None:
         """Writes `entry.json`, atomically."""
@@ -274,9 +294,10 @@ class Manifest:
                 sets,
                 dict(values["provenance"]),
             )
-            for found in manifest._by_class():
-                if found.shape != (len(manifest.classes),):
-                    raise ValueError(f"{found.shape} numbers, expected one for each of {len(manifest.classes)} classes")
+            for numbers in manifest._by_class():
+                if numbers.shape != (len(manifest.classes),):
+                    expected = f"expected one for each of {len(manifest.classes)} classes"
+                    raise ValueError(f"numbers of shape {numbers.shape}, {expected}")
         except Exception as error:  # what is not of this kit is wrong in many ways
             raise ValueError(f"{path}: not an entry of this kit: {type(error).__name__}: {error}") from error
         return manifest

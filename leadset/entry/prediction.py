@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from leadset.classes import label_space
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.entry.networks import Predictor, load_member
@@ -89,9 +88,7 @@ class Entry:
     def __init__(self, folder: str | Path, device: str | torch.device | None = None, readers: int = 2) -> None:
         self.folder, self.readers = Path(folder), readers
         self.manifest = Manifest.read(self.folder)
-        self.space = label_space(self.manifest.label_space)
-        if self.manifest.classes != self.space.keys:
-            raise ValueError(f"{self.folder}: its classes are not those of label space {self.space.name}")
+        self.space = self.manifest.space_in(self.folder)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._respondents: dict[str, Predictor] = {}
 

@@ -15,6 +15,7 @@ no ``n_classes``, and they too state their ``input_spec``.
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from typing import Any
 
 from torch import nn
 
-from leadset.classes import label_space
+from leadset.classes import CHALLENGE, label_space
 from leadset.leads import resolve_leads
 from leadset.models.extra_inputs import check_extra_inputs
 from leadset.models.layers.extra_term import ExtraTerm
@@ -35,12 +36,21 @@ KINDS: tuple[str, ...] = ("classifier", "restorer")
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A registered architecture: how to build it, where it comes from, what it answers (one of `KINDS`)."""
+    """A registered architecture.
+
+    Attributes:
+        name: of `create_model`.
+        build: its constructor.
+        title: what its authors call it. citation: the publication, with its year.
+        reduced: options of a network that is small enough for tests, which build every registered architecture.
+        kind: what it answers, one of `KINDS`.
+    """
 
     name: str
     build: Callable[..., nn.Module]
     title: str
     citation: str
+    reduced: dict[str, Any]
     kind: str = "classifier"
 
     @property
@@ -53,16 +63,16 @@ _REGISTRY: dict[str, ModelEntry] = {}
 
 
 def register_model(
-    name: str, *, title: str, citation: str, kind: str = "classifier"
+    name: str, *, title: str, citation: str, reduced: dict[str, Any], kind: str = "classifier"
 ) -> Callable[[type[nn.Module]], type[nn.Module]]:
-    """Class decorator that registers an architecture under ``name``; ``kind`` is one of `KINDS`."""
+    """Class decorator that registers an architecture under ``name``; the rest are attributes of `ModelEntry`."""
     if kind not in KINDS:
         raise ValueError(f"model {name!r} is of kind {kind!r}: expected one of {', '.join(KINDS)}")
 
     def register(build: type[nn.Module]) -> type[nn.Module]:
         if name in _REGISTRY:
             raise ValueError(f"model {name!r} is registered twice")
-        _REGISTRY[name] = ModelEntry(name, build, title, citation, kind)
+        _REGISTRY[name] = ModelEntry(name, build, title, citation, reduced, kind)
         return build
 
     return register
@@ -113,7 +123,7 @@ def create_model(
     """
     entry, leads = model_entry(name), resolve_leads(leads)
     if entry.kind == "classifier":
-        n_classes = len(label_space()) if n_classes is None else n_classes
+        n_classes = len(label_space(CHALLENGE)) if n_classes is None else n_classes
         own = {option: value for option, value in options.items() if option != "extra"}
         model = entry.build(leads, n_classes, **own)
         if "extra" in options:
@@ -131,6 +141,14 @@ def create_member(name: str, leads: Sequence[str], n_classes: int, options: dict
     """`create_model` for an entry of so many classes, of which only a classifier is told."""
     told = (n_classes,) if model_entry(name).kind == "classifier" else ()
     return create_model(name, leads, *told, **options)
+
+
+def model_options(name: str) -> list[str]:
+    """Names of the options that `create_model` takes for an architecture, its own first."""
+    entry = model_entry(name)
+    parameters = inspect.signature(entry.build).parameters.values()
+    own = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    return [*own, "extra"] if entry.kind == "classifier" else own
 
 
 def count_parameters(model: nn.Module) -> int:

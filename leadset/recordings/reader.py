@@ -89,13 +89,12 @@ def recording_from_parts(
     return assemble(header, raw, source, None)
 
 
-def read_header(path: str | Path, lead_names: Mapping[str, str] | None = None, layout: bool = False) -> Header:
+def read_header(path: str | Path, lead_names: Mapping[str, str] | None = None) -> Header:
     """Reads a header file in UTF-8, UTF-16 or Latin-1; of a recording in several segments, the headers of all.
 
     Args:
         path: the file.
         lead_names: as for `read_recording`.
-        layout: it only says which signals the segments of a recording have.
 
     Raises:
         ReadError: no such file, or it is not a header (see `parse_header`).
@@ -103,13 +102,11 @@ def read_header(path: str | Path, lead_names: Mapping[str, str] | None = None, l
     path = Path(path)
     text = read_header_text(path)
     if is_multi_segment(text):
-        return join_headers(text, path, lambda part, layout: _read_part(part, lead_names, layout))
-    return parse_header(text, path, lead_names, layout)
-
-
-def _read_part(path: Path, lead_names: Mapping[str, str] | None, layout: bool) -> Header:
-    """The header of a segment, which has none of its own: headers that name each other would never end."""
-    return parse_header(read_header_text(path), path, lead_names, layout)
+        # A segment has no segments of its own: headers that name each other would never end.
+        return join_headers(
+            text, path, lambda part, layout: parse_header(read_header_text(part), part, lead_names, layout)
+        )
+    return parse_header(text, path, lead_names)
 
 
 def read_header_text(path: Path) -> str:

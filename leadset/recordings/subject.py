@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from leadset.classes import TEXT_LABELS
+from leadset.classes import TEXT_LABELS, UNKNOWN_WORDS, canonical_code, is_number
 from leadset.recordings.patients import PATIENT_FIELDS, plain_name
 
 _FIELD = re.compile(r"<?([A-Za-z _-]+)>?[:=](.*)")
@@ -14,10 +14,9 @@ _FIELD = re.compile(r"<?([A-Za-z _-]+)>?[:=](.*)")
 _NEXT_FIELD = re.compile(r"(?<=\S)\s{2,}(?=[A-Za-z]+:)")
 _AGE = re.compile(r"[<>~]?\s*([+-]?\d+(?:\.\d*)?)\s*\+?\s*([a-z]*)\.?")
 # Tables that went through floating-point numbers write `164934002.0`.
-_CODE = re.compile(r"([0-9]+)(?:\.0*)?")
+_DECIMAL = re.compile(r"([0-9]+)\.0*")
 _LABEL_SEPARATOR = re.compile(r"[,;|]|(?<=\d)\s+(?=\d)")
 
-_UNKNOWN = frozenset({"", "nan", "unknown", "unknows", "none", "null", "na", "n/a", "?", "-"})
 _SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
 _YEARS = {
     **dict.fromkeys(("", "y", "yr", "yrs", "year", "years"), 1.0),
@@ -29,7 +28,7 @@ _OLDEST = 120.0
 
 
 class Subject(NamedTuple):
-    """What the comments say: age in years, sex, distinct SNOMED CT codes in order, patient, flags."""
+    """What the comments say: age in years, sex, distinct codes in order (see `parse_codes`), patient, flags."""
 
     age: float | None
     sex: str | None
@@ -50,14 +49,14 @@ def parse_comments(comments: Iterable[str]) -> Subject:
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
     patient = next((values[key][0] for key in values if key in PATIENT_FIELDS), "")
     return Subject(
-        age, sex, codes, None if patient.casefold() in _UNKNOWN else patient, age_flags + sex_flags + code_flags
+        age, sex, codes, None if patient.casefold() in UNKNOWN_WORDS else patient, age_flags + sex_flags + code_flags
     )
 
 
 def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
     """Age in years from ``74``, ``90+``, ``6 months`` and the like, with flags."""
     text = text.strip().casefold()
-    if text in _UNKNOWN:
+    if text in UNKNOWN_WORDS:
         return None, ()
     match = _AGE.fullmatch(text)
     if match is None or match[2] not in _YEARS:
@@ -71,19 +70,24 @@ def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
 def _parse_sex(text: str) -> tuple[str | None, tuple[str, ...]]:
     text = text.casefold()
     sex = _SEXES.get(text)
-    return sex, () if sex or text in _UNKNOWN else ("sex_unreadable",)
+    return sex, () if sex or text in UNKNOWN_WORDS else ("sex_unreadable",)
 
 
 def parse_codes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Distinct SNOMED CT codes in order, from codes or text labels, with flags."""
+    """Distinct codes in order, with flags: SNOMED CT codes, text labels turned into them, and other words as they are.
+
+    What a word means only a label space with such a code knows (`leadset.classes.LabelSpace`).
+    """
     codes: dict[str, None] = {}
     flags = set()
     for label in map(str.strip, _LABEL_SEPARATOR.split(text)):
-        if code := _CODE.fullmatch(label):
-            codes[code[1]] = None
-        elif label.casefold() in TEXT_LABELS:
-            codes[TEXT_LABELS[label.casefold()]] = None
+        if label.casefold() in UNKNOWN_WORDS:
+            continue
+        if decimal := _DECIMAL.fullmatch(label):
+            label = decimal[1]
+        codes[canonical_code(label)] = None
+        if label.casefold() in TEXT_LABELS:
             flags.add("text_labels")
-        elif label.casefold() not in _UNKNOWN:
+        elif not is_number(label):
             flags.add("unknown_label")
     return tuple(codes), tuple(sorted(flags))

@@ -23,7 +23,7 @@ NOISE_SHARE = 0.02
 
 
 class Batch(NamedTuple):
-    """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32.
+    """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32 (NaN: unknown).
 
     ``extra`` holds the extra inputs of the network by the names of its arguments (`leadset.models.extra_inputs`).
     """
@@ -40,7 +40,7 @@ class StepBatches(Dataset):
     Args:
         store: prepared recordings.
         course: which of them to train on, and for how many steps.
-        labels: (len(store), k) bool.
+        labels: (len(store), k) 1, 0, or NaN where unknown.
         leads: lead set.
         spec: the network's input.
         batch_size: recordings per batch; the last batch of an epoch is filled from the next epoch.

@@ -13,7 +13,7 @@ import numpy as np
 from leadset.classes import LabelSpace
 from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Transform
-from leadset.recordings import find_recordings
+from leadset.recordings import ReadError, find_recordings, read_header
 from leadset.store.beat_store import BeatStore, build_beats
 from leadset.store.packed import Failure, Store, StoredRecording, build_store
 from leadset.training.normals import plain_sinus_rhythm
@@ -56,7 +56,10 @@ class TrainingData:
 
     Attributes:
         stores: by transform; recording i is the same one in each of them.
-        labels: (n, k) bool.
+        space: the classes.
+        labels: (n, k) bool, those of the official score: thresholds are fitted to them.
+        targets: (n, k) float32, what networks learn, and whatever makes probabilities of what they say: 1, also by an
+            alias, 0, or NaN where the source does not annotate the class (`LabelSpace`).
         part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
             come behind the recordings of the folder.
         failures: recordings that could not be read or delineated.
@@ -64,7 +67,9 @@ class TrainingData:
     """
 
     stores: dict[Transform, Store]
+    space: LabelSpace
     labels: np.ndarray
+    targets: np.ndarray
     part: np.ndarray
     failures: tuple[Failure, ...]
     beats: dict[BeatsKey, BeatStore] = field(default_factory=dict)
@@ -99,7 +104,7 @@ class TrainingData:
     def abnormal(self) -> np.ndarray:
         """(n,) bool: False where sinus rhythm is the only label."""
         abnormal = np.ones(len(self.part), dtype=bool)
-        abnormal[plain_sinus_rhythm(self.first)] = False
+        abnormal[plain_sinus_rhythm(self.first, self.space)] = False
         return abnormal
 
     def contexts_for(self, spec: InputSpec, leads: tuple[str, ...]) -> Contexts:
@@ -114,13 +119,25 @@ class TrainingData:
     @property
     def fingerprint(self) -> str:
         """Digest of signals, labels and parts of the folder's recordings: equal for equal training data."""
-        rows = sorted(f"{r.digest} {','.join(r.codes)} {part}" for r, part in self._of_folder())
+        unknown = map(np.flatnonzero, np.isnan(self.targets))
+        rows = sorted(
+            " ".join([r.digest, ",".join(r.codes), str(part), *map(str, classes)])
+            for (r, part), classes in zip(self._of_folder(), unknown, strict=False)
+        )
         return blake2b("\n".join(rows).encode(), digest_size=16).hexdigest()
 
     def _of_folder(self) -> Iterator[tuple[StoredRecording, int]]:
         """The recordings of the folder with their parts."""
         pairs = zip(self.first.recordings, self.part.tolist(), strict=True)
         return ((recording, part) for recording, part in pairs if part != SIMULATED)
+
+    def unannotated(self) -> dict[str, list[str]]:
+        """By source of the folder: abbreviations of the classes that it does not annotate."""
+        unknown = {}
+        for (recording, _), row in zip(self._of_folder(), np.isnan(self.targets), strict=False):
+            unknown.setdefault(recording.source, np.zeros(len(self.space), dtype=bool))[row] = True
+        names = np.array(self.space.abbreviations)
+        return {source: names[classes].tolist() for source, classes in sorted(unknown.items()) if classes.any()}
 
     def counts(self) -> dict[str, int]:
         """Numbers of recordings, for the entry and the log."""
@@ -163,9 +180,10 @@ def load_training_data(
 
     Raises:
         OSError: no such folder.
-        ValueError: no recording, none that can be read, or none with a diagnosis.
+        ValueError: no recording, none that can be read, or none with a diagnosis that is a class here.
     """
     paths = find_recordings(folder)
+    _check_diagnoses(folder, paths, space)
     stores = {transform: build_store(paths, transform, cache, workers) for transform in dict.fromkeys(transforms)}
     delineated = {
         (transform, leads, reliable): build_beats(stores[transform], leads, cache, workers, reliable=reliable)
@@ -179,13 +197,33 @@ def load_training_data(
         example = next(iter(failures.values()))
         raise ValueError(f"{folder}: none of {len(paths)} recordings can be read; the first: {example.message}")
     labels = np.array([space.encode(recording.codes) for recording in recordings])
-    labelled = np.flatnonzero([bool(recording.codes) for recording in recordings])
+    labelled = np.flatnonzero([bool(space.diagnoses(recording.codes)) for recording in recordings])
     if not len(labelled):
-        raise ValueError(f"{folder}: none of {len(recordings)} recordings has a diagnosis, expected '# Dx:' lines")
+        raise ValueError(f"{folder}: none of the {len(recordings)} recordings that can be read has a diagnosis")
     part = np.full(len(recordings), -1)
     shares = [1 - validation_share, validation_share]
     part[labelled] = split_recordings([recordings[i] for i in labelled], labels[labelled], shares, seed)
-    return TrainingData(stores, labels, part, tuple(failures.values()), delineated)
+    targets = space.targets_for_training(recordings)
+    # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
+    targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
+    return TrainingData(stores, space, labels, targets, part, tuple(failures.values()), delineated)
+
+
+def _check_diagnoses(folder: str | Path, paths: Sequence[Path], space: LabelSpace) -> None:
+    """Raises a `ValueError` where no header has a class of the label space, before hours go into preparing."""
+    codes: set[str] = set()
+    for path in paths:
+        try:
+            found = read_header(path).codes
+        except ReadError:  # counted when it is prepared
+            continue
+        if space.training_index.keys() & found:
+            return
+        codes.update(space.diagnoses(found))
+    if codes:
+        found = ", ".join(sorted(codes)[:3]) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
+        raise ValueError(f"{folder}: no diagnosis is a class of label space {space.name}, found codes {found}")
+    raise ValueError(f"{folder}: none of {len(paths)} recordings has a diagnosis, expected '# Dx:' lines")
 
 
 def split_recordings(

@@ -100,12 +100,14 @@ def fit_detector(
     if model.has_attributes != (targets is not None):
         raise ValueError(f"attributes={model.has_attributes}: targets are to be given with it, and with it only")
     beats = all_r_peaks(recordings, model.leads, train, workers)
-    told = () if targets is None else (targets.attributes.tolist(), targets.classes.tolist(), targets.labelled.tolist())
+    told = () if targets is None else (*(part.tolist() for part in targets[:3]), targets.names)
     start = [tensor.numpy(force=True).tobytes() for tensor in (initial or {}).values()]
     name = _digest(model.leads, options, settings, beats, blake2b(b"".join(start)).hexdigest(), *told)
     state = folder / f"unfinished-{name}.safetensors"
     fit = Fit(model.to(best_device()), recordings, beats, train, settings, state, targets=targets)
     summary = {**fit.run(), "recordings": len(train)}
+    if targets is not None:
+        summary["classes"] = list(targets.names)
     detector = Detector(model, Scoring(masking=settings.masking), training=summary)
     part = "held-out normal recordings" if len(held_out) else "training recordings (too few to hold any out)"
     used = held_out if len(held_out) else train

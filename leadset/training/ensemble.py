@@ -13,6 +13,7 @@ from leadset.classes import LabelSpace
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Ensemble, Evidence, TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
+from leadset.training.partial_labels import log_loss
 from leadset.training.thresholds import fit_thresholds
 
 # Pull of the weights towards equality, in recordings: a small validation set must not pick one member by chance.
@@ -20,6 +21,8 @@ _EQUALITY = 5.0
 #: Parts of the validation recordings, each judged by what was fitted on the others.
 FOLDS = 5
 _UNDECIDED = DecisionRule(np.empty(0))
+# The log loss takes probabilities beyond this for 0 and 1.
+_LEAST = 1e-6
 
 
 def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
@@ -27,7 +30,7 @@ def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.n
 
     Args:
         probabilities: one (n, k) array per member.
-        labels: (n, k) bool.
+        labels: (n, k) 1, 0, or NaN where unknown.
     """
     members = np.stack(probabilities)
     if len(members) == 1:
@@ -39,7 +42,8 @@ def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.n
 
     def loss(z: np.ndarray) -> float:
         w = softmax(z)
-        return log_loss(labels, np.tensordot(w, members, axes=1)) - _EQUALITY / len(labels) * np.log(w * len(w)).mean()
+        pull = _EQUALITY / len(labels) * np.log(w * len(w)).mean()
+        return mean_log_loss(labels, np.tensordot(w, members, axes=1)) - pull
 
     return softmax(minimize(loss, np.zeros(len(members)), method="L-BFGS-B").x)
 
@@ -62,21 +66,25 @@ class ValidationTargets:
     """What is known of validation recordings, and what was before.
 
     Attributes:
-        targets: (n, 1 + k) bool, whether they are anything but plain sinus rhythm, and their classes.
-        shares: (1 + k,) of these in the training recordings.
+        targets: (n, 1 + k), whether they are anything but plain sinus rhythm, and what is learnt of their classes: 1,
+            0, or NaN where unknown. What makes probabilities (weights, heads, the strength of evidence) is fitted to
+            them.
+        labels: (n, k) bool, those of the official score, which decisions are fitted to and judged by.
+        shares: (1 + k,) of the targets in the training recordings.
     """
 
     targets: np.ndarray
+    labels: np.ndarray
     shares: np.ndarray
 
     @property
-    def labels(self) -> np.ndarray:
-        """(n, k) bool."""
+    def classes(self) -> np.ndarray:
+        """The targets (n, k) of the classes."""
         return self.targets[:, 1:]
 
     def part(self, chosen: np.ndarray) -> ValidationTargets:
         """The same of some recordings."""
-        return ValidationTargets(self.targets[chosen], self.shares)
+        return ValidationTargets(self.targets[chosen], self.labels[chosen], self.shares)
 
 
 def out_of_fold(network: ValidationOutputs, truth: ValidationTargets, folds: np.ndarray) -> np.ndarray:
@@ -108,7 +116,7 @@ def fit_set(
     mixed = detects.any() and not detects.all()
     chosen = np.flatnonzero(~detects) if mixed else np.arange(len(networks))
     weights = np.zeros(len(networks))
-    weights[chosen] = fit_weights([probabilities[i] for i in chosen], truth.labels)
+    weights[chosen] = fit_weights([probabilities[i] for i in chosen], truth.classes)
     own = Ensemble(weights, _UNDECIDED).join(probabilities)
     ensemble = Ensemble(weights, fit_rule(own, truth.labels))
     if not mixed:
@@ -127,15 +135,14 @@ def _fit_evidence(
         return Evidence(strength * detects, truth.shares[1:], _UNDECIDED)
 
     def loss(strength: float) -> float:
-        return log_loss(truth.labels, of(strength).join(own, probabilities))
+        return mean_log_loss(truth.classes, of(strength).join(own, probabilities))
 
     return of(float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x))
 
 
-def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean over recordings of the negative log-likelihood of all classes."""
-    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    return float(-np.where(labels, np.log(p), np.log(1 - p)).sum(axis=1).mean())
+def mean_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean over recordings of the negative log-likelihood of all classes that are known."""
+    return float(log_loss(targets, probabilities, _LEAST).sum(axis=1).mean())
 
 
 def ablation(

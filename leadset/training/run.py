@@ -33,6 +33,7 @@ from leadset.training.ensemble import (
     fit_set,
     out_of_fold,
 )
+from leadset.training.partial_labels import shares
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.tasks.kinds import Cost, NothingToLearn
@@ -49,7 +50,7 @@ class Run:
     Args:
         data_folder: recordings with labels.
         model_folder: where the entry goes; unfinished work is kept in a folder inside it.
-        config: the choices of `leadset.toml`.
+        config: the choices of `default.toml` and what overrides them.
     """
 
     def __init__(self, data_folder: str | Path, model_folder: str | Path, config: Config) -> None:
@@ -72,7 +73,7 @@ class Run:
                 yield Job(name, options, leads, spec)
 
     def _processes(self) -> int:
-        """Networks trained at a time: one on a GPU, one per core (or as many as `leadset.toml` says) without."""
+        """Networks trained at a time: one on a GPU, one per core (or as many as the configuration says) without."""
         if self.device == "cuda":
             return 1
         wanted = self.config.workers if self.config.workers > 0 else available_cores()
@@ -133,10 +134,13 @@ class Run:
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
-        found = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
-        self._context(data).log(found)
+        unannotated = data.unannotated()
+        event = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
+        self._context(data).log({**event, "unannotated": unannotated})
         counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in data.counts().items())
         print(f"recordings: {counts}; device {self.device}, preset {self.preset}")
+        for source, classes in unannotated.items():
+            print(f"  {source} never annotates {', '.join(classes)}: left out of what is learnt there")
         for failure in data.failures[:5]:
             print(f"  skipped: {failure.message}")
         if len(data.failures) > 5:
@@ -154,7 +158,7 @@ class Run:
             seconds = pretrain.bank_time_share * self.limit.seconds
             size = affordable_bank(data, pretrain.recordings, seconds, self.config.workers, self.work)
             write_json(file, {"recordings": size})
-        return add_bank(data, size, self.config.seed, self.space, cache, self.config.workers)
+        return add_bank(data, size, self.config.seed, cache, self.config.workers)
 
     def _measure(self, pool: Executor) -> dict[str, Cost]:
         """What every job that is not done costs, measured once per run and kept for its continuation."""
@@ -164,7 +168,15 @@ class Run:
         measured = tqdm(pool.map(self.context.measure, missing), "measure", len(missing), leave=False)
         costs |= {job.name: cost for job, cost in zip(missing, measured, strict=True)}
         write_json(file, costs)
+        self._announce(costs)
         return costs
+
+    def _announce(self, costs: dict[str, Cost]) -> None:
+        """Prints how long the training would take without a limit."""
+        todo = [job for job in self.jobs if not self.context.finished(job)]
+        seconds = sum(self.context.wanted_steps(job) * costs[job.name].step + costs[job.name].end for job in todo)
+        wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
+        print(f"training: {len(todo)} networks, {wanted} if there were time; {used} of {limit} are used")
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
@@ -233,9 +245,9 @@ class Run:
     def _finish(self) -> Manifest:
         """Joins the networks of each lead set and writes `entry.json`."""
         data = self.data
-        targets = np.column_stack([data.abnormal, data.labels])
-        shares = targets[data.train].mean(axis=0)
-        truth, folds = ValidationTargets(targets[data.valid], shares), data.valid_folds(FOLDS, self.config.seed)
+        targets = np.column_stack([data.abnormal, data.targets])
+        truth = ValidationTargets(targets[data.valid], data.labels[data.valid], shares(targets[data.train]))
+        folds = data.valid_folds(FOLDS, self.config.seed)
         sets, ablations = [], {}
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
             trained, found = self._trained_set(leads, truth, folds)
@@ -246,15 +258,25 @@ class Run:
             "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
             "seed": self.config.seed,
             "preset": self.preset,
+            "configuration": self.config.provenance(),
             "device": self.device,
             "detector": ablations,
-            "data": {**self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE},
+            "data": {
+                **self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE,
+                "unannotated": self.data.unannotated(),
+            },
             "seconds": round(self.limit.used, 1),
         }
-        manifest = Manifest(self.config.label_space, self.space.keys, shares[1:], tuple(sets), provenance)
+        manifest = Manifest(
+            self.space.copy_to(self.folder), self.space.keys, truth.shares[1:], tuple(sets), provenance
+        )
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
+
+
+def _readable(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
 def train_entry(data_folder: str | Path, model_folder: str | Path, config: Config | None = None) -> Manifest:
@@ -272,7 +294,9 @@ def train_entry(data_folder: str | Path, model_folder: str | Path, config: Confi
         OSError: no such data folder, or the model folder cannot be written.
         ValueError: nothing to learn from, or a configuration that does not fit; the message says what.
     """
-    run = Run(data_folder, model_folder, config or load_config())
+    config = config or load_config()
+    print(config.summary())
+    run = Run(data_folder, model_folder, config)
     try:
         return run.execute()
     except KeyboardInterrupt:

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from leadset.models.extra_inputs import RecordingContext
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
-from leadset.scoring.metrics import auroc, macro
+from leadset.scoring.metrics import macro
 from leadset.store.packed import Store
 from leadset.training.batches import Batch, StepBatches, step_loader
 from leadset.training.checkpoint import load_state, save_state
 from leadset.training.curriculum import Curriculum, Phase
+from leadset.training.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known
 
 # One-cycle: share of the steps in which the rate rises, and how far below its peak it starts and ends.
 WARM_UP_SHARE = 0.2
@@ -38,13 +38,13 @@ class Task:
 
     Attributes:
         store: prepared recordings, of the network's transform.
-        labels: (len(store), k) bool.
+        labels: (len(store), k) float32, 1, 0, or NaN where unknown.
         course: what is learnt from when, with the steps that it would take without a time limit.
         valid: indices into the store; without any, the last weights are kept instead of the best.
         leads: lead set.
         spec: the network's input.
         seed: of batches, dropout and initial weights.
-        batch_size, weight_decay: see `leadset.toml`.
+        batch_size, weight_decay: see `default.toml`.
         contexts: of the recordings of the store, for a network with extra inputs.
     """
 
@@ -96,12 +96,12 @@ def one_cycle(step: int, steps: int) -> float:
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, device: torch.device) -> Tensor:
-    """One gradient step on the mean binary cross-entropy; returns the loss. bf16 autocast on a GPU."""
+    """One gradient step on the mean binary cross-entropy of known targets; returns the loss. bf16 autocast on a GPU."""
     windows, labels = batch.windows.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
     mask = None if batch.mask is None else batch.mask.to(device, non_blocking=True)
     extra = {name: values.to(device, non_blocking=True) for name, values in batch.extra.items()}
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        loss = F.binary_cross_entropy_with_logits(model(windows, mask, **extra).float(), labels)
+        loss = cross_entropy(model(windows, mask, **extra).float(), labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
@@ -117,12 +117,11 @@ def validate(model: nn.Module, task: Task) -> np.ndarray:
     return np.array(answers).reshape(len(answers), task.labels.shape[1])
 
 
-def validation_score(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
+def validation_score(targets: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
     """Macro AUROC and negative log loss; compared in this order, so that the loss decides where AUROC cannot."""
-    p = np.clip(probabilities, 1e-7, 1 - 1e-7)
-    log_loss = -np.where(labels, np.log(p), np.log(1 - p)).mean()
-    area = macro(auroc(labels, probabilities))
-    return (0.0 if math.isnan(area) else round(area, 6)), -float(log_loss)
+    loss = mean_of_known(log_loss(targets, probabilities, 1e-7), targets)
+    area = macro(known_auroc(targets, probabilities))
+    return (0.0 if math.isnan(area) else round(area, 6)), -loss
 
 
 class Trainer:

@@ -176,7 +176,7 @@ def classifying(data: TrainingData, config: Config, spec: InputSpec, leads: tupl
     """The lesson of a classifier."""
     task = Task(
         store=data.stores[spec.transform],
-        labels=data.labels,
+        labels=data.targets,
         course=training_curriculum(data, config),
         valid=data.valid,
         leads=leads,
