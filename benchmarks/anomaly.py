@@ -8,12 +8,12 @@ on once. Every abnormal recording has one local anomaly with its exact mask; the
 
 Real, where DATA holds Challenge recordings: sinus rhythm alone against the rest, five folds. The networks stay as they
 learned from simulated recordings; what is normal is learned from the normal recordings of the other four folds, by
-every method. No abnormal one is learned or chosen from: each method detects by the number that best tells simulated
+every method. No abnormal one is learned or chosen from: each method detects by the number that best separates simulated
 diagnoses of the second seed from simulated sinus rhythm, and every other number is reported too. How many of the normal
 recordings of each source are taken for abnormal is counted. One number is told of abnormal ones, those of the other
 four folds: the calibrated abnormality, by the same head as in an entry, on the features of our method and on those of
-the isolation forest. Intervals are bootstrapped over recordings; real ones that are twins or, where headers say so, of
-one patient are drawn together.
+the isolation forest. Intervals are bootstrapped over recordings; real ones that are
+duplicates or, where headers say so, of one patient are drawn together.
 
 With ``--networks`` the two networks (with masks, without) are kept in that folder and, once they are there, taken from
 it instead of being trained; ``--minutes`` bounds the training of each.
@@ -237,7 +237,7 @@ def simulated_rows(name: str, method: Method, choice: Simulated, sealed: Simulat
 
 
 def best_statistic(normal: Sequence[Found], abnormal: Sequence[Found]) -> str:
-    """The number that tells these best; parts of the surprise are reported, never chosen."""
+    """The number that separates these best; parts of the surprise are reported, never chosen."""
     candidates = [key for key in normal[0].statistics if not key.startswith(f"{SURPRISE}, ")]
     return max(candidates, key=lambda key: auc_between(normal, abnormal, key))
 

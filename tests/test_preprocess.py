@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 
 from leadset.leads import (
-    LEAD_SETS,
     LEADS,
-    canonical_lead,
-    is_known_lead,
-    lead_set_name,
-    resolve_leads,
-    signed_lead,
-    sort_leads,
-    with_derived,
 )
 from leadset.preprocess import (
     MAX_TEST_WINDOWS,
@@ -168,68 +160,6 @@ def test_names_that_are_no_leads_are_flagged(signal):
     assert [flag for flag in prepared.flags if flag.startswith("unknown")] == ["unknown_lead:Kanal_7"]
 
 
-# --- known stretches -----------------------------------------------------------------------------------------------
-
-
-def paper(signal, strip):
-    """The 3 x 4 layout of a paper ECG at 500 Hz: 2.5 s a lead, with lead II as rhythm strip or without."""
-    known = np.full((12, 5000), np.nan, dtype=np.float32)
-    for column in range(4):
-        rows, shown = slice(3 * column, 3 * column + 3), slice(1250 * column, 1250 * column + 1250)
-        known[rows, shown] = signal[rows, shown]
-    if strip:
-        known[1] = signal[1]
-    return known
-
-
-@pytest.mark.parametrize("strip", [True, False])
-def test_every_lead_of_a_paper_ecg_is_there(signal, strip):
-    known = paper(signal, strip)
-    prepared = prepare(known, 500, LEADS, Transform())
-    assert set(prepared.flags) == {f"partial:{lead}" for lead in LEADS if not (strip and lead == "II")}
-    assert prepared.usable_leads == LEADS
-    out, there = in_millivolts(prepared), np.isfinite(known)
-    np.testing.assert_allclose(out[there], signal[there], atol=2e-3)
-    mean, sd = np.nanmean(known, axis=1), np.nanstd(known, axis=1)
-    for row in range(12):
-        np.testing.assert_allclose(out[row, ~there[row]], mean[row], atol=2e-3)
-    np.testing.assert_allclose(prepared.statistics[1], mean, atol=1e-3)
-    np.testing.assert_allclose(prepared.statistics[2], sd, rtol=1e-2)
-    # Scaled by lead, silence is zero and the known part is as large as that of a whole recording.
-    spec = InputSpec(samples=5000, scaling="lead")
-    window, _ = cut_window(prepared.samples, prepared.statistics, range(12), 0, spec)
-    assert np.abs(window[~there]).max() < 0.01
-    np.testing.assert_allclose([window[row, there[row]].std() for row in range(12)], 1, rtol=0.02)
-
-
-def test_late_leads_and_long_gaps_have_no_line_across(signal):
-    late = signal.copy()
-    late[6, :3600] = np.nan  # known for 2.8 s of 10
-    late[7, 2000:3000] = np.nan
-    late[8, :4200] = np.nan  # known for 1.6 s: too little
-    prepared = prepare(late, 500, LEADS, Transform())
-    assert set(prepared.flags) == {"partial:V1", "partial:V2", "nonfinite:V3", "missing:V3"}
-    out = in_millivolts(prepared)
-    assert np.ptp(out[6, :3600]) == np.ptp(out[7, 2000:3000]) == 0
-    np.testing.assert_allclose(out[6, 3600:], signal[6, 3600:], atol=2e-3)
-    assert not out[8].any()
-    # Half of a short recording is enough.
-    assert "partial:V1" in prepare(late[:, 3000:4200], 500, LEADS, Transform()).flags
-
-
-def test_limb_leads_follow_where_two_are_known_together(signal):
-    have = signal[[0, 1, 5]].copy()  # I, II, aVF
-    have[0, 2500:] = np.nan
-    have[1, 2000:] = np.nan
-    have[2, :3000] = np.nan
-    prepared = prepare(have, 500, ("I", "II", "aVF"), Transform())
-    assert prepared.usable_leads == LEADS[:6]
-    np.testing.assert_allclose(in_millivolts(prepared)[2, :2000], signal[2, :2000], atol=3e-3)
-    assert np.ptp(in_millivolts(prepared)[2, 2000:]) < 1e-4
-    have[1, :1800] = np.nan
-    assert prepare(have[[0, 1]], 500, ("I", "II"), Transform()).usable_leads == ("I",)
-
-
 @pytest.mark.parametrize("fs", [100, 250, 257, 360, 400, 1000, 499.5])
 def test_resampling_keeps_slow_waves_and_length(fs):
     t = np.arange(round(10 * fs)) / fs
@@ -360,49 +290,3 @@ def test_scalings(signal):
     np.testing.assert_allclose(by_range[alive].max(axis=1), 1, atol=1e-3)
     np.testing.assert_allclose(by_range[8], 0, atol=1e-3)
     assert set(SCALINGS) == {"none", "lead", "recording", "range"}
-
-
-# --- lead names ---------------------------------------------------------------------------------------------------
-
-NAMED = {
-    "I": ("i", "DI", "L1", "MLI", "Lead I (Einthoven)", "ECG I", "ECG_I", "lead_i", "MDC_ECG_LEAD_I", "I, left"),
-    "II": ("MLII", "Lead II", "MDC_ECG_ELEC_POTL_II", "EKG II", "\N{ROMAN NUMERAL TWO}", "II [filtered]", "L2"),
-    "aVR": ("AVR", "avr", "a-VR", "aVR, augmented voltage, right", "MDC_ECG_LEAD_AVR", "lead_avr"),
-    "V1": ("v1", "C1", "V-1", "V_1", "V 1", "Lead V1", "V1 (C1)", "V1 5 mm/mV", "V\N{SUBSCRIPT ONE}"),
-    "V6": ("C6", "c-6", "ECG V6", "MDC_ECG_LEAD_V6"),
-}
-UNNAMED = ("ECG", "ECG1", "signal 1", "1", "V", "V1-V2", "V5 - V2", "I/II", "V1 (V2)", "dI", "dV1", "EASI II", "A-I",
-           "MCL1", "CM5", "mod.V1", "V10", "IIII", "D3", "Resp", "leads off", "aVRx", "I and II")  # fmt: skip
-
-
-def test_names_of_devices_and_standards_are_understood():
-    for lead, names in NAMED.items():
-        assert {name: signed_lead(name) for name in names} == dict.fromkeys(names, (lead, 1))
-        assert {name: canonical_lead(name) for name in names} == dict.fromkeys(names, lead)
-    for name in ("-aVR", "\N{MINUS SIGN}aVR", "Lead -aVR", "minus aVR", "inverted aVR", "MDC_ECG_LEAD_neg_aVR"):
-        assert (signed_lead(name), canonical_lead(name)) == (("aVR", -1), name)
-    for name in UNNAMED:
-        assert (signed_lead(name), is_known_lead(name)) == ((name, 1), False)
-    assert all(map(is_known_lead, ("V7", "v3r", "vx", "-aVR", "C2")))
-
-
-def test_a_users_names_go_before_all_others():
-    mine = {"my name": "II", "Upside": "-V2", "C1": "V3"}
-    assert signed_lead(" My Name ", mine) == ("II", 1)
-    assert signed_lead("upside", mine) == ("V2", -1)
-    assert (canonical_lead("C1", mine), canonical_lead("C2", mine)) == ("V3", "V2")
-
-
-# --- lead sets -----------------------------------------------------------------------------------------------------
-
-
-def test_lead_sets_by_size_text_and_names():
-    assert resolve_leads(3) == resolve_leads("3") == resolve_leads("v2, ii,I") == LEAD_SETS[3]
-    assert resolve_leads("V5-II") == ("II", "V5")
-    assert (resolve_leads(1), lead_set_name(("I",))) == (("I",), "1")
-    assert [lead_set_name(resolve_leads(x)) for x in ("12", "II,V5", "I,III")] == ["12", "II-V5", "I-III"]
-    assert sort_leads(["vx", "V6", "AVL", "i"]) == ("I", "aVL", "V6", "vx")
-    assert with_derived(["aVL", "aVF", "V3"]) == {*LEADS[:6], "V3"}
-    for bad in (5, "I,I", "", "II,V9"):
-        with pytest.raises(ValueError, match="expected"):
-            resolve_leads(bad)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import nn
 
 from leadset.leads import LEADS
@@ -19,8 +20,6 @@ from leadset.preprocess import InputSpec, cut_window, signal_windows
 
 # Large enough to use the hardware, small enough that one recording alone does not pay for many empty windows.
 GROUP = 4
-# Logits whose probability is 0 or 1 to all purposes.
-_CERTAIN = 700.0
 
 
 def lead_rows(leads: Sequence[str]) -> list[int]:
@@ -83,9 +82,7 @@ def predict(
             waiting[owner][1].append(logits)
         owners.clear()
         while waiting and waiting[0][0] == 0:
-            logits = np.stack(waiting.pop(0)[1]).astype(np.float64)
-            # Beyond this, exp of what no heart has ever made would overflow, and the probability is 0 or 1 long before.
-            yield (1 / (1 + np.exp(-np.clip(logits, -_CERTAIN, _CERTAIN)))).mean(axis=0)
+            yield expit(np.stack(waiting.pop(0)[1]).astype(np.float64)).mean(axis=0)
 
     for samples, statistics, *context in recordings:
         starts = signal_windows(samples, statistics, rows, spec)

@@ -64,7 +64,7 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
         signal: (l, t) in mV, any leads in any order; NaN and infinity are allowed.
         fs: sampling rate in Hz.
         leads: the l lead names.
-        transform: the rate and filter wanted.
+        transform: the sampling rate and filter wanted.
 
     Raises:
         ValueError: no samples, no lead of the twelve with a signal, a shape that does not fit the names, a senseless

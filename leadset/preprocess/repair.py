@@ -22,7 +22,7 @@ from leadset.signals import (
     known,
 )
 
-# Every so many samples tell as much about clipping as all of them.
+# Clipping is measured on every so many samples, which is as good as on all of them.
 _CLIPPING_STRIDE = 4
 # Samples from which on leads are gone through one by one, to hold less in memory.
 _LARGE = 1 << 22

@@ -76,8 +76,7 @@ def fit_detector(
         held_out: indices of the normal recordings for the reference; none: those of training.
         leads: lead set.
         folder: where the detector goes.
-        settings: of the training.
-        options: of the network.
+        settings: of the training. options: of the network.
         initial: weights to start from instead of random ones.
         workers: processes that look for heartbeats.
         targets: of a network with the option ``attributes``, which needs them.
