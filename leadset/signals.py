@@ -70,3 +70,9 @@ def explain_flag(flag: str) -> str:
 def known(signal_mv: np.ndarray) -> np.ndarray:
     """Which samples of a signal are there: those that are neither NaN, nor infinite, nor impossible."""
     return np.abs(signal_mv) < IMPOSSIBLE_MV
+
+
+def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First samples of the stretches where a mask (t,) is true, and those behind their ends."""
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+    return edges[::2], edges[1::2]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from leadset import delineate
 from leadset.leads import LEADS
 from leadset.preprocess import InputSpec, Transform, cut_window, prepare
+from leadset.recordings import find_recordings, read_recording
+from leadset.simulate import simulate
+from leadset.waves.beats import find_beats
+from leadset.waves.marks import R
+from leadset.waves.stretches import known_stretches
 
 
 def in_millivolts(prepared):
@@ -85,3 +91,57 @@ def test_limb_leads_follow_where_two_are_known_together(signal):
     assert np.ptp(in_millivolts(prepared)[2, 2000:]) < 1e-4
     have[1, :1800] = np.nan
     assert prepare(have[[0, 1]], 500, ("I", "II"), Transform()).usable_leads == ("I",)
+
+
+@pytest.fixture(scope="module")
+def heart():
+    """(12, 5000) mV of a simulated sinus rhythm at 500 Hz."""
+    return simulate(1, seed=8, labels="NSR", marks=False).signals[0].astype(np.float32)
+
+
+@pytest.mark.parametrize("strip", [True, False])
+@pytest.mark.parametrize("rest", [np.nan, 0.0])
+def test_beats_of_a_paper_ecg_are_those_of_the_recording(heart, strip, rest):
+    known = paper(heart, strip)
+    shown = np.isfinite(known)
+    known[~shown] = rest
+    whole, found = delineate(heart, 500), delineate(known, 500)
+    assert len(found.fused) == pytest.approx(len(whole.fused), abs=1)  # one may be cut by a column's edge
+    for r in whole.fused[1:-1, R]:
+        assert np.abs(found.fused[:, R] - r).min() < 20 or not 50 < r % 1250 < 1200
+    at = found.marks[:, :, R]
+    for row in range(12):
+        beats = at[row][~np.isnan(at[row])].round().astype(int)
+        assert len(beats) >= 2 and shown[row, beats].all()
+    assert found.quality.min() > 0.5
+    assert ("missing samples" in found.flags[0]) == np.isnan(rest)
+
+
+@pytest.mark.parametrize(
+    "transform", [Transform(500), Transform(100), Transform(100, "highpass"), Transform(100, "restoration")]
+)
+def test_networks_are_given_the_beats_of_known_stretches(heart, transform):
+    whole = delineate(heart, 500)
+    prepared = prepare(paper(heart, False), 500, LEADS, transform)
+    beats = find_beats(prepared.samples, prepared.statistics, transform.rate, LEADS)
+    assert len(beats.at) == pytest.approx(len(whole.fused), abs=1)
+    assert np.isfinite(beats.features).any(axis=(1, 2)).all()
+
+
+def test_leads_that_start_late_have_beats_from_then_on(heart):
+    late = heart[[1, 7]].copy()
+    late[1, :3000] = np.nan
+    found = delineate(late, 500)
+    r = found.marks[:, :, R]
+    assert (~np.isnan(r)).sum(axis=1).tolist() == [len(found.fused), np.count_nonzero(found.fused[:, R] > 3000)]
+    np.testing.assert_array_equal(found.marks[0], delineate(late[:1], 500).marks[0])
+    # A lead that is hardly ever known is none.
+    late[1, :4500] = np.nan
+    assert known_stretches(late, 500) == []
+
+
+def test_real_recordings_are_known_from_beginning_to_end(real_data):
+    for path in find_recordings(real_data / "challenge") + find_recordings(real_data / "ludb"):
+        recording = read_recording(path)
+        # V1 of this one jumps by 12 mV and then rests, like the other chest leads.
+        assert (known_stretches(recording.signal, recording.fs) == []) != (path.stem == "JS45544"), path

@@ -20,6 +20,7 @@ from leadset.signals import (
     MIN_SD_MV,
     PLAUSIBLE_SD_MV,
     known,
+    runs,
 )
 
 # Clipping is measured on every so many samples, which is as good as on all of them.
@@ -128,7 +129,7 @@ def _fill_gaps(
     lost, flags = set(), []
     for row in np.flatnonzero(~there.all(axis=1)):
         lead, good = signal[row], there[row]
-        starts, ends = _runs(~good)
+        starts, ends = runs(~good)
         short = (ends - starts <= LONGEST_BRIDGE_S * fs) & (ends - starts < len(good))
         lead[~good] = 0
         mean = lead.sum(dtype=np.float64) / max(np.count_nonzero(good), 1)
@@ -141,12 +142,6 @@ def _fill_gaps(
         lead[~good] = mean
         flags.append(f"{'nonfinite' if good.all() else 'partial'}:{names[row]}")
     return signal, None if there.all() else there, lost, flags
-
-
-def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First samples of the stretches where a mask (t,) is true, and those behind their ends."""
-    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
-    return edges[::2], edges[1::2]
 
 
 def _bridge(lead: np.ndarray, good: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
@@ -166,7 +161,7 @@ def _is_known_enough(there: np.ndarray, fs: float) -> bool:
     """Whether a lead (t,) is known for a stretch that has a heartbeat in it, or for most of the recording."""
     if there.mean() >= MIN_KNOWN_SHARE:
         return True
-    starts, ends = _runs(there)
+    starts, ends = runs(there)
     return bool(len(starts)) and (ends - starts).max() >= MIN_KNOWN_S * fs
 
 
