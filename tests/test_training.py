@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
 from leadset.scoring import ChallengeMetric
 from leadset.simulate.write import write_dataset
+from leadset.store.groups import related_groups
 from leadset.store.packed import build_store
 from leadset.training import run
 from leadset.training import trainer as trainer_module
@@ -36,7 +36,7 @@ from leadset.training.checkpoint import read_progress
 from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.ensemble import fit_weights
 from leadset.training.plan import TimeLimit, affordable
-from leadset.training.split import patient_groups, related_groups, stratified_parts
+from leadset.training.split import stratified_parts
 from leadset.training.thresholds import fit_thresholds
 from leadset.training.trainer import Task, Trainer, one_cycle
 
@@ -52,14 +52,6 @@ def test_related_groups_join_through_any_key():
     assert groups[0] == groups[2]
     assert groups[1] == groups[3]
     assert len(set(groups)) == 3
-
-
-def test_hearts_are_known_by_signal_and_by_patient_of_a_source():
-    told = [("a", "x", "p1"), ("b", "x", "p1"), ("a", "y", None), ("c", "y", "p1"), ("d", "y", None), ("e", "y", None)]
-    recordings = [SimpleNamespace(digest=digest, source=source, patient=patient) for digest, source, patient in told]
-    groups = patient_groups(iter(recordings))
-    assert groups[0] == groups[1] == groups[2]
-    assert len(set(groups)) == 4, "no patient is in two sources, and unnamed ones are not alike"
 
 
 def test_split_is_even_per_class_reproducible_and_keeps_groups():
