@@ -65,8 +65,8 @@ def test_facts_of_each_recording(folder):
 
 def test_repeats_are_marked(folder):
     rows = _rows(folder)
-    twins = {path: row.twin_of for path, row in rows.items() if row.twin_of}
-    assert twins == {"training/alpha/g1/A0004.hea": "training/alpha/g1/A0001.hea"}
+    copies = {path: row.duplicate_of for path, row in rows.items() if row.duplicate_of}
+    assert copies == {"training/alpha/g1/A0004.hea": "training/alpha/g1/A0001.hea"}
     namesakes = {path: row.same_stem_as for path, row in rows.items() if row.same_stem_as}
     assert namesakes == {"training/beta/g2/A0001.hea": "training/alpha/g1/A0001.hea"}
 
@@ -222,5 +222,5 @@ def test_real_challenge_recordings(real_data):
     assert not any("checksum_mismatch" in row.flags for row in rows)
     counts = {name: sum(name in row.scored for row in rows) for name in ("NSR", "STach", "SB", "PAC", "RBBB", "AF")}
     assert counts == {"NSR": 62, "STach": 29, "SB": 28, "PAC": 28, "RBBB": 27, "AF": 22}
-    assert sum(bool(row.twin_of) for row in rows) >= 1
+    assert sum(bool(row.duplicate_of) for row in rows) >= 1
     assert all(np.isclose(row.seconds, row.samples / row.fs) and row.leads for row in rows)

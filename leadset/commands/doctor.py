@@ -109,11 +109,15 @@ def _oddities(rows: Sequence[Audit]) -> str:
 
 
 def _repeats(rows: Sequence[Audit]) -> str:
-    twins = [f"{row.path} = {row.twin_of}" for row in rows if row.twin_of]
+    copies = [f"{row.path} = {row.duplicate_of}" for row in rows if row.duplicate_of]
+    patients = Counter(row.patient for row in rows if row.patient)
     namesakes = [f"{row.path} = {row.same_stem_as}" for row in rows if row.same_stem_as]
     lines = []
-    if twins:
-        lines.append(f"{len(twins)} with the signal of another recording (a split keeps them together): {_few(twins)}")
+    if copies:
+        lines.append(f"{len(copies)} with the heartbeats of another (a split keeps them together): {_few(copies)}")
+    if patients:
+        several = sum(count > 1 for count in patients.values())
+        lines.append(f"{patients.total()} of {len(patients)} named patients, {several} of them with several")
     if namesakes:
         lines.append(f"{len(namesakes)} with the file name of another (so with one output file): {_few(namesakes)}")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from leadset.recordings.duplicates import beat_times, comparable, same_recordings
+from leadset.recordings.duplicates import beat_times, beginning, comparable, same_recordings
 from leadset.recordings.patients import find_patients
 from leadset.store.packed import Store
 
@@ -72,7 +72,7 @@ def _pair_keys(pairs: Sequence[tuple[int, int]], n: int) -> list[list[str | None
 
 def _comparable(store: Store, i: int) -> np.ndarray:
     samples, statistics = store[i]
-    return comparable(samples * statistics[0, :, None], store.transform.rate)
+    return comparable(beginning(samples, store.transform.rate) * statistics[0, :, None], store.transform.rate)
 
 
 def _beat_times(store: Store, indices: range) -> list[np.ndarray]:
