@@ -1,0 +1,196 @@
+"""The numbers of the documents, each beside the cell of the table that it comes from.
+
+    python docs/claims.py            # lists numbers that differ from their tables, and numbers without one
+    python docs/claims.py --write    # writes the numbers of the tables into the documents
+
+``claims.toml`` beside this file holds the claims: a fragment of a document in which ``{table; column=value; …; column;
+format}`` stands for a number. The filters in between choose one row of the CSV file; ``column*1000`` changes the unit,
+``column[1]`` takes the second of several numbers in a cell, and an underscore in the format separates thousands by a
+space. ``rows`` of a claim gives names to tables with filters, and ``each`` repeats a claim with ``$0``, ``$1``, …
+replaced. A table may also be a TOML file, whose columns are dotted keys.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+CLAIMS = Path(__file__).with_suffix(".toml")
+NUMBER = r"[-−+]?\d+(?:[ ,]\d{3})*(?:\.\d+)?|–"
+#: Between two words of a fragment: blanks, and the sign of a comment at the start of a line of a TOML file.
+GAP = r"\s+(?:#\s+)?"
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_COLUMN = re.compile(r"(?P<name>.*?)(?:\[(?P<index>\d)\])?(?:\*(?P<factor>[\d.]+))?")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A fragment of a document with numbers.
+
+    Attributes:
+        document: path from the root of the repository.
+        pattern: finds the fragment, one group a number.
+        numbers: as they should be written.
+        cells: which cells of which tables they are, for messages.
+    """
+
+    document: str
+    pattern: re.Pattern[str]
+    numbers: tuple[str, ...]
+    cells: tuple[str, ...]
+
+
+@cache
+def book() -> dict[str, Any]:
+    """What ``claims.toml`` holds."""
+    return tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
+
+
+@cache
+def read_table(path: str) -> list[dict[str, str]]:
+    """The rows of a CSV file, or the one row of a TOML file."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return [dict(_flat(tomllib.loads(text)))] if path.endswith(".toml") else list(csv.DictReader(text.splitlines()))
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, str(value)
+
+
+def number_of(cell: str) -> str:
+    """The number, as a document writes it, of a placeholder ``table; column=value; …; column; format``.
+
+    Raises:
+        ValueError: not exactly one row fits, or it has no such column.
+    """
+    table, *filters, column, form = (part.strip() for part in cell.split(";"))
+    wanted = dict(item.split("=", 1) for item in filters)
+    rows = [row for row in read_table(book()["tables"][table]["file"]) if wanted.items() <= row.items()]
+    name, index, factor = _COLUMN.fullmatch(column).group("name", "index", "factor")
+    if len(rows) != 1 or name not in rows[0]:
+        raise ValueError(f"{{{cell}}}: found {len(rows)} rows with {wanted}, expected one with a column {name}")
+    value = rows[0][name].split()[int(index)] if index else rows[0][name]
+    written = format(float(value) * float(factor or 1), form)
+    return written.replace("_", " ").replace("-", "−")
+
+
+def fragment(text: str) -> str:
+    """A regular expression for words of a document, whatever the line breaks between them."""
+    return GAP.join(re.escape(word) for word in text.split()).replace("−", "[-−]")
+
+
+def claims() -> Iterator[Claim]:
+    """Every claim of ``claims.toml``, repetitions written out."""
+    for entry in book()["claim"]:
+        for values in entry.get("each", [[]]):
+            yield _claim(entry, values)
+
+
+def _claim(entry: dict[str, Any], values: list[str]) -> Claim:
+    def filled(text: str) -> str:
+        return re.sub(r"\$(\d)", lambda found: values[int(found[1])], text)
+
+    parts, rows = _PLACEHOLDER.split(filled(entry["text"])), entry.get("rows", {})
+    cells = []
+    for placeholder in parts[1::2]:
+        table, rest = placeholder.split(";", 1)
+        cells.append(f"{filled(rows.get(table.strip(), table))};{rest}")
+    # Words are joined after the placeholders are in: blanks beside a number are as flexible as others.
+    words = "\x00".join(parts[::2]).strip()
+    pattern = fragment(words).replace(re.escape("\x00"), f"({NUMBER})")
+    # A number does not begin or end in the middle of another one.
+    return Claim(entry["document"], re.compile(rf"(?<![\w.]){pattern}(?!\w|\.\d)"), tuple(map(number_of, cells)),
+                 tuple(cells))  # fmt: skip
+
+
+def wrong_numbers(text: str, claim: Claim) -> list[str]:
+    """What is wrong with a claim in the text of its document: a line a number, or one that says it is missing."""
+    found = list(claim.pattern.finditer(text))
+    if not found:
+        return [f"{claim.document}: found no text that fits {claim.pattern.pattern!r}"]
+    return [
+        f"{claim.document}: found {written} in {match[0]!r}, expected {number} from {cell}"
+        for match in found
+        for written, number, cell in zip(match.groups(), claim.numbers, claim.cells, strict=True)
+        if written.replace("-", "−") != number
+    ]
+
+
+def corrected(text: str, claim: Claim) -> str:
+    """The document with the numbers of the table."""
+
+    def correct(match: re.Match[str]) -> str:
+        whole, start = match[0], match.start()
+        for group in range(len(claim.numbers), 0, -1):
+            first, last = match.start(group) - start, match.end(group) - start
+            if match[group].replace("-", "−") != claim.numbers[group - 1]:
+                whole = whole[:first] + claim.numbers[group - 1] + whole[last:]
+        return whole
+
+    return claim.pattern.sub(correct, text)
+
+
+def unclaimed(document: str, text: str) -> tuple[list[str], list[str]]:
+    """Numbers of a document that no claim and no entry of ``given`` covers, with the words around; entries that fit
+    nothing.
+    """
+    patterns = [(claim.pattern, "") for claim in claims() if claim.document == document]
+    for entry in book()["given"]:
+        if document in entry["documents"]:
+            patterns += [(re.compile(fragment(item)), item) for item in entry.get("texts", [])]
+            patterns += [(re.compile(item, re.MULTILINE | re.DOTALL), item) for item in entry.get("patterns", [])]
+    stale = [item for pattern, item in patterns if item and not pattern.search(text)]
+    blank: Callable[[re.Match[str]], str] = lambda match: " " * len(match[0])  # noqa: E731
+    left = text
+    if document.endswith(".toml"):
+        left = re.sub(r"^[^#\n]+", blank, left, flags=re.MULTILINE)
+    # Claims first, on the whole text: they may stand in blocks of code, too.
+    spans = [match.span() for pattern, _ in patterns for match in pattern.finditer(text)]
+    for first, last in spans:
+        left = left[:first] + " " * (last - first) + left[last:]
+    for pattern in book()["never_claims"].values():
+        left = re.sub(pattern, blank, left, flags=re.MULTILINE | re.DOTALL)
+    return [
+        " ".join(text[max(0, found.start() - 40) : found.end() + 30].split())
+        for found in re.finditer(r"(?<![\w.])\d[\d.,]*(?![^\W\d])", left)
+    ], stale
+
+
+def documents() -> list[str]:
+    """The documents and configurations whose numbers are to come from tables."""
+    return ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
+            "leadset/default.toml"]  # fmt: skip
+
+
+def main() -> int:
+    """Lists what is wrong, or writes the numbers of the tables; returns the exit status."""
+    write, wrong = "--write" in sys.argv[1:], []
+    for claim in claims():
+        path = ROOT / claim.document
+        text = path.read_text(encoding="utf-8")
+        if write:
+            path.write_text(corrected(text, claim), encoding="utf-8")
+        wrong += wrong_numbers(path.read_text(encoding="utf-8"), claim)
+    for document in documents():
+        if document not in book()["not_yet_complete"]:
+            numbers, stale = unclaimed(document, (ROOT / document).read_text(encoding="utf-8"))
+            wrong += [f"{document}: no table gives the number in '{words}'" for words in numbers]
+            wrong += [f"{document}: 'given' has a text that is not there: {item}" for item in stale]
+    print("\n".join(wrong) or f"{sum(len(claim.numbers) for claim in claims())} numbers, each as its table says")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,113 @@
+"""The documents: every number stands in a table, every name of a module or file is one that there is."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def load_claims() -> ModuleType:
+    """`docs/claims.py`, which is a script beside the documents."""
+    spec = importlib.util.spec_from_file_location("claims", ROOT / "docs" / "claims.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclass looks itself up there
+    spec.loader.exec_module(module)
+    return module
+
+
+claims = load_claims()
+CLAIMS = list(claims.claims())
+COMPLETE = [name for name in claims.documents() if name not in claims.book()["not_yet_complete"]]
+PAGES = [*claims.documents(), "CONTRIBUTING.md", "CHANGELOG.md"]
+
+
+def read(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", sorted({claim.document for claim in CLAIMS}))
+def test_numbers_are_those_of_their_tables(document: str) -> None:
+    text = read(document)
+    wrong = [line for claim in CLAIMS if claim.document == document for line in claims.wrong_numbers(text, claim)]
+    assert not wrong, "\n".join([*wrong, "python docs/claims.py --write takes the numbers of the tables"])
+
+
+@pytest.mark.parametrize("document", sorted({claim.document for claim in CLAIMS}))
+def test_an_altered_number_is_found_and_corrected(document: str) -> None:
+    text = read(document)
+    for claim in (claim for claim in CLAIMS if claim.document == document):
+        match = claim.pattern.search(text)
+        for group, number in enumerate(claim.numbers, start=1):
+            altered = re.sub(r"\d", lambda digit: str((int(digit[0]) + 1) % 10), number)
+            first, last = match.span(group)
+            changed = text[:first] + altered + text[last:]
+            assert any(f"found {altered} " in line for line in claims.wrong_numbers(changed, claim)), (claim, number)
+            assert claims.corrected(changed, claim) == text
+
+
+@pytest.mark.parametrize("document", COMPLETE)
+def test_complete_documents_have_no_other_numbers(document: str) -> None:
+    numbers, stale = claims.unclaimed(document, read(document))
+    hint = "add a claim to docs/claims.toml, or leave the number out"
+    assert not numbers, "\n".join(["no table gives the numbers in", *numbers, hint])
+    assert not stale, f"'given' of docs/claims.toml has texts that are not there: {stale}"
+
+
+def test_a_number_without_a_table_is_found() -> None:
+    for document in COMPLETE:
+        start = "# " if document.endswith(".toml") else ""
+        numbers, _ = claims.unclaimed(document, f"{read(document)}\n{start}It is 37.5 % faster.\n")
+        assert any("37.5 % faster" in words for words in numbers), document
+
+
+def test_documents_that_are_not_complete_are_documents() -> None:
+    assert set(claims.book()["not_yet_complete"]) <= set(claims.documents())
+
+
+@pytest.mark.parametrize("name", sorted(claims.book()["tables"]))
+def test_a_table_is_used_and_written_by_a_script_that_is_there(name: str) -> None:
+    table = claims.book()["tables"][name]
+    assert (ROOT / table["file"]).is_file()
+    assert table["file"].endswith(".toml") or (ROOT / table["script"]).is_file()
+    assert any(cell.split(";")[0] == name for claim in CLAIMS for cell in claim.cells), f"no claim uses {name}"
+
+
+# --- Names -----------------------------------------------------------------------------------------------------------
+
+
+def is_there(dotted: str) -> bool:
+    """Whether a dotted name below ``leadset`` is a module, or an attribute of one."""
+    parts = dotted.split(".")
+    for n in range(len(parts), 0, -1):
+        name = ".".join(parts[:n])
+        try:
+            thing = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not name.startswith(error.name):
+                raise
+            continue
+        for part in parts[n:]:
+            if not hasattr(thing, part):
+                return False
+            thing = getattr(thing, part)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_modules_and_files_that_documents_name_are_there(document: str) -> None:
+    text = read(document)
+    dotted = set(re.findall(r"\bleadset(?:\.[A-Za-z_]\w*)+", text))
+    names = {name for name in dotted if name not in ("leadset.toml",)}
+    missing = sorted(name for name in names if not is_there(name))
+    paths = set(re.findall(r"\b(?:leadset|tests|benchmarks|docs)/[\w/.-]*\w", text))
+    missing += sorted(path for path in paths if not (ROOT / path).exists())
+    assert not missing, f"{document} names what is not there: {missing}"
