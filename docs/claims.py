@@ -7,7 +7,8 @@
 format}`` stands for a number. The filters in between choose one row of the CSV file; ``column*1000`` changes the unit,
 ``column[1]`` takes the second of several numbers in a cell, and an underscore in the format separates thousands by a
 space. ``rows`` of a claim gives names to tables with filters, and ``each`` repeats a claim with ``$0``, ``$1``, …
-replaced. A table may also be a TOML file, whose columns are dotted keys.
+replaced. Where tables of a document look alike, ``below`` names words of the document: only the first fragment below them
+is meant. A table may also be a TOML file, whose columns are dotted keys.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import csv
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,12 +41,22 @@ class Claim:
         pattern: finds the fragment, one group a number.
         numbers: as they should be written.
         cells: which cells of which tables they are, for messages.
+        below: finds the words below which the first fragment is meant; None: every fragment is.
     """
 
     document: str
     pattern: re.Pattern[str]
     numbers: tuple[str, ...]
     cells: tuple[str, ...]
+    below: re.Pattern[str] | None = None
+
+    def matches(self, text: str) -> list[re.Match[str]]:
+        """Where the fragment stands in the text of its document."""
+        if self.below is None:
+            return list(self.pattern.finditer(text))
+        anchor = self.below.search(text)
+        match = self.pattern.search(text, anchor.end()) if anchor else None
+        return [match] if match else []
 
 
 @cache
@@ -111,13 +122,14 @@ def _claim(entry: dict[str, Any], values: list[str]) -> Claim:
     words = "\x00".join(parts[::2]).strip()
     pattern = fragment(words).replace(re.escape("\x00"), f"({NUMBER})")
     # A number does not begin or end in the middle of another one.
-    return Claim(entry["document"], re.compile(rf"(?<![\w.]){pattern}(?!\w|\.\d)"), tuple(map(number_of, cells)),
-                 tuple(cells))  # fmt: skip
+    whole = re.compile(rf"(?<![\w.]){pattern}(?!\w|\.\d)")
+    below = re.compile(fragment(entry["below"])) if "below" in entry else None
+    return Claim(entry["document"], whole, tuple(map(number_of, cells)), tuple(cells), below)
 
 
 def wrong_numbers(text: str, claim: Claim) -> list[str]:
     """What is wrong with a claim in the text of its document: a line a number, or one that says it is missing."""
-    found = list(claim.pattern.finditer(text))
+    found = claim.matches(text)
     if not found:
         return [f"{claim.document}: found no text that fits {claim.pattern.pattern!r}"]
     return [
@@ -130,38 +142,36 @@ def wrong_numbers(text: str, claim: Claim) -> list[str]:
 
 def corrected(text: str, claim: Claim) -> str:
     """The document with the numbers of the table."""
+    for match in reversed(claim.matches(text)):
+        for group, number in reversed(list(enumerate(claim.numbers, start=1))):
+            if match[group].replace("-", "−") != number:
+                text = text[: match.start(group)] + number + text[match.end(group) :]
+    return text
 
-    def correct(match: re.Match[str]) -> str:
-        whole, start = match[0], match.start()
-        for group in range(len(claim.numbers), 0, -1):
-            first, last = match.start(group) - start, match.end(group) - start
-            if match[group].replace("-", "−") != claim.numbers[group - 1]:
-                whole = whole[:first] + claim.numbers[group - 1] + whole[last:]
-        return whole
 
-    return claim.pattern.sub(correct, text)
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
 
 
 def unclaimed(document: str, text: str) -> tuple[list[str], list[str]]:
     """Numbers of a document that no claim and no entry of ``given`` covers, with the words around; entries that fit
     nothing.
     """
-    patterns = [(claim.pattern, "") for claim in claims() if claim.document == document]
+    patterns: list[re.Pattern[str]] = []
     for entry in book()["given"]:
         if document in entry["documents"]:
-            patterns += [(re.compile(fragment(item)), item) for item in entry.get("texts", [])]
-            patterns += [(re.compile(item, re.MULTILINE | re.DOTALL), item) for item in entry.get("patterns", [])]
-    stale = [item for pattern, item in patterns if item and not pattern.search(text)]
-    blank: Callable[[re.Match[str]], str] = lambda match: " " * len(match[0])  # noqa: E731
+            patterns += [re.compile(fragment(item)) for item in entry.get("texts", [])]
+            patterns += [re.compile(item, re.MULTILINE | re.DOTALL) for item in entry.get("patterns", [])]
+    stale = [pattern.pattern for pattern in patterns if not pattern.search(text)]
     left = text
     if document.endswith(".toml"):
-        left = re.sub(r"^[^#\n]+", blank, left, flags=re.MULTILINE)
-    # Claims first, on the whole text: they may stand in blocks of code, too.
-    spans = [match.span() for pattern, _ in patterns for match in pattern.finditer(text)]
-    for first, last in spans:
-        left = left[:first] + " " * (last - first) + left[last:]
+        left = re.sub(r"^[^#\n]+", _blank, left, flags=re.MULTILINE)
+    # Claims and what is given stand anywhere in the whole text, in blocks of code, too.
+    matches = [match for claim in claims() if claim.document == document for match in claim.matches(text)]
+    for match in [*matches, *(match for pattern in patterns for match in pattern.finditer(text))]:
+        left = left[: match.start()] + _blank(match) + left[match.end() :]
     for pattern in book()["never_claims"].values():
-        left = re.sub(pattern, blank, left, flags=re.MULTILINE | re.DOTALL)
+        left = re.sub(pattern, _blank, left, flags=re.MULTILINE | re.DOTALL)
     return [
         " ".join(text[max(0, found.start() - 40) : found.end() + 30].split())
         for found in re.finditer(r"(?<![\w.])\d[\d.,]*(?![^\W\d])", left)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from test_structure import MAY_IMPORT
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +45,7 @@ def test_numbers_are_those_of_their_tables(document: str) -> None:
 def test_an_altered_number_is_found_and_corrected(document: str) -> None:
     text = read(document)
     for claim in (claim for claim in CLAIMS if claim.document == document):
-        match = claim.pattern.search(text)
+        match = claim.matches(text)[0]
         for group, number in enumerate(claim.numbers, start=1):
             altered = re.sub(r"\d", lambda digit: str((int(digit[0]) + 1) % 10), number)
             first, last = match.span(group)
@@ -111,3 +112,12 @@ def test_modules_and_files_that_documents_name_are_there(document: str) -> None:
     paths = set(re.findall(r"\b(?:leadset|tests|benchmarks|docs)/[\w/.-]*\w", text))
     missing += sorted(path for path in paths if not (ROOT / path).exists())
     assert not missing, f"{document} names what is not there: {missing}"
+
+
+def test_the_table_of_rooms_is_the_one_that_is_held() -> None:
+    (table,) = re.findall(r"<!-- rooms: .*? -->\n(.*?)<!-- /rooms -->", read("docs/architecture.md"), re.DOTALL)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    written = {room.strip("`"): set(re.findall(r"\w+", imports)) for room, _, imports in rows}
+    differ = sorted(room for room in written.keys() | MAY_IMPORT.keys() if written.get(room) != MAY_IMPORT.get(room))
+    row = "docs/architecture.md, {}: expected imports {}"
+    assert not differ, "\n".join(row.format(room, ", ".join(sorted(MAY_IMPORT.get(room, "gone")))) for room in differ)
