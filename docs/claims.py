@@ -7,8 +7,8 @@
 format}`` stands for a number. The filters in between choose one row of the CSV file; ``column*1000`` changes the unit,
 ``column[1]`` takes the second of several numbers in a cell, and an underscore in the format separates thousands by a
 space. ``rows`` of a claim gives names to tables with filters, and ``each`` repeats a claim with ``$0``, ``$1``, …
-replaced. Where tables of a document look alike, ``below`` names words of the document: only the first fragment below them
-is meant. A table may also be a TOML file, whose columns are dotted keys.
+replaced. Where tables of a document look alike, ``below`` names words of the document: only the first fragment below
+them is meant. A table may also be a TOML file, whose columns are dotted keys.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NUMBER = r"[-−+]?\d+(?:[ ,]\d{3})*(?:\.\d+)?|–"
 #: Between two words of a fragment: blanks, and the sign of a comment at the start of a line of a TOML file.
 GAP = r"\s+(?:#\s+)?"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_COLUMN = re.compile(r"(?P<name>.*?)(?:\[(?P<index>\d)\])?(?:\*(?P<factor>[\d.]+))?")
+_COLUMN = re.compile(r"(?P<name>.*?)(?:\[(?P<index>\d)\])?(?:\*(?P<factor>-?[\d.]+))?")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def wrong_numbers(text: str, claim: Claim) -> list[str]:
         f"{claim.document}: found {written} in {match[0]!r}, expected {number} from {cell}"
         for match in found
         for written, number, cell in zip(match.groups(), claim.numbers, claim.cells, strict=True)
-        if written.replace("-", "−") != number
+        if written != number
     ]
 
 
@@ -144,7 +144,7 @@ def corrected(text: str, claim: Claim) -> str:
     """The document with the numbers of the table."""
     for match in reversed(claim.matches(text)):
         for group, number in reversed(list(enumerate(claim.numbers, start=1))):
-            if match[group].replace("-", "−") != number:
+            if match[group] != number:
                 text = text[: match.start(group)] + number + text[match.end(group) :]
     return text
 

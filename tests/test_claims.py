@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +28,8 @@ def load_claims() -> ModuleType:
 claims = load_claims()
 CLAIMS = list(claims.claims())
 COMPLETE = [name for name in claims.documents() if name not in claims.book()["not_yet_complete"]]
-PAGES = [*claims.documents(), "CONTRIBUTING.md", "CHANGELOG.md"]
+CODE = [str(path.relative_to(ROOT)) for folder in ("leadset", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+PAGES = [*claims.documents(), "CONTRIBUTING.md", "CHANGELOG.md", *sorted(CODE)]
 
 
 def read(document: str) -> str:
@@ -103,15 +105,29 @@ def is_there(dotted: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("document", PAGES)
-def test_modules_and_files_that_documents_name_are_there(document: str) -> None:
-    text = read(document)
-    dotted = set(re.findall(r"\bleadset(?:\.[A-Za-z_]\w*)+", text))
-    names = {name for name in dotted if name not in ("leadset.toml",)}
-    missing = sorted(name for name in names if not is_there(name))
-    paths = set(re.findall(r"\b(?:leadset|tests|benchmarks|docs)/[\w/.-]*\w", text))
-    missing += sorted(path for path in paths if not (ROOT / path).exists())
-    assert not missing, f"{document} names what is not there: {missing}"
+@cache
+def repository_files() -> frozenset[str]:
+    return frozenset(
+        f"/{path.relative_to(ROOT).as_posix()}"
+        for folder in ("leadset", "tests", "benchmarks", "docs", ".")
+        for path in (ROOT / folder).glob("*" if folder == "." else "**/*")
+    )
+
+
+def is_a_file(name: str) -> bool:
+    """Whether a path from the root, or from any folder inside, is there; ``NAME`` and ``test_x.py`` are examples."""
+    return "NAME" in name or name == "tests/test_x.py" or any(file.endswith(f"/{name}") for file in repository_files())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_modules_and_files_that_documents_name_are_there(page: str) -> None:
+    text = read(page)
+    dotted = set(re.findall(r"\bleadset(?:\.[A-Za-z_]\w*)+", text)) - {"leadset.toml"}
+    paths = set(re.findall(r"(?<![\w/.-])(?:leadset|tests|benchmarks|docs|models|layers)/[\w/.-]*\w", text))
+    paths |= set(re.findall(r"`([\w/]+\.py)`", text))
+    paths = {path for path in paths if Path(path).stem != Path(page).stem}  # what a benchmark writes
+    missing = sorted({name for name in dotted if not is_there(name)} | {path for path in paths if not is_a_file(path)})
+    assert not missing, f"{page} names what is not there: {missing}"
 
 
 def test_the_table_of_rooms_is_the_one_that_is_held() -> None:
