@@ -149,6 +149,17 @@ def corrected(text: str, claim: Claim) -> str:
     return text
 
 
+def _claimed(claim: Claim, text: str) -> Iterator[tuple[int, int]]:
+    """Where the numbers of a claim stand, and those of its words that say which row of a table is meant."""
+    filters = " ".join(cell.rsplit(";", 2)[0] for cell in claim.cells)
+    named = set(re.findall(r"\d+(?:\.\d+)?", filters))
+    for match in claim.matches(text):
+        yield from (match.span(group) for group in range(1, len(claim.numbers) + 1))
+        for word in re.finditer(NUMBER, match[0]):
+            if re.sub("[ ,+−-]", "", word[0]) in named:
+                yield match.start() + word.start(), match.start() + word.end()
+
+
 def _blank(match: re.Match[str]) -> str:
     return " " * len(match[0])
 
@@ -161,15 +172,17 @@ def unclaimed(document: str, text: str) -> tuple[list[str], list[str]]:
     for entry in book()["given"]:
         if document in entry["documents"]:
             patterns += [re.compile(fragment(item)) for item in entry.get("texts", [])]
-            patterns += [re.compile(item, re.MULTILINE | re.DOTALL) for item in entry.get("patterns", [])]
+            patterns += [
+                re.compile(item.replace(" ", r"\s+"), re.MULTILINE | re.DOTALL) for item in entry.get("patterns", [])
+            ]
     stale = [pattern.pattern for pattern in patterns if not pattern.search(text)]
     left = text
     if document.endswith(".toml"):
         left = re.sub(r"^[^#\n]+", _blank, left, flags=re.MULTILINE)
     # Claims and what is given stand anywhere in the whole text, in blocks of code, too.
-    matches = [match for claim in claims() if claim.document == document for match in claim.matches(text)]
-    for match in [*matches, *(match for pattern in patterns for match in pattern.finditer(text))]:
-        left = left[: match.start()] + _blank(match) + left[match.end() :]
+    spans = [span for claim in claims() if claim.document == document for span in _claimed(claim, text)]
+    for first, last in [*spans, *(match.span() for pattern in patterns for match in pattern.finditer(text))]:
+        left = left[:first] + " " * (last - first) + left[last:]
     for pattern in book()["never_claims"].values():
         left = re.sub(pattern, _blank, left, flags=re.MULTILINE | re.DOTALL)
     return [
