@@ -19,6 +19,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -164,18 +165,25 @@ def _blank(match: re.Match[str]) -> str:
     return " " * len(match[0])
 
 
-def unclaimed(document: str, text: str) -> tuple[list[str], list[str]]:
-    """Numbers of a document that no claim and no entry of ``given`` covers, with the words around; entries that fit
-    nothing.
-    """
-    patterns: list[re.Pattern[str]] = []
+def given() -> Iterator[tuple[re.Pattern[str], list[str]]]:
+    """What is no measurement, and the documents in which it may stand."""
     for entry in book()["given"]:
-        if document in entry["documents"]:
-            patterns += [re.compile(fragment(item)) for item in entry.get("texts", [])]
-            patterns += [
-                re.compile(item.replace(" ", r"\s+"), re.MULTILINE | re.DOTALL) for item in entry.get("patterns", [])
-            ]
-    stale = [pattern.pattern for pattern in patterns if not pattern.search(text)]
+        listed = [name for name in documents() if any(fnmatch(name, pattern) for pattern in entry["documents"])]
+        for item in entry.get("texts", []):
+            yield re.compile(fragment(item)), listed
+        for item in entry.get("patterns", []):
+            yield re.compile(item.replace(" ", r"\s+"), re.MULTILINE | re.DOTALL), listed
+
+
+def stale() -> list[str]:
+    """What stands in ``given`` and in none of its documents."""
+    read = cache(lambda name: (ROOT / name).read_text(encoding="utf-8"))
+    return [pattern.pattern for pattern, listed in given() if not any(pattern.search(read(name)) for name in listed)]
+
+
+def unclaimed(document: str, text: str) -> list[str]:
+    """Numbers of a document that no claim and no entry of ``given`` covers, with the words around."""
+    patterns = [pattern for pattern, listed in given() if document in listed]
     left = text
     if document.endswith(".toml"):
         left = re.sub(r"^[^#\n]+", _blank, left, flags=re.MULTILINE)
@@ -188,7 +196,7 @@ def unclaimed(document: str, text: str) -> tuple[list[str], list[str]]:
     return [
         " ".join(text[max(0, found.start() - 40) : found.end() + 30].split())
         for found in re.finditer(r"(?<![\w.])\d[\d.,]*(?![^\W\d])", left)
-    ], stale
+    ]
 
 
 def documents() -> list[str]:
@@ -208,9 +216,9 @@ def main() -> int:
         wrong += wrong_numbers(path.read_text(encoding="utf-8"), claim)
     for document in documents():
         if document not in book()["not_yet_complete"]:
-            numbers, stale = unclaimed(document, (ROOT / document).read_text(encoding="utf-8"))
+            numbers = unclaimed(document, (ROOT / document).read_text(encoding="utf-8"))
             wrong += [f"{document}: no table gives the number in '{words}'" for words in numbers]
-            wrong += [f"{document}: 'given' has a text that is not there: {item}" for item in stale]
+    wrong += [f"{CLAIMS.name}: 'given' has what no document has: {item}" for item in stale()]
     print("\n".join(wrong) or f"{sum(len(claim.numbers) for claim in claims())} numbers, each as its table says")
     return bool(wrong)
 
