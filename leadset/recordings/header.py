@@ -101,7 +101,7 @@ class Header:
         comments: comment lines without ``#``.
         age: years. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes in order.
         patient: what a comment ``# Patient: …`` says.
-        flags: out of `leadset.recordings.errors.FLAGS`.
+        flags: out of `leadset.signals.FLAGS`.
         dialect: ``"2021"`` (until 2021), ``"current"`` (today's download), ``"mixed"``, ``"wfdb"`` (no Challenge file).
         stored: all signals of the files, those of other rates among them.
         segments: the parts of a multi-segment recording; empty for any other.

@@ -29,7 +29,7 @@ class Recording:
         fs: sampling rate in Hz.
         leads: distinct lead names in standard spelling, in file order, one for each row of ``signal``.
         age: years or None. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes.
-        flags: out of `leadset.recordings.errors.FLAGS`.
+        flags: out of `leadset.signals.FLAGS`.
         patient: who it was recorded from, where the header says so.
         path: the header file, None for a recording that comes from no file.
     """
