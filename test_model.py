@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Answers recordings with a trained entry: python test_model.py MODEL DATA OUTPUTS [--per-model] [--strict]"""
+"""Answers recordings with a trained entry: python test_model.py MODEL DATA OUTPUTS [options]"""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", help="folder of recordings (.hea with their signals), nested or not")
     parser.add_argument("outputs", help="folder for the answers, one .csv per recording")
     parser.add_argument("--per-model", action="store_true", help="also write each architecture's own answers")
+    parser.add_argument("--details", action="store_true", help="also write details.csv: abnormality and quality flags")
     parser.add_argument("--strict", action="store_true", help="exit with status 1 if any recording failed")
     arguments = parser.parse_args(argv)
     try:
-        report = test_entry(arguments.model, arguments.data, arguments.outputs, arguments.per_model)
+        report = test_entry(
+            arguments.model, arguments.data, arguments.outputs, arguments.per_model, arguments.details
+        )
     except (OSError, ValueError) as error:
         print(f"test_model: {error}", file=sys.stderr)
         return 1

@@ -50,10 +50,10 @@ from leadset.recordings import find_recordings
 from leadset.scoring.intervals import Interval, bootstrap
 from leadset.simulate import simulate, simulate_anomalies
 from leadset.store.packed import Store, build_store
-from leadset.training.detector import fit_detector
+from leadset.training.detector import fit_detector, untrained_model
 from leadset.training.normals import plain_sinus_rhythm
 from leadset.training.split import patient_groups, stratified_parts
-from leadset.training.tasks.restoration_fit import FitSettings
+from leadset.training.tasks.restoration import RestorationSettings
 
 COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
 TRAIN_SEED, CHOICE_SEED, SEALED_SEED = 101, 202, 404
@@ -180,13 +180,14 @@ def network(folder: Path, arguments: argparse.Namespace, masking: str) -> Detect
     """The detector of a folder; trained first if it is not there."""
     if (folder / DETECTOR_FILE).is_file():
         return Detector.load(folder)
-    settings = FitSettings(
+    settings = RestorationSettings(
         masking=masking, minutes=arguments.minutes, steps=10**6, batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
     )  # fmt: skip
     recordings = normal_recordings(arguments.train + REFERENCE)
     learned, held_out = np.split(np.arange(len(recordings)), [arguments.train])
-    return fit_detector(recordings, learned, held_out, LEADS, folder, settings, {"width": arguments.width}, workers=1)
+    model = untrained_model(LEADS, settings.seed, width=arguments.width)
+    return fit_detector(recordings, learned, held_out, model, folder, settings=settings, workers=1)
 
 
 # --- simulated -------------------------------------------------------------------------------------------------------

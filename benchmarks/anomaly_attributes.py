@@ -33,10 +33,10 @@ from leadset.recordings import find_recordings
 from leadset.scoring.intervals import bootstrap
 from leadset.simulate import simulate
 from leadset.store.packed import build_store
-from leadset.training.detector import all_r_peaks, fit_detector
+from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
 from leadset.training.normals import plain_sinus_rhythm
 from leadset.training.split import patient_groups, stratified_parts
-from leadset.training.tasks.restoration_fit import FitSettings
+from leadset.training.tasks.restoration import RestorationSettings
 
 COLUMNS = ("what", "of", "n", "measure", "value", "low", "high", "median_instead")
 NORMAL_SEED, OTHER_SEED, SPLIT_SEED = 111, 112, 0
@@ -87,10 +87,11 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
         torch.from_numpy(attributes), torch.from_numpy(classes.astype(np.float32)), learned,
         all_r_peaks(recordings, LEADS, learned, 1),
     )  # fmt: skip
-    settings = FitSettings(steps=arguments.steps, batch_size=16, learning_rate=2e-3)
+    settings = RestorationSettings(steps=arguments.steps, batch_size=16, learning_rate=2e-3)
+    model = untrained_model(LEADS, settings.seed, width=arguments.width, attributes=True)
+    folder = arguments.model or scratch / "model"
     detector = fit_detector(
-        recordings, sinus, sinus[:0], LEADS, arguments.model or scratch / "model", settings,
-        {"width": arguments.width, "attributes": True}, workers=1, targets=targets,
+        recordings, sinus, sinus[:0], model, folder, settings=settings, workers=1, targets=targets
     )  # fmt: skip
 
     asked = np.flatnonzero(tested)

@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from tables import write_table
 
 from leadset.classes import label_space
@@ -42,9 +41,10 @@ from leadset.store.packed import StoredRecording, build_store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import split_recordings
 from leadset.training.split import patient_groups
-from leadset.training.trainer import Task, Trainer, validate
+from leadset.training.tasks.classification import ClassificationTask
+from leadset.training.trainer import RunContext, Trainer
 from leadset.utils.memory import keep_freed_memory
-from leadset.utils.weights import save_weights
+from leadset.utils.weights import load_weights, save_weights
 
 SPACE = label_space()
 #: The more frequent classes; those besides that have at least `FEWEST` positives are the rarer ones.
@@ -104,7 +104,7 @@ class Experiment:
         self.labels = labels_of(store.recordings)
         self.simulated = np.arange(len(self.real), len(store))
         everything = Curriculum((Phase("", Pool(self.simulated), 1, LEARNING_RATE),))
-        self.task = Task(
+        self.task = ClassificationTask(
             store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY, beats
         )
         self.fold = split_recordings(self.real, self.labels[: len(self.real)], [1 / FOLDS] * FOLDS, SEED)
@@ -113,29 +113,31 @@ class Experiment:
         torch.manual_seed(SEED)
         return create_model(self.setting.architecture, LEADS, len(SPACE), **self.setting.options)
 
-    def _trained(self, name: str, task: Task, start: Path | None = None) -> tuple[torch.nn.Module, Path]:
-        """A network trained on a course, or found trained, and its weights' file."""
+    def _trained(self, name: str, task: ClassificationTask, start: Path | None = None) -> tuple[torch.nn.Module, Path]:
+        """A network trained on a curriculum, or found trained, and its weights' file."""
         model, name = self._network(), f"{self.setting.architecture}-{name}"
         weights, state = self.work / f"{name}.safetensors", self.work / f"{name}.state"
         if weights.exists():
-            model.load_state_dict(load_file(weights))
+            load_weights(weights, model)
             return model, weights
         if start is not None:
-            model.load_state_dict(load_file(start))
-        Trainer(model, task, task.course.steps, state, lambda event: print(name, event, flush=True)).run(name)
+            load_weights(start, model)
+        context = RunContext(state, name, lambda event: print(name, event, flush=True))
+        Trainer(model, task, task.curriculum.steps, context).run()
         save_weights(weights, model)
         state.unlink(missing_ok=True)
         return model, weights
 
     def _answers(self, model: torch.nn.Module, recordings: np.ndarray) -> np.ndarray:
-        return validate(model, replace(self.task, valid=recordings))
+        return replace(self.task, valid=recordings).probabilities(model)
 
     def run(self) -> dict[str, tuple[np.ndarray, int]]:
         """By regime: probabilities (n, 26) of the real recordings, and the steps of its last phase."""
         n = len(self.real)
         steps = self.setting.epochs * len(self.simulated) // SIMULATED_BATCH
-        course = Curriculum((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
-        teacher, weights = self._trained("simulated", replace(self.task, course=course, batch_size=SIMULATED_BATCH))
+        curriculum = Curriculum((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
+        task = replace(self.task, curriculum=curriculum, batch_size=SIMULATED_BATCH)
+        teacher, weights = self._trained("simulated", task)
         found = {"simulated": (self._answers(teacher, np.arange(n)), steps)}
         for regime in self.setting.regimes[1:]:
             answers = np.empty((n, len(SPACE)))
@@ -148,7 +150,7 @@ class Experiment:
                 if regime == "real":
                     phase = Phase("real", pool, REAL_STEPS, LEARNING_RATE)
                 name = f"{regime.replace(', ', '-').replace(' ', '-')}-{fold}"
-                task = replace(self.task, course=Curriculum((phase,)))
+                task = replace(self.task, curriculum=Curriculum((phase,)))
                 model, _ = self._trained(name, task, None if regime == "real" else weights)
                 answers[test] = self._answers(model, test)
             found[regime] = answers, phase.steps

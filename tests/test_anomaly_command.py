@@ -58,13 +58,13 @@ def test_verb_on_authors_files(array_folder, tmp_path, capsys):
     assert main(["anomaly", "score", str(tmp_path / "model"), str(array_folder), "-o", str(tmp_path / "s.csv")]) == 0
     told = capsys.readouterr().out
     assert "detection AUC of 6 recordings: " in told
-    assert all(f" by {name}" in told for name in ("surprise", "lasting surprise", "score"))
+    assert all(f" by {name}" in told for name in ("deviation score", "lasting deviation score", "score"))
     assert "localisation AUC: " in told and "Dice: " in told
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
     assert len(rows) == 12 and float(rows[0]["score"]) > 0 and "V6_beat" in rows[0]
     for row in rows:
-        assert float(row["surprise_lasting"]) == max(float(row[f"surprise_{name}"]) for name in LASTING)
-        assert float(row["surprise"]) == max(float(row[f"surprise_{name}"]) for name in FAMILIES)
+        assert float(row["deviation_lasting"]) == max(float(row[f"deviation_{name}"]) for name in LASTING)
+        assert float(row["deviation"]) == max(float(row[f"deviation_{name}"]) for name in FAMILIES)
 
 
 def test_verb_on_recordings(tmp_path, capsys):
@@ -73,7 +73,7 @@ def test_verb_on_recordings(tmp_path, capsys):
     (next(data.rglob("*.hea")).parent / "broken.hea").write_text("no header")
     fit = ["anomaly", "fit", str(data), str(model), "--leads", "2", "--masking", "published", *FIT]
     assert main(fit) == 0
-    assert json.loads((model / "detector.json").read_text())["scoring"]["masking"] == "published"
+    assert json.loads((model / "detector.json").read_text())["detector"]["scoring"]["masking"] == "published"
     assert not (model / "store").exists()
     assert main(["anomaly", "score", str(model), str(data), "-o", str(tmp_path / "s.csv")]) == 1, "one is broken"
     told = capsys.readouterr()

@@ -31,7 +31,8 @@ from leadset.store.packed import build_store
 from leadset.training import run
 from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import load_training_data
-from leadset.training.trainer import Task, Trainer, validate
+from leadset.training.tasks.classification import ClassificationTask
+from leadset.training.trainer import RunContext, Trainer
 from leadset.waves import beats as beats_module
 from leadset.waves.beats import BEAT_FEATURES, Beats, cut_beats, find_beats, record_features, record_length, tell
 
@@ -479,16 +480,16 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     model = create_model("crnn_pqrst", leads, len(space), **SMALL)
     beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False)
     course = Curriculum((Phase("real", Pool(np.arange(16)), 4, 1e-3),))
-    task = Task(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, beats)
-    Trainer(model, task, 4, tmp_path / "state.safetensors", lambda event: None).run("crnn")
+    task = ClassificationTask(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, beats)
+    Trainer(model, task, 4, RunContext(tmp_path / "state.safetensors")).run()
     kept = model.beats.standardise.state_dict()
-    batches = task.batches(task.course)
+    batches = task.batches(task.curriculum)
     told = torch.cat([batches[step].told["features"] for step in range(4)])
     # The best of the two validations is kept: it followed two steps or all four.
     options = [(~told[: 8 * steps].isnan()).sum((0, 2)).float() for steps in (2, 4)]
     assert any(torch.equal(kept["count"], option) for option in options)
     before = {name: value.clone() for name, value in kept.items()}
-    validate(model, task)
+    task.validate(model)
     assert all(torch.equal(before[name], value) for name, value in kept.items())
 
 

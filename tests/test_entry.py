@@ -26,7 +26,8 @@ from leadset.challenge import load_model, run_model
 from leadset.classes import label_space
 from leadset.entry import networks, parallel
 from leadset.entry.decision import DecisionRule
-from leadset.entry.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
+from leadset.entry.ensemble import Ensemble, Evidence
+from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.entry.parallel import predict_all
 from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.models import model_entry

@@ -37,9 +37,11 @@ from leadset.training.checkpoint import read_progress
 from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.ensemble import fit_weights
 from leadset.training.plan import TimeLimit, affordable
+from leadset.training.schedules import one_cycle
 from leadset.training.split import patient_groups, related_groups, stratified_parts
+from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.thresholds import fit_thresholds
-from leadset.training.trainer import Task, Trainer, one_cycle
+from leadset.training.trainer import RunContext, Trainer
 
 SPACE = label_space()
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,8 +164,8 @@ def task(simulated, tmp_path_factory):
         find_recordings(simulated), spec.transform, tmp_path_factory.mktemp("cache"), n_jobs=1, progress=False
     )
     labels = np.array([SPACE.encode(recording.codes) for recording in store.recordings])
-    course = Curriculum((Phase("real", Pool(np.arange(44)), 20, 1e-3),))
-    return Task(store, labels, course, np.arange(44, 60), resolve_leads(2), spec, 1, 8, 0.01)
+    curriculum = Curriculum((Phase("real", Pool(np.arange(44)), 20, 1e-3),))
+    return ClassificationTask(store, labels, curriculum, np.arange(44, 60), resolve_leads(2), spec, 1, 8, 0.01)
 
 
 def network():
@@ -172,8 +174,8 @@ def network():
 
 
 def test_batches_are_a_function_of_the_step(task):
-    batches = task.batches(task.course)
-    again = task.batches(task.course)
+    batches = task.batches(task.curriculum)
+    again = task.batches(task.curriculum)
     for step in (0, 5, 13):
         torch.testing.assert_close(batches[step].windows, again[step].windows, rtol=0, atol=0)
     epoch = np.concatenate([batches._members(step) for step in range(11)])[:44]
@@ -183,7 +185,7 @@ def test_batches_are_a_function_of_the_step(task):
 def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypatch, two_threads):
     """Ctrl-C in the middle of an epoch, then the same command: bit-identical to never having been interrupted."""
     straight = network()
-    Trainer(straight, task, 17, tmp_path / "a.safetensors", lambda event: None).run("a")
+    Trainer(straight, task, 17, RunContext(tmp_path / "a.safetensors")).run()
 
     interrupted = network()
     real_step, calls = trainer_module.train_step, []
@@ -196,13 +198,13 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
 
     monkeypatch.setattr(trainer_module, "train_step", step_until_interrupt)
     with pytest.raises(KeyboardInterrupt):
-        Trainer(interrupted, task, 17, tmp_path / "b.safetensors", lambda event: None).run("b")
+        Trainer(interrupted, task, 17, RunContext(tmp_path / "b.safetensors")).run()
     monkeypatch.setattr(trainer_module, "train_step", real_step)
     continued = network()
     torch.manual_seed(999)  # the state on disk, not this process, decides
-    trainer = Trainer(continued, task, 17, tmp_path / "b.safetensors", lambda event: None)
+    trainer = Trainer(continued, task, 17, RunContext(tmp_path / "b.safetensors"))
     assert trainer.step == 8
-    trainer.run("b")
+    trainer.run()
     for name, tensor in straight.state_dict().items():
         torch.testing.assert_close(continued.state_dict()[name], tensor, rtol=0, atol=0)
 
@@ -210,21 +212,21 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
 def test_damaged_state_starts_again(task, tmp_path):
     state = tmp_path / "state.safetensors"
     state.write_bytes(b"\x00\x01nonsense")
-    assert Trainer(network(), task, 5, state, lambda event: None).step == 0
+    assert Trainer(network(), task, 5, RunContext(state)).step == 0
 
 
 def test_best_validation_is_kept(task, tmp_path):
     events = []
-    outcome = Trainer(network(), task, 20, tmp_path / "s.safetensors", events.append).run("s")
+    outcome = Trainer(network(), task, 20, RunContext(tmp_path / "s.safetensors", log=events.append)).run()
     assert outcome.summary["valid_auroc"] == max(event["valid_auroc"] for event in events)
-    assert outcome.answers.shape == (16, 26)
+    assert outcome.outputs.answers.shape == (16, 26)
     assert len(events) == 4  # every epoch of 44 / 8, rounded to 6 steps, and the end
 
 
 def test_deadline_ends_training_with_a_validated_network(task, tmp_path):
-    outcome = Trainer(network(), task, 1000, tmp_path / "s.safetensors", lambda event: None, deadline=0.0).run("s")
+    outcome = Trainer(network(), task, 1000, RunContext(tmp_path / "s.safetensors", deadline=0.0)).run()
     assert outcome.summary["steps"] == 1
-    assert np.isfinite(outcome.answers).all()
+    assert np.isfinite(outcome.outputs.answers).all()
 
 
 def test_one_cycle_rises_to_its_peak_and_falls():
@@ -289,17 +291,17 @@ def test_killed_run_does_not_repeat_finished_networks(simulated, tmp_path, monke
     trained = []
     real_run = Trainer.run
 
-    def run_once(self, title, quiet=False):
-        trained.append(title)
+    def run_once(self):
+        trained.append(self.context.title)
         if len(trained) == 2:
             raise RuntimeError("killed")
-        return real_run(self, title, quiet)
+        return real_run(self)
 
     monkeypatch.setattr(Trainer, "run", run_once)
     with pytest.raises(RuntimeError, match="killed"):
         run.train_entry(simulated, tmp_path, TINY)
     first = load_file(tmp_path / f"{trained[0]}.safetensors")
-    monkeypatch.setattr(Trainer, "run", lambda self, title, quiet: trained.append(title) or real_run(self, title))
+    monkeypatch.setattr(Trainer, "run", lambda self: trained.append(self.context.title) or real_run(self))
     run.train_entry(simulated, tmp_path, TINY)
     assert len(trained) == 3
     assert trained[1] == trained[2] != trained[0]

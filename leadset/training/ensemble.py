@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import softmax
 
 from leadset.anomaly.head import cross_fit, fill_with_prior, fit_head
 from leadset.classes import LabelSpace
 from leadset.entry.decision import DecisionRule
-from leadset.entry.manifest import Ensemble, Evidence, TrainedSet
+from leadset.entry.ensemble import Ensemble, Evidence
+from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
 from leadset.training.thresholds import fit_thresholds
+from leadset.utils.probabilities import log_loss
 
 # Pull of the weights towards equality, in recordings: a small validation set must not pick one member by chance.
 _EQUALITY = 5.0
@@ -33,13 +36,10 @@ def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.n
     if len(members) == 1:
         return np.ones(1)
 
-    def softmax(z: np.ndarray) -> np.ndarray:
-        e = np.exp(z - z.max())
-        return e / e.sum()
-
     def loss(z: np.ndarray) -> float:
         w = softmax(z)
-        return log_loss(labels, np.tensordot(w, members, axes=1)) - _EQUALITY / len(labels) * np.log(w * len(w)).mean()
+        pull = _EQUALITY / len(labels) * np.log(w * len(w)).mean()
+        return mean_log_loss(labels, np.tensordot(w, members, axes=1)) - pull
 
     return softmax(minimize(loss, np.zeros(len(members)), method="L-BFGS-B").x)
 
@@ -59,31 +59,31 @@ class ValidationOutputs:
 
 @dataclass(frozen=True)
 class ValidationTargets:
-    """What is known of validation recordings, and what was before.
+    """What is known of validation recordings.
 
     Attributes:
-        targets: (n, 1 + k) bool, whether they are anything but plain sinus rhythm, and their classes.
+        known: (n, 1 + k) bool, whether they are anything but plain sinus rhythm, and their classes.
         shares: (1 + k,) of these in the training recordings.
     """
 
-    targets: np.ndarray
+    known: np.ndarray
     shares: np.ndarray
 
     @property
     def labels(self) -> np.ndarray:
         """(n, k) bool."""
-        return self.targets[:, 1:]
+        return self.known[:, 1:]
 
     def part(self, chosen: np.ndarray) -> ValidationTargets:
         """The same of some recordings."""
-        return ValidationTargets(self.targets[chosen], self.shares)
+        return ValidationTargets(self.known[chosen], self.shares)
 
 
-def out_of_fold(network: ValidationOutputs, truth: ValidationTargets, folds: np.ndarray) -> np.ndarray:
+def out_of_fold(network: ValidationOutputs, targets: ValidationTargets, folds: np.ndarray) -> np.ndarray:
     """Probabilities (n, k), of a detector by heads that were fitted on the other folds."""
     if not network.detects:
         return network.answers
-    return fill_with_prior(cross_fit(network.answers, truth.targets, truth.shares, folds), truth.shares)[:, 1:]
+    return fill_with_prior(cross_fit(network.answers, targets.known, targets.shares, folds), targets.shares)[:, 1:]
 
 
 def fit_set(
@@ -91,7 +91,7 @@ def fit_set(
     members: tuple,
     networks: Sequence[ValidationOutputs],
     probabilities: Sequence[np.ndarray],
-    truth: ValidationTargets,
+    targets: ValidationTargets,
     fit_rule: Callable[[np.ndarray, np.ndarray], DecisionRule],
 ) -> TrainedSet:
     """Fits how networks answer together.
@@ -100,7 +100,7 @@ def fit_set(
         leads, members: of the `TrainedSet`.
         networks: in the order of the members.
         probabilities: (n, k) of each, none of them by a head that was fitted on the same recording.
-        truth: of the same recordings.
+        targets: of the same recordings.
         fit_rule: probabilities and labels to a decision rule.
     """
 
@@ -108,38 +108,37 @@ def fit_set(
     mixed = detects.any() and not detects.all()
     chosen = np.flatnonzero(~detects) if mixed else np.arange(len(networks))
     weights = np.zeros(len(networks))
-    weights[chosen] = fit_weights([probabilities[i] for i in chosen], truth.labels)
+    weights[chosen] = fit_weights([probabilities[i] for i in chosen], targets.labels)
     own = Ensemble(weights, _UNDECIDED).join(probabilities)
-    ensemble = Ensemble(weights, fit_rule(own, truth.labels))
+    ensemble = Ensemble(weights, fit_rule(own, targets.labels))
     if not mixed:
         return TrainedSet(leads, members, ensemble)
-    evidence = _fit_evidence(own, probabilities, detects, truth)
-    rule = fit_rule(evidence.join(own, probabilities), truth.labels)
+    evidence = _fit_evidence(own, probabilities, detects, targets)
+    rule = fit_rule(evidence.join(own, probabilities), targets.labels)
     return TrainedSet(leads, members, ensemble, replace(evidence, rule=rule))
 
 
+def mean_log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean over recordings of the negative log-likelihood of all classes."""
+    return float(log_loss(labels, probabilities).sum(axis=1).mean())
+
+
 def _fit_evidence(
-    own: np.ndarray, probabilities: Sequence[np.ndarray], detects: np.ndarray, truth: ValidationTargets
+    own: np.ndarray, probabilities: Sequence[np.ndarray], detects: np.ndarray, targets: ValidationTargets
 ) -> Evidence:
     """The strength, one for all detectors and classes, at which the log loss is least; 1 takes them at their word."""
 
     def of(strength: float) -> Evidence:
-        return Evidence(strength * detects, truth.shares[1:], _UNDECIDED)
+        return Evidence(strength * detects, targets.shares[1:], _UNDECIDED)
 
     def loss(strength: float) -> float:
-        return log_loss(truth.labels, of(strength).join(own, probabilities))
+        return mean_log_loss(targets.labels, of(strength).join(own, probabilities))
 
     return of(float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x))
 
 
-def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean over recordings of the negative log-likelihood of all classes."""
-    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    return float(-np.where(labels, np.log(p), np.log(1 - p)).sum(axis=1).mean())
-
-
 def ablation(
-    networks: Sequence[ValidationOutputs], truth: ValidationTargets, folds: np.ndarray, space: LabelSpace
+    networks: Sequence[ValidationOutputs], targets: ValidationTargets, folds: np.ndarray, space: LabelSpace
 ) -> dict:
     """How well a lead set answers with its detector and without, as plain values.
 
@@ -150,18 +149,18 @@ def ablation(
     def fit_rule(probabilities: np.ndarray, labels: np.ndarray) -> DecisionRule:
         return fit_thresholds(probabilities, labels, space)
 
-    decided = {way: np.zeros_like(truth.labels, dtype=bool) for way in ("with", "without")}
-    judged = {way: np.zeros(truth.labels.shape) for way in decided}
+    decided = {way: np.zeros_like(targets.labels, dtype=bool) for way in ("with", "without")}
+    judged = {way: np.zeros(targets.labels.shape) for way in decided}
     for fold in np.unique(folds):
         out = folds == fold
-        known = truth.part(~out)
+        others = targets.part(~out)
         rest = [ValidationOutputs(network.answers[~out], network.detects) for network in networks]
-        fitted = [out_of_fold(network, known, folds[~out]) for network in rest]
-        trained = fit_set((), (), networks, fitted, known, fit_rule)
-        asked = [_answers(ours, known, all_.answers[out]) for ours, all_ in zip(rest, networks, strict=True)]
+        fitted = [out_of_fold(network, others, folds[~out]) for network in rest]
+        trained = fit_set((), (), networks, fitted, others, fit_rule)
+        asked = [_answers(ours, others, all_.answers[out]) for ours, all_ in zip(rest, networks, strict=True)]
         decided["with"][out], judged["with"][out] = trained.answer(asked)
         decided["without"][out], judged["without"][out] = replace(trained, evidence=None).answer(asked)
-    metric = ChallengeMetric(truth.labels, space)
+    metric = ChallengeMetric(targets.labels, space)
     rewards = {way: metric.rewards(decisions) for way, decisions in decided.items()}
 
     def gain(counts: np.ndarray) -> float:
@@ -170,7 +169,7 @@ def ablation(
     interval = bootstrap(gain, len(folds))
     return {
         **{
-            way: {"challenge_metric": metric(decided[way]), "auroc": macro(auroc(truth.labels, judged[way]))}
+            way: {"challenge_metric": metric(decided[way]), "auroc": macro(auroc(targets.labels, judged[way]))}
             for way in decided
         },
         "gain": {"value": interval.value, "low": interval.low, "high": interval.high},
@@ -179,17 +178,17 @@ def ablation(
     }
 
 
-def _answers(network: ValidationOutputs, truth: ValidationTargets, answers: np.ndarray) -> np.ndarray:
+def _answers(network: ValidationOutputs, targets: ValidationTargets, answers: np.ndarray) -> np.ndarray:
     """Probabilities (n, k) of other recordings, of a detector by the head that these ones give."""
     if not network.detects:
         return answers
-    return fill_with_prior(fit_head(network.answers, truth.targets, truth.shares)(answers), truth.shares)[:, 1:]
+    return fill_with_prior(fit_head(network.answers, targets.known, targets.shares)(answers), targets.shares)[:, 1:]
 
 
-def describe(found: dict) -> str:
+def describe(ablated: dict) -> str:
     """An `ablation` in a line."""
-    ways = (found["with"], found["without"])
+    ways = (ablated["with"], ablated["without"])
     own, other = (f"{way['challenge_metric']:.3f} (AUROC {way['auroc']:.3f})" for way in ways)
-    gain = found["gain"]
+    gain = ablated["gain"]
     interval = f"{gain['value']:+.3f}, 95 % {gain['low']:+.3f} to {gain['high']:+.3f}"
     return f"cross-fitted: {own} with the detector, {other} without; gain {interval}"
