@@ -94,6 +94,28 @@ def test_verb_on_recordings(tmp_path, capsys):
     assert (tmp_path / "maps" / f"{path.stem}.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_options_that_would_do_nothing_are_refused(array_folder, tmp_path, capsys):
+    list(write_dataset(tmp_path / "data", 2, seed=4))
+    assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "m"), "--cache", str(tmp_path / "c"), *FIT]) == 1
+    assert "--cache is for recordings with headers" in capsys.readouterr().err
+    score = ["anomaly", "score", str(tmp_path / "m"), str(tmp_path / "data"), "-o", str(tmp_path / "s.csv")]
+    assert main([*score, "--map", "map"]) == 1
+    assert "expected benchmark_data.npy" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["anomaly", "fit", str(array_folder), str(tmp_path / "m"), "--steps", "2", "--epochs", "3"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_map_says_what_localisation_is_measured_by(array_folder, tmp_path, capsys):
+    assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "m"), "--leads", "2", *FIT]) == 0
+    score, lines = ["anomaly", "score", str(tmp_path / "m"), str(array_folder), "-o", str(tmp_path / "s.csv")], []
+    for more in ([], ["--map", "deviation"], ["--map", "map"]):
+        capsys.readouterr()
+        assert main([*score, *more]) == 0
+        lines += [line for line in capsys.readouterr().out.splitlines() if line.startswith("localisation")]
+    assert lines[0] == lines[1] != lines[2]
+
+
 def test_verb_goes_on_from_given_weights(array_folder, tmp_path, capsys):
     fit, first, second = ["anomaly", "fit", str(array_folder)], tmp_path / "first", tmp_path / "second"
     assert main([*fit, str(first), "--leads", "2", *FIT]) == 0

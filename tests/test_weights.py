@@ -87,7 +87,7 @@ def test_missing_and_foreign_weights_are_named(tmp_path):
     tensors = dict(model.state_dict())
     first = next(iter(tensors))
     save_file({f"{name}x" if name == first else name: tensor for name, tensor in tensors.items()}, path)
-    with pytest.raises(ValueError, match=rf"{first}x?[ ,]"):
+    with pytest.raises(ValueError, match=first):
         load_weights(path, model)
 
 
@@ -103,7 +103,7 @@ def test_a_header_that_promises_more_than_the_file_is_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     header = json.dumps({"a": {"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4 * 10**9]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(16))
-    with pytest.raises(ValueError, match="w.safetensors"):
+    with pytest.raises(ValueError, match=r"w\.safetensors"):
         load_weights(path, network())
 
 
