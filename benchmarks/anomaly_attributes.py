@@ -1,10 +1,10 @@
-"""What a restorer with ``attributes=True`` reads off its latents: age, sex, rate, intervals and classes.
+"""What a reconstruction model with ``attributes=True`` reads off its latents: age, sex, rate, intervals and classes.
 
-It learns from simulated recordings and three fifths of the real ones, and is asked about the other two fifths; twins
-and patients stay together. Attributes are learned from normal recordings alone and asked of normal and other ones; rate
-and intervals are compared with those of our own delineation. Beside each mean absolute error stands that of always
-answering the median of the recordings learned from. Intervals are bootstrapped over recordings; twins and, where
-headers say so, those of one patient are drawn together.
+It learns from simulated recordings and three fifths of the real ones, and is asked about the other two fifths;
+duplicates and patients stay together. Attributes are learned from normal recordings alone and asked of normal and other
+ones; rate and intervals are compared with those of our own delineation. Beside each mean absolute error stands that of
+always answering the median of the recordings learned from. Intervals are bootstrapped over recordings; duplicates and,
+where headers say so, those of one patient are drawn together.
 
     python benchmarks/anomaly_attributes.py DATA
 """
@@ -96,35 +96,35 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
 
     asked = np.flatnonzero(tested)
     found = list(detector.score_all(recordings, asked))
-    usual = np.nanmedian(in_units(attributes[sinus]), axis=0)
-    wanted, told = in_units(attributes[asked]), np.stack([one.attributes for one in found])
+    middle = np.nanmedian(in_units(attributes[sinus]), axis=0)
+    wanted, answered = in_units(attributes[asked]), np.stack([one.attributes for one in found])
     for title, those in (("normal", normal[asked]), ("other", ~normal[asked])):
         for column, name in enumerate(ATTRIBUTES):
             known = those & np.isfinite(wanted[:, column])
-            pair = told[known, column], wanted[known, column]
-            yield from shown(agreement(name, title, *pair, float(usual[column]), groups[asked][known]))
+            pair = answered[known, column], wanted[known, column]
+            yield from shown(agreement(name, title, *pair, float(middle[column]), groups[asked][known]))
     logits = np.stack([one.classes for one in found])
     for column, diagnosis in enumerate(space.classes):
-        truth = classes[asked, column].astype(bool)
-        if truth.sum() >= FEWEST_OF_CLASS:
-            value = interval(lambda rows, t=truth, c=column: detection_auc(t[rows], logits[rows, c]), groups[asked])
-            yield from shown([dict(zip(COLUMNS, (diagnosis.abbreviation, "all", int(truth.sum()), "AUROC", *value),
+        present = classes[asked, column].astype(bool)
+        if present.sum() >= FEWEST_OF_CLASS:
+            value = interval(lambda rows, t=present, c=column: detection_auc(t[rows], logits[rows, c]), groups[asked])
+            yield from shown([dict(zip(COLUMNS, (diagnosis.abbreviation, "all", int(present.sum()), "AUROC", *value),
                                        strict=False))])  # fmt: skip
 
 
 def agreement(
-    name: str, title: str, told: np.ndarray, wanted: np.ndarray, usual: float, groups: np.ndarray
+    name: str, title: str, answered: np.ndarray, wanted: np.ndarray, middle: float, groups: np.ndarray
 ) -> Iterator[dict]:
-    """How far what was told lies from what is wanted, and whether it goes up and down with it; sex is told apart."""
+    """How far answers lie from what is wanted, and whether they go up and down with it; sex is a class."""
     if name == "sex":
-        value = interval(lambda rows: detection_auc(wanted[rows] > 0.5, told[rows]), groups)
-        yield dict(zip(COLUMNS, (name, title, len(told), "AUROC", *value), strict=False))
+        value = interval(lambda rows: detection_auc(wanted[rows] > 0.5, answered[rows]), groups)
+        yield dict(zip(COLUMNS, (name, title, len(answered), "AUROC", *value), strict=False))
         return
-    value = interval(lambda rows: np.abs(told - wanted)[rows].mean(), groups)
-    instead = f"{np.abs(usual - wanted).mean():.4g}"
-    yield dict(zip(COLUMNS, (name, title, len(told), "mean absolute error", *value, instead), strict=True))
-    value = interval(lambda rows: spearmanr(told[rows], wanted[rows]).statistic, groups)
-    yield dict(zip(COLUMNS, (name, title, len(told), "rank correlation", *value), strict=False))
+    value = interval(lambda rows: np.abs(answered - wanted)[rows].mean(), groups)
+    instead = f"{np.abs(middle - wanted).mean():.4g}"
+    yield dict(zip(COLUMNS, (name, title, len(answered), "mean absolute error", *value, instead), strict=True))
+    value = interval(lambda rows: spearmanr(answered[rows], wanted[rows]).statistic, groups)
+    yield dict(zip(COLUMNS, (name, title, len(answered), "rank correlation", *value), strict=False))
 
 
 def interval(metric: Callable[[np.ndarray], float], groups: np.ndarray) -> list[str]:

@@ -71,13 +71,13 @@ def forms(width: int, given: Prepared) -> dict[str, Callable[[], object]]:
     """What is timed."""
     torch.manual_seed(0)
     model = create_model("cross_restoration", 12, width=width)
-    told = given.samples, given.statistics
+    prepared = given.samples, given.statistics
     scored, paired = Detector(model), Detector(model, Scoring(pairing="published"))
     return {
         PUBLISHED: lambda: thirty_passes(model),
-        "scored": lambda: scored.score_prepared(*told),
-        "scored, each pair decoded": lambda: paired.score_prepared(*told),
-        "delineation alone": lambda: find_beats(*told, TRANSFORM.rate, LEADS, reliable=True),
+        "scored": lambda: scored.score_prepared(*prepared),
+        "scored, each pair decoded": lambda: paired.score_prepared(*prepared),
+        "delineation alone": lambda: find_beats(*prepared, TRANSFORM.rate, LEADS, reliable=True),
     }
 
 

@@ -435,7 +435,8 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     calls.clear()
     wanted = [(Transform(100), LEAD_SETS[2], True)]
     cache = tmp_path / "another"
-    data = load_training_data(simulated, [Transform(100)], cache, label_space(), 0.2, seed=1, workers=1, beats=wanted)
+    split = {"validation_share": 0.2, "seed": 1, "workers": 1}
+    data = load_training_data(simulated, [Transform(100)], cache, label_space(), **split, beats=wanted)
     assert (data.counts()["found"], data.counts()["unreadable"]) == (24, 1)
     assert len(data.beats[wanted[0]]) == len(data.stores[Transform(100)]) == 23
     (failure,) = stored.failures

@@ -1,4 +1,4 @@
-"""A detector in its folder, and what normal recordings tell it: percentiles, distances, deviations."""
+"""A detector in its folder, and what it knows of normal recordings: percentiles, distances, deviations."""
 
 from __future__ import annotations
 

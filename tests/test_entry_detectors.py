@@ -72,7 +72,8 @@ def test_reference_is_made_of_the_normal_validation_recordings(trained, simulate
     detector = load_entry(trained).detector(LEAD_SETS[2])
     transform = detector.model.input_spec.transform
     data = load_training_data(
-        simulated, [transform], tmp_path, load_entry(trained).space, CONFIG.validation_share, CONFIG.seed, 1
+        simulated, [transform], tmp_path, load_entry(trained).space,
+        validation_share=CONFIG.validation_share, seed=CONFIG.seed, workers=1,
     )
     normal = data.valid[~data.abnormal[data.valid]]
     assert len(normal) == member.detector.n == detector.reference.n >= 10

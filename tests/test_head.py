@@ -313,7 +313,7 @@ def test_a_recording_that_cannot_be_scored_gets_the_prior(trained, simulated, mo
     assert answer.abnormality is None and not answer.failed
 
 
-def test_interrupted_restorer_ends_in_the_same_weights(trained, simulated, tmp_path, monkeypatch):
+def test_interrupted_reconstruction_model_ends_in_the_same_weights(trained, simulated, tmp_path, monkeypatch):
     real_step, calls = trainer_module.train_step, []
 
     def step_until_interrupt(*arguments):

@@ -202,8 +202,8 @@ def _packed(recording: Recording, prepared: Prepared, path: Path, start: int) ->
         sex=recording.sex,
         patient=recording.patient,
         flags=(*recording.flags, *prepared.flags),
-        # Quantised to each lead's own maximum, twins agree even where two headers announce different gains; some of the
-        # samples tell signals apart as well as all of them.
+        # Quantised to each lead's own maximum, duplicates agree even where two headers announce different gains; some
+        # of the samples tell signals apart as well as all of them.
         digest=blake2b(prepared.samples[:, ::_DIGEST_STRIDE].tobytes(), digest_size=16).hexdigest(),
     )
     # 240 and 24 t bytes: the next recording's statistics stay aligned.

@@ -130,6 +130,7 @@ def load_training_data(
     transforms: Iterable[Transform],
     cache: Path,
     space: LabelSpace,
+    *,
     validation_share: float,
     seed: int,
     workers: int = -1,
@@ -137,7 +138,7 @@ def load_training_data(
 ) -> TrainingData:
     """Finds, prepares and splits the recordings of a folder.
 
-    Twins (equal signals) and recordings of one patient stay in one part; classes and sources are spread evenly.
+    Duplicates (equal signals) and recordings of one patient stay in one part; classes and sources are spread evenly.
     ``beats`` names those that are wanted too.
 
     Raises:
@@ -170,7 +171,7 @@ def load_training_data(
 def split_recordings(
     recordings: Sequence[StoredRecording], labels: np.ndarray, shares: Sequence[float], seed: int
 ) -> np.ndarray:
-    """Part number (n,) of each recording: classes and sources spread evenly, twins and one patient's on one side."""
+    """Part number (n,) of each recording: classes and sources spread evenly, duplicates and patients undivided."""
     sources = np.array([recording.source for recording in recordings])
     spread = np.concatenate([labels, sources[:, None] == np.unique(sources)], axis=1)
     return stratified_parts(spread, patient_groups(recordings), shares, seed)

@@ -39,7 +39,7 @@ def balanced_by_source(store: Store, indices: np.ndarray) -> np.ndarray:
 
 
 def hold_out(store: Store, indices: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divides indices in two, evenly for each source, with twins and patients on one side; the second is ``share``.
+    """Divides indices in two, evenly for each source, duplicates and patients undivided; the second is ``share``.
 
     Where there are too few to spare any, the second is empty.
     """

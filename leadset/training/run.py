@@ -129,10 +129,10 @@ class Run:
             [job.spec.transform for job in self.jobs],
             cache,
             self.space,
-            self.config.validation_share,
-            self.config.seed,
-            self.config.workers,
-            [beats_key(job.spec, job.leads) for job in self.jobs if job.spec.delineated],
+            validation_share=self.config.validation_share,
+            seed=self.config.seed,
+            workers=self.config.workers,
+            beats=[beats_key(job.spec, job.leads) for job in self.jobs if job.spec.delineated],
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)

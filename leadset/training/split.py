@@ -21,7 +21,7 @@ def related_groups(*keys: Sequence[str | None]) -> np.ndarray:
     """Group number (n,) of each recording: recordings that share a key in any of the lists belong together.
 
     Args:
-        keys: lists of n keys, such as signal digests (twins) and patient identifiers; None relates to nothing.
+        keys: lists of n keys, such as signal digests (duplicates) and patient identifiers; None relates to nothing.
     """
     n = len(keys[0])
     nodes: dict[tuple[int, str], int] = {}
@@ -38,7 +38,7 @@ def related_groups(*keys: Sequence[str | None]) -> np.ndarray:
 
 
 def patient_groups(recordings: Iterable[StoredRecording]) -> np.ndarray:
-    """Group number (n,) of each recording: twins (equal signals) and those of one patient of a source are together."""
+    """Group number (n,) of each recording: duplicates (equal signals) and a patient of a source stay together."""
     recordings = list(recordings)
     patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in recordings]
     return related_groups([recording.digest for recording in recordings], patients)
