@@ -41,7 +41,7 @@ from leadset.anomaly.head import cross_fit
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.reference import fit_families, largest_deviation
 from leadset.anomaly.scores import MAPS, RANKS
-from leadset.classes import SINUS_RHYTHM, label_space
+from leadset.classes import label_space
 from leadset.entry.networks import on_threads
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import RECORD_SAMPLES
@@ -56,6 +56,7 @@ from leadset.training.split import patient_groups, stratified_parts
 from leadset.training.tasks.restoration import RestorationSettings
 
 COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
+SPACE = label_space("challenge2021")
 TRAIN_SEED, CHOICE_SEED, SEALED_SEED = 101, 202, 404
 #: Recordings of the training seed that say what is normal and are never trained on; those the baselines learn from.
 REFERENCE, BASELINE_NORMALS = 200, 400
@@ -292,7 +293,7 @@ def timing_rows(name: str, method: Method, recordings: Sequence[Prepared]) -> It
 def judged_diagnoses(name: str, method: Method) -> tuple[list[Found], list[Found]]:
     """What a method that knows simulated normal recordings finds in other such ones, and in simulated diagnoses."""
     made = simulate(DIAGNOSED, CHOICE_SEED, marks=False)
-    ill = [set(codes) != {SINUS_RHYTHM} for codes in made.codes]
+    ill = [not SPACE.is_plain_normal(codes) for codes in made.codes]
     well = simulate(DIAGNOSED, CHOICE_SEED, labels="NSR", start=DIAGNOSED, marks=False)
     return tuple(
         [method.judge(method.observe(r)) for r in tqdm(prepared(signals), desc=f"{name}, diagnoses", leave=False)]
@@ -310,7 +311,7 @@ def diagnosis_rows(name: str, well: Sequence[Found], ill: Sequence[Found]) -> It
 def real_rows(name: str, method: Method, store: Store, chosen: str) -> Iterator[tuple]:
     """Detection of real recordings, five-fold; ``chosen`` is the number to detect by."""
     normal = np.zeros(len(store), bool)
-    normal[plain_sinus_rhythm(store)] = True
+    normal[plain_sinus_rhythm(store, SPACE)] = True
     groups = patient_groups(store.recordings)
     fold = stratified_parts(normal[:, None], groups, [1 / FOLDS] * FOLDS, seed=0)
     seen = [method.observe(tuple(map(np.asarray, store[i]))) for i in tqdm(range(len(store)), desc=name, leave=False)]
@@ -347,9 +348,8 @@ def real_rows(name: str, method: Method, store: Store, chosen: str) -> Iterator[
 def _class_rows(
     name: str, statistic: str, scores: np.ndarray, normal: np.ndarray, groups: np.ndarray, store: Store
 ) -> Iterator[tuple]:
-    space = label_space()
-    labels = np.array([space.encode(recording.codes) for recording in store.recordings])
-    wanted = [("all", ~normal), *((d.abbreviation, labels[:, i] & ~normal) for i, d in enumerate(space.classes))]
+    labels = np.array([SPACE.encode(recording.codes) for recording in store.recordings])
+    wanted = [("all", ~normal), *((d.abbreviation, labels[:, i] & ~normal) for i, d in enumerate(SPACE.classes))]
     for title, positive in wanted:
         if positive.sum() < _FEWEST_OF_CLASS:
             continue

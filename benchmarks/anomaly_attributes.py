@@ -62,8 +62,8 @@ def main() -> None:
 def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
     """Rows of the table, printed as they come."""
     store = build_store(find_recordings(arguments.data), TRANSFORM, scratch / "store", 1)
-    groups = patient_groups(store.recordings)
-    normal = np.isin(np.arange(len(store)), plain_sinus_rhythm(store))
+    space, groups = label_space("challenge2021"), patient_groups(store.recordings)
+    normal = np.isin(np.arange(len(store)), plain_sinus_rhythm(store, space))
     tested = stratified_parts(normal[:, None], groups, [1 - TESTED_SHARE, TESTED_SHARE], SPLIT_SEED) == 1
 
     made = [simulate(arguments.normal, NORMAL_SEED, labels="NSR", marks=False),
@@ -77,7 +77,6 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
         attributes_of(*recording, LEADS, age, sex)
         for recording, age, sex in zip(tqdm(recordings, desc="attributes"), ages, sexes, strict=True)
     ])  # fmt: skip
-    space = label_space()
     codes = [*(r.codes for r in store.recordings), *(those for part in made for those in part.codes)]
     classes = np.stack([space.encode(those) for those in codes])
 
@@ -85,10 +84,10 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
     sinus = np.concatenate([np.flatnonzero(normal & ~tested), len(store) + np.arange(arguments.normal)])
     targets = Targets(
         torch.from_numpy(attributes), torch.from_numpy(classes.astype(np.float32)), learned,
-        all_r_peaks(recordings, LEADS, learned, 1),
+        all_r_peaks(recordings, LEADS, learned, 1), space.abbreviations,
     )  # fmt: skip
     settings = RestorationSettings(steps=arguments.steps, batch_size=16, learning_rate=2e-3)
-    model = untrained_model(LEADS, settings.seed, width=arguments.width, attributes=True)
+    model = untrained_model(LEADS, settings.seed, width=arguments.width, attributes=True, classes=len(space))
     folder = arguments.model or scratch / "model"
     detector = fit_detector(
         recordings, sinus, sinus[:0], model, folder, settings=settings, workers=1, targets=targets

@@ -49,7 +49,7 @@ from leadset.store.bank import build_bank
 from leadset.store.beat_store import build_beats
 from leadset.store.packed import build_store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
-from leadset.training.data import split_recordings
+from leadset.training.data import Contexts, split_recordings
 from leadset.training.split import patient_groups
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
@@ -119,8 +119,9 @@ def prepared(data: Path, leads: tuple[str, ...], simulated: int, work: Path) -> 
         bank = build_bank(simulated, BANK_SEED, store.transform, work, n_jobs=1)
         store, beats = store.joined(bank), beats.joined(build_beats(bank, leads, work, n_jobs=1))
     labels, spec = labels_of(store.recordings), network(leads, "both", 0).input_spec
+    contexts = Contexts(store.recordings, {False: beats})
     nothing = Curriculum(()), np.empty(0, int)
-    task = ClassificationTask(store, labels, *nothing, leads, spec, 0, BATCH, WEIGHT_DECAY, beats)
+    task = ClassificationTask(store, labels, *nothing, leads, spec, 0, BATCH, WEIGHT_DECAY, contexts)
     return Material(task, len(real), patient_groups(real))
 
 
@@ -167,7 +168,7 @@ def answers(material: Material, variant: str, seed: int, folds: np.ndarray, work
 def linear_answers(material: Material, folds: np.ndarray) -> np.ndarray:
     """As `answers`, by a head like that of the anomaly detector; missing features count as average ones."""
     task, simulated = material.task, np.arange(material.real, len(material.task.store))
-    records = np.array([task.beats[i].record for i in range(len(task.store))]).clip(-PLAUSIBLE, PLAUSIBLE)
+    records = np.array([context.beats[False].record for context in task.contexts]).clip(-PLAUSIBLE, PLAUSIBLE)
     known, found = np.isfinite(records), np.empty((material.real, len(SPACE)))
     for fold in range(FOLDS):
         others, own = np.append(np.flatnonzero(folds != fold), simulated), np.flatnonzero(folds == fold)

@@ -38,8 +38,8 @@ from tqdm import tqdm
 
 from leadset.leads import LEAD_SETS
 from leadset.models import create_model, list_models
+from leadset.models.extra_inputs import extra_shapes
 from leadset.utils.memory import keep_freed_memory
-from leadset.waves.beats import told_shapes
 
 PEER = "resnet34"
 #: Recordings per step: enough to keep the convolutions busy, few enough that a step takes seconds at most.
@@ -75,12 +75,12 @@ def has_straightforward_form(name: str) -> bool:
 def inputs_of(model: nn.Module, leads: int, batch: int) -> dict[str, torch.Tensor]:
     """Random arguments of the classifier."""
     spec = model.input_spec
-    shapes = {"x": (leads, spec.samples)} | told_shapes(spec, leads)
+    shapes = {"x": (leads, spec.samples)} | extra_shapes(spec, leads)
     return {name: torch.randn(batch, *shape) for name, shape in shapes.items()}
 
 
 def worker(pipe: Connection, allocator: str) -> None:
-    """Answers (model, leads, form, work) with seconds of processor time per recording, until told None."""
+    """Answers (model, leads, form, work) with seconds of processor time per recording, until it gets None."""
     if allocator == "kept" and not keep_freed_memory():
         raise RuntimeError("this C library has no such setting")
     torch.set_num_threads(1)

@@ -51,7 +51,7 @@ def draw(n: int, n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def write_folders(folder: Path, labels: np.ndarray, decisions: np.ndarray, scalars: np.ndarray) -> tuple[Path, Path]:
     """Headers of twelve leads in folders of a thousand, and output files."""
-    space = label_space()
+    space = label_space("challenge2021")
     label_folder, output_folder = folder / "labels", folder / "outputs"
     output_folder.mkdir()
     lines = "".join(f"{{name}}.mat 16x1+24 1000.0(0)/mV 16 0 -12 -1716 0 {lead}\n" for lead in LEADS)
@@ -78,7 +78,7 @@ def agree(scores: scoring.Scores, plain: tuple[list[float], list[list[float]]]) 
 
 def main() -> None:
     """Measures and writes the table."""
-    space = label_space()
+    space = label_space("challenge2021")
     plain_options = (space.weights, space.normal_index)
     labels, decisions, scalars = draw(N_IN_MEMORY, len(space))
     ours, scores = fastest(lambda: scoring.score(labels, decisions, scalars, space))

@@ -32,6 +32,7 @@ from tables import write_table
 from leadset.classes import label_space
 from leadset.leads import LEADS
 from leadset.models import create_model
+from leadset.models.extra_inputs import delineations
 from leadset.recordings import find_recordings
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
@@ -39,18 +40,17 @@ from leadset.store.bank import build_bank
 from leadset.store.beat_store import build_beats
 from leadset.store.packed import StoredRecording, build_store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
-from leadset.training.data import split_recordings
+from leadset.training.data import Contexts, split_recordings
 from leadset.training.split import patient_groups
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import load_weights, save_weights
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 #: The more frequent classes; those besides that have at least `FEWEST` positives are the rarer ones.
 CLASSES = ("AF", "NSR", "SB", "STach", "RBBB", "LBBB", "IAVB", "PAC", "PVC", "LAD", "TAb")
 #: In the public data ventricular ectopic beats and premature ventricular contractions are one thing under two codes.
-VENTRICULAR_ECTOPICS = "164884008"
 REGIMES = ("simulated", "simulated, then mixed", "real")
 UNMIXED = "simulated, then real"
 COLUMNS = ("architecture", "regime", "source", "class", "positives", "auroc", "low", "high", "simulated", "steps")
@@ -83,11 +83,8 @@ TARGET, MIXED_SHARE = 50, 0.5
 
 
 def labels_of(recordings: Sequence[StoredRecording]) -> np.ndarray:
-    """(n, 26) bool."""
-    labels = np.array([SPACE.encode(recording.codes) for recording in recordings])
-    pvc = SPACE.abbreviations.index("PVC")
-    labels[:, pvc] |= [VENTRICULAR_ECTOPICS in recording.codes for recording in recordings]
-    return labels
+    """(n, 26) bool; ventricular ectopics count as PVC."""
+    return np.array([SPACE.encode_for_training(recording.codes) for recording in recordings])
 
 
 class Experiment:
@@ -100,12 +97,13 @@ class Experiment:
         self.real = store.recordings
         bank = build_bank(setting.simulated, SEED, spec.transform, work / "store", n_jobs=1)
         store = store.joined(bank)
-        beats = build_beats(store, LEADS, work / "store", n_jobs=1) if spec.delineated else None
+        beats = {kind: build_beats(store, LEADS, work / "store", 1, reliable=kind) for kind in delineations(spec)}
         self.labels = labels_of(store.recordings)
         self.simulated = np.arange(len(self.real), len(store))
         everything = Curriculum((Phase("", Pool(self.simulated), 1, LEARNING_RATE),))
         self.task = ClassificationTask(
-            store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY, beats
+            store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY,
+            Contexts(store.recordings, beats),
         )
         self.fold = split_recordings(self.real, self.labels[: len(self.real)], [1 / FOLDS] * FOLDS, SEED)
 

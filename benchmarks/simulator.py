@@ -29,7 +29,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from tables import write_table
 
 from leadset import delineate
-from leadset.classes import SINUS_RHYTHM
+from leadset.classes import label_space
 from leadset.leads import LEADS
 from leadset.recordings import ReadError, find_recordings, read_recording
 from leadset.simulate import SimulatedStream, simulate
@@ -253,7 +253,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", "All-NaN slice|Mean of empty", RuntimeWarning)
 
     real = real_measurements(arguments.data / "challenge" / "training")
-    normal = [m for m, codes in zip(*real, strict=True) if set(codes) == {SINUS_RHYTHM}]
+    space = label_space("challenge2021")
+    normal = [m for m, codes in zip(*real, strict=True) if space.is_plain_normal(codes)]
     simulated_normal, _ = simulated_measurements(N_NORMAL, "NSR")
     rows = compare_normals(normal, simulated_normal)
     rows += compare_teaching(real, simulated_measurements(N_TEACHING, None))

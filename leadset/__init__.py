@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
-from leadset.classes import label_space
+from leadset.classes import CHALLENGE, label_space
 from leadset.leads import LEAD_SETS
 
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 #: The 26 scored classes, in weight-table order.
-CLASSES: tuple[str, ...] = label_space().keys
+CLASSES: tuple[str, ...] = label_space(CHALLENGE).keys
 
 _LAZY = {
     "read_recording": "leadset.recordings",

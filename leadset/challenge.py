@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from leadset.config import load_config
 from leadset.entry import Answer, Entry, load_entry
 from leadset.entry.parallel import predict_all
 from leadset.recordings import find_recordings, recording_from_parts
@@ -21,9 +22,15 @@ from leadset.utils.files import write_atomically
 DETAILS_FILE = "details.csv"
 
 
-def training_code(data_directory: str, model_directory: str) -> None:
-    """Trains every architecture on every lead set; called by ``train_model.py``."""
-    train_entry(data_directory, model_directory)
+def training_code(data_directory: str, model_directory: str, folder: str | Path = ".") -> None:
+    """Trains every architecture on every lead set; the organisers' driver calls it.
+
+    Args:
+        data_directory: recordings with labels.
+        model_directory: where the entry goes.
+        folder: its `leadset.toml`, if there is one, overrides defaults (`leadset.config.load_config`).
+    """
+    train_entry(data_directory, model_directory, load_config(folder=folder))
 
 
 def load_model(model_directory: str, leads: Sequence[str]) -> Entry:

@@ -1,136 +1,234 @@
-"""`leadset.toml`: every choice a user may make, read into one checked, frozen object."""
+"""Every choice of a training run, read from `default.toml` and what overrides it into one checked, frozen object.
+
+`default.toml` is the only source of defaults: the classes here have none. What overrides it, key by key, in this order:
+`leadset.toml` in the current folder, the file that the environment variable ``LEADSET_CONFIG`` names, a file given by
+name, and single settings.
+"""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
-from leadset.classes import list_label_spaces
-from leadset.leads import resolve_leads
+from leadset import config_rules as rules
+from leadset.config_rules import Refused, Rule
 
+DEFAULT_FILE = Path(__file__).with_name("default.toml")
+OWN_FILE = "leadset.toml"
 ENVIRONMENT_VARIABLE = "LEADSET_CONFIG"
-DEFAULT_FILE = Path(__file__).resolve().parent.parent / "leadset.toml"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class Pretrain:
-    """The table ``[pretrain]`` of `leadset.toml`; what each means and why it has its value is said there."""
+    """The table ``[pretrain]``; `default.toml` says what each key means and why it has its value."""
 
-    below: int = 0
-    recordings: int = 20_000
-    epochs: int = 2
-    bank_time_share: float = 0.1
-    tuning_rate: float = 0.25
-    rare_below: int = 50
-    mixed_share: float = 0.5
+    below: Annotated[int, rules.whole(0)]
+    recordings: Annotated[int, rules.whole(1)]
+    epochs: Annotated[int, rules.whole(1)]
+    bank_time_share: Annotated[float, rules.share]
+    tuning_rate: Annotated[float, rules.positive]
+    rare_below: Annotated[int, rules.whole(0)]
+    mixed_share: Annotated[float, rules.share]
 
 
 @dataclass(frozen=True)
 class Config:
-    """The choices of `leadset.toml`; what each means and why it has its value is said there."""
+    """The choices of a run; `default.toml` says what each key means and why it has its value.
 
-    label_space: str = "challenge2021"
-    lead_sets: tuple[tuple[str, ...], ...] = tuple(resolve_leads(n) for n in (12, 6, 4, 3, 2))
-    architectures: tuple[str, ...] = ("all",)
-    preset: str = "auto"
-    seed: int = 2021
-    time_limit_hours: float = 44.0
-    epochs: int = 30
-    min_steps: int = 600
-    restorer_steps: float = 1.0
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    validation_share: float = 0.15
-    workers: int = -1
-    keep_work: bool = False
-    cache: str = ""
-    pretrain: Pretrain = field(default_factory=Pretrain)
-    presets: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    Attributes:
+        files: the files that were read, in this order.
+        overrides: settings given one by one, by dotted key.
+    """
 
-    def __post_init__(self) -> None:
-        if self.preset not in ("auto", *self.presets):
-            raise ValueError(f"preset = {self.preset!r}; expected one of {', '.join(('auto', *self.presets))}")
+    label_space: Annotated[str, rules.label_space_name]
+    lead_sets: Annotated[tuple[tuple[str, ...], ...], rules.lead_sets]
+    architectures: Annotated[tuple[str, ...], rules.architectures]
+    preset: Annotated[str, rules.text]
+    seed: Annotated[int, rules.whole(0, 2**32 - 1)]
+    time_limit_hours: Annotated[float, rules.positive]
+    epochs: Annotated[int, rules.whole(1)]
+    min_steps: Annotated[int, rules.whole(1)]
+    restorer_steps: Annotated[float, rules.positive]
+    batch_size: Annotated[int, rules.whole(1)]
+    learning_rate: Annotated[float, rules.positive]
+    weight_decay: Annotated[float, rules.number(rules.at_least(0))]
+    validation_share: Annotated[float, rules.share]
+    workers: Annotated[int, rules.workers]
+    keep_work: Annotated[bool, rules.on_or_off]
+    cache: Annotated[str, rules.text]
+    pretrain: Pretrain
+    presets: Annotated[dict[str, dict[str, dict[str, Any]]], rules.presets]
+    files: tuple[str, ...] = field(compare=False)
+    overrides: dict[str, Any] = field(compare=False)
 
     def options(self, architecture: str, preset: str) -> dict[str, Any]:
         """The model options that a preset gives an architecture."""
         return dict(self.presets.get(preset, {}).get(architecture, {}))
 
+    def summary(self) -> str:
+        """Where the values come from, in one line."""
+        settings = [f"{key}={value}" for key, value in self.overrides.items()]
+        return "configuration: " + ", ".join([*self.files, *settings])
 
-_POSITIVE = (
-    *("time_limit_hours", "epochs", "min_steps", "restorer_steps", "batch_size", "learning_rate"),
-    *("recordings", "tuning_rate"),
-)
-_NOT_NEGATIVE = ("below", "rare_below")
-_SHARES = ("validation_share", "bank_time_share", "mixed_share")
-_LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
-    **dict.fromkeys(_POSITIVE, (lambda value: value > 0, "a positive number")),
-    **dict.fromkeys(_NOT_NEGATIVE, (lambda value: value >= 0, "zero or a positive number")),
-    **dict.fromkeys(_SHARES, (lambda value: 0 < value < 1, "between 0 and 1")),
-}
+    def provenance(self) -> dict[str, Any]:
+        """Files, single settings and every effective value, as plain values for `entry.json`."""
+        values = asdict(self)
+        return {"files": list(values.pop("files")), "overrides": values.pop("overrides"), "values": values}
 
 
-def _check_types(values: dict[str, Any], kind: type, source: str) -> None:
-    """Names, types and limits of a table; every mistake is an error that names file, key, found and expected."""
-    known = {f.name: f for f in fields(kind)}
-    for key, value in values.items():
-        if key not in known:
-            raise ValueError(f"{source}: unknown key {key!r}; expected one of {', '.join(known)}")
-        wanted = type(getattr(kind(), key))
-        accepted = {float: (int, float), tuple: list, Pretrain: dict}.get(wanted, wanted)
-        if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
-            expected = "a table" if wanted in (Pretrain, dict) else wanted.__name__
-            raise ValueError(f"{source}: {key} = {value!r}; expected {expected}")
-        fits, expected = _LIMITS.get(key, (lambda _: True, ""))
-        if not fits(value):
-            raise ValueError(f"{source}: {key} = {value!r}; expected {expected}")
+class Setting(NamedTuple):
+    """One value that overrides what files say.
+
+    Attributes:
+        source: what messages call it (``--epochs``).
+        key: its key; that of a table's value is dotted (``pretrain.below``).
+        value: as TOML would have it.
+    """
+
+    source: str
+    key: str
+    value: Any
 
 
-def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
-    """The values of a file, converted to those of `Config`; the table ``[pretrain]`` stays one, to be merged."""
-    _check_types(values, Config, source)
-    _check_types(values.get("pretrain", {}), Pretrain, f"{source}: [pretrain]")
-    try:
-        if "lead_sets" in values:
-            values["lead_sets"] = tuple(resolve_leads(leads) for leads in values["lead_sets"])
-    except ValueError as error:
-        raise ValueError(f"{source}: lead_sets: {error}") from None
-    if "architectures" in values:
-        values["architectures"] = tuple(values["architectures"])
-    if values.get("label_space", "challenge2021") not in list_label_spaces():
-        expected = ", ".join(list_label_spaces())
-        raise ValueError(f"{source}: label_space = {values['label_space']!r}; expected one of {expected}")
-    return values
-
-
-def load_config(path: str | Path | None = None) -> Config:
-    """Reads a configuration.
-
-    Args:
-        path: a TOML file whose keys take the place of those in the `leadset.toml` beside the package; by default the
-            one that the environment variable ``LEADSET_CONFIG`` names, if it does.
+def parse_setting(words: str, source: str = "--set") -> Setting:
+    """``KEY=VALUE`` with a value in TOML; one that is no TOML is text, so that ``preset=compact`` needs no quotes.
 
     Raises:
-        OSError: the named file cannot be read.
-        ValueError: not TOML, an unknown key, or a value that does not fit.
+        ValueError: there is no key or no equals sign.
     """
-    values = _read(DEFAULT_FILE) if DEFAULT_FILE.exists() else {}
-    path = path or os.environ.get(ENVIRONMENT_VARIABLE)
-    if path:
-        own = _read(Path(path))
-        tables = {name: {**values.get(name, {}), **own.get(name, {})} for name in ("presets", "pretrain")}
-        values = {**values, **own, **tables}
-    return Config(**{**values, "pretrain": Pretrain(**values.get("pretrain", {}))})
+    key, equals, value = map(str.strip, words.partition("="))
+    if not (key and equals and all(part.strip() for part in key.split("."))):
+        raise ValueError(f"{source}: found {words!r}, expected KEY=VALUE")
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        parsed = {}
+    return Setting(source, key, parsed["value"] if parsed.keys() == {"value"} else value)
+
+
+def load_config(
+    path: str | Path | None = None, *, folder: str | Path | None = ".", settings: Iterable[Setting] = ()
+) -> Config:
+    """Reads the configuration: `default.toml` and what overrides it.
+
+    Args:
+        path: a file that overrides `leadset.toml` and the file that ``LEADSET_CONFIG`` names.
+        folder: its `leadset.toml` is read, if there is one; None: none is.
+        settings: single values that override all files.
+
+    Raises:
+        OSError: a file that is named cannot be read.
+        ValueError: a file is no TOML; an unknown key, or a value that does not fit; a setting that is given twice. The
+            message names file (or option), key, what was found and what was expected.
+    """
+    own = None if folder is None else Path(folder) / OWN_FILE
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    paths = [DEFAULT_FILE]
+    paths += [own] if own is not None and own.is_file() else []
+    paths += [Path(name) for name in (named, path) if name]
+    settings = list(settings)
+    _refuse_repeats(settings)
+    layers = [(str(path), _read(path)) for path in paths]
+    layers += [(setting.source, _table(setting)) for setting in settings]
+    return _assemble(layers, tuple(map(str, paths)), {setting.key: setting.value for setting in settings})
+
+
+def default_config() -> Config:
+    """The values of `default.toml` alone."""
+    return _assemble([(str(DEFAULT_FILE), _read(DEFAULT_FILE))], (str(DEFAULT_FILE),), {})
+
+
+def _assemble(layers: list[tuple[str, dict]], files: tuple[str, ...], overrides: dict[str, Any]) -> Config:
+    """Checks each layer, merges them in order, and checks what depends on more than one."""
+    merged: dict[str, Any] = {}
+    for source, layer in layers:
+        merged = _merge(merged, _checked(layer, source))
+    config = Config(**{**merged, "pretrain": Pretrain(**merged["pretrain"])}, files=files, overrides=overrides)
+    for source, layer in layers[1:]:  # a test holds that those of `default.toml` are sound
+        for name, by_architecture in layer.get("presets", {}).items():
+            for architecture in by_architecture:
+                buildable, options = partial(rules.checked_options, architecture), config.options(architecture, name)
+                _apply(buildable, options, source, f"presets.{name}.{architecture}")
+    known = (AUTO, *config.presets)
+    if config.preset not in known:
+        source = next(source for source, layer in reversed(layers) if "preset" in layer)
+        raise ValueError(f"{source}: found preset = {config.preset!r}, expected one of {', '.join(known)}")
+    return config
+
+
+def _checked(layer: dict[str, Any], source: str) -> dict[str, Any]:
+    """The values of a layer, converted to those of `Config`; ``[pretrain]`` stays a table, to be merged."""
+    values = {key: value for key, value in layer.items() if key != "pretrain"}
+    checked = _by_rule(values, Config, source, "")
+    if "pretrain" in layer:
+        table = layer["pretrain"]
+        if not isinstance(table, dict):
+            raise ValueError(f"{source}: found pretrain = {table!r}, expected a table")
+        checked["pretrain"] = _by_rule(table, Pretrain, source, "pretrain.")
+    return checked
+
+
+def _by_rule(values: Mapping[str, Any], kind: type, source: str, prefix: str) -> dict[str, Any]:
+    by_key = _rules(kind)
+    for key in values:
+        if key not in by_key:
+            raise ValueError(f"{source}: found the unknown key {prefix + key!r}, expected one of {', '.join(by_key)}")
+    return {key: _apply(by_key[key], value, source, prefix + key) for key, value in values.items()}
+
+
+@cache
+def _rules(kind: type) -> dict[str, Rule]:
+    """What the value of each key of a table may be."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+def _apply(rule: Rule, value: Any, source: str, key: str) -> Any:
+    """The value as the rule returns it; what it refuses, as an error that names source and key."""
+    try:
+        return rule(value)
+    except Refused as refused:
+        where = ".".join([key, *refused.inside])
+        raise ValueError(f"{source}: found {where} = {refused.found!r}, expected {refused.expected}") from None
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``over``; tables are merged key by key."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _table(setting: Setting) -> dict[str, Any]:
+    """A dotted key and its value as nested tables."""
+    value = setting.value
+    for part in reversed(setting.key.split(".")):
+        value = {part.strip(): value}
+    return value
+
+
+def _refuse_repeats(settings: list[Setting]) -> None:
+    for key, count in Counter(setting.key for setting in settings).items():
+        if count > 1:
+            given = " and ".join(f"{s.source} {s.value!r}" for s in settings if s.key == key)
+            raise ValueError(f"found {key} given {count} times ({given}), expected once")
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            values = tomllib.load(file)
-    except tomllib.TOMLDecodeError as error:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        by = f", which {ENVIRONMENT_VARIABLE} names" if str(path) == os.environ.get(ENVIRONMENT_VARIABLE) else ""
+        raise FileNotFoundError(f"{path}: no such file{by}, expected a configuration in TOML") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid TOML: {error}") from None
-    return _checked(values, str(path))

@@ -33,7 +33,7 @@ FLAGS: dict[str, str] = {
     "sex_unreadable": "sex is neither female, male nor a word for unknown",
     "short_file": "fewer samples in the file than announced: those that are whole are used",
     "text_labels": "labels are text and were turned into SNOMED CT codes",
-    "unknown_label": "a label is neither a code nor a known text: left out",
+    "unknown_label": "a label is a word: it counts only in a label space that has it as a code",
     "unknown_unit": "unit is not a voltage: taken as mV",
 }
 

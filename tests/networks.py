@@ -5,16 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-#: Reduced sizes, so that tests of all networks are quick; a registered model must have an entry.
-REDUCED: dict[str, dict] = {
-    "cnn_heartmaasters": {"width": 4, "rate": 100, "seconds": 6},
-    "crnn_pqrst": {"width": 4, "rate": 100, "seconds": 6, "beats": 6},
-    "cross_restoration": {"width": 2, "latent": 4},
-    "mvms_net": {"width": 16, "samples": 200},
-    "resnet34": {"width": 4, "blocks": (1, 1, 1, 1), "rate": 100, "seconds": 2},
-    "resunet_lc": {"width": 8, "samples": 256},
-    "star": {"width": 16, "samples": 200},
-}
+from leadset.models import list_models, model_entry
+
+#: Reduced sizes of all architectures, so that tests of them are quick.
+REDUCED: dict[str, dict] = {name: model_entry(name).reduced for name in list_models()}
 
 
 @torch.no_grad()

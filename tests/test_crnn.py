@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from configurations import tiny_config
 from files_on_disk import write_recording
 from scipy.signal import freqz_sos, sos2tf
 from sklearn.metrics import roc_auc_score
@@ -16,7 +17,6 @@ from torch import nn
 
 from leadset import load_entry, waves
 from leadset.classes import label_space
-from leadset.config import Config
 from leadset.leads import LEAD_SETS, LEADS, resolve_leads
 from leadset.models import count_parameters, create_model
 from leadset.models.layers.heartmaasters import RECEPTIVE_FIELD, length_after
@@ -30,11 +30,11 @@ from leadset.store.beat_store import build_beats
 from leadset.store.packed import build_store
 from leadset.training import run
 from leadset.training.curriculum import Curriculum, Phase, Pool
-from leadset.training.data import load_training_data
+from leadset.training.data import Contexts, load_training_data
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 from leadset.waves import beats as beats_module
-from leadset.waves.beats import BEAT_FEATURES, Beats, cut_beats, find_beats, record_features, record_length, tell
+from leadset.waves.beats import BEAT_FEATURES, Beats, cut_beats, find_beats, record_features, record_length
 
 SMALL = {"width": 4, "rate": 100}
 
@@ -193,9 +193,8 @@ def test_options_change_the_count_by_what_they_add():
         models = [create_model("crnn_pqrst", leads, record_features=also) for also in (True, False)]
         assert count_parameters(models[0]) - count_parameters(models[1]) == told * 256 + 256 + 256 * 300
     alone = [create_model("crnn_pqrst", branches=branch) for branch in ("signal", "beats")]
-    assert [model.input_spec.beats for model in alone] == [0, 40]
-    assert [model.input_spec.delineated for model in alone] == [False, True]
-    assert create_model("crnn_pqrst", branches="signal", record_features=True).input_spec.delineated
+    assert [model.input_spec.extra for model in alone] == [{}, {"beats": 40}]
+    assert create_model("crnn_pqrst", branches="signal", record_features=True).input_spec.extra == {"record": True}
     assert count_parameters(alone[0]) == 317_888 + 248_176 - 256 * 300
 
 
@@ -260,15 +259,15 @@ def test_padding_does_not_reach_the_answer():
 def test_absent_beats_do_not_reach_the_answer(pooling):
     model = create_model("crnn_pqrst", 2, 5, beat_pooling=pooling, **SMALL).train()
     x, features = torch.randn(2, 2, 1000), random_beats(2, 2, 8)
-    model(x, features=features)
+    model(x, beats=features)
     model.eval()
     shorter = create_model("crnn_pqrst", 2, 5, beats=8, beat_pooling=pooling, **SMALL).eval()
     shorter.load_state_dict(model.state_dict())
     with torch.inference_mode():
-        told = model(x, features=features)
-        torch.testing.assert_close(told, shorter(x, features=features[:, :, :8]))
-        assert not torch.allclose(told, model(x, features=features.roll(1, 0)))
-        none = model(x, features=torch.full_like(features, torch.nan))
+        told = model(x, beats=features)
+        torch.testing.assert_close(told, shorter(x, beats=features[:, :, :8]))
+        assert not torch.allclose(told, model(x, beats=features.roll(1, 0)))
+        none = model(x, beats=torch.full_like(features, torch.nan))
         torch.testing.assert_close(none, model(x), rtol=0, atol=0)
         assert not torch.allclose(none, told)
 
@@ -294,7 +293,7 @@ def test_implausible_features_do_not_spoil_what_was_learnt():
     model = create_model("crnn_pqrst", 2, 5, record_features=True, **SMALL).train()
     features, record = random_beats(2, 2, 8), torch.randn(2, record_length(2))
     features[0, 5:8, 0] = record[0, 5:8] = torch.tensor([3e38, torch.inf, -torch.inf])
-    assert model(torch.randn(2, 2, 1000), features=features, record=record).isfinite().all()
+    assert model(torch.randn(2, 2, 1000), beats=features, record=record).isfinite().all()
     assert all(value.isfinite().all() for value in model.state_dict().values())
     assert max(branch.standardise.scatter.max() for branch in (model.beats, model.record)) < 1e4
 
@@ -334,22 +333,13 @@ def test_there_is_room_for_the_features_of_the_delineator():
 def test_beats_of_a_window():
     at, record = np.array([10.0, 99.5, 100.0, 150, 199.9, 200.0], np.float32), np.zeros(51, np.float32)
     beats = Beats(at, np.arange(360.0).reshape(2, 6, 30), record)
-    cut = cut_beats(beats, 100, InputSpec(Transform(100), 100, beats=4))
+    cut = cut_beats(beats, range(100, 200), 4)
     assert cut.shape == (60, 4)
     np.testing.assert_array_equal(cut.reshape(2, 30, 4)[1, :, :3].T, beats.features[1, 2:5])
     assert np.isnan(cut[:, 3]).all()
-    assert np.isfinite(cut_beats(beats, 0, InputSpec(Transform(100), 300, beats=4))).all()
+    assert np.isfinite(cut_beats(beats, range(300), 4)).all()
     nothing = Beats(np.empty(0, np.float32), np.empty((2, 0, 30), np.float32), record)
-    assert np.isnan(cut_beats(nothing, 0, InputSpec(beats=3))).all()
-
-
-def test_a_network_is_told_what_it_asks_for():
-    beats = Beats(np.array([3.0], np.float32), np.ones((2, 1, 30), np.float32), np.arange(51, dtype=np.float32))
-    assert tell(beats, 0, InputSpec()) == {}
-    both = tell(beats, 0, InputSpec(beats=2, record=True))
-    assert {name: values.shape for name, values in both.items()} == {"features": (60, 2), "record": (51,)}
-    (record,) = tell(beats, 4000, InputSpec(record=True)).values()
-    np.testing.assert_array_equal(record, beats.record)
+    assert np.isnan(cut_beats(nothing, range(300), 3)).all()
 
 
 def test_features_of_a_recording_are_those_of_the_delineator_in_units_of_their_own_size(simulated):
@@ -435,8 +425,9 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     calls.clear()
     wanted = [(Transform(100), LEAD_SETS[2], True)]
     cache = tmp_path / "another"
+    space = label_space("challenge2021")
     split = {"validation_share": 0.2, "seed": 1, "workers": 1}
-    data = load_training_data(simulated, [Transform(100)], cache, label_space(), **split, beats=wanted)
+    data = load_training_data(simulated, [Transform(100)], cache, space, **split, beats=wanted)
     assert (data.counts()["found"], data.counts()["unreadable"]) == (24, 1)
     assert len(data.beats[wanted[0]]) == len(data.stores[Transform(100)]) == 23
     (failure,) = stored.failures
@@ -476,18 +467,19 @@ def test_real_recordings_have_the_same_beats_in_training_and_in_run_model(real_d
 
 
 def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
-    space, leads = label_space(), LEAD_SETS[2]
+    space, leads = label_space("challenge2021"), LEAD_SETS[2]
     labels = np.array([space.encode(recording.codes) for recording in store.recordings])
     model = create_model("crnn_pqrst", leads, len(space), **SMALL)
     beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False)
     course = Curriculum((Phase("real", Pool(np.arange(16)), 4, 1e-3),))
-    task = ClassificationTask(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, beats)
+    contexts = Contexts(store.recordings, {False: beats})
+    task = ClassificationTask(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, contexts)
     Trainer(model, task, 4, RunContext(tmp_path / "state.safetensors")).run()
     kept = model.beats.standardise.state_dict()
     batches = task.batches(task.curriculum)
-    told = torch.cat([batches[step].told["features"] for step in range(4)])
+    features = torch.cat([batches[step].extra["beats"] for step in range(4)])
     # The best of the two validations is kept: it followed two steps or all four.
-    options = [(~told[: 8 * steps].isnan()).sum((0, 2)).float() for steps in (2, 4)]
+    options = [(~features[: 8 * steps].isnan()).sum((0, 2)).float() for steps in (2, 4)]
     assert any(torch.equal(kept["count"], option) for option in options)
     before = {name: value.clone() for name, value in kept.items()}
     task.validate(model)
@@ -503,18 +495,14 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     ],
 )
 def test_a_run_trains_both_networks_and_answers(simulated, tmp_path, more):
-    config = Config(
+    config = tiny_config(
         lead_sets=(resolve_leads(2),),
         architectures=("cnn_heartmaasters", "crnn_pqrst"),
-        preset="tiny",
-        epochs=1,
-        min_steps=2,
         batch_size=8,
-        workers=1,
         presets={"tiny": {"cnn_heartmaasters": SMALL, "crnn_pqrst": SMALL | more}},
     )
     manifest = run.train_entry(simulated, tmp_path, config)
-    assert [member.spec.delineated for member in manifest.sets[0].members] == [False, True]
+    assert [bool(member.spec.extra) for member in manifest.sets[0].members] == [False, True]
     entry = load_entry(tmp_path)
     paths = find_recordings(simulated)[:5]
     together = list(entry.predict(paths))

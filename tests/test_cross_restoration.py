@@ -83,7 +83,8 @@ def test_parameters_with_attributes_and_classes():
         model = create_model(NAME, 4, attributes=True, classes=116)
         assert count_parameters(model) == 26_456_030
         assert count_parameters(create_model(NAME, 12, attributes=True, classes=116)) == 26_462_174
-        assert create_model(NAME, 2, attributes=True).class_head[-1].out_features == 26
+        with pytest.raises(ValueError, match="found no number of classes"):
+            create_model(NAME, 2, attributes=True)
         assert count_parameters(model.attribute_regressor) == 18_683_415
         assert count_parameters(model.class_head) == 692_980
         fused = torch.empty(3, 50, 136)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 
+import joblib
 import numpy as np
 import pytest
 from files_on_disk import header_text, make_counts, write_recording
 
+from leadset.classes import label_space
 from leadset.cli import main
 from leadset.commands.doctor import report
 from leadset.recordings import audit, find_recordings
 from leadset.recordings.audit import audit_folder, audit_recording
 from leadset.signals import FLAGS
+
+SPACE = label_space("challenge2021")
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def folder(tmp_path):
 
 
 def _rows(root):
-    return {row.path: row for row in audit_folder(root, find_recordings(root))}
+    return {row.path: row for row in audit_folder(root, find_recordings(root), SPACE)}
 
 
 def test_facts_of_each_recording(folder):
@@ -77,19 +81,35 @@ def test_what_cannot_be_used_is_told_and_ends_nothing(folder, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(audit, "prepare", broken)
-    row = audit_recording(folder / "training/alpha/g1/A0001.hea", folder)
+    row = audit_recording(folder / "training/alpha/g1/A0001.hea", folder, SPACE)
     assert row.error.endswith("A0001.hea: MemoryError")
 
 
-def test_processes_find_the_same(folder, monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "few", "processes"), [([], 400, 1), ([], 0, -1), (["-j", "2"], 400, 2), (["-j", "-1"], 400, -1)]
+)
+def test_jobs_are_what_is_asked_for(folder, monkeypatch, arguments, few, processes):
+    used = []
+    monkeypatch.setattr(audit, "_FEW", few)
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, return_as: used.append(n_jobs) or (lambda calls: iter(())))
+    main(["doctor", str(folder), *arguments])
+    assert used == [processes]
+
+
+def test_processes_find_the_same(folder):
     paths = find_recordings(folder)
-    alone = audit_folder(folder, paths, n_jobs=1)
-    monkeypatch.setattr(audit, "_FEW", 0)
-    assert audit_folder(folder, paths, n_jobs=2) == alone
+    assert audit_folder(folder, paths, SPACE, n_jobs=2) == audit_folder(folder, paths, SPACE)
+
+
+@pytest.mark.parametrize("jobs", ["0", "-2", "many", "1.5"])
+def test_jobs_that_are_none(folder, capsys, jobs):
+    with pytest.raises(SystemExit, match="2"):
+        main(["doctor", str(folder), "-j", jobs])
+    assert "expected a number of processes" in capsys.readouterr().err
 
 
 def test_report(folder):
-    text = report(list(_rows(folder).values()))
+    text = report(list(_rows(folder).values()), SPACE)
     table = {line.split()[0]: line.split() for line in text.splitlines() if line}
     assert table["training/alpha"][1:3] == ["4", "0"]
     assert table["training/alpha"][-3:] == ["3", "1", "0"]
@@ -99,6 +119,7 @@ def test_report(folder):
     assert table["AF"][1] == "0"
     assert table["flat"][1:] == ["1", "a", "lead", "is", "constant"]
     assert table["age_implausible"][2:] == FLAGS["age_implausible"].split()
+    assert "2 codes are of no class, and 2 recordings have no other: 55827005 (1), nonsense (1)" in text
     assert "training/alpha/g1/A0004.hea = training/alpha/g1/A0001.hea" in text
     assert "5 of 10 recordings will be skipped:" in text
     # Reasons that differ in the record's name only are one line.
@@ -116,6 +137,29 @@ def test_command_writes_one_line_per_recording(folder, tmp_path, capsys):
     line = lines["training/alpha/g1/A0002.hea"]
     assert (line["codes"], line["scored"], line["age"], line["fs"]) == ("59118001 713427006", "RBBB", "", "500.0")
     assert lines["training/beta/g2/B0002.hea"]["error"].endswith("expected the signal of B0002")
+
+
+def test_classes_are_those_of_the_label_space(tmp_path, capsys, monkeypatch):
+    for i, code in enumerate(("164884008", "164884008,55827005", "429622005", "426783006")):
+        write_recording(tmp_path / "data", f"A{i}", make_counts(seed=i), comments=(f"#Dx: {code}",))
+    assert main(["doctor", str(tmp_path / "data")]) == 0
+    challenge = capsys.readouterr().out
+    assert "26 classes of label space challenge2021" in challenge
+    assert "164884008 counts as PVC in training, not in the scores: in 2 recordings" in challenge
+    assert "2 codes are of no class, and 1 recordings have no other" in challenge
+    (tmp_path / "own.toml").write_text("label_space = 'cpsc2018'\n")
+    monkeypatch.setenv("LEADSET_CONFIG", str(tmp_path / "own.toml"))
+    assert main(["doctor", str(tmp_path / "data")]) == 0
+    configured = capsys.readouterr().out
+    monkeypatch.delenv("LEADSET_CONFIG")
+    assert main(["doctor", str(tmp_path / "data"), "--label-space", "cpsc2018"]) == 0
+    assert capsys.readouterr().out == configured
+    counts = {line.split()[0]: line.split()[1] for line in configured.splitlines() if line}
+    assert "9 classes of label space cpsc2018" in configured and "AFL" not in counts
+    assert (counts["PVC"], counts["STD"], counts["SNR"]) == ("2", "1", "1")
+    assert "counts as" not in configured
+    assert main(["doctor", str(tmp_path / "data"), "--label-space", "icd"]) == 1
+    assert "no label space 'icd': expected one of challenge2021, cpsc2018, or a .toml file" in capsys.readouterr().err
 
 
 def test_command_without_anything_to_audit(tmp_path, capsys):
@@ -137,13 +181,13 @@ def test_command_where_nothing_can_be_used(tmp_path, capsys):
 
 def test_units_that_cannot_be_right_are_noticed(tmp_path):
     path = write_recording(tmp_path, gain="1000/V")
-    row = audit_recording(path, tmp_path)
+    row = audit_recording(path, tmp_path, SPACE)
     assert (row.source, row.flags) == (".", ("implausible_amplitude",))
 
 
 def test_real_challenge_recordings(real_data):
     root = real_data / "challenge"
-    rows = audit_folder(root, find_recordings(root))
+    rows = audit_folder(root, find_recordings(root), SPACE)
     assert [row.error for row in rows if row.error] == []
     assert not any("checksum_mismatch" in row.flags for row in rows)
     counts = {name: sum(name in row.scored for row in rows) for name in ("NSR", "STach", "SB", "PAC", "RBBB", "AF")}

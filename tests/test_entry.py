@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import warnings
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,7 +26,7 @@ from leadset.anomaly.features import feature_names
 from leadset.anomaly.head import Head
 from leadset.challenge import load_model, run_model
 from leadset.classes import label_space
-from leadset.entry import networks, parallel
+from leadset.entry import networks, parallel, prediction
 from leadset.entry.decision import DecisionRule
 from leadset.entry.ensemble import Ensemble, Evidence
 from leadset.entry.manifest import Manifest, Member, TrainedSet
@@ -33,24 +34,26 @@ from leadset.entry.parallel import predict_all
 from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.models import model_entry
 from leadset.models.cost import model_cost
+from leadset.models.extra_inputs import EXTRA_INPUTS, extra_inputs, extra_shapes
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec, Prepared, cut_window, prepare, window_starts
-from leadset.recordings import Recording, find_recordings, read_recording, recording_from_parts
+from leadset.recordings import find_recordings, read_recording
 from leadset.scoring import evaluate
 from leadset.simulate.write import write_dataset
 from leadset.store.beat_store import build_beats
 from leadset.store.packed import build_store
+from leadset.training.data import Contexts, beats_keys
 from leadset.utils.weights import save_weights
-from leadset.waves.beats import find_beats, tell, told_shapes
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 N = 5  # more than a group of windows holds
 OPTIONS = {
-    "resnet34": {"width": 4, "rate": 100},
+    "resnet34": {"width": 4, "rate": 100, "extra": ["age", "sex"]},
     "star": {"width": 16},
     "mvms_net": {"width": 8},
     "crnn_pqrst": {"width": 8, "rate": 100, "beat_pooling": "attention", "record_features": True},
     "cross_restoration": {"width": 4, "latent": 6},
+    "cnn_heartmaasters": {"width": 4, "rate": 100},
 }
 
 
@@ -69,7 +72,7 @@ def some_head(leads, rng):
 
 @pytest.fixture(scope="module")
 def entry_folder(tmp_path_factory):
-    """An entry of untrained networks: five architectures on the lead sets 12, 3, 2 and II,V5."""
+    """An entry of untrained networks: six architectures on the lead sets 12, 3, 2 and II,V5."""
     folder = tmp_path_factory.mktemp("entry")
     rng = np.random.default_rng(0)
     prior = np.linspace(0.01, 0.3, len(SPACE))
@@ -87,8 +90,8 @@ def entry_folder(tmp_path_factory):
             macs = model_cost(name, leads, **options).macs
             members.append(Member(name, options, model.input_spec, weights, rule, {}, macs, head))
         rule = DecisionRule(np.full(len(SPACE), 0.5))
-        alone = Ensemble(np.array([0.4, 0.3, 0.2, 0.1, 0.0]), DecisionRule(np.full(len(SPACE), 0.4)))
-        evidence = Evidence(np.array([0.0, 0.0, 0.0, 0.0, 0.5]), prior, rule)
+        alone = Ensemble(np.array([0.4, 0.3, 0.1, 0.1, 0.0, 0.1]), DecisionRule(np.full(len(SPACE), 0.4)))
+        evidence = Evidence(np.array([0.0, 0.0, 0.0, 0.0, 0.5, 0.0]), prior, rule)
         sets.append(TrainedSet(leads, tuple(members), alone, evidence))
     Manifest(SPACE.name, SPACE.keys, prior, tuple(sets), {}).write(folder)
     return folder
@@ -107,43 +110,87 @@ def test_organisers_driver_and_batched_driver_write_the_same_files(entry_folder,
     assert evaluate(simulated, tmp_path / "ours").n_recordings == N
 
 
-def test_every_real_recording_is_one_tensor_in_training_and_in_run_model(real_data, tmp_path):
-    """Store and organisers' calling convention give bit-identical windows and beats, for every input that a model asks
-    for; beats are those of two leads."""
+def asking_models(leads: tuple[str, ...]) -> list[Member]:
+    """A network of every kind of input: each transform, scaling and window, and every extra input."""
+    asked = [*OPTIONS.items(), ("resnet34", {}), ("resnet34", {"window": "published"}), ("resunet_lc", {"width": 4})]
+    rule, members = DecisionRule(np.full(len(SPACE), 0.5)), []
+    for i, (name, options) in enumerate(asked):
+        spec = create_model(name, leads, **options).input_spec
+        members.append(Member(name, options, spec, f"{i}.safetensors", rule, {}, 1, f"head{i}.safetensors"))
+    assert {name for member in members for name in member.spec.extra} == set(EXTRA_INPUTS)
+    classifiers = {member.spec.transform for member in members if model_entry(member.architecture).kind == "classifier"}
+    assert any(transform.filter != "none" for transform in classifiers)
+    return members
+
+
+def asked_through_run_model(
+    folder: Path, members: Sequence[Member], paths: Sequence[Path], leads: tuple[str, ...], monkeypatch
+) -> dict[tuple[str, str], tuple]:
+    """What each network is asked with, by the name of its weights and header, in the organisers' calling convention."""
+    asked: dict[tuple[str, str], tuple] = {}
+
+    def load(_, member: Member, *others):
+        def answer(inputs):
+            asked[member.weights, str(path)] = inputs[0]
+            return networks.NetworkOutputs(np.full((len(inputs), len(SPACE)), 0.5))
+
+        return answer
+
+    monkeypatch.setattr(prediction, "load_member", load)
+    weights, rule = np.full(len(members), 1 / len(members)), DecisionRule(np.full(len(SPACE), 0.5))
+    trained = TrainedSet(leads, tuple(members), Ensemble(weights, rule))
+    Manifest(SPACE.name, SPACE.keys, np.full(len(SPACE), 0.1), (trained,), {}).write(folder)
+    entry = load_model(str(folder), leads)
+    for path in paths:
+        run_model(entry, path.read_text(), scipy.io.loadmat(path.with_suffix(".mat"))["val"])
+    return asked
+
+
+def assert_same_arrays(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_every_real_recording_is_one_tensor_in_training_and_in_run_model(real_data, tmp_path, monkeypatch):
+    """Training and the organisers' calling convention give bit-identical windows and extra inputs, for every input that
+    a model asks for; beats are those of two leads."""
     leads = LEAD_SETS[2]
     paths = find_recordings(real_data / "challenge") + find_recordings(real_data / "quirks")
-    specs = {create_model(name, 12, **options).input_spec for name, options in OPTIONS.items()}
-    specs |= {create_model("resnet34", 12).input_spec, create_model("resunet_lc", 12, width=4).input_spec}
-    handed_over: dict[str, Recording] = {}
-    compared = 0
-    for transform in {spec.transform for spec in specs}:
-        asking = [spec for spec in specs if spec.transform == transform]
-        store = build_store(paths, transform, tmp_path, n_jobs=1, progress=False)
-        beats = {
-            reliable: build_beats(store, leads, tmp_path, n_jobs=1, progress=False, reliable=reliable)
-            for reliable in {spec.reliable_beats for spec in asking if spec.delineated}
-        }
+    members = asking_models(leads)
+    keys = {key for member in members for key in beats_keys(member.spec, leads)}
+    stores = {
+        transform: build_store(paths, transform, tmp_path, n_jobs=1, progress=False)
+        for transform in {member.spec.transform for member in members}
+    }
+    beats = {
+        key: build_beats(stores[key[0]], leads, tmp_path, n_jobs=1, progress=False, reliable=key[2]) for key in keys
+    }
+    first = next(iter(stores.values())).recordings
+    asked = asked_through_run_model(tmp_path, members, [Path(r.path) for r in first], leads, monkeypatch)
+    assert len(asked) == len(members) * len(first)
+    compared, known = 0, {"age": 0, "sex": 0}
+    for member in members:
+        spec, store = member.spec, stores[member.spec.transform]
+        contexts = Contexts(store.recordings, {key[2]: beats[key] for key in beats_keys(spec, leads)})
         for i, stored in enumerate(store.recordings):
-            if stored.path not in handed_over:
-                counts = scipy.io.loadmat(Path(stored.path).with_suffix(".mat"))["val"]
-                handed_over[stored.path] = recording_from_parts(Path(stored.path).read_text(), counts)
-            recording = handed_over[stored.path]
-            prepared = prepare(recording.signal, recording.fs, recording.leads, transform)
-            told = prepared.samples, prepared.statistics, transform.rate, leads
-            found = {reliable: (kept[i], find_beats(*told, reliable)) for reliable, kept in beats.items()}
-            for kept, now in found.values():
-                np.testing.assert_array_equal(kept.at, now.at)
-            for spec in asking:
-                for start in window_starts(stored.n_samples, spec):
-                    for name in told_shapes(spec, len(leads)):
-                        both = (tell(one, start, spec)[name] for one in found[spec.reliable_beats])
-                        np.testing.assert_array_equal(*both)
-                    trained, trained_mask = cut_window(*store[i], range(12), start, spec)
-                    run, run_mask = cut_window(prepared.samples, prepared.statistics, range(12), start, spec)
-                    np.testing.assert_array_equal(trained, run)
-                    np.testing.assert_array_equal(trained_mask, run_mask)
-                    compared += 1
-    assert compared > 4 * 267
+            samples, statistics, run_context = asked[member.weights, stored.path]
+            context = contexts[i]
+            if "reliable_beats" in spec.extra:
+                kept, found = (of.beats[True] for of in (context, run_context))
+                assert_same_arrays(*((one.at, one.features, one.record) for one in (kept, found)))
+            for start in window_starts(stored.n_samples, spec):
+                trained, run = (extra_inputs(of, start, spec, len(leads)) for of in (context, run_context))
+                assert list(trained) == list(extra_shapes(spec, len(leads)))
+                assert_same_arrays(trained.values(), run.values())
+                for name in set(known) & set(trained):
+                    known[name] += int(trained[name][1])
+                rows = range(12)
+                assert_same_arrays(
+                    cut_window(*store[i], rows, start, spec), cut_window(samples, statistics, rows, start, spec)
+                )
+                compared += 1
+    assert compared > len(members) * 267
+    assert min(known.values()) > 200
 
 
 def test_real_recordings_through_the_organisers_driver(entry_folder, real_data, tmp_path):
@@ -372,7 +419,7 @@ def test_wrong_command_lines(tmp_path, entry_folder, capsys):
         lambda v: v["lead_sets"][0]["members"][4].update(head=""),
         lambda v: v["lead_sets"][0]["ensemble"].update(weights=[1.0]),
         lambda v: v["lead_sets"][0]["evidence"].update(strengths=[1.0]),
-        lambda v: v["lead_sets"][0]["evidence"].update(strengths=[0, 0, 0, 0, float("inf")]),
+        lambda v: v["lead_sets"][0]["evidence"].update(strengths=[0, 0, 0, 0, float("inf"), 0]),
         lambda v: v["lead_sets"][0]["evidence"]["shares"].pop(),
         lambda v: v["lead_sets"][0].update(evidence=[]),
         lambda v: v.update(label_space=["challenge2021"]),
@@ -390,7 +437,7 @@ def test_wrong_command_lines(tmp_path, entry_folder, capsys):
         lambda v: v["lead_sets"][0]["members"][0].update(options={"width": 4, "rate": float("inf")}),
         lambda v: v["lead_sets"][0]["members"][0]["input"].update(samples=10**9),
         lambda v: v["lead_sets"][0]["members"][0]["input"].update(samples="5000"),
-        lambda v: v["lead_sets"][0]["members"][0]["input"].update(record=True),
+        lambda v: v["lead_sets"][0]["members"][0]["input"].update(extra={"record": True}),
         lambda v: v["lead_sets"][0]["members"][0]["input"]["transform"].update(rate=10**9),
         lambda v: v["lead_sets"][0]["members"][0]["input"]["transform"].update(rate=float("nan")),
     ],

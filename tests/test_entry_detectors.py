@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from configurations import tiny_config
 from restorers import SMALL, same_reference
 
 from leadset import load_entry
 from leadset.anomaly import Detector
 from leadset.anomaly.reference import Reference
 from leadset.cli import main
-from leadset.config import Config
 from leadset.entry.detectors import DetectorFolder
 from leadset.entry.manifest import Manifest
 from leadset.leads import LEAD_SETS, resolve_leads
@@ -23,15 +24,12 @@ from leadset.simulate.write import write_dataset
 from leadset.training import run
 from leadset.training.data import load_training_data
 
-CONFIG = Config(
+CONFIG = tiny_config(
     lead_sets=(resolve_leads(3), resolve_leads(2)),
     architectures=("cross_restoration",),
-    preset="tiny",
-    epochs=1,
     min_steps=3,
     batch_size=4,
     validation_share=0.5,
-    workers=1,
     presets={"tiny": {"cross_restoration": SMALL, "resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]}}},
 )
 
@@ -159,7 +157,7 @@ def test_a_member_is_what_its_architecture_is(copy):
 
 
 def test_an_entry_without_detector_says_so(simulated, tmp_path, capsys):
-    classifiers = Config(**{**CONFIG.__dict__, "architectures": ("resnet34",), "lead_sets": (LEAD_SETS[2],)})
+    classifiers = replace(CONFIG, architectures=("resnet34",), lead_sets=(LEAD_SETS[2],))
     run.train_entry(simulated, tmp_path / "entry", classifiers)
     capsys.readouterr()
     path = find_recordings(simulated)[0]

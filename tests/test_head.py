@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from configurations import tiny_config
 from restorers import SMALL
 from safetensors.numpy import load_file, save_file
 
@@ -19,7 +20,7 @@ from leadset.anomaly.head import Head, cross_fit, fill_with_prior, fit_head
 from leadset.challenge import load_model, run_model
 from leadset.challenge import test_entry as answer_folder
 from leadset.classes import label_space
-from leadset.config import Config, Pretrain
+from leadset.config import default_config
 from leadset.entry.decision import NEAR, DecisionRule, veto
 from leadset.entry.ensemble import Ensemble, Evidence
 from leadset.entry.manifest import Manifest, TrainedSet
@@ -35,7 +36,7 @@ from leadset.training.ensemble import ValidationOutputs, ValidationTargets, abla
 from leadset.training.normals import MOST_REPEATS, TOO_FEW, balanced_by_source
 from leadset.training.thresholds import fit_thresholds
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 K = len(SPACE)
 
 
@@ -189,7 +190,7 @@ def validated(n=200, seed=0):
     labels = targets[:, 1:]
     rng = np.random.default_rng(seed + 1)
     p = 1 / (1 + np.exp(-(4 * labels + rng.normal(-3.0, 1.0, labels.shape))))
-    targets = ValidationTargets(targets, np.full(1 + K, 0.1))
+    targets = ValidationTargets(targets, targets[:, 1:], np.full(1 + K, 0.1))
     return [ValidationOutputs(p, False), ValidationOutputs(features, True)], targets, np.arange(n) % 5
 
 
@@ -229,14 +230,11 @@ def test_small_sources_are_repeated_but_not_without_end():
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
 
-TINY = Config(
+TINY = tiny_config(
     lead_sets=(resolve_leads(2),),
     architectures=("resnet34", "cross_restoration"),
-    preset="tiny",
-    epochs=1,
     min_steps=3,
     batch_size=4,
-    workers=1,
     presets={"tiny": {"resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]}, "cross_restoration": SMALL}},
 )
 
@@ -365,7 +363,7 @@ def test_folders_without_normal_recordings_train_the_classifiers(abnormal, tmp_p
 
 def test_simulated_normals_stand_in_where_real_ones_are_too_few(abnormal, tmp_path):
     """Of 192 simulated recordings ten have sinus rhythm as their only label."""
-    bank = Pretrain(below=1000, recordings=192, epochs=1, bank_time_share=0.9)
+    bank = replace(default_config().pretrain, below=1000, recordings=192, epochs=1, bank_time_share=0.9)
     manifest = run.train_entry(abnormal, tmp_path, replace(TINY, architectures=("cross_restoration",), pretrain=bank))
     (detector,) = manifest.sets[0].members
     assert detector.architecture == "cross_restoration"

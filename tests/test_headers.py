@@ -178,7 +178,8 @@ def test_sex(text, sex, flags):
         ("#Dx: RBBB", ("59118001",), ("text_labels",)),
         ("#Dx: I-AVB,AF", ("270492004", "164889003"), ("text_labels",)),
         ("#Dx: SNR", ("426783006",), ("text_labels",)),
-        ("#Dx: RBBB,59118001,nonsense", ("59118001",), ("text_labels", "unknown_label")),
+        ("#Dx: RBBB,59118001,nonsense", ("59118001", "nonsense"), ("text_labels", "unknown_label")),
+        ("#Dx: NORM, 1AVB;n/a", ("NORM", "1AVB"), ("unknown_label",)),
     ],
 )
 def test_codes(line, codes, flags):

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from configurations import tiny_config
 from networks import REDUCED
 
 from leadset.classes import label_space
-from leadset.config import Config, Pretrain, load_config
+from leadset.config import default_config
 from leadset.leads import LEADS, resolve_leads
 from leadset.models import create_model, list_models
 from leadset.preprocess import InputSpec, Transform, prepare
@@ -30,7 +31,7 @@ from leadset.training.pretraining import add_bank, affordable_bank, training_cur
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 SPLIT = {"validation_share": 0.2, "seed": 1, "workers": 1}
 TRANSFORM = Transform(50)
 FREE_SET = resolve_leads("II,V5")
@@ -259,15 +260,10 @@ def test_without_validation_recordings_the_last_weights_are_kept(task, tmp_path)
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
 
-TINY = Config(
+TINY = tiny_config(
     lead_sets=(resolve_leads(2), FREE_SET),
     architectures=("resnet34",),
-    preset="tiny",
-    epochs=1,
-    min_steps=2,
-    batch_size=16,
-    workers=1,
-    pretrain=Pretrain(below=1000, recordings=CHUNK, epochs=1, rare_below=5),
+    pretrain=replace(default_config().pretrain, below=1000, recordings=CHUNK, epochs=1, rare_below=5),
     presets={
         "tiny": {
             "resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]},
@@ -306,14 +302,14 @@ def test_run_pretrains_small_training_sets_only(folder, tiny, tmp_path):
 def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_path):
     config = replace(tiny, architectures=("crnn_pqrst",), lead_sets=(FREE_SET,))
     member = run.train_entry(folder, tmp_path, config).sets[0].members[0]
-    assert member.spec.beats
+    assert member.spec.extra["beats"]
     assert member.training["phases"][0]["steps"] == CHUNK // 16
 
 
 def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     transform = Transform(100)
     data = load_training_data(folder, [transform], cache, SPACE, **SPLIT, beats=[(transform, FREE_SET, True)])
-    with_bank = add_bank(data, CHUNK, 5, SPACE, cache, 1)
+    with_bank = add_bank(data, CHUNK, 5, cache, 1)
     beats = with_bank.beats[transform, FREE_SET, True]
     assert len(beats) == len(with_bank.first) == len(with_bank.labels) == len(with_bank.part) == N_REAL + CHUNK
     assert beats[N_REAL].features.shape == (2, len(beats[N_REAL].at), 30)
@@ -359,29 +355,3 @@ def test_continued_run_has_the_same_bank(folder, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "run", real_run)
     monkeypatch.setattr(run, "affordable_bank", lambda *arguments: pytest.fail("measured again"))
     assert run.train_entry(folder, tmp_path, tiny).provenance["data"]["simulated"] == CHUNK
-
-
-# --- configuration ---------------------------------------------------------------------------------------------------
-
-
-def test_shipped_configuration_pretrains_and_the_demo_does_not(monkeypatch):
-    assert load_config().pretrain.below > 0
-    assert load_config("docs/demo.toml").pretrain == replace(load_config().pretrain, below=0)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["below = -1", "below = 'few'", "recordings = 0", "mixed_share = 1.0", "bank_time_share = 0", "passes = 3"],
-)
-def test_mistakes_in_the_table_are_named(tmp_path, text):
-    file = tmp_path / "bad.toml"
-    file.write_text(f"[pretrain]\n{text}\n")
-    with pytest.raises(ValueError, match=rf"bad.toml: \[pretrain\].*{text.split()[0]}.*expected"):
-        load_config(file)
-
-
-def test_table_must_be_one(tmp_path):
-    file = tmp_path / "bad.toml"
-    file.write_text("pretrain = true\n")
-    with pytest.raises(ValueError, match="expected a table"):
-        load_config(file)

@@ -286,8 +286,9 @@ def test_reconstruction_model_learns_the_same_whatever_the_abnormal_recordings_a
     attributes[::3, 0] = torch.nan
     states = []
     for labelled in (np.arange(12), np.arange(4, 12)):
-        targets = Targets(attributes, (torch.arange(12)[:, None] % 26 == torch.arange(26)).float(), labelled, beats)
-        options = SMALL | {"attributes": True}
+        classes = (torch.arange(12)[:, None] % 26 == torch.arange(26)).float()
+        targets = Targets(attributes, classes, labelled, beats, tuple("abcdefghijklmnopqrstuvwxyz"))
+        options = SMALL | {"attributes": True, "classes": 26}
         detector = fitted(normals, train, train[:0], tmp_path / str(len(labelled)), options, targets=targets)
         states.append(detector.model.state_dict())
     for name, tensor in states[0].items():
@@ -298,4 +299,4 @@ def test_reconstruction_model_learns_the_same_whatever_the_abnormal_recordings_a
     assert found.attributes.shape == (7,) and found.classes.shape == (26,) and np.isfinite(found.attributes).all()
     assert ((found.classes > 0) & (found.classes < 1)).all()
     with pytest.raises(ValueError, match="targets are to be given with it"):
-        fitted(normals, train, train[:0], tmp_path / "none", SMALL | {"attributes": True})
+        fitted(normals, train, train[:0], tmp_path / "none", options)

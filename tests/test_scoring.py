@@ -19,7 +19,7 @@ from leadset.scoring.labels import read_labels
 from leadset.scoring.metrics import Ranking, areas
 
 ROOT = Path(evaluate_model.__file__).parent
-CHALLENGE = label_space()
+CHALLENGE = label_space("challenge2021")
 AF, AFL, NSR = (CHALLENGE.index[code] for code in ("164889003", "164890007", "426783006"))
 THREE = LabelSpace(
     "three", "-", (Diagnosis(("1",), "A", "a"), Diagnosis(("3", "2"), "B", "b"), Diagnosis(("9",), "N", "normal")), "9"
@@ -374,10 +374,59 @@ def test_folders_by_hand(tmp_path: Path):
     assert scores.n_recordings == 4 and [Path(path).name for path in scores.unanswered] == ["R4.csv"]
 
 
-def test_folders_in_another_label_space(tmp_path: Path):
-    scores = scoring.evaluate(*write_case(tmp_path, HEADERS, OUTPUTS), space="cpsc2018")
-    assert scores.n_recordings == 4 and len(scores.class_auroc) == 9
-    assert scores.f_measure == pytest.approx((1 + 2 / 3 + 0) / 3)
+# Outputs in the nine classes of CPSC 2018, the columns in another order than there.
+NINE = (
+    "164931005,429622005,164884008|427172004|17338001,63593006|284470004,59118001|713427006,"
+    "733534002|164909002,270492004,164889003,426783006"
+)
+NINE_OUTPUTS = {
+    "R1": f"#R1\n{NINE}\n0,0,0,0,0,0,0,1,0\n0,0,0,0,.1,0,0,.9,.1\n",
+    "R2": f"#R2\n{NINE}\n0,0,0,0,0,0,0,0,1\n0,0,0,0,.1,0,0,.2,.8\n",
+    "R3": f"#R3\n{NINE}\n0,0,0,0,0,0,0,0,1\n0,0,0,0,.2,0,0,.3,.9\n",
+    "R4": "#R4\n\n\n\n",
+}
+
+
+def test_outputs_are_scored_in_their_own_label_space(tmp_path: Path):
+    folders = write_case(tmp_path, HEADERS, NINE_OUTPUTS)
+    for space in (None, "cpsc2018", label_space("cpsc2018")):
+        scores = scoring.evaluate(*folders, space)
+        assert scores.space == label_space("cpsc2018") and len(scores.class_auroc) == 9
+        assert (scores.auroc, scores.f_measure) == pytest.approx(((1 + 2 / 3 + 1) / 3, (1 + 2 / 3 + 0) / 3))
+        assert scores.unnamed == ()
+    ours, classes = tmp_path / "scores.csv", tmp_path / "classes.csv"
+    assert evaluate_model.main([*map(str, folders), str(ours), str(classes)]) == 0
+    assert ours.read_text() == scoring.scores_text(scores) and len(classes.read_text().split("\n")[0].split(",")) == 10
+
+
+@pytest.mark.parametrize(
+    ("outputs", "space", "found", "expected"),
+    [
+        (NINE_OUTPUTS, "challenge2021", "the 9 classes of label space cpsc2018 (164931005,", "challenge2021 (16488900"),
+        (OUTPUTS, "cpsc2018", "the 3 classes (164889003, 426783006, 713427006)", "9 classes of label space cpsc2018"),
+        (OUTPUTS | {"R2": NINE_OUTPUTS["R2"]}, None, "R1.csv: found the 3 classes (164889003", "label space cpsc2018"),
+        ({name: f"#R\nNORM,MI\n1,0\n.{i},0\n" for i, name in enumerate(OUTPUTS)}, None, "(NORM, MI)", "challenge"),
+    ],
+)
+def test_outputs_of_one_label_space_are_not_scored_in_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture, outputs: dict, space: str | None, found: str, expected: str
+):
+    folders = write_case(tmp_path, HEADERS, outputs)
+    with pytest.raises(ValueError, match=r"R\d\.csv: found the ") as raised:
+        scoring.evaluate(*folders, space)
+    before, after = str(raised.value).split(", expected ")
+    assert found in before and expected in after
+    option = [] if space is None else ["--label-space", space]
+    assert evaluate_model.main([*map(str, folders), *option]) == 1
+    assert capsys.readouterr() == ("", f"evaluate_model: {raised.value}\n")
+
+
+def test_classes_that_no_output_names_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture):
+    folders = write_case(tmp_path, HEADERS, OUTPUTS)
+    unnamed = scoring.evaluate(*folders).unnamed
+    assert len(unnamed) == 23 and not set(unnamed) & set(CLASS_LINE.split(","))
+    assert evaluate_model.main([*map(str, folders)]) == 0
+    assert "no output names 23 of the 26 classes of label space challenge2021" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -444,7 +493,7 @@ def test_script_prints_or_writes(tmp_path: Path):
 def test_script_says_what_is_wrong(tmp_path: Path):
     wrong = run_script(tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "") and wrong.stderr.startswith("usage: evaluate_model.py LABELS")
-    assert evaluate_model.main(["a", "b", "c", "d", "e"]) == 2
+    assert run_script("a", "b", "c", "d", "e").returncode == 2
     missing = run_script(tmp_path / "nowhere", tmp_path)
     assert (missing.returncode, missing.stdout) == (1, "") and "nowhere: no such folder" in missing.stderr
 

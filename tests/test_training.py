@@ -11,21 +11,20 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from configurations import tiny_config
 from safetensors.torch import load_file
 
 from leadset.classes import label_space
-from leadset.config import Config, load_config
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest
 from leadset.leads import resolve_leads
-from leadset.models import create_member, create_model, list_models
+from leadset.models import create_model
 from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
 from leadset.scoring import ChallengeMetric
@@ -45,7 +44,7 @@ from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.thresholds import fit_thresholds
 from leadset.training.trainer import RunContext, Trainer
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -283,14 +282,9 @@ def test_time_spent_by_an_interrupted_run_is_not_given_again():
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
 
-TINY = Config(
+TINY = tiny_config(
     lead_sets=(resolve_leads(2), resolve_leads("II,V5")),
     architectures=("resnet34",),
-    preset="tiny",
-    epochs=1,
-    min_steps=2,
-    batch_size=16,
-    workers=1,
     presets={"tiny": {"resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]}}},
 )
 
@@ -428,39 +422,3 @@ def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated):
         signal_file.unlink()
     with pytest.raises(ValueError, match="none of 3 recordings can be read"):
         run.train_entry(unlabelled, tmp_path / "m", TINY)
-
-
-# --- configuration ---------------------------------------------------------------------------------------------------
-
-
-def test_shipped_configuration_is_complete_and_valid():
-    config = load_config()
-    assert [len(leads) for leads in config.lead_sets] == [12, 6, 4, 3, 2]
-    assert {"published", "compact", "demo"} <= set(config.presets)
-    for preset, name in product(config.presets, list_models()):
-        with torch.device("meta"):
-            create_member(name, resolve_leads(2), len(SPACE), config.options(name, preset))
-
-
-def test_own_file_takes_the_place_of_what_it_names(tmp_path, monkeypatch):
-    own = tmp_path / "own.toml"
-    own.write_text('epochs = 3\nlead_sets = ["II,V5"]\n[presets.mine.resnet34]\nwidth = 8\n')
-    monkeypatch.setenv("LEADSET_CONFIG", str(own))
-    config = load_config()
-    assert (config.epochs, config.lead_sets, config.batch_size) == (3, (("II", "V5"),), load_config(own).batch_size)
-    assert config.options("resnet34", "mine") == {"width": 8}
-    assert config.options("resnet34", "demo")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "epochs = 'many'", "epochs = 0", "epochs = true", "speed = 3", "lead_sets = ['V9']", "lead_sets = 12",
-        "validation_share = 1.0", "label_space = 'icd'", "preset = 'huge'", "epochs = = 3",
-    ],
-)  # fmt: skip
-def test_mistakes_in_the_configuration_are_named(tmp_path, text):
-    file = tmp_path / "bad.toml"
-    file.write_text(text)
-    with pytest.raises(ValueError, match=r"expected|TOML"):
-        load_config(file)

@@ -24,7 +24,7 @@ from leadset.training.checkpoint import load_state, save_state
 from leadset.training.trainer import build_optimizer
 from leadset.utils.weights import load_network, load_weights, save_weights
 
-SPACE = label_space()
+SPACE = label_space("challenge2021")
 SMALL = {"width": 4, "rate": 100}
 
 

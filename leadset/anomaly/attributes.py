@@ -35,15 +35,17 @@ class Targets(NamedTuple):
 
     Attributes:
         attributes: (n, 7) float32, scaled, NaN where unknown.
-        classes: (n, k) float32, 0 or 1.
+        classes: (n, k) float32, 0 or 1, NaN where the source does not annotate the class.
         labelled: indices of the recordings to learn classes from, normal or not.
         r_peaks: of these, by the index of the recording.
+        names: of the k classes.
     """
 
     attributes: Tensor
     classes: Tensor
     labelled: np.ndarray
     r_peaks: Mapping[int, np.ndarray]
+    names: tuple[str, ...]
 
 
 def attributes_of(
@@ -80,8 +82,9 @@ def targets_of(
     for i in tqdm(normal, desc="attributes", unit="rec", leave=False):
         recording = store.recordings[i]
         attributes[i] = attributes_of(*store[i], leads, recording.age, recording.sex)
-    classes = np.array([space.encode(recording.codes) for recording in store.recordings], dtype=np.float32)
-    return Targets(torch.from_numpy(attributes), torch.from_numpy(classes), np.array(sorted(labelled)), labelled)
+    classes = torch.from_numpy(space.targets_for_training(store.recordings))
+    indices = np.array(sorted(labelled))
+    return Targets(torch.from_numpy(attributes), classes, indices, labelled, space.abbreviations)
 
 
 def in_units(scaled: np.ndarray) -> np.ndarray:
@@ -99,10 +102,12 @@ def attribute_loss(answers: Tensor, wanted: Tensor) -> Tensor:
 def asymmetric_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     """Asymmetric loss of logits (b, k) against classes 0 or 1, summed (Ridnik et al. 2021); weights have no gradient.
 
-    What is rightly refused counts next to nothing, so that many absent classes do not drown the rare present one.
+    NaN is unknown and adds nothing. What is rightly refused counts next to nothing, so that many absent classes do not
+    drown the rare present one.
     """
     present = torch.sigmoid(logits)
     absent = (1 - present + _SHIFT).clamp(max=1)
     likelihood = torch.where(wanted > 0, present, absent)
     focus = torch.where(wanted > 0, float(_FOCUS_POSITIVE), float(_FOCUS_NEGATIVE))
-    return -((1 - likelihood.detach()) ** focus * likelihood.clamp(min=1e-8).log()).sum()
+    terms = (1 - likelihood.detach()) ** focus * likelihood.clamp(min=1e-8).log()
+    return -torch.where(torch.isnan(wanted), 0, terms).sum()

@@ -92,13 +92,15 @@ def fit_head(features: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> H
 
     Args:
         features: (n, d); recordings with a feature that is not finite are left out.
-        targets: (n, 1 + k) bool, anything but plain sinus rhythm and the classes.
+        targets: (n, 1 + k), anything but plain sinus rhythm and the classes: 1, 0, or NaN where unknown, which has no
+            say.
         shares: (1 + k,) of them in the training recordings.
     """
     from scipy.optimize import minimize
 
-    known = np.isfinite(features).all(axis=1)
-    targets, x = targets[known].astype(float), features[known].astype(float)
+    scored = np.isfinite(features).all(axis=1)
+    targets, x = targets[scored].astype(float), features[scored].astype(float)
+    known, targets = ~np.isnan(targets), np.nan_to_num(targets)
     n, d, k = len(x), features.shape[1], targets.shape[1]
     prior = log_odds(shares, _LEAST_SHARE)
     centre = x.mean(axis=0) if n else np.zeros(d)
@@ -111,8 +113,8 @@ def fit_head(features: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> H
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         w = parameters.reshape(k, d)
         z = x @ w.T + prior
-        value = np.logaddexp(0, z).sum() - (targets * z).sum() + RIDGE / 2 * (w**2).sum()
-        return value / n, ((expit(z) - targets).T @ x + RIDGE * w).ravel() / n
+        value = (known * np.logaddexp(0, z)).sum() - (targets * z).sum() + RIDGE / 2 * (w**2).sum()
+        return value / n, ((known * expit(z) - targets).T @ x + RIDGE * w).ravel() / n
 
     weights = minimize(loss, np.zeros(k * d), jac=True, method="L-BFGS-B").x.reshape(k, d)
     return replace(head, weights=weights)

@@ -1,5 +1,6 @@
-"""``python -m leadset VERB``: a file for each verb, which is found by its name.
+"""``leadset VERB``: a file for each verb, which is found by its name.
 
-A verb's module has a docstring whose first line says what it does, ``add_arguments(parser)`` and
-``run(arguments) -> int`` (the exit status).
+A verb's module has a docstring whose first line is its usage and, after a colon, what it does;
+``add_arguments(parser)``; and ``run(arguments) -> int``, which returns the exit status. ``arguments.call`` is a
+`leadset.cli.Call`.
 """

@@ -1,4 +1,4 @@
-"""``python -m leadset anomaly fit|score|localise``: detecting and localising what is not normal."""
+"""``leadset anomaly fit|score|localise``: detecting and localising what is not normal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from leadset.anomaly.features import FAMILIES
 from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
-from leadset.classes import label_space
+from leadset.classes import LabelSpace, label_space
+from leadset.config import load_config
 from leadset.entry.detectors import DetectorFolder
 from leadset.leads import LEADS, lead_set_name, resolve_leads
 from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES, CrossRestoration
@@ -50,6 +51,7 @@ _VALIDATION_SHARE = 0.2
 _HELD_OUT_SHARE = 0.15
 # What a score has of each lead.
 _LEAD_PARTS = ("record", "beat")
+_SPACE_HELP = "whose normal class is normal (default: that of a trained entry, else as configured)"
 _MODEL_HELP = "folder that fit has written, or a trained entry"
 _MAP_HELP = "how a sample differs from normal hearts, or from the recording's other heartbeats (default: deviation)"
 
@@ -88,6 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     score.add_argument("model", type=Path, help=_MODEL_HELP)
     score.add_argument("data", type=Path, help=f"folder of recordings, or one that holds {TEST} or {BENCHMARK}")
     score.add_argument("-o", "--output", type=Path, required=True, metavar="scores.csv")
+    for task in (fit, score):
+        task.add_argument("--label-space", metavar="NAME", help=_SPACE_HELP)
     localise = tasks.add_parser("localise", help="where a recording is abnormal: CSV and NPZ, and a picture")
     localise.add_argument("model", type=Path, help=_MODEL_HELP)
     localise.add_argument("record", type=Path, help="header or signal file of a recording")
@@ -102,6 +106,11 @@ def run(arguments: argparse.Namespace) -> int:
     return {"fit": _fit, "score": _score, "localise": _localise}[arguments.task](arguments)
 
 
+def _label_space(named: str | None) -> LabelSpace:
+    """The label space of that name, or the configured one."""
+    return label_space(named or load_config().label_space)
+
+
 # --- fit -------------------------------------------------------------------------------------------------------------
 
 
@@ -109,10 +118,11 @@ def _fit(arguments: argparse.Namespace) -> int:
     chosen = ("masking", "epochs", "steps", "minutes", "batch_size", "learning_rate", "schedule", "seed")
     settings = RestorationSettings(**{name: getattr(arguments, name) for name in chosen})
     if has_arrays(arguments.data):
-        for option in ("attributes", "cache"):
-            if getattr(arguments, option):
-                raise ValueError(f"{arguments.data}: --{option} is for recordings with headers, found {TRAIN}")
+        _refuse_for_arrays(arguments, "attributes", "cache", "label_space")
     options = {"width": arguments.width, "log_variance": arguments.log_variance, "attributes": arguments.attributes}
+    space = _label_space(arguments.label_space)
+    if arguments.attributes:
+        options["classes"] = len(space)
     model = untrained_model(resolve_leads(arguments.leads), settings.seed, **options)
     if arguments.start is not None:
         _start_from(arguments.start, model)
@@ -125,13 +135,13 @@ def _fit(arguments: argparse.Namespace) -> int:
         recordings = build_store(find_recordings(arguments.data), TRANSFORM, cache)
         for failure in recordings.failures:
             print(f"skipped {failure.path}: {failure.message}", file=sys.stderr)
-        normal = plain_sinus_rhythm(recordings)
+        normal = plain_sinus_rhythm(recordings, space)
         train, held_out = hold_out(recordings, normal, _HELD_OUT_SHARE, settings.seed)
         print(f"{len(recordings)} recordings, of which {len(normal)} with sinus rhythm as their only label")
         if arguments.attributes:
             labelled = np.setdiff1d(np.arange(len(recordings)), held_out)
             r_peaks = all_r_peaks(recordings, model.leads, labelled)
-            targets = targets_of(recordings, model.leads, train, r_peaks, label_space())
+            targets = targets_of(recordings, model.leads, train, r_peaks, space)
     detector = fit_detector(
         recordings, train, held_out, model, arguments.model, settings=settings, targets=targets
     )  # fmt: skip
@@ -140,6 +150,14 @@ def _fit(arguments: argparse.Namespace) -> int:
     done, loss = detector.training["steps"], detector.training["train_loss"]
     print(f"trained {done} steps on {len(train)} recordings, loss {loss}; reference: {detector.reference.part}")
     return 0
+
+
+def _refuse_for_arrays(arguments: argparse.Namespace, *options: str) -> None:
+    """Raises a ValueError where an option was given that would do nothing with arrays."""
+    for option in options:
+        if getattr(arguments, option):
+            name = option.replace("_", "-")
+            raise ValueError(f"{arguments.data}: --{name} is for recordings with headers, found arrays without")
 
 
 def _start_from(folder: Path, model: CrossRestoration) -> None:
@@ -164,14 +182,19 @@ def _start_from(folder: Path, model: CrossRestoration) -> None:
 def _score(arguments: argparse.Namespace) -> int:
     if arguments.map is not None and not (arguments.data / BENCHMARK).is_file():
         raise ValueError(f"{arguments.data}: --map says what localisation is measured by, expected {BENCHMARK} in it")
+    in_arrays = has_arrays(arguments.data)
+    if in_arrays:
+        _refuse_for_arrays(arguments, "label_space")
     detectors = DetectorFolder(arguments.model)
     failed = 0
     with write_atomically(arguments.output) as file:
         table = _Table(file, detectors)
-        if has_arrays(arguments.data):
+        if in_arrays:
             _score_arrays(detectors.for_leads(LEADS), arguments.data, arguments.map or MAPS[1], table)
         else:
-            failed = _score_folder(detectors, arguments.data, table)
+            of_entry = detectors.space if arguments.label_space is None else None
+            space = of_entry or _label_space(arguments.label_space)
+            failed = _score_folder(detectors, arguments.data, table, space)
     return 1 if failed else 0
 
 
@@ -210,8 +233,8 @@ class _Table:
 
     def __init__(self, file: IO[str], detectors: DetectorFolder) -> None:
         by_lead = [f"{lead}_{part}" for part in _LEAD_PARTS for lead in detectors.leads]
-        has_attributes = detectors.for_leads(detectors.leads).model.has_attributes
-        self._readings = (*ATTRIBUTES, *label_space().abbreviations) if has_attributes else ()
+        some = detectors.for_leads(detectors.leads)
+        self._readings = (*ATTRIBUTES, *some.training["classes"]) if some.model.has_attributes else ()
         header = ("recording", "leads", *_COLUMNS, "beats", "flags", *by_lead, *self._readings)
         self._table = csv.DictWriter(file, header, lineterminator="\n")
         self._table.writeheader()
@@ -236,7 +259,7 @@ class _Table:
         })  # fmt: skip
 
 
-def _score_folder(detectors: DetectorFolder, folder: Path, table: _Table) -> int:
+def _score_folder(detectors: DetectorFolder, folder: Path, table: _Table, space: LabelSpace) -> int:
     """Scores a folder's recordings; the number of those that cannot be read, each with its reason on stderr."""
     abnormal, scored, failed = [], [], 0
     for path in tqdm(find_recordings(folder), desc="score", unit="rec", leave=False):
@@ -249,8 +272,8 @@ def _score_folder(detectors: DetectorFolder, folder: Path, table: _Table) -> int
             print(f"skipped {path}: {error}", file=sys.stderr)
             continue
         table.write(recording.name, detector, score)
-        if recording.codes:
-            abnormal.append(not plain_sinus_rhythm([recording]).size)
+        if space.diagnoses(recording.codes):
+            abnormal.append(not space.is_plain_normal(recording.codes))
             scored.append(_detected_by(detector, score))
     print(f"{len(scored)} labelled recordings scored, {failed} skipped")
     if len(set(abnormal)) == 2:

@@ -1,4 +1,4 @@
-"""``python -m leadset delineate RECORD… [--plot] [-o marks.csv]``: the waves of recordings on disk."""
+"""``leadset delineate RECORD… [--plot] [-o marks.csv]``: the waves of recordings on disk."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""``python -m leadset demo OUT``: the Challenge's three commands on simulated recordings, and a table of their scores.
+"""``leadset demo OUT``: train, answer and score on simulated recordings, and print a table of the scores.
 
-Runs the very scripts, as a newcomer would type them: simulate, train, extract each lead set, answer, score.
+Runs the very commands that a newcomer would type: simulate, train, extract each lead set, predict, evaluate.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import os
 import subprocess
 import sys
 import time
@@ -15,15 +14,15 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from leadset.config import ENVIRONMENT_VARIABLE, load_config
+import leadset
 from leadset.entry.manifest import Manifest
 from leadset.leads import lead_set_name
+from leadset.recordings import find_recordings
 from leadset.scoring import Scores, evaluate
 from leadset.training.context import LOG_FILE
 from leadset.utils.files import write_atomically
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-CONFIG = REPOSITORY / "docs" / "demo.toml"
+CONFIG = Path(leadset.__file__).with_name("demo.toml")
 # Diagnoses common enough to be learnt from a few hundred recordings.
 DIAGNOSES = "NSR,SB,STach,SA,AF,PAC,PVC,LBBB,RBBB,IAVB"
 # The two sets come from different seeds: no test recording was trained on.
@@ -36,25 +35,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder for recordings, model, answers and scores")
     parser.add_argument("-n", type=int, default=400, help="training recordings to simulate (default: 400)")
     parser.add_argument("--tests", type=int, default=150, help="test recordings to simulate (default: 150)")
+    parser.add_argument("--config", type=Path, default=CONFIG, help="of the training (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the demo; returns the exit status."""
     started, out = time.monotonic(), arguments.out
-    os.environ.setdefault(ENVIRONMENT_VARIABLE, str(CONFIG))
     _simulate(out / "training", arguments.n, TRAINING_SEED)
     _simulate(out / "test", arguments.tests, TEST_SEED)
-    _python("train_model.py", out / "training", out / "model")
+    _leadset("train", out / "training", out / "model", "--config", arguments.config)
     manifest, scores = Manifest.read(out / "model"), {}
-    for leads in load_config().lead_sets:
-        name = lead_set_name(leads)
+    for trained in manifest.sets:
+        name = lead_set_name(trained.leads)
         recordings, answers = out / f"test_{name}_leads", out / f"answers_{name}_leads"
-        _python("extract_leads_wfdb.py", "-i", out / "test", "-o", recordings, "-l", *leads)
-        _python("test_model.py", out / "model", recordings, answers, "--per-model", "--strict")
+        _leadset("extract", "-i", out / "test", "-o", recordings, "-l", *trained.leads)
+        _leadset("predict", out / "model", recordings, answers, "--per-model", "--strict")
         files = out / f"scores_{name}_leads.csv", out / f"class_scores_{name}_leads.csv"
-        _python("evaluate_model.py", recordings, answers, *files)
+        _leadset("evaluate", recordings, answers, *files)
         scores[name] = {ENSEMBLE: evaluate(recordings, answers)}
-        for member in manifest.sets[0].members:
+        for member in trained.members:
             scores[name][member.architecture] = evaluate(recordings, answers / member.architecture)
     _write_table(out / "scores.csv", scores)
     _draw(out, scores)
@@ -79,24 +78,26 @@ def _draw(out: Path, scores: dict[str, dict[str, Scores]]) -> None:
 
 
 def _simulate(folder: Path, n: int, seed: int) -> None:
-    if not folder.exists():
-        _python("-m", "leadset", "simulate", folder, "-n", n, "--seed", seed, "--labels", DIAGNOSES)
+    """Simulates recordings, or takes those of an earlier demo.
+
+    Raises:
+        ValueError: an earlier demo left another number of recordings.
+    """
+    if folder.exists():
+        found = len(find_recordings(folder))
+        if found != n:
+            raise ValueError(f"{folder}: found {found} recordings, expected {n}; name another folder, or remove it")
+    else:
+        _leadset("simulate", folder, "-n", n, "--seed", seed, "--labels", DIAGNOSES)
 
 
-def _python(*words: object) -> None:
-    """Shows and runs a command; ends the demo if it fails."""
+def _leadset(*words: object) -> None:
+    """Shows and runs a verb in a process of its own, as a user does; ends the demo if it fails."""
     command = [str(word) for word in words]
-    print(f"$ python {' '.join(command)}", flush=True)
-    if command[0].endswith(".py"):
-        command[0] = str(REPOSITORY / command[0])
-    done = subprocess.run([sys.executable, *command], env=_environment())
+    print(f"$ leadset {' '.join(command)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "leadset", *command])
     if done.returncode:
         raise SystemExit(done.returncode)
-
-
-def _environment() -> dict[str, str]:
-    """The package is found from any working folder."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
 
 
 def _pair(scores: Scores) -> tuple[float, float]:

@@ -8,7 +8,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from leadset.classes import label_space
+from leadset.classes import LabelSpace, label_space
+from leadset.config import load_config
 from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.audit import Audit, audit_folder, write_csv
 from leadset.recordings.find import find_recordings
@@ -30,13 +31,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
     parser.add_argument("data", metavar="DATA", help="folder of recordings (.hea with .mat or .dat), nested or not")
     parser.add_argument("-o", "--output", metavar="audit.csv", help="write one line per recording to this file")
-    parser.add_argument("-j", "--jobs", type=int, default=-1, help="worker processes (default: one per core)")
+    parser.add_argument("--label-space", metavar="NAME", help="classes to count (default: as configured)")
+    parser.add_argument(
+        "-j", "--jobs", type=_processes, metavar="N",
+        help="worker processes, -1: one per core (default: one for a few hundred recordings, one per core for more)",
+    )  # fmt: skip
+
+
+def _processes(words: str) -> int:
+    if not re.fullmatch(r"-1|0*[1-9]\d*", words):
+        raise argparse.ArgumentTypeError(f"found {words!r}, expected a number of processes, or -1 for one per core")
+    return int(words)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Audits the folder; returns 0, or 1 if not one recording can be used."""
-    rows = audit_folder(arguments.data, find_recordings(arguments.data), arguments.jobs)
-    print(report(rows))
+    space = label_space(arguments.label_space or load_config().label_space)
+    rows = audit_folder(arguments.data, find_recordings(arguments.data), space, arguments.jobs)
+    print(report(rows, space))
     if arguments.output:
         write_csv(rows, arguments.output)
         print(f"\n{len(rows)} lines written to {arguments.output}")
@@ -46,9 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def report(rows: Sequence[Audit]) -> str:
-    """The audit as text: sources, classes, oddities, repeats, and what will be skipped."""
-    parts = [_sources(rows), _classes(rows), _oddities(rows), _repeats(rows), _skipped(rows)]
+def report(rows: Sequence[Audit], space: LabelSpace) -> str:
+    """The audit as text: sources, classes, other codes, oddities, repeats, and what will be skipped."""
+    parts = [
+        _sources(rows), _classes(rows, space), _other_codes(rows, space),
+        _oddities(rows), _repeats(rows), _skipped(rows),
+    ]  # fmt: skip
     return "\n\n".join(part for part in parts if part)
 
 
@@ -70,11 +85,26 @@ def _sources(rows: Sequence[Audit]) -> str:
     return _table(lines)
 
 
-def _classes(rows: Sequence[Audit]) -> str:
+def _classes(rows: Sequence[Audit], space: LabelSpace) -> str:
     counts = Counter(name for row in rows for name in row.scored)
     lines = [("class", "recordings", "name")]
-    lines += [(d.abbreviation, counts[d.abbreviation], d.name) for d in label_space().classes]
-    return _table(lines)
+    lines += [(d.abbreviation, counts[d.abbreviation], d.name) for d in space.classes]
+    return f"{len(space)} classes of label space {space.name}\n{_table(lines)}"
+
+
+def _other_codes(rows: Sequence[Audit], space: LabelSpace) -> str:
+    """Codes that are aliases of a class, and those of no class."""
+    counts = Counter(code for row in rows for code in row.codes if code not in space.index)
+    lines = [
+        f"{code} counts as {d.abbreviation} in training, not in the scores: in {counts[code]} recordings"
+        for d in space.classes for code in d.aliases if counts[code]
+    ]  # fmt: skip
+    unknown = [(code, n) for code, n in counts.most_common() if code not in space.training_index]
+    if unknown:
+        without = sum(not space.training_index.keys() & set(row.codes) for row in rows if row.codes)
+        listed = _few([f"{code} ({n})" for code, n in unknown])
+        lines.append(f"{len(unknown)} codes are of no class, and {without} recordings have no other: {listed}")
+    return "\n".join(lines)
 
 
 def _oddities(rows: Sequence[Audit]) -> str:

@@ -1,4 +1,7 @@
-"""``python -m leadset models``: the registered architectures as a table; the README holds the same one."""
+"""``leadset models [NAME]``: list the registered architectures, or what one of them costs on every lead set.
+
+The README holds the first table and a model's card the second.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import argparse
 
 import torch
 
-from leadset.models.cost import model_costs
+from leadset.models.cost import cost_table, model_costs
 from leadset.models.registry import count_parameters, create_model, list_models, model_entry
 
 
@@ -28,10 +31,11 @@ def overview() -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb has no arguments."""
+    """Arguments of the verb."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="an architecture, to print the table of its card")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the table; returns the exit status."""
-    print(overview())
+    """Prints a table; returns the exit status."""
+    print(overview() if arguments.name is None else cost_table(arguments.name))
     return 0

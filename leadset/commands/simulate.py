@@ -1,4 +1,4 @@
-"""``python -m leadset simulate OUT -n 400``: a Challenge-style folder of simulated recordings."""
+"""``leadset simulate OUT -n 400``: a Challenge-style folder of simulated recordings."""
 
 from __future__ import annotations
 

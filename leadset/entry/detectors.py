@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from leadset.anomaly.detector import DETECTOR_FILE, Detector
+from leadset.classes import LabelSpace
 from leadset.entry.manifest import FILE_NAME
 from leadset.entry.prediction import Entry
 from leadset.leads import sort_leads
@@ -40,6 +41,11 @@ class DetectorFolder:
         if self._entry is None:
             return next(iter(self._detectors))
         return sort_leads({lead for trained in self._entry.manifest.sets for lead in trained.leads})
+
+    @property
+    def space(self) -> LabelSpace | None:
+        """The label space of an entry; a detector of its own has none."""
+        return self._entry and self._entry.space
 
     def for_leads(self, leads: Iterable[str]) -> Detector:
         """The detector that scores recordings with these leads.

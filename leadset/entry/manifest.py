@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from leadset.anomaly.detector import DetectorFiles
+from leadset.classes import LabelSpace, label_space
 from leadset.entry.decision import DecisionRule, veto
 from leadset.entry.ensemble import Ensemble, Evidence, read_probabilities
 from leadset.leads import resolve_leads
@@ -140,7 +141,7 @@ class Manifest:
     """A whole entry.
 
     Attributes:
-        label_space: its name; ``classes`` are its class keys in order.
+        label_space: its name, or that of its file in the folder; ``classes`` are its class keys in order.
         prior: (k,) share of the training recordings that have each class: the answer where nothing can be read.
         sets: the trained lead sets, largest first.
         provenance: versions, seed, preset, data counts and fingerprint.
@@ -161,6 +162,25 @@ class Manifest:
             if trained.evidence is not None:
                 yield trained.evidence.shares
                 yield trained.evidence.rule.thresholds
+
+    def space_in(self, folder: Path) -> LabelSpace:
+        """The label space of the entry in that folder.
+
+        Raises:
+            ValueError: there is no such space, its file is missing or damaged, or it has other classes by now.
+        """
+        path = folder / FILE_NAME
+        try:
+            space = label_space(self.label_space, folder)
+        except ValueError as error:
+            raise ValueError(f"{path}: its label space is gone: {error}") from None
+        if space.keys != self.classes:
+            trained, present = ", ".join(self.classes), ", ".join(space.keys)
+            raise ValueError(
+                f"{path}: found the classes {trained}, but label space {self.label_space} has {present}; "
+                "expected the same, so the label space was changed after training"
+            )
+        return space
 
     def write(self, folder: Path) -> None:
         """Writes `entry.json`, atomically."""

@@ -21,7 +21,7 @@ from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
 from leadset.utils.weights import load_network
 
-#: Inputs as `leadset.entry` prepares them: samples and statistics, with beats for a network that asks for them.
+#: Inputs as `leadset.entry` prepares them: samples, statistics and context, as `leadset.models.prediction` takes them.
 Inputs = Sequence[tuple]
 
 
@@ -87,7 +87,7 @@ class DetectorPredictor:
     def __call__(self, inputs: Inputs) -> NetworkOutputs:
         """Probabilities of the head."""
         with on_threads(self.threads):
-            scores = [self.detector.score_or_none(*recording) for recording in inputs]
+            scores = [self.detector.score_or_none(x, statistics, of.beats[True]) for x, statistics, of in inputs]
         features = np.stack([score_features(score, self.detector.leads) for score in scores])
         probabilities = self.head(features)
         return NetworkOutputs(fill_with_prior(probabilities[:, 1:], self.prior), probabilities[:, 0])

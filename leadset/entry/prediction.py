@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from leadset.anomaly.detector import Detector
-from leadset.classes import label_space
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.entry.networks import Predictor, load_member, load_member_detector
 from leadset.leads import lead_set_name, sort_leads, with_derived
+from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Prepared, Transform, prepare
 from leadset.recordings import Recording, read_recording
 from leadset.waves.beats import Beats, find_beats
@@ -55,25 +55,22 @@ class Answer:
 
 @dataclass
 class PreparedInput:
-    """A recording on its way: its prepared forms and their beats, or what is wrong with it."""
+    """A recording on its way: its prepared forms and what is known besides, or what is wrong with it."""
 
     name: str
     leads: tuple[str, ...] = ()
     prepared: dict[Transform, Prepared] | None = None
     beats: dict[tuple[Transform, bool], Beats] = field(default_factory=dict)
+    age: float | None = None
+    sex: str | None = None
     flags: tuple[str, ...] = ()
     error: str = ""
 
     def input_of(self, spec: InputSpec) -> tuple:
         """What a network with this input is asked with."""
         prepared = self.prepared[spec.transform]
-        beats = (self.beats[_beats_key(spec)],) if spec.delineated else ()
-        return prepared.samples, prepared.statistics, *beats
-
-
-def _beats_key(spec: InputSpec) -> tuple[Transform, bool]:
-    """Beats of which transform, and whether reliable ones alone."""
-    return spec.transform, spec.reliable_beats
+        beats = {reliable: self.beats[spec.transform, reliable] for reliable in delineations(spec)}
+        return prepared.samples, prepared.statistics, RecordingContext(self.age, self.sex, beats)
 
 
 class Entry:
@@ -92,9 +89,7 @@ class Entry:
     def __init__(self, folder: str | Path, device: str | torch.device | None = None, readers: int = 2) -> None:
         self.folder, self.readers = Path(folder), readers
         self.manifest = Manifest.read(self.folder)
-        self.space = label_space(self.manifest.label_space)
-        if self.manifest.classes != self.space.keys:
-            raise ValueError(f"{self.folder}: its classes are not those of label space {self.space.name}")
+        self.space = self.manifest.space_in(self.folder)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._predictors: dict[str, Predictor] = {}
 
@@ -172,13 +167,15 @@ class Entry:
                     prepared[transform].samples, prepared[transform].statistics, transform.rate, trained.leads, reliable
                 )
                 for transform, reliable in {
-                    _beats_key(member.spec) for member in trained.members if member.spec.delineated
+                    (member.spec.transform, reliable)
+                    for member in trained.members
+                    for reliable in delineations(member.spec)
                 }
             }
         except Exception as error:
             return PreparedInput(name, error=str(error) or type(error).__name__)
         flags = (*recording.flags, *next(iter(prepared.values())).flags)
-        return PreparedInput(recording.name, recording.leads, prepared, beats, flags)
+        return PreparedInput(recording.name, recording.leads, prepared, beats, recording.age, recording.sex, flags)
 
     def _answers(self, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
         answers: dict[int, Answer] = {}

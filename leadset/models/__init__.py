@@ -6,7 +6,16 @@ from leadset.models.registry import (
     create_model,
     list_models,
     model_entry,
+    model_options,
     register_model,
 )
 
-__all__ = ["count_parameters", "create_member", "create_model", "list_models", "model_entry", "register_model"]
+__all__ = [
+    "count_parameters",
+    "create_member",
+    "create_model",
+    "list_models",
+    "model_entry",
+    "model_options",
+    "register_model",
+]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from leadset.models.extra_inputs import given_or_missing
 from leadset.models.layers.heartmaasters import DROPOUT, RECEPTIVE_FIELD, ConvStages, glorot, length_after
 from leadset.models.layers.masking import apply_mask
 from leadset.models.layers.options import one_of
@@ -15,7 +16,7 @@ from leadset.models.layers.recurrent import AttendedStates, LastStates
 from leadset.models.layers.standardise import RunningStandardise
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
-from leadset.waves.beats import BEAT_FEATURES, record_length, told_shapes
+from leadset.waves.beats import BEAT_FEATURES, record_length
 
 #: Channels of the feature branch in multiples of the width; hidden layers of the head at a width of 32.
 BEAT_GROWTH = (2, 2, 2, 2, 4, 4, 4)
@@ -70,14 +71,14 @@ class RecordBranch(nn.Module):
 
     def __init__(self, leads: int, width: int) -> None:
         super().__init__()
-        told = record_length(leads)
-        self.standardise = RunningStandardise(told)
-        self.dense = nn.Linear(2 * told, 8 * width)
+        features = record_length(leads)
+        self.standardise = RunningStandardise(features)
+        self.dense = nn.Linear(2 * features, 8 * width)
 
     def forward(self, record: Tensor) -> Tensor:
         """Features (b, 23 + 14 · l) of recordings, NaN where missing, to features (b, f)."""
-        told = self.standardise(record.clamp(-PLAUSIBLE, PLAUSIBLE).unsqueeze(2)).squeeze(2)
-        return F.relu(self.dense(torch.cat([told, (~record.isnan()).to(told)], 1)))
+        values = self.standardise(record.clamp(-PLAUSIBLE, PLAUSIBLE).unsqueeze(2)).squeeze(2)
+        return F.relu(self.dense(torch.cat([values, (~record.isnan()).to(values)], 1)))
 
 
 @register_model(
@@ -85,6 +86,7 @@ class RecordBranch(nn.Module):
     title="CRNN-PQRST",
     citation="heartMAASters: Multi-label classification on 12, 6, 4, 3 and 2 lead electrocardiography signals using "
     "convolutional recurrent neural networks. Computing in Cardiology 48, 2021, IEEE Xplore 9662725",
+    reduced={"width": 4, "rate": 100, "seconds": 6, "beats": 6},
 )
 class CRNNPQRST(nn.Module):
     """Two convolutional recurrent branches, one on the ECG, one on features of its delineated beats, and a joint head.
@@ -135,9 +137,10 @@ class CRNNPQRST(nn.Module):
         if branches == "signal" and beat_pooling != "last":
             raise ValueError(f"beat_pooling is {beat_pooling!r} without a branch of beats: expected 'last'")
         batch_norm = one_of("norm", norm, NORMS) == "batch"
-        told = 0 if branches == "signal" else beats
-        self.input_spec = InputSpec(Transform(rate), samples, scaling="recording", beats=told, record=record_features)
-        self.told_shapes = told_shapes(self.input_spec, len(leads))
+        extra = {} if branches == "signal" else {"beats": beats}
+        if record_features:
+            extra["record"] = True
+        self.input_spec = InputSpec(Transform(rate), samples, scaling="recording", extra=extra)
         self.signal = None if branches == "beats" else SignalBranch(len(leads), width, cell, batch_norm)
         self.beats = None if branches == "signal" else BeatBranch(len(leads), width, cell, batch_norm, beat_pooling)
         self.record = RecordBranch(len(leads), width) if record_features else None
@@ -149,24 +152,21 @@ class CRNNPQRST(nn.Module):
         self.apply(glorot)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None = None, features: Tensor | None = None, record: Tensor | None = None
+        self, x: Tensor, mask: Tensor | None = None, beats: Tensor | None = None, record: Tensor | None = None
     ) -> Tensor:
-        """Signals (b, l, t), mask (b, t) and what is told of their beats to logits (b, k).
+        """Signals (b, l, t), mask (b, t) and extra inputs to logits (b, k).
 
-        ``features`` (b, 30 · l, n) of beats and ``record`` (b, 23 + 14 · l) of recordings are those of
-        `leadset.waves.beats.tell`, NaN where missing; None: no beat was found.
+        ``beats`` (b, 30 · l, n) are the features of the first n beats, ``record`` (b, 23 + 14 · l) those of the
+        recording (`leadset.models.extra_inputs`), NaN where missing; None: all are missing.
         """
         views = []
         if self.signal is not None:
             views.append(self.signal(x, mask))
         if self.beats is not None:
-            views.append(self.beats(self._given("features", features, x)))
+            views.append(self.beats(given_or_missing("beats", beats, self.input_spec, x)))
         if self.record is not None:
-            views.append(self.record(self._given("record", record, x)))
+            views.append(self.record(given_or_missing("record", record, self.input_spec, x)))
         h = self.dropout(torch.cat(views, 1))
         for layer in self.head:
             h = F.relu(layer(h))
         return self.classifier(h)
-
-    def _given(self, name: str, told: Tensor | None, x: Tensor) -> Tensor:
-        return x.new_full((len(x), *self.told_shapes[name]), torch.nan) if told is None else told

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from leadset.classes import label_space
 from leadset.models.layers.folded import FoldedStack
 from leadset.models.layers.latent_heads import AttributeRegressor, ClassHead
 from leadset.models.layers.options import one_of
@@ -186,6 +185,7 @@ class CrossAttention(nn.Module):
     citation="Jiang, Meng, Liu, Lu, Liu, Wang: Multi-scale Cross-restoration Framework for Electrocardiogram Anomaly "
     "Detection. MICCAI 2023, LNCS 14225, doi 10.1007/978-3-031-43907-0_9",
     kind="restorer",
+    reduced={"width": 2, "latent": 4},
 )
 class CrossRestoration(nn.Module):
     """Three autoencoders, of a masked recording, of one of its heartbeats, masked too, and of its trend.
@@ -201,7 +201,7 @@ class CrossRestoration(nn.Module):
         log_variance: a name out of `LOG_VARIANCE_RANGES`.
         attributes: whether `ATTRIBUTES` and classes are read off the latents (arXiv 2408.17154), which takes 19 million
             parameters more at the published size.
-        classes: how many classes (116 as published); by default the scored ones of the Challenge.
+        classes: how many classes (116 as published), which goes with ``attributes``.
     """
 
     def __init__(
@@ -222,9 +222,12 @@ class CrossRestoration(nn.Module):
                 f"record_samples={record_samples}, latent={latent}: expected a multiple of 32 above {BEAT_SAMPLES} "
                 "and an even number"
             )
+        if classes is not None and not attributes:
+            raise ValueError(f"classes={classes} without attributes: expected none, as only attributes have classes")
         self.leads, self.beat_samples = tuple(leads), BEAT_SAMPLES
         self._middle, self._half_range = (low + high) / 2, (high - low) / 2
-        self.input_spec = InputSpec(Transform(RATE, "restoration"), record_samples, "range", reliable_beats=True)
+        transform = Transform(RATE, "restoration")
+        self.input_spec = InputSpec(transform, record_samples, "range", extra={"reliable_beats": True})
         n = len(leads)
         self.record_encoder, self.beat_encoder, self.trend_encoder = (Encoder(n, width, latent) for _ in range(3))
         tokens = record_samples // 2**_HALVINGS - _LAST_KERNEL + 2
@@ -233,8 +236,10 @@ class CrossRestoration(nn.Module):
         self.trend_decoder = Decoder(2 * latent, width, n)
         self.has_attributes = attributes
         if attributes:
+            if classes is None:
+                raise ValueError("attributes=True: found no number of classes, expected classes=")
             self.attribute_regressor = AttributeRegressor(2 * latent, tokens - 1, len(ATTRIBUTES))
-            self.class_head = ClassHead(2 * latent, len(label_space()) if classes is None else classes)
+            self.class_head = ClassHead(2 * latent, classes)
 
     @property
     def learning_apart(self) -> tuple[list[nn.Parameter], ...]:

@@ -32,6 +32,7 @@ def present_views(leads: tuple[str, ...]) -> list[list[int]]:
     title="MVMS-net",
     citation="S. Yang, C. Lian, Z. Zeng, B. Xu, J. Zang, Z. Zhang: A multi-view multi-scale neural network for "
     "multi-label ECG classification. IEEE Transactions on Emerging Topics in Computational Intelligence, 2023",
+    reduced={"width": 16, "samples": 200},
 )
 class MVMSNet(nn.Module):
     """MVMS-net: one small network per group of leads, fused by a gate per group.

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from leadset.leads import LEADS
+from leadset.models.extra_inputs import RecordingContext, extra_inputs, missing_inputs
 from leadset.preprocess import InputSpec, cut_window, window_starts
-from leadset.waves.beats import Beats, tell, told_shapes
 
 # Large enough to use the hardware, small enough that one recording alone does not pay for many empty windows.
 GROUP = 4
@@ -35,23 +35,23 @@ def device_of(model: nn.Module) -> torch.device:
 
 @torch.inference_mode()
 def window_logits(
-    model: nn.Module, windows: np.ndarray, masks: np.ndarray, told: Mapping[str, np.ndarray]
+    model: nn.Module, windows: np.ndarray, masks: np.ndarray, extra: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """Logits (b, k) float32 of windows (b, l, t) with masks (b, t); a mask that is all true is not handed over.
 
-    ``told`` is what the network asks for besides, as `leadset.waves.beats.told_shapes` lists it for each window.
+    ``extra`` holds the extra inputs of the network, as `leadset.models.extra_inputs.extra_shapes` lists them.
     """
     device = device_of(model)
     # Copied, so that memory is aligned alike every time: matrix products may round differently where it is not.
     x = torch.tensor(windows, device=device)
     mask = None if masks.all() else torch.tensor(masks, device=device)
-    more = {name: torch.tensor(values, device=device) for name, values in told.items()}
-    return model(x, mask, **more).float().cpu().numpy()
+    arguments = {name: torch.tensor(values, device=device) for name, values in extra.items()}
+    return model(x, mask, **arguments).float().cpu().numpy()
 
 
 def predict(
     model: nn.Module,
-    recordings: Iterable[tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, Beats]],
+    recordings: Iterable[tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, RecordingContext]],
     leads: Sequence[str],
     spec: InputSpec,
     group: int = GROUP,
@@ -60,8 +60,8 @@ def predict(
 
     Args:
         model: in evaluation mode.
-        recordings: (samples, statistics) of prepared recordings, as a `Store` or a `Prepared` holds them; with their
-            beats as third for a network that asks for them.
+        recordings: (samples, statistics) of prepared recordings, as a `Store` or a `Prepared` holds them; with a
+            context as third for a network with extra inputs.
         leads: the lead set of the network.
         spec: its input.
         group: windows per forward pass.
@@ -69,15 +69,16 @@ def predict(
     rows = lead_rows(leads)
     windows = np.zeros((group, len(rows), spec.samples), dtype=np.float32)
     masks = np.ones((group, spec.samples), dtype=bool)
-    told = {name: np.empty((group, *shape), np.float32) for name, shape in told_shapes(spec, len(rows)).items()}
+    missing = missing_inputs(spec, len(rows), group)
+    extra = {name: values.copy() for name, values in missing.items()}
     waiting: list[list] = []  # [windows still to come, logits so far] of recordings in flight, oldest first
     owners: list[int] = []  # position in `waiting` of each window in the group
 
     def run() -> Iterator[np.ndarray]:
         windows[len(owners) :], masks[len(owners) :] = 0, True
-        for values in told.values():
-            values[len(owners) :] = np.nan
-        for owner, logits in zip(owners, window_logits(model, windows, masks, told), strict=False):
+        for name, values in extra.items():
+            values[len(owners) :] = missing[name][len(owners) :]
+        for owner, logits in zip(owners, window_logits(model, windows, masks, extra), strict=False):
             waiting[owner][0] -= 1
             waiting[owner][1].append(logits)
         owners.clear()
@@ -86,14 +87,14 @@ def predict(
             # Beyond this, exp of what no heart has ever made would overflow, and the probability is 0 or 1 long before.
             yield (1 / (1 + np.exp(-np.clip(logits, -_CERTAIN, _CERTAIN)))).mean(axis=0)
 
-    for samples, statistics, *beats in recordings:
+    for samples, statistics, *context in recordings:
         starts = window_starts(samples.shape[1], spec)
         waiting.append([len(starts), []])
         for start in starts:
             windows[len(owners)], masks[len(owners)] = cut_window(samples, statistics, rows, start, spec)
-            if told:
-                for name, values in tell(*beats, start, spec).items():
-                    told[name][len(owners)] = values
+            if extra:
+                for name, values in extra_inputs(*context, start, spec, len(rows)).items():
+                    extra[name][len(owners)] = values
             owners.append(len(waiting) - 1)
             if len(owners) == group:
                 yield from run()

@@ -6,9 +6,8 @@ The contract that every registered classifier honours:
 * ``model.input_spec`` (`leadset.preprocess.InputSpec`) says which input it wants: rate, length, filter, scaling;
 * ``model(x, mask=None)`` takes ``x`` (b, l, t) float32 and ``mask`` (b, t) bool, true where a sample was recorded and
   false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside;
-* where ``model.input_spec`` asks for features of beats, the call is ``model(x, mask, **told)`` with what
-  `leadset.waves.beats.told_shapes` lists: ``features`` (b, 30 · l, beats) of the window's beats, ``record``
-  (b, 23 + 14 · l) of the recording as a whole. NaN is missing; without an argument all of it is.
+* what else it wants (beats, age, sex) it names in ``model.input_spec.extra`` and takes as keyword arguments of these
+  names, in the shapes of `leadset.models.extra_inputs.extra_shapes`; an argument that is left out is missing.
 
 Networks of another ``kind`` say in their docstring what they take and return; their constructor takes ``leads`` first,
 no ``n_classes``, and they too state their ``input_spec``.
@@ -16,6 +15,7 @@ no ``n_classes``, and they too state their ``input_spec``.
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,10 @@ from typing import Any
 
 from torch import nn
 
-from leadset.classes import label_space
+from leadset.classes import CHALLENGE, label_space
 from leadset.leads import resolve_leads
+from leadset.models.extra_inputs import check_extra_inputs
+from leadset.models.layers.extra_term import ExtraTerm
 
 #: What a registered network answers: logits of classes, or its own input restored.
 KINDS: tuple[str, ...] = ("classifier", "restorer")
@@ -34,12 +36,21 @@ KINDS: tuple[str, ...] = ("classifier", "restorer")
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A registered architecture: how to build it, where it comes from, what it answers (one of `KINDS`)."""
+    """A registered architecture.
+
+    Attributes:
+        name: of `create_model`.
+        build: its constructor.
+        title: what its authors call it. citation: the publication, with its year.
+        reduced: options of a network that is small enough for tests, which build every registered architecture.
+        kind: what it answers, one of `KINDS`.
+    """
 
     name: str
     build: Callable[..., nn.Module]
     title: str
     citation: str
+    reduced: dict[str, Any]
     kind: str = "classifier"
 
     @property
@@ -52,16 +63,16 @@ _REGISTRY: dict[str, ModelEntry] = {}
 
 
 def register_model(
-    name: str, *, title: str, citation: str, kind: str = "classifier"
+    name: str, *, title: str, citation: str, reduced: dict[str, Any], kind: str = "classifier"
 ) -> Callable[[type[nn.Module]], type[nn.Module]]:
-    """Class decorator that registers an architecture under ``name``; ``kind`` is one of `KINDS`."""
+    """Class decorator that registers an architecture under ``name``; the rest are attributes of `ModelEntry`."""
     if kind not in KINDS:
         raise ValueError(f"model {name!r} is of kind {kind!r}: expected one of {', '.join(KINDS)}")
 
     def register(build: type[nn.Module]) -> type[nn.Module]:
         if name in _REGISTRY:
             raise ValueError(f"model {name!r} is registered twice")
-        _REGISTRY[name] = ModelEntry(name, build, title, citation, kind)
+        _REGISTRY[name] = ModelEntry(name, build, title, citation, reduced, kind)
         return build
 
     return register
@@ -103,19 +114,25 @@ def create_model(
         name: one of `list_models`.
         leads: a lead set's size, its text (``"II,V5"``) or its lead names.
         n_classes: number of logits of a classifier; the scored classes of the Challenge by default.
-        options: the architecture's own options, by name.
+        options: the architecture's own options, by name; and for any classifier ``extra``, the extra inputs (``"age"``,
+            ``"sex"``) of which its logits gain a linear term.
 
     Raises:
         ValueError: unknown model, lead set or option value, or classes asked of what is no classifier.
         TypeError: an option that the architecture does not have.
     """
-    entry = model_entry(name)
+    entry, leads = model_entry(name), resolve_leads(leads)
     if entry.kind == "classifier":
-        model = entry.build(resolve_leads(leads), len(label_space()) if n_classes is None else n_classes, **options)
+        n_classes = len(label_space(CHALLENGE)) if n_classes is None else n_classes
+        own = {option: value for option, value in options.items() if option != "extra"}
+        model = entry.build(leads, n_classes, **own)
+        if "extra" in options:
+            model = ExtraTerm(model, options["extra"], n_classes)
     elif n_classes is None:
-        model = entry.build(resolve_leads(leads), **options)
+        model = entry.build(leads, **options)
     else:
         raise ValueError(f"{name} is a {entry.kind}: found n_classes={n_classes}, expected none")
+    check_extra_inputs(model.input_spec)
     model.model_name, model.options = name, options
     return model
 
@@ -124,6 +141,14 @@ def create_member(name: str, leads: Sequence[str], n_classes: int, options: dict
     """`create_model` for an entry of so many classes, of which only a classifier is told."""
     told = (n_classes,) if model_entry(name).kind == "classifier" else ()
     return create_model(name, leads, *told, **options)
+
+
+def model_options(name: str) -> list[str]:
+    """Names of the options that `create_model` takes for an architecture, its own first."""
+    entry = model_entry(name)
+    parameters = inspect.signature(entry.build).parameters.values()
+    own = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    return [*own, "extra"] if entry.kind == "classifier" else own
 
 
 def count_parameters(model: nn.Module) -> int:

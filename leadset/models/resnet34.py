@@ -42,6 +42,7 @@ class BasicBlock(nn.Module):
     title="ResNet-34",
     citation="Zhang, Yang, Yuan, Zhang: Interpretable deep learning for automatic diagnosis of 12-lead "
     "electrocardiogram. iScience 24(4):102373, 2021",
+    reduced={"width": 4, "blocks": (1, 1, 1, 1), "rate": 100, "seconds": 2},
 )
 class ResNet34(nn.Module):
     """Stem, four stages of 3, 4, 6 and 3 residual blocks, average and maximum over time, one linear layer.
@@ -55,7 +56,7 @@ class ResNet34(nn.Module):
         width: channels of the first stage (64 as published; each later stage doubles them).
         blocks: residual blocks per stage ((2, 2, 2, 2) is the ResNet-18 of the same authors).
         rate: sampling rate of the input in Hz (500 as published).
-        seconds: window length.
+        seconds: length of a masked window, by default 10; the published window has 30.
         window: ``"masked"`` or ``"published"``.
     """
 
@@ -67,15 +68,17 @@ class ResNet34(nn.Module):
         width: int = 64,
         blocks: tuple[int, int, int, int] = (3, 4, 6, 3),
         rate: int = 500,
-        seconds: float = 10.0,
+        seconds: float | None = None,
         window: str = "masked",
     ) -> None:
         super().__init__()
         if window not in ("masked", "published"):
             raise ValueError(f"window={window!r}: expected 'masked' or 'published'")
         self.masked = window == "masked"
+        if seconds is not None and not self.masked:
+            raise ValueError(f"seconds={seconds} with window={window!r}: expected none, its length is 30 s")
         self.input_spec = (
-            InputSpec(Transform(rate), round(rate * seconds))
+            InputSpec(Transform(rate), round(rate * (10.0 if seconds is None else seconds)))
             if self.masked
             else InputSpec(Transform(rate), 30 * rate, window="tail")
         )

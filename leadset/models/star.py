@@ -92,6 +92,7 @@ class GatedMean(nn.Module):
     title="STAR",
     citation="STAR: A Spatio-Temporal Dynamic Graph Learning Framework for Automated ECG Classification, "
     "github.com/Aires2019/Spatial-Temporal-ECG, 2025",
+    reduced={"width": 16, "samples": 200},
 )
 class STAR(nn.Module):
     """STAR: each (time patch, lead) pair is a node of a graph whose edges are learned within an anatomical prior.
@@ -146,6 +147,8 @@ class STAR(nn.Module):
             raise ValueError(
                 f"{samples} samples in {patches} patches: expected equal patches of at least {STEM_KERNEL} samples"
             )
+        if bridge and prior != "str":
+            raise ValueError(f"bridge with prior={prior!r}: expected 'str', the only prior that knows of leads")
         self.input_spec = InputSpec(Transform(rate=100), samples=samples, scaling="recording")
         self.patches = patches
         leads, mixing = derive_limb_leads(leads) if derived else (leads, None)

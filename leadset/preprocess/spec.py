@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from leadset.preprocess.filters import FILTERS
 from leadset.preprocess.scaling import SCALINGS
-from leadset.signals import HIGHEST_RATE, LOWEST_RATE
+from leadset.signals import HIGHEST_RATE
 
 
 @dataclass(frozen=True)
@@ -38,33 +38,23 @@ class InputSpec:
         scaling: a name out of `SCALINGS`.
         window: ``"crop"`` (random crop in training, evenly spaced windows averaged at test, padding at the end) or
             ``"tail"`` (the last samples only, padding at the start).
-        beats: how many beats of a window the model is told the features of (`leadset.waves.beats`); 0: it wants none.
-        record: the model is told the features of the recording as a whole (`leadset.waves.beats`).
-        reliable_beats: the model is told all beats of a recording, or of none where most of them seem to be noise.
+        extra: what the model wants besides samples, by name with an option (`leadset.models.extra_inputs`), such as
+            ``{"beats": 40, "age": True}``.
     """
 
     transform: Transform = field(default_factory=Transform)
     samples: int = 5000
     scaling: str = "none"
     window: str = "crop"
-    beats: int = 0
-    record: bool = False
-    reliable_beats: bool = False
+    extra: dict[str, int | bool] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.samples, int) or self.samples < 1:
             raise ValueError(f"samples={self.samples}: expected a number of samples")
-        if self.delineated and self.transform.rate < LOWEST_RATE:
-            raise ValueError(f"rate={self.transform.rate}: expected {LOWEST_RATE} Hz or more to delineate beats")
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling={self.scaling!r}: expected one of {', '.join(SCALINGS)}")
         if self.window not in ("crop", "tail"):
             raise ValueError(f"window={self.window!r}: expected 'crop' or 'tail'")
-
-    @property
-    def delineated(self) -> bool:
-        """Whether the model is told anything about beats."""
-        return self.reliable_beats or self.beats > 0 or self.record
 
     @property
     def seconds(self) -> float:
@@ -77,5 +67,8 @@ class InputSpec:
 
     @classmethod
     def from_json(cls, values: dict) -> InputSpec:
-        """The inverse of `to_json`."""
-        return cls(**{**values, "transform": Transform(**values["transform"])})
+        """The inverse of `to_json`; reads the three fields for beats too that entries had before `extra`."""
+        values = {**values, "transform": Transform(**values["transform"])}
+        before = {name: values.pop(name) for name in ("beats", "record", "reliable_beats") if name in values}
+        extra = values.pop("extra", {name: option for name, option in before.items() if option})
+        return cls(**values, extra=dict(extra))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from leadset.classes import label_space
+from leadset.classes import LabelSpace
 from leadset.preprocess import Transform, prepare
 from leadset.recordings.errors import reason
 from leadset.recordings.reader import assemble, read_header
@@ -29,8 +29,8 @@ class Audit:
         name: record name. dialect: of the header, see `Header`.
         fs: sampling rate in Hz. seconds: duration. samples: per lead, as in the file.
         leads: names in file order. age: years. sex, patient, codes: as in the header.
-        scored: abbreviations of the scored classes that the codes stand for.
-        labels: ``"scored"`` (at least one class), ``"unscored"`` (other codes only) or ``"none"``.
+        scored: abbreviations of the classes of the label space that the codes stand for.
+        labels: ``"scored"`` (at least one class), ``"unscored"`` (other diagnoses only) or ``"none"``.
         signal: digest of the counts. twin_of: path of the first recording with the same digest, if it is another one.
         same_stem_as: path of the first header of the same file name in another folder.
         flags: of reading and of preparing.
@@ -58,17 +58,16 @@ class Audit:
     error: str = ""
 
 
-def audit_recording(path: Path, folder: Path) -> Audit:
+def audit_recording(path: Path, folder: Path, space: LabelSpace) -> Audit:
     """Reads and prepares one recording of ``folder`` as training would; never raises on what it finds in the files."""
     row = Audit(path.relative_to(folder).as_posix(), _source(path.parent.relative_to(folder)))
     try:
         header = read_header(path)
-        space = label_space()
         classes = tuple(itertools.compress(space.abbreviations, space.encode(header.codes)))
         row = replace(
             row, name=header.name, dialect=header.dialect, fs=header.fs, leads=header.leads, age=header.age,
             sex=header.sex, patient=header.patient, codes=header.codes, scored=classes, flags=header.flags,
-            labels="scored" if classes else "unscored" if header.codes else "none",
+            labels="scored" if classes else "unscored" if space.diagnoses(header.codes) else "none",
         )
         raw = read_raw(header, path.parent)
         row = replace(row, samples=raw.shape[1], seconds=raw.shape[1] / header.fs, signal=signal_hash(raw))
@@ -81,19 +80,25 @@ def audit_recording(path: Path, folder: Path) -> Audit:
         return replace(row, error=reason(path, error))
 
 
-def audit_folder(folder: str | Path, paths: Sequence[Path], n_jobs: int = -1) -> list[Audit]:
+def audit_folder(
+    folder: str | Path, paths: Sequence[Path], space: LabelSpace, n_jobs: int | None = None
+) -> list[Audit]:
     """Audits header files below ``folder``, in their order, with twins and repeated file names marked.
 
     Args:
         folder: what paths are given relative to.
         paths: header files, as `find_recordings` returns them.
-        n_jobs: worker processes, as joblib counts them.
+        space: the classes.
+        n_jobs: worker processes, as joblib counts them; by default this process alone for a few hundred recordings, and
+            one per core for more.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    pool = Parallel(n_jobs=n_jobs if len(paths) > _FEW else 1, return_as="generator")
-    rows = pool(delayed(audit_recording)(path, Path(folder)) for path in paths)
+    if n_jobs is None:
+        n_jobs = 1 if len(paths) <= _FEW else -1
+    pool = Parallel(n_jobs=n_jobs, return_as="generator")
+    rows = pool(delayed(audit_recording)(path, Path(folder), space) for path in paths)
     return _mark_repeats(tqdm(rows, total=len(paths), desc="audit", unit="rec", disable=None))
 
 

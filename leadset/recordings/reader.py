@@ -74,6 +74,15 @@ def read_header(path: str | Path) -> Header:
     Raises:
         ReadError: no such file, or it is not a header (see `parse_header`).
     """
+    return parse_header(read_header_text(path), path)
+
+
+def read_header_text(path: str | Path) -> str:
+    """The text of a header file in UTF-8 or Latin-1.
+
+    Raises:
+        ReadError: no such file, or one that is too long to be a header.
+    """
     path = Path(path)
     try:
         if not path.is_file():
@@ -85,10 +94,9 @@ def read_header(path: str | Path) -> Header:
     except OSError as error:
         raise ReadError(path, str(error), "a readable header") from error
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return parse_header(text, path)
+        return content.decode("latin-1")
 
 
 def header_path(path: str | Path) -> Path:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from leadset.classes import TEXT_LABELS
+from leadset.classes import TEXT_LABELS, UNKNOWN_WORDS, canonical_code, is_number
+from leadset.recordings.patients import PATIENT_FIELDS, plain_name
 
 _FIELD = re.compile(r"<?([A-Za-z _-]+)>?[:=](.*)")
 # Some headers put `Age: 47  Sex: M` on one line.
@@ -14,7 +15,6 @@ _NEXT_FIELD = re.compile(r"(?<=\S)\s{2,}(?=[A-Za-z]+:)")
 _AGE = re.compile(r"[<>~]?\s*([+-]?\d+(?:\.\d*)?)\s*\+?\s*([a-z]*)\.?")
 _LABEL_SEPARATOR = re.compile(r"[,;|]|(?<=\d)\s+(?=\d)")
 
-_UNKNOWN = frozenset({"", "nan", "unknown", "unknows", "none", "null", "na", "n/a", "?", "-"})
 _SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
 _YEARS = {
     **dict.fromkeys(("", "y", "yr", "yrs", "year", "years"), 1.0),
@@ -26,7 +26,7 @@ _OLDEST = 120.0
 
 
 class Subject(NamedTuple):
-    """What the comments say: age in years, sex, distinct SNOMED CT codes in order, patient, flags."""
+    """What the comments say: age in years, sex, distinct codes in order (see `parse_codes`), patient, flags."""
 
     age: float | None
     sex: str | None
@@ -41,21 +41,20 @@ def parse_comments(comments: Iterable[str]) -> Subject:
     for comment in comments:
         for match in map(_FIELD.match, _NEXT_FIELD.split(comment.strip())):
             if match:
-                key = re.sub(r"[ _-]", "", match[1]).casefold()
-                values.setdefault(key, []).append(match[2].strip())
+                values.setdefault(plain_name(match[1]), []).append(match[2].strip())
     age, age_flags = parse_age(values.get("age", [""])[0])
     sex, sex_flags = _parse_sex(values.get("sex", [""])[0])
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
-    patient = (values.get("patient") or values.get("patientid") or [""])[0]
+    patient = next((values[key][0] for key in values if key in PATIENT_FIELDS), "")
     return Subject(
-        age, sex, codes, None if patient.casefold() in _UNKNOWN else patient, age_flags + sex_flags + code_flags
+        age, sex, codes, None if patient.casefold() in UNKNOWN_WORDS else patient, age_flags + sex_flags + code_flags
     )
 
 
 def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
     """Age in years from ``74``, ``90+``, ``6 months`` and the like, with flags."""
     text = text.strip().casefold()
-    if text in _UNKNOWN:
+    if text in UNKNOWN_WORDS:
         return None, ()
     match = _AGE.fullmatch(text)
     if match is None or match[2] not in _YEARS:
@@ -69,19 +68,22 @@ def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
 def _parse_sex(text: str) -> tuple[str | None, tuple[str, ...]]:
     text = text.casefold()
     sex = _SEXES.get(text)
-    return sex, () if sex or text in _UNKNOWN else ("sex_unreadable",)
+    return sex, () if sex or text in UNKNOWN_WORDS else ("sex_unreadable",)
 
 
 def parse_codes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Distinct SNOMED CT codes in order, from codes or text labels, with flags."""
+    """Distinct codes in order, with flags: SNOMED CT codes, text labels turned into them, and other words as they are.
+
+    What a word means only a label space with such a code knows (`leadset.classes.LabelSpace`).
+    """
     codes: dict[str, None] = {}
     flags = set()
     for label in map(str.strip, _LABEL_SEPARATOR.split(text)):
-        if label.isascii() and label.isdigit():
-            codes[label] = None
-        elif label.casefold() in TEXT_LABELS:
-            codes[TEXT_LABELS[label.casefold()]] = None
+        if label.casefold() in UNKNOWN_WORDS:
+            continue
+        codes[canonical_code(label)] = None
+        if label.casefold() in TEXT_LABELS:
             flags.add("text_labels")
-        elif label.casefold() not in _UNKNOWN:
+        elif not is_number(label):
             flags.add("unknown_label")
     return tuple(codes), tuple(sorted(flags))

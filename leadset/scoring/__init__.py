@@ -6,7 +6,7 @@ from leadset.scoring.evaluation import Answered, Scores, evaluate, load, score
 from leadset.scoring.intervals import Interval, bootstrap, over, score_intervals
 from leadset.scoring.metrics import accuracy, auprc, auroc, challenge_metric, f_measure, macro
 from leadset.scoring.outputs import read_outputs, write_output
-from leadset.scoring.report import class_scores_text, scores_text
+from leadset.scoring.report import class_scores_text, notices, scores_text
 from leadset.scoring.search import ChallengeMetric
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "f_measure",
     "load",
     "macro",
+    "notices",
     "over",
     "read_outputs",
     "score",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from leadset.classes import LabelSpace, label_space
+from leadset import classes
+from leadset.classes import CHALLENGE, LabelSpace
 from leadset.recordings import find_recordings
 from leadset.scoring import metrics
 from leadset.scoring.labels import read_labels
-from leadset.scoring.outputs import output_names, read_outputs
+from leadset.scoring.outputs import Tables, classes_of, output_names
+from leadset.scoring.spaces import space_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Scores:
 
     Attributes:
         unanswered: output files that were empty or unreadable and count as 0 for every class.
+        unnamed: class keys that no output file names, which count as 0 for every recording.
     """
 
     space: LabelSpace
@@ -34,44 +37,45 @@ class Scores:
     class_auprc: np.ndarray
     class_f_measure: np.ndarray
     unanswered: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A data set with its answers: record names, labels and decisions (n, k) bool, scalars (n, k)."""
+    """A data set with its answers: record names, labels and decisions (n, k) bool, scalars (n, k); see `Scores`."""
 
+    space: LabelSpace
     names: tuple[str, ...]
     labels: np.ndarray
     decisions: np.ndarray
     scalars: np.ndarray
     unanswered: tuple[str, ...]
+    unnamed: tuple[str, ...]
 
 
-def evaluate(label_dir: str | Path, output_dir: str | Path, space: LabelSpace | str = "challenge2021") -> Scores:
+def evaluate(
+    label_dir: str | Path, output_dir: str | Path, label_space: LabelSpace | str | None = CHALLENGE
+) -> Scores:
     """Scores a folder of output files against a folder of headers, exactly as the Challenge does.
 
     Args:
         label_dir: headers in either dialect, also in folders inside it.
         output_dir: one ``<header file stem>.csv`` for each header (`leadset.scoring.outputs.output_names` where several
             folders hold a stem); further files are ignored.
-        space: a label space or its name.
+        label_space: a label space, its name, or the path of its file. None: the space that ships and whose classes the
+            output files name, else the Challenge's.
 
     Raises:
         OSError: a folder or a file cannot be read, or an output file is missing, which the message names.
-        ValueError: no header, no output file, no label at all.
+        ValueError: no header, no output file, no label at all; output files whose classes are not those of the label
+            space, of which the message names both.
     """
-    space = label_space(space) if isinstance(space, str) else space
-    answered = load(label_dir, output_dir, space)
-    return score(answered.labels, answered.decisions, answered.scalars, space, answered.unanswered)
+    answered = load(label_dir, output_dir, label_space)
+    scores = score(answered.labels, answered.decisions, answered.scalars, answered.space)
+    return replace(scores, unanswered=answered.unanswered, unnamed=answered.unnamed)
 
 
-def score(
-    labels: np.ndarray,
-    decisions: np.ndarray,
-    scalars: np.ndarray,
-    space: LabelSpace,
-    unanswered: tuple[str, ...] = (),
-) -> Scores:
+def score(labels: np.ndarray, decisions: np.ndarray, scalars: np.ndarray, space: LabelSpace) -> Scores:
     """Scores arrays (n, k); a scalar that is not finite counts as 0, as it would in an output file.
 
     Raises:
@@ -91,12 +95,12 @@ def score(
         class_auroc=class_auroc,
         class_auprc=class_auprc,
         class_f_measure=class_f_measure,
-        unanswered=unanswered,
     )
 
 
-def load(label_dir: str | Path, output_dir: str | Path, space: LabelSpace) -> Answered:
-    """Reads headers and their output files, sorted by record name; raises as `evaluate` does."""
+def load(label_dir: str | Path, output_dir: str | Path, label_space: LabelSpace | str | None = CHALLENGE) -> Answered:
+    """Reads headers and their output files, sorted by record name; arguments and errors as in `evaluate`."""
+    space = classes.label_space(label_space) if isinstance(label_space, str) else label_space
     headers = output_names(label_dir, find_recordings(label_dir))
     paths = [os.path.join(output_dir, f"{name}.csv") for name in headers]
     there = [os.path.isfile(path) for path in paths]
@@ -107,6 +111,9 @@ def load(label_dir: str | Path, output_dir: str | Path, space: LabelSpace) -> An
         more = f" (and for {n_missing - 1} more headers)" if n_missing > 1 else ""
         header = list(headers.values())[first]
         raise FileNotFoundError(f"{header}: found no output file, expected {paths[first]}{more}")
-    answers = read_outputs(paths, space)
+    tables = Tables(paths)
+    space = space_of(tables, space)
     labels = read_labels(headers.values(), space)
-    return Answered(tuple(headers), labels, answers.decisions, answers.scalars, answers.unanswered)
+    named = {k for columns in tables.columns for column in columns for k in classes_of(column, space)}
+    unnamed = tuple(key for k, key in enumerate(space.keys) if k not in named)
+    return Answered(space, tuple(headers), labels, *tables.answers(space), unnamed)

@@ -107,6 +107,6 @@ def score_intervals(
         return np.array([*areas, accuracy, f_measure, challenge.score(rewards, counts)])
 
     names = ("auroc", "auprc", "accuracy", "f_measure", "challenge_metric")
-    found = bootstrap(five_scores, len(labels), groups, n, seed, level)
-    rows = np.transpose([found.value, found.low, found.high]).tolist()
+    five = bootstrap(five_scores, len(labels), groups, n, seed, level)
+    rows = np.transpose([five.value, five.low, five.high]).tolist()
     return {name: Interval(*row) for name, row in zip(names, rows, strict=True)}

@@ -68,6 +68,54 @@ def output_names(folder: str | Path, headers: Iterable[str | Path]) -> dict[str,
     return dict(sorted(names.items()))
 
 
+class Tables:
+    """The lines of output files, before anything is known of their classes; rows are those of ``paths``.
+
+    Attributes:
+        paths: the files.
+        unreadable: rows without three lines of equal length, such as an empty answer.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        self.paths, self.unreadable = paths, []
+        # By class line: rows, and their labels and probabilities by column.
+        self._alike: dict[bytes, tuple[list[int], list[list[bool]], list[list[float]]]] = {}
+        for row, path in enumerate(paths):
+            lines = _read_lines(path)
+            if len(lines) < 3:
+                self.unreadable.append(row)
+                continue
+            labels, probabilities = lines[1].split(b","), lines[2].split(b",")
+            if not lines[0].count(b",") + 1 == len(labels) == len(probabilities):
+                self.unreadable.append(row)
+                continue
+            rows, label_rows, probability_rows = self._alike.setdefault(lines[0], ([], [], []))
+            rows.append(row)
+            label_rows.append([_decision(label) for label in labels])
+            probability_rows.append(_numbers(probabilities))
+
+    @property
+    def columns(self) -> dict[tuple[str, ...], str | Path]:
+        """Each distinct row of columns, codes joined by ``|``, with the first file that has it."""
+        return {_columns(line): self.paths[rows[0]] for line, (rows, _, _) in self._alike.items()}
+
+    def answers(self, space: LabelSpace) -> Answers:
+        """The answers in the classes of ``space``; see `read_outputs`."""
+        decisions = np.zeros((len(self.paths), len(space)), dtype=bool)
+        scalars = np.zeros((len(self.paths), len(space)))
+        unanswered = list(self.unreadable)
+        for class_line, (rows, label_rows, probability_rows) in self._alike.items():
+            columns = [classes_of(column, space) for column in _columns(class_line)]
+            if not any(columns):
+                unanswered += rows
+                continue
+            decisions[rows], scalars[rows] = _gather(columns, np.array(label_rows), np.array(probability_rows), space)
+        return Answers(decisions, scalars, tuple(str(self.paths[row]) for row in sorted(unanswered)))
+
+
 def read_outputs(paths: Sequence[str | Path], space: LabelSpace) -> Answers:
     """Reads output files into the classes of ``space``, row after row in the order of ``paths``.
 
@@ -79,30 +127,7 @@ def read_outputs(paths: Sequence[str | Path], space: LabelSpace) -> Answers:
     Raises:
         OSError: a file cannot be read.
     """
-    decisions = np.zeros((len(paths), len(space)), dtype=bool)
-    scalars = np.zeros((len(paths), len(space)))
-    unanswered = []
-    alike: dict[bytes, tuple[list[int], list[list[bool]], list[list[float]]]] = {}
-    for row, path in enumerate(paths):
-        lines = _read_lines(path)
-        if len(lines) < 3:
-            unanswered.append(row)
-            continue
-        labels, probabilities = lines[1].split(b","), lines[2].split(b",")
-        if not lines[0].count(b",") + 1 == len(labels) == len(probabilities):
-            unanswered.append(row)
-            continue
-        rows, label_rows, probability_rows = alike.setdefault(lines[0], ([], [], []))
-        rows.append(row)
-        label_rows.append([_decision(label) for label in labels])
-        probability_rows.append(_numbers(probabilities))
-    for class_line, (rows, label_rows, probability_rows) in alike.items():
-        if not any(_classes(codes, space) for codes in _columns(class_line)):
-            unanswered += rows
-            continue
-        answer = _gather(class_line, np.array(label_rows), np.array(probability_rows), space)
-        decisions[rows], scalars[rows] = answer
-    return Answers(decisions, scalars, tuple(str(paths[row]) for row in sorted(unanswered)))
+    return Tables(paths).answers(space)
 
 
 def _read_lines(path: str | Path) -> list[bytes]:
@@ -113,28 +138,33 @@ def _read_lines(path: str | Path) -> list[bytes]:
 
 
 def _gather(
-    class_line: bytes, labels: np.ndarray, probabilities: np.ndarray, space: LabelSpace
+    columns: Sequence[set[int]], labels: np.ndarray, probabilities: np.ndarray, space: LabelSpace
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Columns (n, columns) of files that share a class line to classes (n, k)."""
+    """Columns (n, columns), each with the classes it belongs to, to classes (n, k)."""
     probabilities[~np.isfinite(probabilities)] = 0.0
     decisions = np.zeros((len(labels), len(space)), dtype=bool)
     totals = np.zeros((len(labels), len(space)))
     n_columns = np.zeros(len(space), dtype=int)
-    for column, codes in enumerate(_columns(class_line)):
-        for k in _classes(codes, space):
+    for column, classes in enumerate(columns):
+        for k in classes:
             decisions[:, k] |= labels[:, column]
             totals[:, k] += probabilities[:, column]
             n_columns[k] += 1
     return decisions, totals / np.maximum(n_columns, 1)
 
 
-def _columns(class_line: bytes) -> list[str]:
-    return class_line.decode("ascii", "replace").split(",")
+def _columns(class_line: bytes) -> tuple[str, ...]:
+    return tuple(map(str.strip, class_line.decode("utf-8", "replace").split(",")))
 
 
-def _classes(codes: str, space: LabelSpace) -> set[int]:
+def codes_of(column: str) -> frozenset[str]:
+    """The codes of a column."""
+    return frozenset(map(str.strip, column.split("|")))
+
+
+def classes_of(column: str, space: LabelSpace) -> set[int]:
     """The classes that share a code with a column."""
-    return {space.index[code] for code in map(str.strip, codes.split("|")) if code in space.index}
+    return {space.index[code] for code in codes_of(column) if code in space.index}
 
 
 @lru_cache(maxsize=1024)

@@ -24,5 +24,17 @@ def class_scores_text(scores: Scores) -> str:
     return "\n".join(f"{name},{values}" for name, values in rows.items())
 
 
+def notices(scores: Scores) -> list[str]:
+    """What to know of the scores besides: output files that answer nothing, and classes that no file names."""
+    texts = []
+    if scores.unanswered:
+        text = f"{len(scores.unanswered)} of {scores.n_recordings} outputs are empty, have lines of unequal length or"
+        texts.append(f"{text} name none of the classes, and count as none; the first is {scores.unanswered[0]}")
+    if scores.unnamed and len(scores.unanswered) < scores.n_recordings:
+        text = f"no output names {len(scores.unnamed)} of the {len(scores.space)} classes of label space"
+        texts.append(f"{text} {scores.space.name}, which count as 0: {', '.join(scores.unnamed)}")
+    return texts
+
+
 def _decimals(values: Iterable[float]) -> str:
     return ",".join(f"{value:.3f}" for value in values)

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from leadset.models.extra_inputs import RecordingContext, extra_inputs, missing_inputs
 from leadset.models.prediction import lead_rows
 from leadset.preprocess import InputSpec, cut_window, random_start
-from leadset.store.beat_store import BeatStore
 from leadset.store.packed import Store
 from leadset.training.curriculum import Curriculum
-from leadset.waves.beats import tell, told_shapes
 
 # Augmentation that keeps Einthoven's relations: one gain for all leads, and a little white noise in units of the SD of
 # the window.
@@ -24,15 +23,15 @@ NOISE_SHARE = 0.02
 
 
 class Batch(NamedTuple):
-    """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32.
+    """Windows (b, l, t), mask (b, t) or None where nothing is padded, labels (b, k) float32 (NaN: unknown).
 
-    ``told`` is what the network asks for besides, by the name of its argument: see `leadset.waves.beats.told_shapes`.
+    ``extra`` holds the extra inputs of the network by the names of its arguments (`leadset.models.extra_inputs`).
     """
 
     windows: Tensor
     mask: Tensor | None
     labels: Tensor
-    told: dict[str, Tensor]
+    extra: dict[str, Tensor]
 
 
 class StepBatches(Dataset):
@@ -41,12 +40,12 @@ class StepBatches(Dataset):
     Args:
         store: prepared recordings.
         curriculum: which of them to train on, and for how many steps.
-        labels: (len(store), k) bool.
+        labels: (len(store), k) 1, 0, or NaN where unknown.
         leads: lead set.
         spec: the network's input.
         batch_size: recordings per batch; the last batch of an epoch is filled from the next epoch.
         seed: of permutations, crops and augmentation.
-        beats: of the recordings of the store, for a network that asks for them.
+        contexts: of the recordings of the store, for a network with extra inputs.
     """
 
     def __init__(
@@ -59,9 +58,9 @@ class StepBatches(Dataset):
         spec: InputSpec,
         batch_size: int,
         seed: int,
-        beats: BeatStore | None = None,
+        contexts: Sequence[RecordingContext] = (),
     ) -> None:
-        self.beats = beats
+        self.contexts = contexts
         self.store, self.curriculum, self.labels = store, curriculum, labels.astype(np.float32)
         self.rows, self.spec = lead_rows(leads), spec
         self.batch_size, self.seed = batch_size, seed
@@ -78,15 +77,14 @@ class StepBatches(Dataset):
         members = self._members(step)
         windows = np.empty((len(members), len(self.rows), self.spec.samples), dtype=np.float32)
         masks = np.empty((len(members), self.spec.samples), dtype=bool)
-        shapes = told_shapes(self.spec, len(self.rows))
-        told = {name: np.empty((len(members), *shape), np.float32) for name, shape in shapes.items()}
+        extra = missing_inputs(self.spec, len(self.rows), len(members))
         for i, member in enumerate(members):
             samples, statistics = self.store[member]
             start = random_start(samples.shape[1], self.spec, rng)
             windows[i], masks[i] = cut_window(samples, statistics, self.rows, start, self.spec)
-            if told:
-                for name, values in tell(self.beats[member], start, self.spec).items():
-                    told[name][i] = values
+            if extra:
+                for name, values in extra_inputs(self.contexts[member], start, self.spec, len(self.rows)).items():
+                    extra[name][i] = values
         sd = windows.std(axis=(1, 2), keepdims=True)
         windows += NOISE_SHARE * sd * rng.standard_normal(windows.shape, dtype=np.float32)
         windows *= np.exp(GAIN_SD * rng.standard_normal((len(members), 1, 1), dtype=np.float32))
@@ -94,8 +92,8 @@ class StepBatches(Dataset):
         if not masks.all():
             windows *= masks[:, None]
             mask = torch.from_numpy(masks)
-        more = {name: torch.from_numpy(values) for name, values in told.items()}
-        return Batch(torch.from_numpy(windows), mask, torch.from_numpy(self.labels[members]), more)
+        tensors = {name: torch.from_numpy(values) for name, values in extra.items()}
+        return Batch(torch.from_numpy(windows), mask, torch.from_numpy(self.labels[members]), tensors)
 
 
 def step_loader(batches: Dataset, first_step: int, device: torch.device) -> Iterator[NamedTuple]:

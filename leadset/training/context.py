@@ -38,7 +38,7 @@ LOG_FILE = "training.jsonl"
 
 # Settings that change what a network learns; with others changed, an interrupted run can still go on.
 _RESULT_SETTINGS = (
-    *("label_space", "seed", "epochs", "min_steps", "batch_size", "learning_rate", "weight_decay", "validation_share"),
+    *("seed", "epochs", "min_steps", "batch_size", "learning_rate", "weight_decay", "validation_share"),
     *("pretrain", "restorer_steps"),
 )
 
@@ -92,7 +92,7 @@ class TrainingContext:
 
     Attributes:
         data: prepared recordings with labels and split.
-        config: the choices of `leadset.toml`.
+        config: the choices of `default.toml` and what overrides them.
         space: the classes.
         folder: the model folder; unfinished work is kept in a folder inside it.
         device: ``"cpu"`` or ``"cuda"``.
@@ -115,7 +115,7 @@ class TrainingContext:
         """Names the work of a job: anything that would change its result changes the name."""
         settings = [getattr(self.config, name) for name in _RESULT_SETTINGS]
         data = f"{self.data.fingerprint} {len(self.data.simulated)}"
-        text = f"{leadset.__version__} {job} {settings} {data} {self.device}"
+        text = f"{leadset.__version__} {job} {settings} {data} {self.space} {self.device}"
         return blake2b(text.encode(), digest_size=6).hexdigest()
 
     def file(self, job: Job, ending: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from leadset.classes import LabelSpace
+from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
 from leadset.store.beat_store import BeatStore, build_beats
@@ -21,13 +22,32 @@ from leadset.utils.files import write_atomically
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
 
-#: Which beats a network is told of: those of a transform, in the leads of a set, reliable ones alone or all.
+#: Which beats a network needs: those of a transform, in the leads of a set, reliable ones alone or all.
 BeatsKey = tuple[Transform, tuple[str, ...], bool]
 
 
-def beats_key(spec: InputSpec, leads: tuple[str, ...]) -> BeatsKey:
-    """The beats that a network with this input is told of."""
-    return spec.transform, leads, spec.reliable_beats
+def beats_keys(spec: InputSpec, leads: tuple[str, ...]) -> list[BeatsKey]:
+    """The beats that a network with this input needs."""
+    return [(spec.transform, leads, reliable) for reliable in delineations(spec)]
+
+
+class Contexts(Sequence[RecordingContext]):
+    """`RecordingContext` of each recording of a store, by index.
+
+    Args:
+        recordings: of the store.
+        beats: of these recordings, as in `RecordingContext`.
+    """
+
+    def __init__(self, recordings: Sequence[StoredRecording], beats: Mapping[bool, BeatStore]) -> None:
+        self.recordings, self.beats = recordings, beats
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getitem__(self, i: int) -> RecordingContext:
+        recording = self.recordings[i]
+        return RecordingContext(recording.age, recording.sex, {key: kept[i] for key, kept in self.beats.items()})
 
 
 @dataclass(frozen=True)
@@ -36,15 +56,20 @@ class TrainingData:
 
     Attributes:
         stores: by transform; recording i is the same one in each of them.
-        labels: (n, k) bool.
+        space: the classes.
+        labels: (n, k) bool, those of the official score: thresholds are fitted to them.
+        targets: (n, k) float32, what networks learn, and whatever makes probabilities of what they say: 1, also by an
+            alias, 0, or NaN where the source does not annotate the class (`LabelSpace`).
         part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
             come behind the recordings of the folder.
         failures: recordings that could not be read or delineated.
-        beats: by `beats_key`, for the networks that ask for beats; numbered as the stores.
+        beats: by `BeatsKey`, for the networks that need beats; numbered as the stores.
     """
 
     stores: dict[Transform, Store]
+    space: LabelSpace
     labels: np.ndarray
+    targets: np.ndarray
     part: np.ndarray
     failures: tuple[Failure, ...]
     beats: dict[BeatsKey, BeatStore] = field(default_factory=dict)
@@ -79,12 +104,13 @@ class TrainingData:
     def abnormal(self) -> np.ndarray:
         """(n,) bool: False where sinus rhythm is the only label."""
         abnormal = np.ones(len(self.part), dtype=bool)
-        abnormal[plain_sinus_rhythm(self.first)] = False
+        abnormal[plain_sinus_rhythm(self.first, self.space)] = False
         return abnormal
 
-    def beats_for(self, spec: InputSpec, leads: tuple[str, ...]) -> BeatStore | None:
-        """The beats that a network with this input is told of, if it asks for any."""
-        return self.beats[beats_key(spec, leads)] if spec.delineated else None
+    def contexts_for(self, spec: InputSpec, leads: tuple[str, ...]) -> Contexts:
+        """What a network with this input may ask of each recording besides its samples."""
+        beats = {key[-1]: self.beats[key] for key in beats_keys(spec, leads)}
+        return Contexts(self.stores[spec.transform].recordings, beats)
 
     def valid_folds(self, n: int, seed: int) -> np.ndarray:
         """Fold number (n_valid,) of each validation recording, for fitting on some and judging on the others."""
@@ -93,13 +119,25 @@ class TrainingData:
     @property
     def fingerprint(self) -> str:
         """Digest of signals, labels and parts of the folder's recordings: equal for equal training data."""
-        rows = sorted(f"{r.digest} {','.join(r.codes)} {part}" for r, part in self._of_folder())
+        unknown = map(np.flatnonzero, np.isnan(self.targets))
+        rows = sorted(
+            " ".join([r.digest, ",".join(r.codes), str(part), *map(str, classes)])
+            for (r, part), classes in zip(self._of_folder(), unknown, strict=False)
+        )
         return blake2b("\n".join(rows).encode(), digest_size=16).hexdigest()
 
     def _of_folder(self) -> Iterator[tuple[StoredRecording, int]]:
         """The recordings of the folder with their parts."""
         pairs = zip(self.first.recordings, self.part.tolist(), strict=True)
         return ((recording, part) for recording, part in pairs if part != SIMULATED)
+
+    def unannotated(self) -> dict[str, list[str]]:
+        """By source of the folder: abbreviations of the classes that it does not annotate."""
+        unknown = {}
+        for (recording, _), row in zip(self._of_folder(), np.isnan(self.targets), strict=False):
+            unknown.setdefault(recording.source, np.zeros(len(self.space), dtype=bool))[row] = True
+        names = np.array(self.space.abbreviations)
+        return {source: names[classes].tolist() for source, classes in sorted(unknown.items()) if classes.any()}
 
     def counts(self) -> dict[str, int]:
         """Numbers of recordings, for the entry and the log."""
@@ -159,13 +197,16 @@ def load_training_data(
         example = next(iter(failures.values()))
         raise ValueError(f"{folder}: none of {len(paths)} recordings can be read; the first: {example.message}")
     labels = np.array([space.encode(recording.codes) for recording in recordings])
-    labelled = np.flatnonzero([bool(recording.codes) for recording in recordings])
+    labelled = np.flatnonzero([bool(space.diagnoses(recording.codes)) for recording in recordings])
     if not len(labelled):
         raise ValueError(f"{folder}: none of {len(recordings)} recordings has a diagnosis, expected '# Dx:' lines")
     part = np.full(len(recordings), -1)
     shares = [1 - validation_share, validation_share]
     part[labelled] = split_recordings([recordings[i] for i in labelled], labels[labelled], shares, seed)
-    return TrainingData(stores, labels, part, tuple(failures.values()), delineated)
+    targets = space.targets_for_training(recordings)
+    # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
+    targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
+    return TrainingData(stores, space, labels, targets, part, tuple(failures.values()), delineated)
 
 
 def split_recordings(

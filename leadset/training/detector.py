@@ -59,7 +59,7 @@ def _digest(*inputs: object) -> str:
 def _digest_of(task: RestorationTask, model: nn.Module) -> str:
     """The digest of a training that starts from the weights that the model has."""
     weights = blake2b(b"".join(tensor.numpy(force=True).tobytes() for tensor in model.state_dict().values()))
-    targets = () if task.targets is None else [part.tolist() for part in task.targets[:3]]
+    targets = () if task.targets is None else [*(part.tolist() for part in task.targets[:3]), task.targets.names]
     peaks = [task.r_peaks[i] for i in task.normal.tolist()]
     return _digest(model.leads, model.options, task.settings, task.normal, peaks, weights.hexdigest(), *targets)
 
@@ -114,6 +114,8 @@ def fit_detector(
     model = model.to(best_device())
     trainer = Trainer(model, task, task.curriculum.steps, RunContext(state, "restoration", deadline=deadline))
     summary = {**asdict(settings), **trainer.run().summary}
+    if targets is not None:
+        summary["classes"] = list(targets.names)
     detector = Detector(model, Scoring(masking=settings.masking), training=summary)
     part = "held-out normal recordings" if len(held_out) else "training recordings (too few to hold any out)"
     used = held_out if len(held_out) else train

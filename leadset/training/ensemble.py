@@ -15,14 +15,16 @@ from leadset.entry.decision import DecisionRule
 from leadset.entry.ensemble import Ensemble, Evidence
 from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
+from leadset.training.partial_labels import log_loss
 from leadset.training.thresholds import fit_thresholds
-from leadset.utils.probabilities import log_loss
 
 # Pull of the weights towards equality, in recordings: a small validation set must not pick one member by chance.
 _EQUALITY = 5.0
 #: Parts of the validation recordings, each judged by what was fitted on the others.
 FOLDS = 5
 _UNDECIDED = DecisionRule(np.empty(0))
+# The log loss takes probabilities beyond this for 0 and 1.
+_LEAST = 1e-6
 
 
 def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
@@ -30,7 +32,7 @@ def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.n
 
     Args:
         probabilities: one (n, k) array per member.
-        labels: (n, k) bool.
+        labels: (n, k) 1, 0, or NaN where unknown.
     """
     members = np.stack(probabilities)
     if len(members) == 1:
@@ -62,28 +64,32 @@ class ValidationTargets:
     """What is known of validation recordings.
 
     Attributes:
-        known: (n, 1 + k) bool, whether they are anything but plain sinus rhythm, and their classes.
-        shares: (1 + k,) of these in the training recordings.
+        values: (n, 1 + k), whether they are anything but plain sinus rhythm, and what is learnt of their classes: 1,
+            0, or NaN where unknown. What makes probabilities (weights, heads, the strength of evidence) is fitted to
+            them.
+        labels: (n, k) bool, those of the official score, which decisions are fitted to and judged by.
+        shares: (1 + k,) of these values in the training recordings.
     """
 
-    known: np.ndarray
+    values: np.ndarray
+    labels: np.ndarray
     shares: np.ndarray
 
     @property
-    def labels(self) -> np.ndarray:
-        """(n, k) bool."""
-        return self.known[:, 1:]
+    def classes(self) -> np.ndarray:
+        """The values (n, k) of the classes."""
+        return self.values[:, 1:]
 
     def part(self, chosen: np.ndarray) -> ValidationTargets:
         """The same of some recordings."""
-        return ValidationTargets(self.known[chosen], self.shares)
+        return ValidationTargets(self.values[chosen], self.labels[chosen], self.shares)
 
 
 def out_of_fold(network: ValidationOutputs, targets: ValidationTargets, folds: np.ndarray) -> np.ndarray:
     """Probabilities (n, k), of a detector by heads that were fitted on the other folds."""
     if not network.detects:
         return network.answers
-    return fill_with_prior(cross_fit(network.answers, targets.known, targets.shares, folds), targets.shares)[:, 1:]
+    return fill_with_prior(cross_fit(network.answers, targets.values, targets.shares, folds), targets.shares)[:, 1:]
 
 
 def fit_set(
@@ -108,7 +114,7 @@ def fit_set(
     mixed = detects.any() and not detects.all()
     chosen = np.flatnonzero(~detects) if mixed else np.arange(len(networks))
     weights = np.zeros(len(networks))
-    weights[chosen] = fit_weights([probabilities[i] for i in chosen], targets.labels)
+    weights[chosen] = fit_weights([probabilities[i] for i in chosen], targets.classes)
     own = Ensemble(weights, _UNDECIDED).join(probabilities)
     ensemble = Ensemble(weights, fit_rule(own, targets.labels))
     if not mixed:
@@ -118,9 +124,9 @@ def fit_set(
     return TrainedSet(leads, members, ensemble, replace(evidence, rule=rule))
 
 
-def mean_log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean over recordings of the negative log-likelihood of all classes."""
-    return float(log_loss(labels, probabilities).sum(axis=1).mean())
+def mean_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean over recordings of the negative log-likelihood of all classes that are known."""
+    return float(log_loss(targets, probabilities, _LEAST).sum(axis=1).mean())
 
 
 def _fit_evidence(
@@ -132,7 +138,7 @@ def _fit_evidence(
         return Evidence(strength * detects, targets.shares[1:], _UNDECIDED)
 
     def loss(strength: float) -> float:
-        return mean_log_loss(targets.labels, of(strength).join(own, probabilities))
+        return mean_log_loss(targets.classes, of(strength).join(own, probabilities))
 
     return of(float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x))
 
@@ -182,7 +188,7 @@ def _answers(network: ValidationOutputs, targets: ValidationTargets, answers: np
     """Probabilities (n, k) of other recordings, of a detector by the head that these ones give."""
     if not network.detects:
         return answers
-    return fill_with_prior(fit_head(network.answers, targets.known, targets.shares)(answers), targets.shares)[:, 1:]
+    return fill_with_prior(fit_head(network.answers, targets.values, targets.shares)(answers), targets.shares)[:, 1:]
 
 
 def describe(ablated: dict) -> str:

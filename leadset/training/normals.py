@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from leadset.classes import SINUS_RHYTHM
+from leadset.classes import LabelSpace
 from leadset.store.packed import Store
 from leadset.training.split import patient_groups, stratified_parts
 
@@ -18,13 +18,13 @@ TOO_FEW = 10
 MOST_REPEATS = 8
 
 
-def plain_sinus_rhythm(recordings: Iterable | Store) -> np.ndarray:
-    """Indices of the recordings whose only label is sinus rhythm.
+def plain_sinus_rhythm(recordings: Iterable | Store, space: LabelSpace) -> np.ndarray:
+    """Indices of the recordings whose only diagnosis is the normal class of the label space, sinus rhythm.
 
     PTB-XL's class NORM, which the authors train on, is wider: it allows bradycardia and other statements on the rhythm.
     """
     entries = recordings.recordings if isinstance(recordings, Store) else recordings
-    return np.flatnonzero([set(entry.codes) == {SINUS_RHYTHM} for entry in entries])
+    return np.flatnonzero([space.is_plain_normal(entry.codes) for entry in entries])
 
 
 def balanced_by_source(store: Store, indices: np.ndarray) -> np.ndarray:

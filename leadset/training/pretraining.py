@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from leadset.classes import LabelSpace
 from leadset.config import Config
 from leadset.preprocess import Transform
 from leadset.store.bank import build_bank
@@ -29,7 +28,7 @@ def training_curriculum(data: TrainingData, config: Config) -> Curriculum:
     pretrain, simulated = config.pretrain, data.simulated
     if not len(simulated):
         return Curriculum((_phase("real", Pool(data.train), config, config.epochs, config.min_steps, 1.0),))
-    mixed = top_up(data.labels, data.train, simulated, pretrain.rare_below, pretrain.mixed_share)
+    mixed = top_up(data.targets == 1, data.train, simulated, pretrain.rare_below, pretrain.mixed_share)
     return Curriculum((
         _phase("simulated", Pool(simulated), config, pretrain.epochs, 1, 1.0),
         _phase("real", mixed, config, config.epochs, config.min_steps, pretrain.tuning_rate),
@@ -61,16 +60,13 @@ def affordable_bank(data: TrainingData, wanted: int, seconds: float, workers: in
     return CHUNK * min(-(-wanted // CHUNK), int(seconds / per_chunk))
 
 
-def add_bank(
-    data: TrainingData, size: int, seed: int, space: LabelSpace, cache: Path, workers: int = -1
-) -> TrainingData:
+def add_bank(data: TrainingData, size: int, seed: int, cache: Path, workers: int = -1) -> TrainingData:
     """The data with a bank of simulated recordings behind the real ones, one for all networks.
 
     Args:
         data: real recordings.
         size: simulated recordings; 0: none.
         seed: of the bank.
-        space: the classes.
         cache: where prepared recordings are kept.
         workers: processes, as joblib counts them.
     """
@@ -82,7 +78,8 @@ def add_bank(
         data,
         stores={transform: store.joined(stores[transform]) for transform, store in data.stores.items()},
         beats={key: store.joined(beats[key]) for key, store in data.beats.items()},
-        labels=np.concatenate([data.labels, [space.encode(recording.codes) for recording in recordings]]),
+        labels=np.concatenate([data.labels, [data.space.encode(recording.codes) for recording in recordings]]),
+        targets=np.concatenate([data.targets, data.space.targets_for_training(recordings)]),
         part=np.concatenate([data.part, np.full(len(recordings), SIMULATED)]),
     )
 

@@ -24,7 +24,7 @@ from leadset.leads import lead_set_name
 from leadset.models import create_member, list_models
 from leadset.models.cost import model_cost
 from leadset.training.context import WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
-from leadset.training.data import TrainingData, beats_key, load_training_data
+from leadset.training.data import TrainingData, beats_keys, load_training_data
 from leadset.training.ensemble import (
     FOLDS,
     ValidationOutputs,
@@ -34,6 +34,7 @@ from leadset.training.ensemble import (
     fit_set,
     out_of_fold,
 )
+from leadset.training.partial_labels import shares
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.task import Cost, NothingToLearn
@@ -52,7 +53,7 @@ class Run:
     Args:
         data_folder: recordings with labels.
         model_folder: where the entry goes; unfinished work is kept in a folder inside it.
-        config: the choices of `leadset.toml`.
+        config: the choices of `default.toml` and what overrides them.
     """
 
     def __init__(self, data_folder: str | Path, model_folder: str | Path, config: Config) -> None:
@@ -75,7 +76,7 @@ class Run:
                 yield Job(name, options, leads, spec)
 
     def _processes(self) -> int:
-        """Networks trained at a time: one on a GPU, one per core (or as many as `leadset.toml` says) without."""
+        """Networks trained at a time: one on a GPU, one per core (or as many as the configuration says) without."""
         if self.device == "cuda":
             return 1
         wanted = self.config.workers if self.config.workers > 0 else available_cores()
@@ -132,14 +133,17 @@ class Run:
             validation_share=self.config.validation_share,
             seed=self.config.seed,
             workers=self.config.workers,
-            beats=[beats_key(job.spec, job.leads) for job in self.jobs if job.spec.delineated],
+            beats=[key for job in self.jobs for key in beats_keys(job.spec, job.leads)],
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
+        unannotated = data.unannotated()
         event = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
-        self._context(data).log(event)
+        self._context(data).log({**event, "unannotated": unannotated})
         counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in data.counts().items())
         print(f"recordings: {counts}; device {self.device}, preset {self.preset}")
+        for source, classes in unannotated.items():
+            print(f"  {source} never annotates {', '.join(classes)}: left out of what is learnt there")
         for failure in data.failures[:5]:
             print(f"  skipped: {failure.message}")
         if len(data.failures) > 5:
@@ -157,7 +161,7 @@ class Run:
             seconds = pretrain.bank_time_share * self.limit.seconds
             size = affordable_bank(data, pretrain.recordings, seconds, self.config.workers, self.work)
             write_json(file, {"recordings": size})
-        return add_bank(data, size, self.config.seed, self.space, cache, self.config.workers)
+        return add_bank(data, size, self.config.seed, cache, self.config.workers)
 
     def _measure(self, pool: Executor) -> dict[str, Cost]:
         """What every job that is not done costs, measured once per run and kept for its continuation."""
@@ -167,7 +171,15 @@ class Run:
         measured = tqdm(pool.map(self.context.measure, missing), "measure", len(missing), leave=False)
         costs |= {job.name: cost for job, cost in zip(missing, measured, strict=True)}
         write_json(file, costs)
+        self._announce(costs)
         return costs
+
+    def _announce(self, costs: dict[str, Cost]) -> None:
+        """Prints how long the training would take without a limit."""
+        todo = [job for job in self.jobs if not self.context.finished(job)]
+        seconds = sum(self.context.wanted_steps(job) * costs[job.name].step + costs[job.name].end for job in todo)
+        wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
+        print(f"training: {len(todo)} networks, {wanted} if there were time; {used} of {limit} are used")
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
@@ -233,8 +245,9 @@ class Run:
         return fit_thresholds(probabilities, labels, self.space, provenance)
 
     def _validation_targets(self) -> ValidationTargets:
-        known = np.column_stack([self.data.abnormal, self.data.labels])
-        return ValidationTargets(known[self.data.valid], known[self.data.train].mean(axis=0))
+        data = self.data
+        values = np.column_stack([data.abnormal, data.targets])
+        return ValidationTargets(values[data.valid], data.labels[data.valid], shares(values[data.train]))
 
     def _validation_outputs(self, job: Job) -> ValidationOutputs:
         return ValidationOutputs(np.load(self.context.file(job, "npy")), job.kind != "classifier")
@@ -246,7 +259,7 @@ class Run:
         head, summary = "", self.context.finished(job)
         if network.detects:
             head = job.head
-            fit_head(network.answers, targets.known, targets.shares).write(self.folder / head)
+            fit_head(network.answers, targets.values, targets.shares).write(self.folder / head)
         rule = self._rule(probabilities, targets.labels)
         macs = model_cost(job.architecture, job.leads, **job.options).macs
         return Member(
@@ -286,15 +299,25 @@ class Run:
             "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
             "seed": self.config.seed,
             "preset": self.preset,
+            "configuration": self.config.provenance(),
             "device": self.device,
             "detector": ablations,
-            "data": {**self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE},
+            "data": {
+                **self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE,
+                "unannotated": self.data.unannotated(),
+            },
             "seconds": round(self.limit.used, 1),
         }
-        manifest = Manifest(self.config.label_space, self.space.keys, targets.shares[1:], tuple(sets), provenance)
+        manifest = Manifest(
+            self.space.copy_to(self.folder), self.space.keys, targets.shares[1:], tuple(sets), provenance
+        )
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
+
+
+def _readable(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
 def train_entry(data_folder: str | Path, model_folder: str | Path, config: Config | None = None) -> Manifest:
@@ -312,7 +335,9 @@ def train_entry(data_folder: str | Path, model_folder: str | Path, config: Confi
         OSError: no such data folder, or the model folder cannot be written.
         ValueError: nothing to learn from, or a configuration that does not fit; the message says what.
     """
-    run = Run(data_folder, model_folder, config or load_config())
+    config = config or load_config()
+    print(config.summary())
+    run = Run(data_folder, model_folder, config)
     try:
         return run.execute()
     except KeyboardInterrupt:

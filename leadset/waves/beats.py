@@ -1,4 +1,4 @@
-"""The beats of a prepared recording and what networks are told of them: the one path for training and `run_model`.
+"""The beats of a prepared recording and their features: the one path for training and `run_model`.
 
 Delineated is what the networks see, the prepared recording, and of it only the leads of the lead set: the beats of a
 two-lead recording are the very ones that a twelve-lead recording of the same heart gives to a network of two leads.
@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadset.leads import LEADS
-from leadset.preprocess import InputSpec
 
 if TYPE_CHECKING:
     from leadset.waves import Delineation, Features
 
-# What networks were told of beats when they were compared (docs/models/crnn_pqrst.md) came from the wavelet method.
+# The method whose beats networks were compared with (docs/models/crnn_pqrst.md).
 METHOD = "wavelet"
 #: Features per lead and beat: the length of `leadset.waves.BEAT_FEATURES`.
 BEAT_FEATURES = 30
@@ -28,7 +27,7 @@ RECORD_FEATURES, LEAD_FEATURES = 23, 14
 
 @dataclass(frozen=True)
 class Beats:
-    """Beats of a recording as a network is told of them.
+    """Beats of a recording in the leads of a lead set.
 
     Attributes:
         at: (n,) float32 sample of the R peak, at the rate of the prepared recording.
@@ -99,7 +98,7 @@ def find_beats(
 
 
 def record_features(features: Features) -> np.ndarray:
-    """What a network is told of a recording as a whole (23 + 14 · l,) float32; NaN is missing.
+    """Features of a recording as a whole (23 + 14 · l,) float32; NaN is missing.
 
     Those of `leadset.waves.RECORD_FEATURES` in their order, less the number of beats, which says how long the recording
     is; then those of each lead (`leadset.waves.LEAD_FEATURES`). Rates are per second, and an axis is its cosine and its
@@ -116,32 +115,12 @@ def record_features(features: Features) -> np.ndarray:
     return np.concatenate([parts, features.leads.ravel()]).astype(np.float32)
 
 
-def told_shapes(spec: InputSpec, leads: int) -> dict[str, tuple[int, ...]]:
-    """What a network with this input is told of beats: the names of its arguments, and their shapes for one window."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    if spec.beats:
-        shapes["features"] = leads * BEAT_FEATURES, spec.beats
-    if spec.record:
-        shapes["record"] = (record_length(leads),)
-    return shapes
-
-
-def tell(beats: Beats, start: int, spec: InputSpec) -> dict[str, np.ndarray]:
-    """What a network is told of the beats of a window that begins at sample ``start``, as `told_shapes` lists it."""
-    told: dict[str, np.ndarray] = {}
-    if spec.beats:
-        told["features"] = cut_beats(beats, start, spec)
-    if spec.record:
-        told["record"] = beats.record
-    return told
-
-
-def cut_beats(beats: Beats, start: int, spec: InputSpec) -> np.ndarray:
-    """Features (30 · l, spec.beats) of the beats whose R peak lies in a window; NaN where there is no further beat.
+def cut_beats(beats: Beats, window: range, most: int) -> np.ndarray:
+    """Features (30 · l, most) of the first beats whose R peak lies in a window; NaN where there is no further beat.
 
     Rows are ordered by lead, then by feature, as `leadset.waves.Features.tensor` has them.
     """
-    inside = np.flatnonzero((beats.at >= start) & (beats.at < start + spec.samples))[: spec.beats]
-    features = np.full((len(beats.features), BEAT_FEATURES, spec.beats), np.nan, dtype=np.float32)
+    inside = np.flatnonzero((beats.at >= window.start) & (beats.at < window.stop))[:most]
+    features = np.full((len(beats.features), BEAT_FEATURES, most), np.nan, dtype=np.float32)
     features[:, :, : len(inside)] = beats.features[:, inside].transpose(0, 2, 1)
-    return features.reshape(-1, spec.beats)
+    return features.reshape(-1, most)

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from leadset.config import Config
+from leadset.models.extra_inputs import RecordingContext
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
-from leadset.scoring.metrics import auroc, macro
-from leadset.store.beat_store import BeatStore
+from leadset.scoring.metrics import macro
 from leadset.store.packed import Store
 from leadset.training.batches import Batch, StepBatches
 from leadset.training.curriculum import Curriculum
 from leadset.training.data import TrainingData
+from leadset.training.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known
 from leadset.training.pretraining import training_curriculum
 from leadset.training.schedules import Schedule, one_cycle
 from leadset.training.task import Outputs, Validation
-from leadset.utils.probabilities import log_loss
 
 VALIDATION_GROUP = 32
 # The log loss of a validation takes probabilities beyond this for 0 and 1.
@@ -36,14 +35,14 @@ class ClassificationTask:
 
     Attributes:
         store: prepared recordings, of the network's transform.
-        labels: (len(store), k) bool.
+        labels: (len(store), k) float32, 1, 0, or NaN where unknown.
         curriculum: what is learnt from when, with the steps that it takes without a time limit.
         valid: indices into the store; without any, the last weights are kept instead of the best.
         leads: lead set.
         spec: the network's input.
         seed: of batches, dropout and initial weights.
         batch_size, weight_decay: see the configuration.
-        beats: of the recordings of the store, for a network that asks for them.
+        contexts: of the recordings of the store, for a network with extra inputs.
     """
 
     store: Store
@@ -55,7 +54,7 @@ class ClassificationTask:
     seed: int
     batch_size: int
     weight_decay: float
-    beats: BeatStore | None = None
+    contexts: Sequence[RecordingContext] = ()
     schedule: ClassVar[Schedule] = staticmethod(one_cycle)
     timed_recordings: ClassVar[int] = 2 * VALIDATION_GROUP
 
@@ -64,7 +63,7 @@ class ClassificationTask:
         """The task of a network in a run."""
         return cls(
             store=data.stores[spec.transform],
-            labels=data.labels,
+            labels=data.targets,
             curriculum=training_curriculum(data, config),
             valid=data.valid,
             leads=leads,
@@ -72,7 +71,7 @@ class ClassificationTask:
             seed=config.seed,
             batch_size=config.batch_size,
             weight_decay=config.weight_decay,
-            beats=data.beats_for(spec, leads),
+            contexts=data.contexts_for(spec, leads),
         )
 
     @property
@@ -82,19 +81,19 @@ class ClassificationTask:
 
     def input_of(self, i: int) -> tuple:
         """What `leadset.models.prediction.predict` takes for recording ``i`` of the store."""
-        return self.store[i] if self.beats is None else (*self.store[i], self.beats[i])
+        return (*self.store[i], self.contexts[i]) if self.spec.extra else self.store[i]
 
     def batches(self, curriculum: Curriculum) -> StepBatches:
         """The training batches of a curriculum."""
         return StepBatches(
             self.store, curriculum, self.labels, leads=self.leads, spec=self.spec, batch_size=self.batch_size,
-            seed=self.seed, beats=self.beats,
+            seed=self.seed, contexts=self.contexts,
         )  # fmt: skip
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Mean binary cross-entropy."""
-        logits = model(batch.windows, batch.mask, **batch.told)
-        return F.binary_cross_entropy_with_logits(logits.float(), batch.labels)
+        """Mean binary cross-entropy of the targets that are known."""
+        logits = model(batch.windows, batch.mask, **batch.extra)
+        return cross_entropy(logits.float(), batch.labels)
 
     def clipped_apart(self, model: nn.Module) -> Iterable[Iterable[nn.Parameter]]:
         """All parameters together."""
@@ -122,8 +121,9 @@ class ClassificationTask:
         return {}
 
 
-def validation_of(labels: np.ndarray, probabilities: np.ndarray) -> Validation:
-    """Macro AUROC, 0 where it is not defined, and log loss of probabilities (n, k)."""
-    area, loss = macro(auroc(labels, probabilities)), float(log_loss(labels, probabilities, _LEAST).mean())
+def validation_of(targets: np.ndarray, probabilities: np.ndarray) -> Validation:
+    """Macro AUROC, 0 where it is not defined, and log loss of probabilities (n, k), where the target is known."""
+    loss = mean_of_known(log_loss(targets, probabilities, _LEAST), targets)
+    area = macro(known_auroc(targets, probabilities))
     area = 0.0 if math.isnan(area) else round(area, 6)
     return Validation((area, -loss), {"valid_auroc": area, "valid_loss": loss})

@@ -137,7 +137,7 @@ class RestorationTask:
             weight_decay=config.weight_decay,
             seed=config.seed,
         )
-        beats = data.beats_for(spec, leads)
+        beats = data.contexts_for(spec, leads).beats[True]
         return cls(
             recordings=store,
             r_peaks=_RPeaks(beats),

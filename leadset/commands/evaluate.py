@@ -1,0 +1,41 @@
+"""``leadset evaluate LABELS OUTPUTS [SCORES.csv [CLASS_SCORES.csv]]``: score a folder of outputs as the Challenge does.
+
+Prints the scores if no file is named. Outputs are scored in the label space whose classes they name, and in no other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from leadset import scoring
+from leadset.utils.files import write_atomically
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.usage = "%(prog)s LABELS OUTPUTS [SCORES.csv [CLASS_SCORES.csv]] [--label-space NAME]"
+    parser.add_argument("labels", metavar="LABELS", help="folder of headers with labels")
+    parser.add_argument("outputs", metavar="OUTPUTS", help="folder of output files")
+    parser.add_argument("scores", metavar="SCORES.csv", nargs="?", type=Path, help="write the scores there")
+    parser.add_argument("class_scores", metavar="CLASS_SCORES.csv", nargs="?", type=Path, help="and by class there")
+    parser.add_argument("--label-space", metavar="NAME", help="name or TOML file (default: that of the outputs)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Scores; returns the exit status."""
+    scores = scoring.evaluate(arguments.labels, arguments.outputs, arguments.label_space)
+    files = {
+        arguments.scores: scoring.scores_text(scores),
+        arguments.class_scores: scoring.class_scores_text(scores),
+    }
+    for path, text in files.items():
+        if path is not None:
+            with write_atomically(path) as file:
+                file.write(text)
+    for notice in scoring.notices(scores):
+        print(f"{arguments.call.name}: {notice}", file=sys.stderr)
+    if arguments.scores is None:
+        print(scoring.scores_text(scores))
+    return 0

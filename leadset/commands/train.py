@@ -1,0 +1,101 @@
+"""``leadset train DATA MODEL``: train every architecture on every lead set.
+
+Each option takes the place of a value of the configuration; `entry.json` keeps what was given and what it amounted to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from leadset.config import Setting, load_config, parse_setting
+
+_HOURS = {"": 1.0, "h": 1.0, "m": 1 / 60, "s": 1 / 3600}
+
+
+class _Option(NamedTuple):
+    """An option that stands for a key of the configuration."""
+
+    flag: str
+    key: str
+    read: Any
+    metavar: str
+    help: str
+
+
+def _names(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",")]
+
+
+def _hours(words: str) -> float:
+    """``2``, ``2h``, ``30m`` or ``90s`` in hours."""
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([hms]?)", words.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"found {words!r}, expected hours (2, 1.5h), minutes (30m) or seconds (90s)")
+    return float(found[1]) * _HOURS[found[2]]
+
+
+_OPTIONS = (
+    _Option("--models", "architectures", _names, "NAMES", "architectures, with commas between; all: every one"),
+    _Option("--epochs", "epochs", int, "N", "passes over the training recordings"),
+    _Option("--batch-size", "batch_size", int, "N", "recordings per step"),
+    _Option("--lr", "learning_rate", float, "RATE", "peak learning rate"),
+    _Option("--seed", "seed", int, "N", "of split, weights, order and augmentation"),
+    _Option("--time-limit", "time_limit_hours", _hours, "HOURS", "for the run; 30m and 90s are minutes and seconds"),
+    _Option("--preset", "preset", str, "NAME", "sizes of the networks"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("data", help="folder of recordings with labels (.hea with their signals), nested or not")
+    parser.add_argument("model", help="folder for the trained entry; an interrupted run in it goes on")
+    parser.add_argument(
+        "--leads", action="append", metavar="SETS",
+        help="lead sets: sizes with commas between (12,2) or the names of one (II,V5); may be repeated",
+    )  # fmt: skip
+    for option in _OPTIONS:
+        parser.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
+    parser.add_argument(
+        "--set", action="append", default=[], type=_setting, metavar="KEY=VALUE",
+        help="any other key of the configuration, such as pretrain.below=0; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file that overrides the keys it names")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains; returns the exit status."""
+    config = load_config(arguments.config, folder=arguments.call.folder, settings=_settings(arguments))
+    from leadset.training.run import train_entry
+
+    train_entry(arguments.data, arguments.model, config)
+    print("Done.")
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Iterator[Setting]:
+    """What the options say, by key."""
+    if arguments.leads is not None:
+        yield Setting("--leads", "lead_sets", [leads for words in arguments.leads for leads in _lead_sets(words)])
+    given = vars(arguments)
+    for option in _OPTIONS:
+        value = given[option.flag.strip("-").replace("-", "_")]
+        if value is not None:
+            yield Setting(option.flag, option.key, value)
+    yield from arguments.set
+
+
+def _lead_sets(words: str) -> list[str]:
+    """Sizes with commas between are several lead sets; names with commas between are one."""
+    parts = _names(words)
+    return parts if all(part.isdigit() for part in parts) else [words]
+
+
+def _setting(words: str) -> Setting:
+    try:
+        return parse_setting(words)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,100 @@
+"""Which patient a recording is of, in every form in which data sets say so: header, folder or table."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+#: Names of the field or column, in small letters without blanks, hyphens and underscores.
+PATIENT_FIELDS = frozenset({
+    *("patient", "patientid", "patientnumber", "patientno", "subject", "subjectid", "subjectnumber", "subjectno"),
+    *("pid", "patid", "mrn"),
+})  # fmt: skip
+#: Names of columns that name the recording: a path or a file name, with or without its extension.
+_FILE_COLUMNS = frozenset({
+    *("filename", "filenamelr", "filenamehr", "file", "path", "record", "recordname", "recording", "ecgid", "studyid"),
+})  # fmt: skip
+# PTB names folders `patient001`, MIMIC-IV-ECG `p10001725`.
+_FOLDER = re.compile(r"(?:patient|subject)[ _-]?\d+|p\d{5,}", re.IGNORECASE)
+_UNKNOWN = frozenset({"", "nan", "none", "null", "na", "n/a", "?", "-", "unknown"})
+
+
+def plain_name(text: str) -> str:
+    """A field's or column's name in small letters, without blanks, hyphens and underscores."""
+    return re.sub(r"[ _<>-]", "", text).casefold()
+
+
+def patient_of_folder(path: str | Path) -> str | None:
+    """The innermost folder of a path that is named after a patient."""
+    return next((name.casefold() for name in reversed(Path(path).parts[:-1]) if _FOLDER.fullmatch(name)), None)
+
+
+def read_patient_tables(folder: str | Path) -> dict[str, str]:
+    """Patients by path (relative to the table, no extension) or name of recordings, from the CSV files of a folder.
+
+    A table counts that has a column for the patient and one for the recording, such as PTB-XL's `ptbxl_database.csv`
+    or MIMIC-IV-ECG's `record_list.csv`; others are ignored.
+    """
+    patients: dict[str, str] = {}
+    for file in sorted(Path(folder).glob("*.csv")):
+        try:
+            with open(file, newline="", encoding="utf-8-sig", errors="replace") as opened:
+                patients.update(_patients_of_table(csv.DictReader(opened)))
+        except (OSError, csv.Error):  # a table that cannot be read names no patient; recordings do not depend on it
+            continue
+    return patients
+
+
+def _patients_of_table(rows: csv.DictReader) -> dict[str, str]:
+    columns = {plain_name(column): column for column in rows.fieldnames or ()}
+    patient = next((columns[name] for name in columns if name in PATIENT_FIELDS), None)
+    files = [columns[name] for name in columns if name in _FILE_COLUMNS]
+    if patient is None or not files:
+        return {}
+    found: dict[str, str] = {}
+    for row in rows:
+        value = _plain_identifier(row[patient])
+        if value is not None:
+            found |= {_key(row[file]): value for file in files if row[file]}
+    return found
+
+
+def _plain_identifier(text: str | None) -> str | None:
+    """An identifier; whole numbers written as decimals (``15709.0``) are those numbers."""
+    text = (text or "").strip()
+    if text.casefold() in _UNKNOWN:
+        return None
+    return text[:-2] if text.endswith(".0") and text[:-2].isdigit() else text
+
+
+def _key(text: str) -> str:
+    return re.sub(r"\.(hea|mat|dat)$", "", text.strip().replace("\\", "/"))
+
+
+def find_patients(folder: str | Path, recordings: Iterable[tuple[str | Path, str | None]]) -> list[str | None]:
+    """The patient of each recording of a data folder; None where nothing says whom it is of.
+
+    Args:
+        folder: the data folder; tables in it and in the folders down to a recording's own are read.
+        recordings: path and patient of the header, if it names one, of each.
+
+    Header and table name patients in one way, and so both may be used for the same patient; of equal identifiers in two
+    data sets it is not known that they are two patients, and they are kept together.
+    """
+    folder = Path(folder)
+    tables: dict[Path, dict[str, str]] = {}
+    patients = []
+    for path, of_header in recordings:
+        path = Path(path)
+        patient = _plain_identifier(of_header) or patient_of_folder(path)
+        parent = path.parent
+        while patient is None:
+            table = tables.setdefault(parent, read_patient_tables(parent) if parent not in tables else {})
+            patient = table.get(path.relative_to(parent).with_suffix("").as_posix()) or table.get(path.stem)
+            if parent in (folder, parent.parent):
+                break
+            parent = parent.parent
+        patients.append(patient)
+    return patients

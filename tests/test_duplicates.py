@@ -1,0 +1,126 @@
+"""Recordings of the same heartbeats, and of the same patient, in whatever form they come."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.signal import butter, resample_poly, sosfiltfilt
+
+from leadset.recordings import read_recording
+from leadset.recordings.duplicates import SAME_CORRELATION, beat_times, comparable, same_recordings
+from leadset.recordings.patients import find_patients, patient_of_folder
+from leadset.recordings.subject import parse_comments
+from leadset.simulate import simulate
+
+N, FS = 24, 500
+
+
+def at_100_hz(signal):
+    return resample_poly(signal, 1, 5, axis=1), 100
+
+
+def cut(signal):
+    return signal[:, 1500:4800], FS
+
+
+def filtered(signal):
+    return sosfiltfilt(butter(2, (0.5, 40), "bandpass", fs=FS, output="sos"), signal, axis=1), FS
+
+
+def other_gains(signal):
+    return signal * np.linspace(0.3, 4, len(signal))[:, None], FS
+
+
+def rounded(signal):
+    return np.round(signal * 25) / 25, FS
+
+
+def all_at_once(signal):
+    low, fs = at_100_hz(filtered(signal)[0][:, 1200:])
+    return np.round(low / low.std(axis=1, keepdims=True) * 50) / 50, fs
+
+
+COPIES = (at_100_hz, cut, filtered, other_gains, rounded, all_at_once)
+
+
+@pytest.fixture(scope="module")
+def originals():
+    return simulate(N, seed=11, rate=FS).signals
+
+
+def pairs_among(recordings):
+    compared = [comparable(signal, fs) for signal, fs in recordings]
+    return same_recordings([beat_times(one) for one in compared], compared.__getitem__)
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_copies_are_found_whatever_happened_to_them(originals, copy):
+    recordings = [(signal, FS) for signal in originals] + [copy(signal) for signal in originals]
+    pairs = set(pairs_among(recordings))
+    assert all(j == i + N for i, j in pairs)  # nobody else's
+    # A slow heart leaves fewer than five beats in a cut.
+    assert len(pairs) >= (N - 2 if copy in (cut, all_at_once) else N)
+
+
+def test_different_hearts_are_different(originals):
+    assert pairs_among([(signal, FS) for signal in originals]) == []
+
+
+@pytest.mark.parametrize("signal", [np.zeros((12, 5000)), np.full((12, 5000), np.nan), np.zeros((12, 60))])
+def test_a_recording_without_heartbeats_is_like_no_other(signal):
+    assert pairs_among([(signal, FS), (signal, FS)]) == []
+
+
+def test_real_recordings_have_no_false_duplicates(real_data):
+    """E07509 and E07510 of Georgia are one recording under two names; no other pair of the 267 is."""
+    headers = sorted((real_data / "challenge").rglob("*.hea"))
+    recordings = [read_recording(header) for header in headers]
+    complete = [i for i, one in enumerate(recordings) if len(one.leads) == 12]
+    pairs = pairs_among([(recordings[i].signal, recordings[i].fs) for i in complete])
+    assert {tuple(recordings[complete[i]].name for i in pair) for pair in pairs} == {("E07509", "E07510")}
+    assert SAME_CORRELATION < 1
+
+
+@pytest.mark.parametrize(
+    "comment", ["<subject_id>: 10005", "Patient ID: 10005", "patient: 10005", "PatientID=10005", "Subject no: 10005.0"]
+)
+def test_patients_of_headers(comment):
+    of_header = parse_comments([comment]).patient
+    assert find_patients(".", [("a.hea", of_header)]) == ["10005"]
+
+
+@pytest.mark.parametrize(
+    ("path", "patient"),
+    [
+        ("ptb/patient001/s0010_re.hea", "patient001"),
+        ("files/p1000/p10001725/s41420867/41420867.hea", "p10001725"),
+        ("ptb/g1/S0001.hea", None),
+        ("p100/a.hea", None),
+    ],
+)
+def test_patients_of_folders(path, patient):
+    assert patient_of_folder(path) == patient
+
+
+def test_patients_of_tables(tmp_path):
+    (tmp_path / "ptbxl_database.csv").write_text(
+        "ecg_id,patient_id,filename_lr,filename_hr\n"
+        "1,15709.0,records100/00000/00001_lr,records500/00000/00001_hr\n"
+        "2,,records100/00000/00002_lr,records500/00000/00002_hr\n"
+    )
+    (tmp_path / "weather.csv").write_text("day,rain\n1,2\n")
+    names = ["records100/00000/00001_lr.hea", "records500/00000/00001_hr.hea", "records100/00000/00002_lr.hea"]
+    assert find_patients(tmp_path, [(tmp_path / name, None) for name in names]) == ["15709", "15709", None]
+
+
+def test_a_damaged_table_names_nobody(tmp_path):
+    (tmp_path / "patients.csv").write_bytes(b"\xff\xfe\x00patient_id\x00\n")
+    assert find_patients(tmp_path, [(tmp_path / "a.hea", None)]) == [None]
+
+
+def test_pairs_are_each_named_once(originals):
+    one = originals[0]
+    pairs = pairs_among([(one, FS), (one, FS), (one[:, :4000], FS)])
+    assert pairs == list(combinations(range(3), 2))

@@ -1,0 +1,43 @@
+"""What every registered thing must have, whoever adds it; `test_models.py` holds the same of architectures."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from leadset import cli
+from leadset.classes import label_space, list_label_spaces
+from leadset.cli import list_verbs, main
+
+each_verb = pytest.mark.parametrize("verb", list_verbs())
+each_space = pytest.mark.parametrize("name", list_label_spaces())
+
+
+@each_verb
+def test_verb_says_in_its_first_line_how_it_is_called_and_what_it_does(verb):
+    file = Path(cli.__file__).parent / "commands" / f"{verb}.py"
+    first = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    assert re.fullmatch(rf"``leadset {verb}\b[^`]*``: \S.*", first), f"{file.name}: found {first!r}"
+
+
+@each_verb
+def test_verb_has_help_for_each_argument(verb, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"usage: leadset {verb}" in shown and list_verbs()[verb] in shown
+
+
+@each_space
+def test_label_space_has_a_citation_and_distinct_classes(name):
+    space = label_space(name)
+    assert space.name == name
+    assert re.search(r"\b(19|20)\d\d\b", space.citation), "a citation has at least a year"
+    codes = [code for diagnosis in space.classes for code in diagnosis.codes]
+    assert len(set(codes)) == len(codes) and len(set(space.abbreviations)) == len(space) > 0
+    assert all(diagnosis.name for diagnosis in space.classes)
+    assert space.normal in codes
+    assert space.weights.shape == (len(space), len(space))
