@@ -205,7 +205,8 @@ def score_leads(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict
 def score_best_lead(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict[str, Tally]) -> None:
     """Adds a recording annotated once for all leads: of every mark the lead that comes nearest counts.
 
-    Beats between annotated ones are not marked in the QT Database, so that extra marks cannot be told from true ones.
+    Beats between annotated ones are not marked in the QT Database, so that extra marks there may be
+    true ones.
     """
     for name, column in SCORED.items():
         reference = recording.marks[0][name]

@@ -8,7 +8,7 @@ on once. Every abnormal recording has one local anomaly with its exact mask; the
 
 Real, where DATA holds Challenge recordings: sinus rhythm alone against the rest, five folds. The networks stay as they
 learned from simulated recordings; what is normal is learned from the normal recordings of the other four folds, by
-every method. No abnormal one is learned or chosen from: each method detects by the number that best tells simulated
+every method. No abnormal one is learned or chosen from: each method detects by the number that best separates simulated
 diagnoses of the second seed from simulated sinus rhythm, and every other number is reported too. How many of the normal
 recordings of each source are taken for abnormal is counted. One number learns from abnormal ones, those of the other
 four folds: the calibrated abnormality, by the same head as in an entry, on the features of our method and on those of
@@ -238,7 +238,7 @@ def simulated_rows(name: str, method: Method, choice: Simulated, sealed: Simulat
 
 
 def best_statistic(normal: Sequence[Found], abnormal: Sequence[Found]) -> str:
-    """The number that tells these best; parts of the deviation score are reported, never chosen."""
+    """The number that separates these best; parts of the deviation score are reported, never chosen."""
     candidates = [key for key in normal[0].statistics if not key.startswith(f"{DEVIATION}, ")]
     return max(candidates, key=lambda key: auc_between(normal, abnormal, key))
 

@@ -159,15 +159,16 @@ class FeatureForest:
     def judge(self, seen: Waves) -> Found:
         start = int(centred_starts(seen.n_samples, self.spec)[0])
         heat = np.zeros((len(LEADS), seen.n_samples))
-        scores = np.zeros(seen.beats.shape[:2])
-        if scores.size:
-            scores = -self.forests[0].score_samples(seen.beats.reshape(-1, seen.beats.shape[-1])).reshape(scores.shape)
-        for r, errors in zip(seen.r_peaks, scores.T, strict=True):
+        outlying = np.zeros(seen.beats.shape[:2])
+        if outlying.size:
+            features = seen.beats.reshape(-1, seen.beats.shape[-1])
+            outlying = -self.forests[0].score_samples(features).reshape(outlying.shape)
+        for r, errors in zip(seen.r_peaks, outlying.T, strict=True):
             span = slice(max(int(r) - BEFORE_R, 0), int(r) + AFTER_R)
             heat[:, span] = np.maximum(heat[:, span], errors[:, None])
         heat[:, :start] = heat[:, start + self.spec.samples :] = np.nan
         score = -self.forests[1].score_samples(seen.record[None])[0]
-        return Found({"recording": float(score), "beats": float(scores.max(initial=0))}, {"map": heat})
+        return Found({"recording": float(score), "beats": float(outlying.max(initial=0))}, {"map": heat})
 
 
 BASELINES: dict[str, type[_Residual | FeatureForest]] = {

@@ -83,15 +83,15 @@ def forms(width: int, given: Prepared) -> dict[str, Callable[[], object]]:
 
 def measure(timed: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
     """Milliseconds (3, rounds) of every form: by the clock, on processors, and of the calling thread on one."""
-    found = defaultdict(list)
+    times = defaultdict(list)
     for turn in range(rounds + 1):
         for name in timed if turn % 2 else reversed(timed):
             before = [now() for now in CLOCKS]
             timed[name]()
             spent = [1e3 * (now() - then) for now, then in zip(CLOCKS, before, strict=True)]
             if turn:  # the first round warms up
-                found[name].append(spent)
-    return {name: np.transpose(spent) for name, spent in found.items()}
+                times[name].append(spent)
+    return {name: np.transpose(spent) for name, spent in times.items()}
 
 
 def main() -> None:
@@ -104,8 +104,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     given, rows = recording(), []
     for width in WIDTHS:
-        found = measure(forms(width, given), arguments.rounds)
-        for name, spent in found.items():
+        times = measure(forms(width, given), arguments.rounds)
+        for name, spent in times.items():
             clock, processor, own = spent
             measured = {
                 "fastest_ms": clock.min(), "median_ms": np.median(clock), "slowest_ms": clock.max(),
@@ -114,7 +114,7 @@ def main() -> None:
             rows.append({
                 "width": width, "form": name, "threads": arguments.threads, "rounds": arguments.rounds,
                 **{column: f"{value:.0f}" for column, value in measured.items()},
-                "times_published": f"{np.median(own / found[PUBLISHED][-1]):.3f}",
+                "times_published": f"{np.median(own / times[PUBLISHED][-1]):.3f}",
                 "torch": torch.__version__, "machine": machine_name(),
             })  # fmt: skip
     write_table(arguments.output, COLUMNS, rows)

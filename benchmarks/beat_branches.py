@@ -1,18 +1,19 @@
-"""What `crnn_pqrst` gains from being told of beats, and in which way: cross-validation on real recordings.
+"""What `crnn_pqrst` gains from features of beats, by branch: cross-validation on real recordings.
 
     python benchmarks/beat_branches.py DATA WORK [--output benchmarks/beat_branches.csv]
 
-DATA holds ``challenge/training``; WORK keeps prepared recordings, unfinished trainings and the answers of finished
-ones, so that an interrupted run goes on. Threefold, on the recordings that have a scored class; twins and recordings of
-one patient share a fold. Folds, initial weights and batches are drawn anew for each seed, and are the same for all
-variants. Two regimes: ``real`` learns from the two other folds alone; ``simulated first`` begins with a bank of
-simulated recordings, of which those of rare classes stay among the real ones, as in `train_model.py`. No network is
-``record, linear``: logistic regressions on the features of the recording, from all recordings of the regime at once.
+DATA holds ``challenge/training``; WORK keeps prepared recordings, unfinished trainings and the predictions of finished
+ones, so that an interrupted run goes on. Threefold, on the recordings that have a scored class; duplicates and
+recordings of one patient share a fold. Folds, initial weights and batches are drawn anew for each seed, and are the
+same for all variants. Two regimes: ``real`` learns from the two other folds alone; ``simulated first`` begins with a
+bank of simulated recordings, of which those of rare classes stay among the real ones, as in `train_model.py`.
+``record, linear`` is no network: logistic regressions on the features of the recording, fitted to all recordings of the
+regime at once.
 
-Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is answered.
+Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is predicted.
 A value is the area under the ROC curve within a fold, averaged over folds, then over the classes with at least eight
-positives, then over seeds. Intervals (95 %) are from resampled recordings (twins and patients together), of differences
-with the same draws for both sides: they tell how far the recordings carry, with the networks as they were trained.
+positives, then over seeds. Intervals (95 %) are from resampled recordings (duplicates and patients together), of
+differences with the same draws for both sides. They cover the choice of recordings, not that of the networks.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ from leadset.training.data import Contexts, split_recordings
 from leadset.training.split import patient_groups
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
+from leadset.utils import nan_statistics
 from leadset.utils.files import write_atomically
 from leadset.utils.weights import load_weights, save_weights
 
@@ -94,13 +96,13 @@ EXPERIMENTS = (Experiment(12, 0, 3), Experiment(12, BANK, 2), Experiment(2, 0, 2
 
 @dataclass(frozen=True)
 class Material:
-    """Recordings to learn from and to answer.
+    """Recordings to train on and to predict.
 
     Attributes:
         task: real recordings with a scored class and, behind them, simulated ones; what differs between variants is
             that of the default.
         real: number of the real ones.
-        groups: (real,) which of them are relatives.
+        groups: (real,) patient group of each.
     """
 
     task: ClassificationTask
@@ -137,7 +139,7 @@ def folds_of(material: Material, seed: int) -> np.ndarray:
     return split_recordings(material.task.store.recordings[:n], material.task.labels[:n], [1 / FOLDS] * FOLDS, seed)
 
 
-def answers(material: Material, variant: str, seed: int, folds: np.ndarray, work: Path) -> np.ndarray:
+def out_of_fold(material: Material, variant: str, seed: int, folds: np.ndarray, work: Path) -> np.ndarray:
     """Out-of-fold probabilities (n, 26) of the real recordings; what was computed before is read."""
     leads = material.task.leads
     simulated = np.arange(material.real, len(material.task.store))
@@ -150,7 +152,7 @@ def answers(material: Material, variant: str, seed: int, folds: np.ndarray, work
     fresh = {key: value.clone() for key, value in model.state_dict().items()}
     if len(simulated):
         fresh = trained(model, task, Phase("simulated", Pool(simulated), SIMULATED_STEPS, LEARNING_RATE), work / name)
-    found = np.empty((material.real, len(SPACE)))
+    probabilities = np.empty((material.real, len(SPACE)))
     for fold in range(FOLDS):
         others, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         phase = Phase("real", Pool(others), STEPS, LEARNING_RATE)
@@ -159,27 +161,28 @@ def answers(material: Material, variant: str, seed: int, folds: np.ndarray, work
             phase = Phase("real", mixed, STEPS, TUNING_RATE)
         model.load_state_dict(fresh)
         trained(model, task, phase, work / f"{name} {fold}")
-        found[own] = replace(task, valid=own).probabilities(model)
+        probabilities[own] = replace(task, valid=own).probabilities(model)
     with write_atomically(file, "wb") as opened:
-        np.save(opened, found)
-    return found
+        np.save(opened, probabilities)
+    return probabilities
 
 
-def linear_answers(material: Material, folds: np.ndarray) -> np.ndarray:
-    """As `answers`, by a head like that of the anomaly detector; missing features count as average ones."""
+def linear_out_of_fold(material: Material, folds: np.ndarray) -> np.ndarray:
+    """As `out_of_fold`, by a head like that of the anomaly detector; missing features count as average ones."""
     task, simulated = material.task, np.arange(material.real, len(material.task.store))
     records = np.array([context.beats[False].record for context in task.contexts]).clip(-PLAUSIBLE, PLAUSIBLE)
-    known, found = np.isfinite(records), np.empty((material.real, len(SPACE)))
+    known, probabilities = np.isfinite(records), np.empty((material.real, len(SPACE)))
     for fold in range(FOLDS):
         others, own = np.append(np.flatnonzero(folds != fold), simulated), np.flatnonzero(folds == fold)
-        told = np.concatenate([np.where(known, records, np.nanmean(records[others], axis=0)), known], axis=1)
-        head = fit_head(told[others], task.labels[others], task.labels[others].mean(axis=0))
-        found[own] = head(told[own])
-    return found
+        means = np.apply_along_axis(nan_statistics.mean, 0, records[others])
+        inputs = np.concatenate([np.where(known, records, means), known], axis=1)
+        head = fit_head(inputs[others], task.labels[others], task.labels[others].mean(axis=0))
+        probabilities[own] = head(inputs[own])
+    return probabilities
 
 
 def trained(model: nn.Module, task: ClassificationTask, phase: Phase, name: Path) -> dict[str, torch.Tensor]:
-    """Trains a network for a phase, or finds it trained; returns a copy of its state."""
+    """Trains a network for a phase, or reads what was trained before; returns a copy of its state."""
     weights, state = (name.with_name(f"{name.name}.{ending}") for ending in ("safetensors", "state"))
     if weights.exists():
         load_weights(weights, model)
@@ -197,17 +200,19 @@ class Areas:
 
     Args:
         labels: (n, k) bool of the classes that are looked at.
-        told: by variant and seed, probabilities (n, k).
+        probabilities: by variant and seed, (n, k).
         folds: by seed, (n,).
     """
 
-    def __init__(self, labels: np.ndarray, told: Sequence[Sequence[np.ndarray]], folds: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self, labels: np.ndarray, probabilities: Sequence[Sequence[np.ndarray]], folds: Sequence[np.ndarray]
+    ) -> None:
         self.rankings = [
             [
                 [(own, Ranking(labels[own], answer[own])) for own in (fold == number for number in range(FOLDS))]
                 for answer, fold in zip(by_seed, folds, strict=True)
             ]
-            for by_seed in told
+            for by_seed in probabilities
         ]
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
@@ -227,9 +232,9 @@ def rows_of(experiment: Experiment, data: Path, work: Path) -> Iterator[dict]:
     labels = material.task.labels[: material.real]
     counted = labels.sum(axis=0) >= FEWEST
     folds = [folds_of(material, seed) for seed in seeds]
-    told = [[answers(material, name, seed, folds[seed], work) for seed in seeds] for name in VARIANTS]
-    told.append([linear_answers(material, fold) for fold in folds])
-    areas = Areas(labels[:, counted], [[answer[:, counted] for answer in by_seed] for by_seed in told], folds)
+    probabilities = [[out_of_fold(material, name, seed, folds[seed], work) for seed in seeds] for name in VARIANTS]
+    probabilities.append([linear_out_of_fold(material, fold) for fold in folds])
+    areas = Areas(labels[:, counted], [[answer[:, counted] for answer in by_seed] for by_seed in probabilities], folds)
 
     def everything(counts: np.ndarray) -> np.ndarray:
         mean = areas(counts).mean(axis=1)

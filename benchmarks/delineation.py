@@ -93,7 +93,7 @@ def neurokit() -> Method | None:
         try:
             clean = neurokit2.ecg_clean(lead, sampling_rate=int(fs))
             r = neurokit2.ecg_peaks(clean, sampling_rate=int(fs))[1]["ECG_R_Peaks"]
-            found = neurokit2.ecg_delineate(clean, r, sampling_rate=int(fs), method="dwt")[1]
+            marks_of = neurokit2.ecg_delineate(clean, r, sampling_rate=int(fs), method="dwt")[1]
         except Exception as error:  # it raises all kinds of errors on leads it cannot delineate
             print(f"NeuroKit2 gave up on a lead: {error}")
             return np.full((0, 13), np.nan)
@@ -101,7 +101,7 @@ def neurokit() -> Method | None:
         marks[:, 6] = r
         for column, name in enumerate(names):
             if name:
-                values = np.asarray(found[f"ECG_{name}"], dtype=float)
+                values = np.asarray(marks_of[f"ECG_{name}"], dtype=float)
                 marks[: len(values), column] = values[: len(r)]
         return marks
 

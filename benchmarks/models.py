@@ -117,7 +117,7 @@ def measure(pipes: dict[str, Connection], name: str, leads: int, seconds: float)
     has = {"straightforward": has_straightforward_form(name), "kit": True, "kit bf16": has_bf16()}
     forms = [form for form in FORMS if has[form]]
     tasks = list(product(WORK, forms, ALLOCATORS))
-    found = defaultdict(list)
+    times_of = defaultdict(list)
     least, most = ROUNDS
     started = time.monotonic()
     for turn in range(most + 1):
@@ -125,18 +125,18 @@ def measure(pipes: dict[str, Connection], name: str, leads: int, seconds: float)
             pipes[allocator].send((name, leads, form, work))
             answer = pipes[allocator].recv()
             if turn:  # the first round warms up
-                found[work, form, allocator].append(answer)
+                times_of[work, form, allocator].append(answer)
         spent = time.monotonic() - started
         if turn >= least and spent * (turn + 2) / (turn + 1) > seconds:
             break
-    return found
+    return times_of
 
 
-def rows_of(found: dict[tuple, list[float]], name: str, leads: int) -> list[dict[str, str]]:
+def rows_of(times_of: dict[tuple, list[float]], name: str, leads: int) -> list[dict[str, str]]:
     """Table rows of one network and lead set, still without its ratio to `PEER`."""
     rows = []
-    for (work, form, allocator), times in found.items():
-        plain = found.get((work, "straightforward", "default"), found[work, "kit", "default"])
+    for (work, form, allocator), times in times_of.items():
+        plain = times_of.get((work, "straightforward", "default"), times_of[work, "kit", "default"])
         ratio = statistics.median(other / own for other, own in zip(plain, times, strict=True))
         rows.append(dict(zip(COLUMNS, map(str, (
             name, leads, work, form, allocator, BATCH.get(name, DEFAULT_BATCH), f"{1 / min(times):.2f}", f"{ratio:.2f}",
@@ -184,9 +184,9 @@ def main(argv: list[str] | None = None) -> int:
     with tqdm(tasks, unit="network") as progress:
         for leads, name in progress:
             progress.set_postfix_str(f"{name} on {leads} leads")
-            found = measure(pipes, name, int(leads), arguments.seconds)
+            times_of = measure(pipes, name, int(leads), arguments.seconds)
             rows = [row for row in rows if (row["model"], row["leads"]) != (name, leads)]
-            rows = with_peer(rows + rows_of(found, name, int(leads)))
+            rows = with_peer(rows + rows_of(times_of, name, int(leads)))
             write_table(arguments.out, COLUMNS, rows)
     for pipe in pipes.values():
         pipe.send(None)

@@ -103,20 +103,21 @@ def measure(name: str, leads: int, work: str, form: Form, batch: int, device: to
             torch.cuda.empty_cache()
 
 
-def rows_of(found: dict[tuple, Measured | None], leads: int, device_name: str) -> list[list[str]]:
+def rows_of(results: dict[tuple, Measured | None], leads: int, device_name: str) -> list[list[str]]:
     """Table rows of one lead set: what was measured by (model, work, form, batch)."""
 
     def ratio(to: Measured | None, of: Measured) -> str:
         return f"{to.seconds / of.seconds:.2f}" if to else ""
 
     rows = []
-    for (name, work, form, batch), measured in found.items():
+    for (name, work, form, batch), measured in results.items():
         about = [name, leads, work, *form, batch]
         if measured is None:
             numbers = ["out of memory", "", "", ""]
         else:
-            plain = found.get((name, work, PLAIN, batch), found.get((name, work, PLAIN._replace(form="kit"), batch)))
-            peer = found.get((PEER, work, form._replace(form="kit"), batch))
+            kit = results.get((name, work, PLAIN._replace(form="kit"), batch))
+            plain = results.get((name, work, PLAIN, batch), kit)
+            peer = results.get((PEER, work, form._replace(form="kit"), batch))
             numbers = [f"{1 / measured.seconds:.1f}", f"{measured.peak:.0f}", ratio(plain, measured),
                        ratio(peer, measured)]  # fmt: skip
         rows.append([*about, *numbers, torch.__version__, device_name])
@@ -143,11 +144,11 @@ def main(argv: list[str] | None = None) -> int:
     for leads in map(int, arguments.leads.split(",")):
         forms = {name: FORMS if has_straightforward_form(name) else FORMS[1:] for name in names}
         tasks = [(n, w, f, b) for b, n, w in product(batches, names, WORK) for f in forms[n]]
-        found = {
+        results = {
             (name, work, form, batch): measure(name, leads, work, form, batch, device)
             for name, work, form, batch in tqdm(tasks, f"{leads} leads")
         }
-        rows += rows_of(found, leads, device_name)
+        rows += rows_of(results, leads, device_name)
         with write_atomically(arguments.out) as file:  # after every lead set: an interrupt loses one at most
             table = csv.writer(file, lineterminator="\n")
             table.writerow(COLUMNS)

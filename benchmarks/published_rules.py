@@ -29,15 +29,15 @@ def advanced_transform(signal: np.ndarray, fs: float) -> np.ndarray:
 def scan(w: np.ndarray, start: int, stop: int, threshold: float) -> list[int]:
     """Modulus maxima: armed at a rising sample above the threshold, recorded at the next that tops its neighbours."""
     magnitude = np.abs(w)
-    found, armed = [], False
+    maxima, armed = [], False
     for n in range(max(start, 1), min(stop, len(w) - 2)):
         if armed:
             if magnitude[n] >= magnitude[n - 1] and magnitude[n] >= magnitude[n + 1]:
-                found.append(n)
+                maxima.append(n)
                 armed = False
         elif magnitude[n] >= threshold and magnitude[n] > magnitude[n - 1]:
             armed = True
-    return found
+    return maxima
 
 
 def verify(lines: list[int], w: np.ndarray, threshold: float, reach: int) -> list[int]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from annotated import SCORED, TOLERANCE, match, read_ludb
 
+from leadset.utils import nan_statistics
 from leadset.waves import delineator, network
 from leadset.waves.learned import learned_marks
 from leadset.waves.marks import R
@@ -33,7 +34,7 @@ def distances(folder: Path, parity: int | None) -> dict[str, np.ndarray]:
         if parity not in (None, int(recording.name) % 2):
             continue
         marks = delineator.delineate(recording.signal, recording.fs, "given").marks
-        centre = np.nanmedian(marks[:, :, R], axis=0)
+        centre = nan_statistics.median(marks[:, :, R], axis=0)
         for lead, reference in enumerate(recording.marks):
             for name, column in SCORED.items():
                 beats = np.flatnonzero(~np.isnan(marks[lead, :, column]))

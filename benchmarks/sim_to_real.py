@@ -3,18 +3,18 @@
     python benchmarks/sim_to_real.py DATA WORK [--architectures resnet34 ...] [--output benchmarks/sim_to_real.csv]
 
 DATA holds ``challenge/training``; WORK keeps prepared recordings and finished trainings, so that an interrupted run
-goes on. Five-fold cross-validation on the real recordings; twins and recordings of one patient share a fold. Four
-regimes with the same network of twelve leads:
+goes on. Five-fold cross-validation on the real recordings; duplicates and recordings of one patient share a fold.
+Four regimes with the same network of twelve leads:
 
 - ``real``: the four other folds alone.
-- ``simulated``: no real recording at all; one network answers all folds.
+- ``simulated``: no real recording at all; one network predicts all folds.
 - ``simulated, then mixed``: that network goes on with the four other folds at a lower learning rate, with simulated
   recordings of rare classes among them; this is what `train_model.py` does.
 - ``simulated, then real``: the same without these, for one architecture.
 
-Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is answered.
-Areas under the ROC curve are those of the pooled out-of-fold answers, with 95 % intervals from resampled recordings
-(twins and patients together). Of equivalent codes one class is made, as in the Challenge; code 164884008 counts as PVC.
+Numbers of steps are fixed beforehand and the last weights are kept: nothing is chosen on the fold that is predicted.
+Areas under the ROC curve are those of the pooled out-of-fold predictions, with 95 % intervals from resampled recordings
+(duplicates and patients together). Equivalent codes are one class, as in the Challenge; code 164884008 counts as PVC.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Experiment:
         return create_model(self.setting.architecture, LEADS, len(SPACE), **self.setting.options)
 
     def _trained(self, name: str, task: ClassificationTask, start: Path | None = None) -> tuple[torch.nn.Module, Path]:
-        """A network trained on a curriculum, or found trained, and its weights' file."""
+        """A network trained on a curriculum, or read if it was trained before, and its weights' file."""
         model, name = self._network(), f"{self.setting.architecture}-{name}"
         weights, state = self.work / f"{name}.safetensors", self.work / f"{name}.state"
         if weights.exists():
@@ -126,7 +126,7 @@ class Experiment:
         state.unlink(missing_ok=True)
         return model, weights
 
-    def _answers(self, model: torch.nn.Module, recordings: np.ndarray) -> np.ndarray:
+    def _predictions(self, model: torch.nn.Module, recordings: np.ndarray) -> np.ndarray:
         return replace(self.task, valid=recordings).probabilities(model)
 
     def run(self) -> dict[str, tuple[np.ndarray, int]]:
@@ -136,9 +136,9 @@ class Experiment:
         curriculum = Curriculum((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
         task = replace(self.task, curriculum=curriculum, batch_size=SIMULATED_BATCH)
         teacher, weights = self._trained("simulated", task)
-        found = {"simulated": (self._answers(teacher, np.arange(n)), steps)}
+        by_regime = {"simulated": (self._predictions(teacher, np.arange(n)), steps)}
         for regime in self.setting.regimes[1:]:
-            answers = np.empty((n, len(SPACE)))
+            predictions = np.empty((n, len(SPACE)))
             for fold in range(FOLDS):
                 train, test = np.flatnonzero(self.fold != fold), np.flatnonzero(self.fold == fold)
                 pool = Pool(train)
@@ -150,9 +150,9 @@ class Experiment:
                 name = f"{regime.replace(', ', '-').replace(' ', '-')}-{fold}"
                 task = replace(self.task, curriculum=Curriculum((phase,)))
                 model, _ = self._trained(name, task, None if regime == "real" else weights)
-                answers[test] = self._answers(model, test)
-            found[regime] = answers, phase.steps
-        return found
+                predictions[test] = self._predictions(model, test)
+            by_regime[regime] = predictions, phase.steps
+        return by_regime
 
     def rows(self) -> list[dict]:
         """One row a regime and class, one for each mean; of the simulated regime also one a class and source."""
@@ -160,25 +160,25 @@ class Experiment:
         sources = np.array([recording.source for recording in self.real])
         groups = patient_groups(self.real)
         rows = []
-        for regime, (answers, steps) in self.run().items():
+        for regime, (predictions, steps) in self.run().items():
             common = {
                 "architecture": self.setting.architecture, "regime": regime, "steps": steps,
                 "simulated": 0 if regime == "real" else len(self.simulated),
             }  # fmt: skip
-            rows += [common | row for row in _area_rows(labels, answers, groups, FEWEST)]
+            rows += [common | row for row in _area_rows(labels, predictions, groups, FEWEST)]
             for source in np.unique(sources) if regime == "simulated" else ():
                 here = sources == source
-                by_class = _area_rows(labels[here], answers[here], groups[here], FEWEST_IN_SOURCE)
+                by_class = _area_rows(labels[here], predictions[here], groups[here], FEWEST_IN_SOURCE)
                 rows += [common | {"source": source} | row for row in by_class if row["positives"]]
         return rows
 
 
-def _area_rows(labels: np.ndarray, answers: np.ndarray, groups: np.ndarray, fewest: int) -> list[dict]:
+def _area_rows(labels: np.ndarray, predictions: np.ndarray, groups: np.ndarray, fewest: int) -> list[dict]:
     """A row a class that has enough positives, then the means of the eleven and of the rarer ones."""
-    told = np.flatnonzero((labels.sum(axis=0) >= fewest) & ~labels.all(axis=0))
-    if not len(told):
+    scored = np.flatnonzero((labels.sum(axis=0) >= fewest) & ~labels.all(axis=0))
+    if not len(scored):
         return []
-    ranking, names = Ranking(labels[:, told], answers[:, told]), [SPACE.abbreviations[k] for k in told]
+    ranking, names = Ranking(labels[:, scored], predictions[:, scored]), [SPACE.abbreviations[k] for k in scored]
     common = np.isin(names, CLASSES)
 
     def areas(counts: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ def _area_rows(labels: np.ndarray, answers: np.ndarray, groups: np.ndarray, fewe
         return np.concatenate([by_class, [macro(by_class[common]), macro(by_class[~common])]])
 
     interval = bootstrap(areas, len(labels), groups)
-    positives = [*labels[:, told].sum(axis=0).tolist(), "", ""]
+    positives = [*labels[:, scored].sum(axis=0).tolist(), "", ""]
     return [
         {"class": name, "positives": n, "auroc": f"{value:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
         for name, n, value, low, high in zip(
@@ -215,10 +215,10 @@ def main() -> None:
     for setting in SETTINGS:
         if setting.architecture not in arguments.architectures:
             continue
-        found = Experiment(setting, arguments.data / "challenge" / "training", arguments.work).rows()
-        for row in found:
+        new_rows = Experiment(setting, arguments.data / "challenge" / "training", arguments.work).rows()
+        for row in new_rows:
             print("  ".join(str(row.get(column, "")) for column in COLUMNS), flush=True)
-        rows += found
+        rows += new_rows
         write_table(arguments.output, COLUMNS, rows)
 
 

@@ -34,6 +34,7 @@ from leadset.leads import LEADS
 from leadset.recordings import ReadError, find_recordings, read_recording
 from leadset.simulate import SimulatedStream, simulate
 from leadset.simulate.conditions import CONDITIONS
+from leadset.utils import nan_statistics
 from leadset.waves.marks import PEND, PON, QRSEND, QRSON, TEND
 
 COLUMNS = ("part", "name", "reference", "simulated", "real", "value", "low", "high", "n_real", "n_simulated")
@@ -63,10 +64,10 @@ def measure(signal: np.ndarray, fs: float) -> dict[str, float]:
     out = {
         "rate": 60 / np.median(rr),
         "RR variation": rr.std() / rr.mean(),
-        "P": np.nanmedian(fused[:, PEND] - fused[:, PON]) / fs * 1e3,
-        "PR": np.nanmedian(onset - fused[:, PON]) / fs * 1e3,
+        "P": nan_statistics.median(fused[:, PEND] - fused[:, PON]) / fs * 1e3,
+        "PR": nan_statistics.median(onset - fused[:, PON]) / fs * 1e3,
         "QRS": np.median(end - onset) / fs * 1e3,
-        "QT": np.nanmedian(fused[:, TEND] - onset) / fs * 1e3,
+        "QT": nan_statistics.median(fused[:, TEND] - onset) / fs * 1e3,
         "P share": np.isfinite(fused[:, PON]).mean(),
     }
     out["QTc"] = out["QT"] / np.cbrt(np.median(rr))
@@ -98,7 +99,7 @@ def _amplitudes(lead: np.ndarray, fs: float, fused: np.ndarray) -> dict[str, flo
             heights["T"].append(largest(end + 2 * after, beat[TEND]))
         if np.isfinite(beat[[PON, PEND]]).all():
             heights["P"].append(largest(beat[PON], beat[PEND]))
-    return {wave: np.nanmedian(values) if values else np.nan for wave, values in heights.items()}
+    return {wave: nan_statistics.median(np.array(values)) for wave, values in heights.items()}
 
 
 def real_measurements(folder: Path) -> tuple[list[dict[str, float]], list[tuple[str, ...]]]:

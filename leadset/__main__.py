@@ -1,3 +1,5 @@
+"""``python -m leadset``."""
+
 from leadset.cli import main
 
 raise SystemExit(main())

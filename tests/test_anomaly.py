@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from anomaly_baselines import BASELINES
-from restorers import SPEC, beats_at, network
+from reconstructions import SPEC, beats_at, network
 from scipy.ndimage import gaussian_filter1d
 
 from leadset.anomaly import Detector, Scoring

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from files_on_disk import make_counts, write_recording
 from networks import REDUCED
-from restorers import same_reference
+from reconstructions import same_reference
 from safetensors.numpy import load_file, save_file
 
 from leadset.anomaly.detector import ARCHITECTURE, REFERENCE_FILE, WEIGHTS_FILE, Detector

@@ -83,7 +83,7 @@ def entry_folder(tmp_path_factory):
             model = create_model(name, leads, **options)
             weights, head = f"{name}-{'-'.join(leads)}.safetensors", ""
             save_weights(folder / weights, model)
-            if model_entry(name).kind == "restorer":
+            if model_entry(name).kind == "reconstruction":
                 head = f"head-{weights}"
                 some_head(leads, rng).write(folder / head)
             rule = DecisionRule(rng.uniform(0.3, 0.7, len(SPACE)))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from configurations import tiny_config
-from restorers import SMALL, same_reference
+from reconstructions import SMALL, same_reference
 
 from leadset import load_entry
 from leadset.anomaly import Detector

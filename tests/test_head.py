@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from configurations import tiny_config
-from restorers import SMALL
+from reconstructions import SMALL
 from safetensors.numpy import load_file, save_file
 
 from leadset import load_entry

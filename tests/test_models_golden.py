@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import REDUCED
 from torch import Tensor, nn
 
 from leadset.leads import LEADS
-from leadset.models import count_parameters, create_model
+from leadset.models import count_parameters, create_model, model_entry
 from leadset.models.cost import count_macs
+from leadset.models.extra_inputs import extra_shapes
 from leadset.models.layers.kan import KANLinear, cubic_bases
 from leadset.models.layers.lead_graph import lead_relation, normalise_edges, spatiotemporal_prior
 
@@ -58,6 +60,43 @@ def assert_statistics(x: Tensor, mean: float, std: float, *first: float) -> None
     assert x.mean().item() == pytest.approx(mean, rel=1e-7)
     assert x.std(correction=0).item() == pytest.approx(std, rel=1e-7)
     assert x.flatten()[: len(first)].tolist() == pytest.approx(first, rel=1e-5)
+
+
+# --- Every registered model, at a reduced size -----------------------------------------------------------------------
+
+
+def sines(*shape: int) -> Tensor:
+    """Sines (2, *shape), another one in each row."""
+    rows = torch.arange(2 * shape[0]).view(2, shape[0], *(1,) * (len(shape) - 1)) if len(shape) > 1 else 0
+    return torch.sin(0.01 * (1 + rows) * torch.arange(1, 1 + shape[-1]).expand(2, *shape))
+
+
+#: Mean and SD of what reduced networks answer on twelve leads.
+REDUCED_OUTPUTS = {
+    "cnn_heartmaasters": (-0.23413379614782034, 0.5416954517226693),
+    "crnn_pqrst": (-0.11939126032542688, 0.2236750385426851),
+    "cross_restoration": (-0.024374902609452548, 0.1385039836970225),
+    "mvms_net": (-0.2914416101643627, 0.6554714663497373),
+    "resnet34": (-0.8119122028014983, 3.113335458299462),
+    "resunet_lc": (-35.4362923927682, 44.590271684771174),
+    "star": (-22.62257080529988, 58.6381518787822),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED_OUTPUTS)
+def test_reduced_networks_answer_as_before(name):
+    restores = model_entry(name).kind != "classifier"
+    model = with_golden_weights(create_model(name, **REDUCED[name], **({} if restores else {"n_classes": 5})))
+    spec = model.input_spec
+    if restores:
+        inputs = {"record": sines(12, spec.samples), "beat": sines(12, 480), "trend": sines(12, spec.samples)}
+    else:
+        inputs = {"x": sines(12, spec.samples)}
+        inputs |= {extra: sines(*shape) for extra, shape in extra_shapes(spec, 12).items()}
+    with torch.no_grad():
+        outputs = model(**inputs)
+    outputs = outputs.record.signal if restores else outputs
+    assert (outputs.mean().item(), outputs.std().item()) == pytest.approx(REDUCED_OUTPUTS[name], rel=1e-7)
 
 
 # --- MVMS-net ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from restorers import SMALL, SPEC, network, same_reference
+from reconstructions import SMALL, SPEC, network, same_reference
 from scipy.signal import sosfreqz
 
 from leadset.anomaly import Detector

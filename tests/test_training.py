@@ -33,16 +33,13 @@ from leadset.store.packed import build_store
 from leadset.training import run
 from leadset.training import trainer as trainer_module
 from leadset.training.checkpoint import read_progress
-from leadset.training.context import TrainingContext
 from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.ensemble import fit_weights
-from leadset.training.plan import TimeLimit, affordable
 from leadset.training.schedules import one_cycle
 from leadset.training.split import patient_groups, related_groups, stratified_parts
-from leadset.training.task import Cost
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.thresholds import fit_thresholds
-from leadset.training.trainer import RunContext, Trainer
+from leadset.training.trainer import Deadline, RunContext, Trainer
 
 SPACE = label_space("challenge2021")
 ROOT = Path(__file__).resolve().parent.parent
@@ -225,7 +222,7 @@ def test_best_validation_is_kept(task, tmp_path):
 
 
 def test_deadline_ends_training_with_a_validated_network(task, tmp_path):
-    outcome = Trainer(network(), task, 1000, RunContext(tmp_path / "s.safetensors", deadline=0.0)).run()
+    outcome = Trainer(network(), task, 1000, RunContext(tmp_path / "s.safetensors", deadline=Deadline(0.0))).run()
     assert outcome.summary["steps"] == 1
     assert np.isfinite(outcome.outputs.answers).all()
 
@@ -236,48 +233,6 @@ def test_one_cycle_rises_to_its_peak_and_falls():
     assert rates[20] == pytest.approx(1)
     assert rates[0] == pytest.approx(1 / 25)
     assert rates[-1] < 0.01
-
-
-def test_plan_shares_what_is_left():
-    assert affordable(100, 1.0, 100.0, 0.0, 1000.0) == (100, 900.0)  # time enough: all steps, and patience
-    assert affordable(100, 1.0, 100.0, 0.0, 100.0) == (50, pytest.approx(65.0))  # half the time, so half the steps
-    assert affordable(100, 1.0, 0.0, 0.0, 0.0)[0] == 1
-
-
-def test_plan_is_as_fair_to_the_last_network_as_to_the_first_where_validation_takes_long():
-    left, end, shares = 500.0, 20.0, []
-    for later in range(9, -1, -1):
-        steps, _ = affordable(100, 1.0, 100.0 * later, end * (later + 1), left)
-        shares.append(steps)
-        left -= steps * 1.0 + end
-    assert min(shares) >= max(shares) - 1
-    assert -end <= left <= 10.0
-
-
-def test_reserve_is_learned():
-    limit = TimeLimit(100.0)
-    assert limit.reserve == pytest.approx(8.0)
-    limit.finishing = 4.0
-    limit.pace.add(10.0, 5.0)
-    assert limit.reserve == pytest.approx(8.0), "a faster machine is not relied on"
-    limit.pace.add(10.0, 55.0)
-    assert limit.reserve == pytest.approx(1.5 * 3 * 4)
-    assert limit.left == pytest.approx(82.0, abs=1.0)
-
-
-def test_clock_leaves_time_for_what_follows_the_last_step():
-    clock = trainer_module._Clock(time.monotonic() + 10, Cost(0.1, 0.0, 2.0))
-    assert clock.allowed == pytest.approx(8.0, abs=0.1)
-    clock.count_step(0.3)
-    assert clock.allowed == pytest.approx(4.0, abs=0.1), "three times as slow"
-    clock.count_validation(4.0)
-    assert clock.allowed == pytest.approx(2.0, abs=0.1) and not clock.is_over
-    clock.count_step(2.5)
-    assert clock.is_over
-
-
-def test_time_spent_by_an_interrupted_run_is_not_given_again():
-    assert TimeLimit(100.0, spent=95.0).left == 0.0
 
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
@@ -365,36 +320,6 @@ def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
     states = list((tmp_path / "model" / "work").glob("resnet34-*.safetensors"))
     assert len(states) == 2
     assert all(read_progress(state)["step"] > 0 for state in states)
-
-
-def test_time_limit_saves_every_network(simulated, tmp_path):
-    hurried = replace(TINY, time_limit_hours=3 / 3600, epochs=100_000)
-    manifest = run.train_entry(simulated, tmp_path, hurried)
-    assert len(manifest.sets) == 2
-    assert all(1 <= trained.members[0].training["steps"] < 100_000 for trained in manifest.sets)
-
-
-def test_a_machine_that_becomes_busy_keeps_the_limit(simulated, tmp_path, monkeypatch):
-    """Once everything was measured, steps and validations take many times as long."""
-    limit, busy = 8.0, []
-    train, step, probabilities = TrainingContext.train, trainer_module.train_step, ClassificationTask.probabilities
-
-    def slower(seconds, call):
-        def slowed(*arguments):
-            time.sleep(seconds if busy else 0)
-            return call(*arguments)
-
-        return slowed
-
-    monkeypatch.setattr(TrainingContext, "train", lambda *arguments: busy.append(1) or train(*arguments))
-    monkeypatch.setattr(trainer_module, "train_step", slower(0.1, step))
-    monkeypatch.setattr(ClassificationTask, "probabilities", slower(0.8, probabilities))
-    started = time.monotonic()
-    hurried = replace(TINY, time_limit_hours=limit / 3600, epochs=100_000)
-    manifest = run.train_entry(simulated, tmp_path, hurried)
-    assert time.monotonic() - started < limit
-    steps = [trained.members[0].training["steps"] for trained in manifest.sets]
-    assert min(steps) >= 1 and max(steps) >= 5
 
 
 def test_same_data_and_seed_train_the_same_network(simulated, tmp_path):

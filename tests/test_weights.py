@@ -19,7 +19,7 @@ from leadset.entry.decision import DecisionRule
 from leadset.entry.ensemble import Ensemble
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import LEAD_SETS
-from leadset.models import create_member, create_model, list_models
+from leadset.models import create_model, create_network, list_models
 from leadset.training.checkpoint import load_state, save_state
 from leadset.training.trainer import build_optimizer
 from leadset.utils.weights import load_network, load_weights, save_weights
@@ -110,7 +110,7 @@ def test_a_header_that_promises_more_than_the_file_is_refused(tmp_path):
 @pytest.mark.parametrize("name", list_models())
 def test_every_network_comes_back_as_it_was_saved(tmp_path, name):
     def build() -> torch.nn.Module:
-        return create_member(name, LEAD_SETS[2], len(SPACE), REDUCED[name])
+        return create_network(name, LEAD_SETS[2], len(SPACE), REDUCED[name])
 
     torch.manual_seed(1)
     model = build()

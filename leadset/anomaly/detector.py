@@ -228,8 +228,8 @@ class Detector:
         try:
             content = json.loads(description.read_text(encoding="utf-8"))
             if content["format"] not in (1, FORMAT) or content["architecture"] != ARCHITECTURE:
-                found = f"format {content['format']} of {content['architecture']}"
-                raise ValueError(f"{found}, expected format 1 or {FORMAT} of {ARCHITECTURE}")
+                described = f"format {content['format']} of {content['architecture']}"
+                raise ValueError(f"{described}, expected format 1 or {FORMAT} of {ARCHITECTURE}")
             leads, options = resolve_leads(content["leads"]), dict(content["options"])
             if content["format"] == 1:
                 reference = {"file": REFERENCE_FILE, **content["reference"]}

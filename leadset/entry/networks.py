@@ -16,7 +16,7 @@ from leadset.anomaly.detector import Detector, load_detector
 from leadset.anomaly.features import feature_names, score_features
 from leadset.anomaly.head import Head, fill_with_prior
 from leadset.entry.manifest import Member
-from leadset.models import create_member, model_entry
+from leadset.models import create_network, model_entry
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
 from leadset.utils.weights import load_network
@@ -128,7 +128,7 @@ def _build(member: Member, leads: tuple[str, ...], n_classes: int) -> nn.Module:
     """
     if (member.detector is None) != (model_entry(member.architecture).kind == "classifier"):
         raise ValueError(f"it is a {model_entry(member.architecture).kind}, and the entry says otherwise")
-    model = create_member(member.architecture, leads, n_classes, member.options)
+    model = create_network(member.architecture, leads, n_classes, member.options)
     if model.input_spec != member.spec:
         raise ValueError(f"its input is {member.spec}, expected {model.input_spec}")
     return model

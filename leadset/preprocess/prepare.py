@@ -15,7 +15,7 @@ from leadset.preprocess.resampling import resample
 from leadset.preprocess.spec import Transform
 from leadset.signals import CLIPPED_SHARE, HIGHEST_RATE, LOWEST_RATE, PLAUSIBLE_SD_MV
 
-# Every so many samples tell as much about clipping as all of them.
+# Clipping is measured on every so many samples, which is as good as on all of them.
 _CLIPPING_STRIDE = 4
 _INT16_MAX = 32767
 
@@ -71,7 +71,7 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
         signal: (l, t) in mV, any leads in any order; NaN and infinity are allowed.
         fs: sampling rate in Hz.
         leads: the l lead names.
-        transform: the rate and filter wanted.
+        transform: the sampling rate and filter wanted.
 
     Raises:
         ValueError: no samples, no usable lead of the twelve, a shape that does not fit the names, a senseless rate.
@@ -86,10 +86,10 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
     signal, missing, more = derive_limb_leads(signal, missing)
     flags += more
     if len(missing) == len(LEADS):
-        found = ", ".join(leads) or "none"
+        given = ", ".join(leads) or "none"
         if any(flag.startswith("nonfinite") for flag in flags):
-            found += " with mostly invalid samples"
-        raise ValueError(f"no usable lead: found {found}, expected some of {' '.join(LEADS)}")
+            given += " with mostly invalid samples"
+        raise ValueError(f"no usable lead: found {given}, expected some of {' '.join(LEADS)}")
     signal = resample(signal, fs, transform.rate)
     mean, sd, low, high = _statistics(signal)
     flags += _appearance_flags(signal, sd, low, high, missing)

@@ -55,11 +55,11 @@ class _Blocks(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def _blocks(rate_from: float, rate_to: float) -> _Blocks | None:
+def _blocks(fs: float, new_fs: float) -> _Blocks | None:
     """The blocks for two rates; None where they are equal."""
     from scipy.signal import firwin
 
-    ratio = Fraction(rate_to / rate_from).limit_denominator(_LARGEST_FACTOR)
+    ratio = Fraction(new_fs / fs).limit_denominator(_LARGEST_FACTOR)
     if ratio == 1:
         return None
     up, down = ratio.numerator, ratio.denominator
@@ -81,16 +81,24 @@ def _blocks(rate_from: float, rate_to: float) -> _Blocks | None:
     return _Blocks(up, down, down * repeats, n_out, before, n_rows, tuple(groups))
 
 
-def resample(signal: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray:
+def resample(signal: np.ndarray, fs: float, new_fs: float) -> np.ndarray:
     """Resampling of (l, t) float32 along time, without phase shift.
 
-    The low-pass is that of `scipy.signal.resample_poly`. Both ends are continued by the line through the first and the
-    last sample, so that an offset does not ring.
+    The low-pass is that of `scipy.signal.resample_poly`, but for one thing: the weights of each output sum to 1. There
+    they sum to 0.9995 to 1.0007 where samples are put between others, by the phase of the output, so that an offset
+    becomes a ripple: from 257 to 500 Hz, white noise of 1 mV differs by up to 2.6e-3 mV. With the same sums, both agree
+    to single precision (`tests/test_resampling.py`). Both ends are continued by the line through the first and the last
+    sample, so that an offset does not ring there.
+
+    Args:
+        signal: (l, t) float32.
+        fs: sampling rate of the signal in Hz.
+        new_fs: sampling rate wanted in Hz. The ratio of both is taken as one of integers up to 2000.
 
     Returns:
-        (l, ceil(t * rate_to / rate_from)) float32; the signal itself where the rates agree.
+        (l, ceil(t * new_fs / fs)) float32; the signal itself where the rates agree.
     """
-    blocks = _blocks(rate_from, rate_to)
+    blocks = _blocks(fs, new_fs)
     if blocks is None:
         return signal
     n_leads, n_samples = signal.shape

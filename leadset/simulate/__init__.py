@@ -1,9 +1,9 @@
 """Simulated 12-lead recordings with labels and exact fiducial marks.
 
-The way of a recording: diagnoses (`mixture`), a heart (`heart`) changed by them (`conditions`), its beats (`rhythm`),
-the heart vector they make (`loops`, `atria`, `render`), leads (`leadfield`), noise and recorder (`noise`, `device`),
-put together in `scene`. `simulate` gives arrays, `SimulatedStream` endless batches, `simulate_anomalies` exact masks
-of what is abnormal, `write` files.
+How a recording is made: diagnoses are drawn (`mixture`), a heart is drawn (`heart`) and changed by them (`conditions`);
+follow its beats (`rhythm`), the heart vector in time (`loops`, `atria`, `render`), the leads (`leadfield`), noise and
+recorder (`noise`, `device`). `scene` puts them together. `simulate` returns arrays, `SimulatedStream` endless batches,
+`simulate_anomalies` recordings with masks of what is abnormal; `write` writes files.
 """
 
 from __future__ import annotations

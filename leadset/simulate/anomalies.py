@@ -43,7 +43,7 @@ class Anomalous:
         masks: (n, 12, samples) bool, true where a lead shows it.
         kinds: which anomaly it is, out of `ANOMALIES`.
         codes: SNOMED CT codes of the recordings without it.
-        rate: samples a second.
+        rate: sampling rate in Hz.
     """
 
     signals: np.ndarray
@@ -71,7 +71,7 @@ def simulate_anomalies(
         n: how many.
         seed: of the data set.
         seconds: length, at least 4 s.
-        rate: samples a second.
+        rate: sampling rate in Hz.
         kinds: anomalies to choose from.
         labels: what the recordings have besides, as of `leadset.simulate.simulate`.
         start: index of the first.
@@ -150,15 +150,15 @@ def _add_changed_kind(heart: Heart, kind: np.ndarray, changes: _Changes) -> None
 
 def _with_anomaly(draws: Draws, scene: Scene, kind: np.ndarray, seconds: float) -> Anomalous:
     beats = _change_beats(draws, scene, kind, seconds)
-    extra, lost = _electrode_trouble(draws, kind, scene.samples, scene.rate, seconds)
+    extra, lost = _electrode_trouble(draws, kind, scene.samples, scene.fs, seconds)
     clean = twelve_leads(scene.recorded())
     change = twelve_leads(scene.heart_change(beats) + extra)
     signals, masks = clean + change, np.abs(change) > _VISIBLE
     for row, lead, span in lost:
         signals[row, lead, span] = signals[row, lead, span.start]  # the last value before contact was lost
         masks[row, lead, span] = True
-    masks = _close_gaps(masks, round(_GAP * scene.rate))
-    return Anomalous(signals, clean, masks, kind.tolist(), scene.codes, scene.rate)
+    masks = _close_gaps(masks, round(_GAP * scene.fs))
+    return Anomalous(signals, clean, masks, kind.tolist(), scene.codes, scene.fs)
 
 
 def _change_beats(draws: Draws, scene: Scene, kind: np.ndarray, seconds: float) -> Beats:
@@ -195,7 +195,7 @@ def _change_beats(draws: Draws, scene: Scene, kind: np.ndarray, seconds: float) 
 
 
 def _electrode_trouble(
-    draws: Draws, kind: np.ndarray, samples: int, rate: float, seconds: float
+    draws: Draws, kind: np.ndarray, samples: int, fs: float, seconds: float
 ) -> tuple[np.ndarray, list[tuple[int, int, slice]]]:
     """Noise added to the recorded leads (n, 8, samples), and the leads and times without contact."""
     n = len(kind)
@@ -207,14 +207,14 @@ def _electrode_trouble(
     strength = 0.12 * np.exp(0.5 * draws.normal())
     white = draws.normal(samples)
     lead = (draws.uniform() * 12).astype(int)
-    time = np.arange(samples) / rate - begin[:, None]
+    time = np.arange(samples) / fs - begin[:, None]
     during = np.clip(np.minimum(time, length[:, None] - time) / 0.08, 0, 1)
     burst = strength[:, None] * during * white
     pop = height[:, None] * np.exp(-np.maximum(time, 0) / decay[:, None]) * (time >= 0)
     potential = np.zeros((n, len(ELECTRODES), samples), dtype=np.float32)
     added = burst * (kind == "noise burst")[:, None] + pop * (kind == "pop")[:, None]
     potential[np.arange(n), electrode] = added
-    first, last = np.rint(begin * rate).astype(int), np.rint((begin + length) * rate).astype(int)
+    first, last = np.rint(begin * fs).astype(int), np.rint((begin + length) * fs).astype(int)
     lost = [(row, lead[row], slice(first[row], last[row])) for row in np.flatnonzero(kind == "contact loss")]
     return ELECTRODE_WEIGHTS.astype(np.float32) @ potential, lost
 

@@ -14,7 +14,7 @@ class Device:
     Attributes:
         source: folder name.
         share: weight among the devices.
-        rate: samples a second.
+        fs: sampling rate in Hz.
         high_pass: corner in Hz of the zero-phase high-pass filter (second order).
         low_pass: corner in Hz of the zero-phase low-pass filter (fourth order).
         notch: whether it removes the mains.
@@ -26,7 +26,7 @@ class Device:
 
     source: str
     share: float
-    rate: int
+    fs: int
     high_pass: float
     low_pass: float
     notch: bool

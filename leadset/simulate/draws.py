@@ -13,8 +13,8 @@ class Draws:
     """One independent random stream per recording; every draw has the recordings as its first axis.
 
     A stream is keyed by (seed, index), so that a data set can be extended, split or batched without changing a byte.
-    Whoever draws must draw the same amount for every recording, whatever its diagnoses: choose afterwards, with
-    ``np.where``, not by drawing less.
+    Code that draws must draw equally many numbers for every recording, whatever its diagnoses, and choose among them
+    afterwards with ``np.where``.
 
     Args:
         seed: seed of the data set.

@@ -1,4 +1,4 @@
-"""Mistakes made with electrodes, done to signals as they come out of the simulator."""
+"""Electrode faults applied to simulated signals: swapped electrodes and unconnected leads."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def flatten_leads(signals: np.ndarray, leads: Iterable[str]) -> np.ndarray:
 
 
 def draw_faults(seed: int, indices: Sequence[int], share: float) -> list[Callable[[np.ndarray], np.ndarray]]:
-    """What happens to each recording: a share has two electrodes swapped, or a chest lead or two unplugged.
+    """A function of a signal for each recording: a share swaps two electrodes or unplugs one or two chest leads.
 
-    The swaps are those met most: both arms, an arm and a leg, neighbours on the chest.
+    Swaps are the frequent ones: both arms, an arm and a leg, neighbours on the chest.
     """
     draws = Draws(seed, indices, purpose=4)
     wrong = draws.flags(share)

@@ -17,7 +17,7 @@ from leadset.simulate.scene import draw_scene
 
 _BATCH = 32  # recordings at a time: more leave the processor's cache
 _SHORTEST, _LONGEST = 2.0, 3600.0  # seconds
-_SLOWEST, _FASTEST = 100, 2000  # samples a second
+_LOWEST_FS, _HIGHEST_FS = 100, 2000  # Hz
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Simulated:
 
     Attributes:
         signals: (n, 12, samples) in mV, leads in standard order.
-        rate: samples a second.
+        rate: sampling rate in Hz.
         codes: SNOMED CT codes of each recording.
         ages: years (n,).
         sexes: ``"Male"`` or ``"Female"`` of each recording.
@@ -61,7 +61,7 @@ def simulate(
         n: how many.
         seed: of the data set.
         seconds: length, 2 s to an hour.
-        rate: samples a second, 100 to 2000.
+        rate: sampling rate in Hz, 100 to 2000.
         labels: main diagnoses to draw from, as abbreviations (``"AF,NSR"`` or a sequence) or with weights; None for
             the default mixture. Every recording also carries the label of its rhythm.
         start: index of the first.
@@ -94,31 +94,31 @@ def simulate_indices(
     indices: Sequence[int],
     seed: int,
     seconds: float,
-    rate: float,
+    fs: float,
     weights: Mapping[str, float],
     noise: float = 1.0,
     marks: bool = False,
     dtype: type = np.float32,
 ) -> Simulated:
     """Recordings of given indices in one batch; arguments as of `simulate`, labels as `parse_labels` returns them."""
-    scene = draw_scene(Draws(seed, indices), draw_devices(seed, indices), seconds, rate, weights, noise, dtype)
+    scene = draw_scene(Draws(seed, indices), draw_devices(seed, indices), seconds, fs, weights, noise, dtype)
     return Simulated(
         signals=twelve_leads(scene.recorded()),
-        rate=rate,
+        rate=fs,
         codes=scene.codes,
         ages=scene.heart.age,
         sexes=["Female" if x else "Male" for x in scene.heart.female],
-        marks=beat_marks(scene.heart, scene.beats, scene.offsets, seconds, rate) if marks else [],
+        marks=beat_marks(scene.heart, scene.beats, scene.offsets, seconds, fs) if marks else [],
         noise=twelve_leads(scene.noise_leads).std(axis=-1) if marks else np.empty((0, len(LEADS))),
     )
 
 
-def check_limits(seconds: float, rate: float, noise: float = 1.0) -> None:
-    """Raises a ValueError for a length (s), a rate (Hz) or a factor on the noise that cannot be simulated."""
+def check_limits(seconds: float, fs: float, noise: float = 1.0) -> None:
+    """Raises a ValueError for a length (s), a sampling rate (Hz) or a factor on the noise that cannot be simulated."""
     if not _SHORTEST <= seconds <= _LONGEST:
         raise ValueError(f"cannot simulate {seconds} s: expected {_SHORTEST:g} to {_LONGEST:g} s")
-    if not _SLOWEST <= rate <= _FASTEST:
-        raise ValueError(f"cannot simulate {rate} samples a second: expected {_SLOWEST} to {_FASTEST}")
+    if not _LOWEST_FS <= fs <= _HIGHEST_FS:
+        raise ValueError(f"cannot simulate a sampling rate of {fs} Hz: expected {_LOWEST_FS} to {_HIGHEST_FS} Hz")
     if not 0 <= noise < np.inf:
         raise ValueError(f"cannot simulate noise {noise} times as strong: expected a number from zero")
 

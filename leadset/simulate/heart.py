@@ -9,7 +9,7 @@ import numpy as np
 from leadset.simulate import loops
 from leadset.simulate.draws import Draws
 
-#: Rhythms that the beat generator tells apart (values of `Heart.rhythm`).
+#: Rhythms that the beat generator distinguishes (values of `Heart.rhythm`).
 SINUS, FIBRILLATION, FLUTTER, JUNCTIONAL, PACED_VENTRICLE = range(5)
 
 #: Kinds of P wave and of QRS-T (second axis of the loops of `Heart`).
@@ -142,8 +142,8 @@ def _fibrillation(draws: Draws) -> AtrialWaves:
 
 def _flutter(draws: Draws) -> AtrialWaves:
     height = 0.065 * np.exp(0.35 * draws.normal(1))
-    usual = draws.flags(0.85)[:, None]  # the circle runs down the right free wall; otherwise the other way round
-    direction = np.where(usual, [-0.1, 1.0, 0.35], [0.2, -0.8, 0.5]) + 0.15 * draws.normal(3)
+    typical = draws.flags(0.85)[:, None]  # the circuit runs down the right free wall, otherwise up
+    direction = np.where(typical, [-0.1, 1.0, 0.35], [0.2, -0.8, 0.5]) + 0.15 * draws.normal(3)
     frequency = np.clip(285 + 28 * draws.normal(), 230, 340) / 60
     return AtrialWaves(frequency, height * direction, 0.4 * draws.normal(3), draws.uniform(6))
 

@@ -61,7 +61,7 @@ def _stretch(loops: np.ndarray, offsets: np.ndarray, from_onset: bool) -> np.nda
     return (offsets - start[..., None, None]) / length[..., None, None]
 
 
-def beat_marks(heart: Heart, beats: Beats, offsets: WaveOffsets, seconds: float, rate: float) -> list[np.ndarray]:
+def beat_marks(heart: Heart, beats: Beats, offsets: WaveOffsets, seconds: float, fs: float) -> list[np.ndarray]:
     """Marks (12, beats, 13) of each recording, in samples (fractional, NaN = missing).
 
     Args:
@@ -69,7 +69,7 @@ def beat_marks(heart: Heart, beats: Beats, offsets: WaveOffsets, seconds: float,
         beats: and when; those whose QRS complex begins within the recording in some lead get marks.
         offsets: from `fit_durations`.
         seconds: length of the recording; marks outside it are missing.
-        rate: samples a second.
+        fs: sampling rate in Hz.
     """
     out = []
     for row in range(heart.n):
@@ -86,7 +86,7 @@ def beat_marks(heart: Heart, beats: Beats, offsets: WaveOffsets, seconds: float,
         marks[..., WAVES["T"]] = onset + duration + jt * offsets.t[row, kind].transpose(1, 0, 2)
         marks[(marks < 0) | (marks >= seconds)] = np.nan
         begun = np.isfinite(marks[..., QRSON]).any(axis=0)
-        out.append((marks[:, begun] * rate).astype(np.float32))
+        out.append((marks[:, begun] * fs).astype(np.float32))
     return out
 
 

@@ -20,7 +20,7 @@ PUBLIC_RECORDINGS = 88_253
 
 #: Weights of the rhythms under a main diagnosis that is no rhythm. The sinus rhythms follow their counts in the
 #: public data, drawn towards what the diagnosis is known for.
-_USUAL_RHYTHMS: dict[str, float] = {"NSR": 50, "SB": 22, "STach": 13, "SA": 4, "AF": 7, "AFL": 3, "Brady": 0.5}
+_DEFAULT_RHYTHMS: dict[str, float] = {"NSR": 50, "SB": 22, "STach": 13, "SA": 4, "AF": 7, "AFL": 3, "Brady": 0.5}
 RHYTHM_WEIGHTS: dict[str, dict[str, float]] = {
     "PAC": {"NSR": 46, "SB": 15, "STach": 28, "SA": 11},
     "IAVB": {"NSR": 62, "SB": 32, "STach": 2, "SA": 4},
@@ -134,7 +134,7 @@ def draw_diagnoses(draws: Draws, weights: Mapping[str, float]) -> tuple[np.ndarr
 _SLOW_ARRHYTHMIA = 0.35
 _COMPANIONS = tuple(name for name in NAMES if name not in RHYTHMS)
 _RHYTHM_TABLE = np.array([
-    [float(name == rhythm) if name in RHYTHMS else RHYTHM_WEIGHTS.get(name, _USUAL_RHYTHMS).get(rhythm, 0.0)
+    [float(name == rhythm) if name in RHYTHMS else RHYTHM_WEIGHTS.get(name, _DEFAULT_RHYTHMS).get(rhythm, 0.0)
      for rhythm in RHYTHMS]
     for name in NAMES
 ])

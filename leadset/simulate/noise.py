@@ -55,7 +55,7 @@ class NoiseLevels:
 
 
 def draw_levels(draws: Draws, mains_frequency: np.ndarray, scale: float) -> NoiseLevels:
-    """Levels as they are met: most recordings are clean, a few are bad, and electrodes differ.
+    """Levels as in real recordings: most are clean, a few are bad, and electrodes differ.
 
     Args:
         draws: where they come from.
@@ -81,7 +81,7 @@ def draw_levels(draws: Draws, mains_frequency: np.ndarray, scale: float) -> Nois
 
 
 def electrode_noise(
-    draws: Draws, levels: NoiseLevels, samples: int, rate: float, response: np.ndarray, dtype: np.dtype
+    draws: Draws, levels: NoiseLevels, samples: int, fs: float, response: np.ndarray, dtype: np.dtype
 ) -> np.ndarray:
     """Potentials (n, 9, samples) in mV that have nothing to do with the heart.
 
@@ -89,11 +89,11 @@ def electrode_noise(
         draws: where they come from.
         levels: how strong they are.
         samples: length.
-        rate: samples a second.
+        fs: sampling rate in Hz.
         response: gain of the device at the frequencies of a real transform of that length (n, bins).
         dtype: of the result.
     """
-    frequency = np.fft.rfftfreq(samples, 1 / rate)
+    frequency = np.fft.rfftfreq(samples, 1 / fs)
     white = draws.white_spectrum(len(ELECTRODES), len(frequency), dtype)
     white *= response[:, None].astype(dtype)
 
@@ -109,54 +109,54 @@ def electrode_noise(
     flat = np.full(len(frequency), np.sqrt(samples / 2), dtype=dtype)
     # The kinds hardly overlap in frequency, so that one set of white numbers serves all.
     out = np.fft.irfft(white * (at(levels.wander) * shape(_WANDER) + at(levels.white) * flat), samples)
-    swell = _swell(draws, samples, rate, _MUSCLE_SD, _MUSCLE_MEMORY, dtype)
+    swell = _swell(draws, samples, fs, _MUSCLE_SD, _MUSCLE_MEMORY, dtype)
     out += at(levels.muscle) * np.fft.irfft(white * shape(_MUSCLE), samples) * swell
-    swell = _swell(draws, samples, rate, _MOTION_SD, _MOTION_MEMORY, dtype)
+    swell = _swell(draws, samples, fs, _MOTION_SD, _MOTION_MEMORY, dtype)
     moving = np.flatnonzero(levels.motion.any(axis=1))
     out[moving] += at(levels.motion)[moving] * np.fft.irfft(white[moving] * shape(_MOTION), samples) * swell[moving]
-    _add_mains(draws, levels, rate, response, out)
-    _add_pops(draws, levels, rate, out)
+    _add_mains(draws, levels, fs, response, out)
+    _add_pops(draws, levels, fs, out)
     return out
 
 
-def _swell(draws: Draws, samples: int, rate: float, sd: float, memory: float, dtype: np.dtype) -> np.ndarray:
+def _swell(draws: Draws, samples: int, fs: float, sd: float, memory: float, dtype: np.dtype) -> np.ndarray:
     """Envelope (n, 1, samples) of mean square 1 that comes and goes as bursts do."""
-    count = int(samples / rate / _WINDOW) + 2
+    count = int(samples / fs / _WINDOW) + 2
     steps = draws.normal(count)
     logarithm = np.empty_like(steps)
     logarithm[:, 0] = steps[:, 0]
     for k in range(1, count):
         logarithm[:, k] = memory * logarithm[:, k - 1] + np.sqrt(1 - memory**2) * steps[:, k]
     knots = np.exp(sd * logarithm - sd**2).astype(dtype)
-    place = np.arange(samples) / (rate * _WINDOW)
+    place = np.arange(samples) / (fs * _WINDOW)
     left = place.astype(int)
     share = (place - left).astype(dtype)
     return (knots[:, left] * (1 - share) + knots[:, left + 1] * share)[:, None]
 
 
-def _add_mains(draws: Draws, levels: NoiseLevels, rate: float, response: np.ndarray, out: np.ndarray) -> None:
-    """Hum: one phase for all electrodes, as it comes over the body, with a third harmonic."""
+def _add_mains(draws: Draws, levels: NoiseLevels, fs: float, response: np.ndarray, out: np.ndarray) -> None:
+    """Mains hum with a third harmonic; all electrodes have one phase, as the whole body picks it up."""
     samples, dtype = out.shape[2], out.dtype
     phase, third = draws.uniform(2), draws.uniform(1, low=0.0, high=0.3)
     frequency = levels.mains_frequency[:, None] * [1, 3]
-    bins = np.minimum(np.rint(frequency * samples / rate), response.shape[1] - 1).astype(int)
-    gain = np.where(frequency < rate / 2, np.take_along_axis(response, bins, axis=1), 0.0)
-    turns = levels.mains_frequency[:, None] / rate * np.arange(samples)
+    bins = np.minimum(np.rint(frequency * samples / fs), response.shape[1] - 1).astype(int)
+    gain = np.where(frequency < fs / 2, np.take_along_axis(response, bins, axis=1), 0.0)
+    turns = levels.mains_frequency[:, None] / fs * np.arange(samples)
     hum = gain[:, :1] * np.sin(2 * np.pi * ((turns + phase[:, :1]) % 1).astype(dtype))
     hum += third * gain[:, 1:] * np.sin(2 * np.pi * ((3 * turns + phase[:, 1:]) % 1).astype(dtype))
     out += (levels.mains[..., None] * 2**0.5).astype(dtype) * hum[:, None].astype(dtype)
 
 
-def _add_pops(draws: Draws, levels: NoiseLevels, rate: float, out: np.ndarray) -> None:
+def _add_pops(draws: Draws, levels: NoiseLevels, fs: float, out: np.ndarray) -> None:
     """Sudden steps of one electrode that decay, as its contact with the skin changes."""
     samples = out.shape[2]
-    slots = int(samples / rate / _POP_EVERY) + 1
+    slots = int(samples / fs / _POP_EVERY) + 1
     happens = draws.uniform(slots) < levels.pops[:, None]
     moment = (np.arange(slots) + draws.uniform(slots)) * _POP_EVERY
     height = 0.35 * np.exp(0.7 * draws.normal(slots)) * np.where(draws.uniform(slots) < 0.5, -1, 1)
     decay = 0.08 * np.exp(0.8 * draws.normal(slots))
     electrode = (draws.uniform(slots) * len(ELECTRODES)).astype(int)
-    time = np.arange(samples) / rate
+    time = np.arange(samples) / fs
     for row, slot in zip(*np.nonzero(happens), strict=True):
         after = np.maximum(time - moment[row, slot], 0.0)
         step = height[row, slot] * np.exp(-after / decay[row, slot]) * (time >= moment[row, slot])

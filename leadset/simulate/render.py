@@ -16,7 +16,7 @@ from leadset.simulate.rhythm import LEAD_IN, Beats
 class _Edges:
     """How a wave is faded in and out, as fractions of its duration, and the most seconds it is drawn for.
 
-    Gaussians have no beginning; muscle has, and whoever marks a wave marks where its line bends.
+    A Gaussian has no onset; a wave has one, where its line bends, and experts mark it there.
     """
 
     rise: tuple[float, float]
@@ -37,17 +37,17 @@ _SPIKE = _Edges((-0.5, 0.0), (1.0, 1.5), 0.012)
 _SPIKE_SECONDS = 0.005
 
 
-def heart_vector(heart: Heart, beats: Beats, samples: int, rate: float, dtype: np.dtype) -> np.ndarray:
+def heart_vector(heart: Heart, beats: Beats, samples: int, fs: float, dtype: np.dtype) -> np.ndarray:
     """Heart vectors of ventricles and atria (n, 6, samples) in mV; the first sample is `LEAD_IN` seconds early."""
     n = heart.n
     row, beat = np.nonzero(beats.used)
-    # No two beats are alike: breathing changes the heart's distance.
+    # Breathing changes the heart's distance to the electrodes, and with it the size of each beat.
     breath = np.sin(2 * np.pi * heart.respiration[:, None] * beats.onset)
     size = (1 + heart.breath_swing[:, None] * breath)[row, beat]
     out = np.zeros((6, n * samples))
     onset = beats.p_onset[row, beat] + LEAD_IN
     has_p = np.isfinite(onset)
-    add = _Adder(out[ATRIA], samples, rate, dtype)
+    add = _Adder(out[ATRIA], samples, fs, dtype)
     p_loops = heart.p[row, beats.p_kind[row, beat]]
     add(row[has_p], onset[has_p], heart.p_duration[row[has_p]], p_loops[has_p], size[has_p], _P)
     paced = has_p & heart.atrial_spike[row]
@@ -57,15 +57,15 @@ def heart_vector(heart: Heart, beats: Beats, samples: int, rate: float, dtype: n
     row, beat, size = row[followed], beat[followed], size[followed]
     kind, onset = beats.kind[row, beat], beats.onset[row, beat] + LEAD_IN
     qrs_duration = heart.qrs_duration[row, kind]
-    add = _Adder(out[VENTRICLES], samples, rate, dtype)
+    add = _Adder(out[VENTRICLES], samples, fs, dtype)
     add(row, onset, qrs_duration, heart.qrs[row, kind], size, _QRS)
     jt = beats.qt[row, beat] - qrs_duration
     add(row, onset + qrs_duration, jt, heart.t[row, kind], size, _ST_T)
     paced = heart.ventricular_spike[row] & (kind == CONDUCTED)
     add(row[paced], onset[paced] - _SPIKE_SECONDS, _SPIKE_SECONDS, _spikes(heart, row[paced]), size[paced], _SPIKE)
     vector = out.reshape(6, n, samples).transpose(1, 0, 2).astype(dtype)
-    add_fibrillation(heart, vector[:, ATRIA], rate)
-    add_flutter(heart, beats, vector[:, ATRIA], rate)
+    add_fibrillation(heart, vector[:, ATRIA], fs)
+    add_flutter(heart, beats, vector[:, ATRIA], fs)
     return vector
 
 
@@ -78,8 +78,8 @@ def _spikes(heart: Heart, row: np.ndarray) -> np.ndarray:
 class _Adder:
     """Adds waves, given by row, onset, duration and loop, to the heart vectors of all recordings."""
 
-    def __init__(self, out: np.ndarray, samples: int, rate: float, dtype: np.dtype) -> None:
-        self.out, self.samples, self.rate, self.dtype = out, samples, rate, dtype
+    def __init__(self, out: np.ndarray, samples: int, fs: float, dtype: np.dtype) -> None:
+        self.out, self.samples, self.fs, self.dtype = out, samples, fs, dtype
 
     def __call__(
         self,
@@ -90,9 +90,9 @@ class _Adder:
         size: np.ndarray,
         edges: _Edges,
     ) -> None:
-        first = np.ceil((onset + edges.rise[0] * duration) * self.rate).astype(np.int64)
-        index = first[:, None] + np.arange(int(edges.seconds * self.rate) + 1)
-        fraction = ((index / self.rate - onset[:, None]) / np.reshape(duration, (-1, 1))).astype(self.dtype)
+        first = np.ceil((onset + edges.rise[0] * duration) * self.fs).astype(np.int64)
+        index = first[:, None] + np.arange(int(edges.seconds * self.fs) + 1)
+        fraction = ((index / self.fs - onset[:, None]) / np.reshape(duration, (-1, 1))).astype(self.dtype)
         centre, width = loop[..., 0].astype(self.dtype), loop[..., 1].astype(self.dtype)
         shape = (fraction[:, None] - centre[..., None]) / width[..., None]
         np.exp(-0.5 * shape * shape, out=shape)

@@ -1,4 +1,4 @@
-"""Everything about some recordings before their samples: who, which heart, which beats, which electrodes."""
+"""Everything about recordings before their samples: persons, hearts, beats, lead vectors, noise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from leadset.simulate.rhythm import LEAD_IN, LEAD_OUT, Beats, draw_beats
 
 @dataclass(frozen=True)
 class Scene:
-    """n recordings, ready to be heard.
+    """n recordings, all drawn but not yet computed as samples.
 
     Attributes:
         codes: SNOMED CT codes of each.
@@ -34,7 +34,7 @@ class Scene:
         devices: the recorder of each.
         padded: samples with the lead-in and lead-out.
         samples: samples of the recording.
-        rate: samples a second.
+        fs: sampling rate in Hz.
     """
 
     codes: list[tuple[str, ...]]
@@ -46,12 +46,12 @@ class Scene:
     devices: Sequence[Device]
     padded: int
     samples: int
-    rate: float
+    fs: float
 
     def recorded(self) -> np.ndarray:
         """The recorded leads (n, 8, samples) in mV: heart and noise, as far as the devices reach."""
-        vector = heart_vector(self.heart, self.beats, self.padded, self.rate, self.noise_leads.dtype)
-        leads = self._record(vector, device_gain(self.devices, self.padded, self.rate))
+        vector = heart_vector(self.heart, self.beats, self.padded, self.fs, self.noise_leads.dtype)
+        leads = self._record(vector, device_gain(self.devices, self.padded, self.fs))
         leads += self.noise_leads
         limit = np.array([device.full_scale for device in self.devices], dtype=leads.dtype)[:, None, None]
         return np.clip(leads, -limit, limit, out=leads)
@@ -62,9 +62,9 @@ class Scene:
         The devices' high-pass filters are left out, as they would smear a change over seconds.
         """
         own, other = (
-            heart_vector(self.heart, b, self.padded, self.rate, self.noise_leads.dtype) for b in (self.beats, beats)
+            heart_vector(self.heart, b, self.padded, self.fs, self.noise_leads.dtype) for b in (self.beats, beats)
         )
-        return self._record(other - own, device_gain(self.devices, self.padded, self.rate, slow=False))
+        return self._record(other - own, device_gain(self.devices, self.padded, self.fs, slow=False))
 
     def _record(self, vector: np.ndarray, gain: np.ndarray) -> np.ndarray:
         dtype = self.noise_leads.dtype
@@ -74,7 +74,7 @@ class Scene:
     @property
     def inside(self) -> slice:
         """The recording's samples among the padded ones."""
-        skipped = round(LEAD_IN * self.rate)
+        skipped = round(LEAD_IN * self.fs)
         return slice(skipped, skipped + self.samples)
 
 
@@ -82,7 +82,7 @@ def draw_scene(
     draws: Draws,
     devices: Sequence[Device],
     seconds: float,
-    rate: float,
+    fs: float,
     weights: Mapping[str, float],
     noise: float,
     dtype: type,
@@ -94,7 +94,7 @@ def draw_scene(
         draws: where they come from.
         devices: the recorder of each.
         seconds: length.
-        rate: samples a second.
+        fs: sampling rate in Hz.
         weights: weight of each main diagnosis, from `leadset.simulate.mixture.parse_labels`.
         noise: factor on the level of all noise.
         dtype: of the signals.
@@ -111,20 +111,20 @@ def draw_scene(
     offsets = fit_durations(heart, vectors)
     beats = draw_beats(draws, heart, seconds)
 
-    samples = round(seconds * rate)
-    padded = next_fast_len(round(LEAD_IN * rate) + samples + round(LEAD_OUT * rate), real=True)
-    response = device_gain(devices, padded, rate)
+    samples = round(seconds * fs)
+    padded = next_fast_len(round(LEAD_IN * fs) + samples + round(LEAD_OUT * fs), real=True)
+    response = device_gain(devices, padded, fs)
     levels = draw_levels(draws, np.array([device.mains for device in devices]), noise)
-    electrodes = electrode_noise(draws, levels, padded, rate, response, dtype)
-    skipped = round(LEAD_IN * rate)
+    electrodes = electrode_noise(draws, levels, padded, fs, response, dtype)
+    skipped = round(LEAD_IN * fs)
     noise_leads = ELECTRODE_WEIGHTS.astype(dtype) @ electrodes[..., skipped : skipped + samples]
-    return Scene(codes, heart, beats, vectors, offsets, noise_leads, devices, padded, samples, rate)
+    return Scene(codes, heart, beats, vectors, offsets, noise_leads, devices, padded, samples, fs)
 
 
-def device_gain(devices: Sequence[Device], samples: int, rate: float, slow: bool = True) -> np.ndarray:
+def device_gain(devices: Sequence[Device], samples: int, fs: float, slow: bool = True) -> np.ndarray:
     """Gain of each device (n, bins) at the frequencies of a real transform; without ``slow``, of all but its high-pass
     filter."""
-    frequency = np.fft.rfftfreq(samples, 1 / rate)
+    frequency = np.fft.rfftfreq(samples, 1 / fs)
     return np.stack([device.response(frequency) if slow else device.fast_response(frequency) for device in devices])
 
 

@@ -20,7 +20,7 @@ class SimulatedStream:
         batch: recordings in a batch.
         seed: of the data set.
         seconds: length of each.
-        rate: samples a second.
+        rate: sampling rate in Hz.
         labels: as of `leadset.simulate.simulate`.
         noise: factor on the level of all noise.
         shard: which of the ``shards`` streams this is.

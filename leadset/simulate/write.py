@@ -19,7 +19,7 @@ from leadset.simulate.generator import check_limits, draw_devices, simulate_indi
 from leadset.simulate.mixture import parse_labels
 
 _BATCH = 32
-_GROUP = 8 * _BATCH  # recordings among which those of one rate are looked for
+_GROUP = 8 * _BATCH  # recordings that are sorted by sampling rate at a time
 _FOLDER_SIZE = 1000  # recordings in g1, g2, ...
 _LARGEST = 32767  # the most negative int16 stands for a missing sample
 
@@ -42,7 +42,7 @@ def write_dataset(
         n: how many.
         seed: of the data set.
         seconds: length of each.
-        rate: samples a second; None for what each source's device has.
+        rate: sampling rate in Hz; None for what each source's device has.
         labels: as of `leadset.simulate.simulate`.
         faults: share of recordings with swapped electrodes or unplugged leads.
 
@@ -52,7 +52,7 @@ def write_dataset(
     """
     if n < 1:
         raise ValueError(f"cannot simulate {n} recordings: expected at least 1")
-    check_limits(seconds, DEVICES[0].rate if rate is None else rate)
+    check_limits(seconds, DEVICES[0].fs if rate is None else rate)
     if not 0 <= faults <= 1:
         raise ValueError(f"share of faults {faults}: expected a number from 0 to 1")
     return _write_all(folder, n, seed, seconds, rate, parse_labels(labels), faults)
@@ -63,15 +63,15 @@ def _write_all(
 ) -> Iterator[Path]:
     for first in range(0, n, _GROUP):
         indices = range(first, min(first + _GROUP, n))
-        devices = [replace(d, rate=d.rate if rate is None else rate) for d in draw_devices(seed, indices)]
-        jobs = sorted(zip(indices, devices, strict=True), key=lambda job: (job[1].rate, job[0]))
-        for common_rate, group in groupby(jobs, key=lambda job: job[1].rate):
+        devices = [replace(d, fs=d.fs if rate is None else rate) for d in draw_devices(seed, indices)]
+        jobs = sorted(zip(indices, devices, strict=True), key=lambda job: (job[1].fs, job[0]))
+        for fs, group in groupby(jobs, key=lambda job: job[1].fs):
             same = list(group)
             for start in range(0, len(same), _BATCH):
                 part = same[start : start + _BATCH]
                 numbers = [index for index, _ in part]
                 # Double precision: what is rounded to integers must not depend on the machine.
-                made = simulate_indices(numbers, seed, seconds, common_rate, weights, dtype=np.float64)
+                made = simulate_indices(numbers, seed, seconds, fs, weights, dtype=np.float64)
                 people = _person_texts(seed, numbers, made.ages, made.sexes)
                 damage = draw_faults(seed, numbers, faults)
                 for row, (index, device) in enumerate(part):
@@ -97,7 +97,7 @@ def _header(device: Device, person: tuple[str, str], codes: Sequence[str]) -> He
         unit="mV", adc_resolution=16, adc_zero=0, initial=None, checksum=None, lead="",
     )  # fmt: skip
     return Header(
-        name="", fs=float(device.rate), n_samples=None, signals=tuple(signal._replace(lead=lead) for lead in LEADS),
+        name="", fs=float(device.fs), n_samples=None, signals=tuple(signal._replace(lead=lead) for lead in LEADS),
         comments=tuple(f"{key}: {value}" for key, value in comments.items()), age=None, sex=None, codes=tuple(codes),
         patient=None, flags=(), dialect=device.dialect,
     )  # fmt: skip

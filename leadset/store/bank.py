@@ -1,4 +1,4 @@
-"""A bank of simulated recordings in the packed store: prepared by the same path as real ones, and found again.
+"""A bank of simulated recordings in the packed store: prepared like real ones, and kept for later runs.
 
 Recording *i* of a bank is recording *i* of `SimulatedStream` with the same seed, so a larger bank begins with the
 smaller one, and shares its chunks.
@@ -54,7 +54,7 @@ def _ensure_simulated(seed: int, file: Path, indices: range, transform: Transfor
 
 
 def _reader(seed: int, indices: range, paths: Sequence[Path]) -> Callable[[Path], Recording]:
-    """Hands out the recordings of a chunk, simulated together when the first is asked for."""
+    """A reader of the recordings of a chunk, which are simulated together at the first call."""
     made: dict[Path, Recording] = {}
 
     def read(path: Path) -> Recording:

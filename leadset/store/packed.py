@@ -67,7 +67,7 @@ class Failure:
 
 
 class Store:
-    """Prepared recordings by index; opening it reads the index only, samples are mapped when asked for."""
+    """Prepared recordings by index; opening it reads the index only, samples are mapped at their first use."""
 
     def __init__(self, transform: Transform, chunks: Sequence[tuple[Path, dict]]) -> None:
         self.transform = transform
@@ -202,8 +202,8 @@ def _packed(recording: Recording, prepared: Prepared, path: Path, start: int) ->
         sex=recording.sex,
         patient=recording.patient,
         flags=(*recording.flags, *prepared.flags),
-        # Quantised to each lead's own maximum, duplicates agree even where two headers announce different gains; some
-        # of the samples tell signals apart as well as all of them.
+        # Samples are quantised to each lead's own maximum, so that duplicates agree even if two headers announce
+        # different gains. Every eighth sample distinguishes signals as well as all of them.
         digest=blake2b(prepared.samples[:, ::_DIGEST_STRIDE].tobytes(), digest_size=16).hexdigest(),
     )
     # 240 and 24 t bytes: the next recording's statistics stay aligned.

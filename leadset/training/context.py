@@ -21,14 +21,14 @@ from leadset.anomaly.reference import Reference
 from leadset.classes import LabelSpace
 from leadset.config import Config
 from leadset.leads import lead_set_name
-from leadset.models import create_member, model_entry
+from leadset.models import create_network, model_entry
 from leadset.preprocess import InputSpec
 from leadset.training.checkpoint import read_progress
 from leadset.training.data import TrainingData
 from leadset.training.normals import TOO_FEW
 from leadset.training.task import Cost, TrainingTask
 from leadset.training.tasks import TASKS
-from leadset.training.trainer import RunContext, Trainer, measure
+from leadset.training.trainer import Deadline, RunContext, Trainer, measure
 from leadset.utils.files import write_atomically
 from leadset.utils.weights import save_weights
 from leadset.utils.workers import stop_requested
@@ -39,7 +39,7 @@ LOG_FILE = "training.jsonl"
 # Settings that change what a network learns; with others changed, an interrupted run can still go on.
 _RESULT_SETTINGS = (
     *("seed", "epochs", "min_steps", "batch_size", "learning_rate", "weight_decay", "validation_share"),
-    *("pretrain", "restorer_steps"),
+    *("pretrain", "reconstruction_steps"),
 )
 
 
@@ -79,11 +79,11 @@ class Job:
 
 
 class Trained(NamedTuple):
-    """Summary of a trained network; seconds that this call was expected to take by what was measured, and took."""
+    """Summary of a trained network; steps and seconds of this call."""
 
     summary: dict[str, Any]
-    expected: float
-    taken: float
+    steps: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -152,20 +152,19 @@ class TrainingContext:
     def build(self, job: Job) -> nn.Module:
         """The untrained network; its initial weights depend on the seed alone."""
         torch.manual_seed(self.config.seed)
-        return create_member(job.architecture, job.leads, len(self.space), job.options).to(self.device)
+        return create_network(job.architecture, job.leads, len(self.space), job.options).to(self.device)
 
     def measure(self, job: Job) -> Cost:
         """What training the network costs."""
         return measure(self.build(job), self.task(job))
 
-    def train(self, job: Job, steps: int, deadline: float, cost: Cost) -> Trained:
+    def train(self, job: Job, steps: int, deadline: Deadline) -> Trained:
         """Trains a network and writes weights, validation answers and summary.
 
         Args:
             job: which.
             steps: planned steps; those of an interrupted run stay as they were planned.
-            deadline: `time.monotonic` value, the same in all processes of a machine, by which it is to be over.
-            cost: measured.
+            deadline: when it must be over; the clock is the same in all processes of a machine.
         """
         started = time.monotonic()
         model, state_file = self.build(job), self.file(job, "safetensors")
@@ -173,7 +172,7 @@ class TrainingContext:
         if unfinished:
             steps = unfinished["steps"]
         context = RunContext(
-            state_file, job.name, self._logger(job), stop_requested, deadline=deadline, cost=cost, quiet=self.quiet
+            state_file, job.name, self._logger(job), stop_requested, deadline=deadline, quiet=self.quiet
         )
         outcome = Trainer(model, self.task(job), steps, context).run()
         save_weights(self.folder / job.weights, model)
@@ -182,8 +181,7 @@ class TrainingContext:
             np.save(file, outcome.outputs.answers)
         write_json(self.file(job, "json"), outcome.summary)
         state_file.unlink(missing_ok=True)
-        expected = outcome.steps * cost.step + cost.end
-        return Trained(outcome.summary, expected, time.monotonic() - started)
+        return Trained(outcome.summary, outcome.steps, time.monotonic() - started)
 
     def _write_detector(self, job: Job, reference: Reference | None) -> None:
         """Writes what normal validation recordings score, of a reconstruction model."""

@@ -25,7 +25,7 @@ from leadset.models import create_model
 from leadset.models.prediction import lead_rows
 from leadset.training.checkpoint import read_progress
 from leadset.training.tasks.restoration import RestorationSettings, RestorationTask
-from leadset.training.trainer import RunContext, Trainer
+from leadset.training.trainer import Deadline, RunContext, Trainer
 from leadset.utils.memory import keep_freed_memory
 from leadset.waves.beats import find_r_peaks
 
@@ -108,11 +108,11 @@ def fit_detector(
     )
     state = folder / f"unfinished-{_digest_of(task, model)}.safetensors"
     spent = (read_progress(state) or {"seconds": 0.0})["seconds"]
-    deadline = time.monotonic() + 60 * settings.minutes - spent if settings.minutes else math.inf
+    ends_at = time.monotonic() + 60 * settings.minutes - spent if settings.minutes else math.inf
     # Dropout draws from here on; an interrupted training goes on with the state that it saved.
     torch.manual_seed(settings.seed)
     model = model.to(best_device())
-    trainer = Trainer(model, task, task.curriculum.steps, RunContext(state, "restoration", deadline=deadline))
+    trainer = Trainer(model, task, task.curriculum.steps, RunContext(state, "restoration", deadline=Deadline(ends_at)))
     summary = {**asdict(settings), **trainer.run().summary}
     if targets is not None:
         summary["classes"] = list(targets.names)

@@ -21,7 +21,7 @@ from leadset.config import Config, load_config
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import lead_set_name
-from leadset.models import create_member, list_models
+from leadset.models import create_network, list_models
 from leadset.models.cost import model_cost
 from leadset.training.context import WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
 from leadset.training.data import TrainingData, beats_keys, load_training_data
@@ -39,6 +39,7 @@ from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.task import Cost, NothingToLearn
 from leadset.training.thresholds import fit_thresholds
+from leadset.training.trainer import Deadline
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.workers import available_cores, worker_pool
 
@@ -72,7 +73,7 @@ class Run:
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
             for name in names:
                 options = self.config.options(name, self.preset)
-                spec = create_member(name, leads, len(self.space), options).input_spec
+                spec = create_network(name, leads, len(self.space), options).input_spec
                 yield Job(name, options, leads, spec)
 
     def _processes(self) -> int:
@@ -188,39 +189,43 @@ class Run:
         total = {job.name: wanted[job.name] * costs[job.name].step + costs[job.name].end for job in todo}
         todo.sort(key=lambda job: -total[job.name])
         self._measure_finishing(sum(total.values()))
-        ends: dict[Future[Trained], float] = {}
+        running: dict[Future[Trained], tuple[Job, float]] = {}
         with tqdm(total=len(self.jobs), initial=len(self.jobs) - len(todo), desc="train", unit="network") as bar:
-            while todo or ends:
-                while todo and len(ends) < self.processes:
+            while todo or running:
+                while todo and len(running) < self.processes:
                     job = todo.pop(0)
-                    steps, deadline, end = self._planned(job, todo, wanted, costs, list(ends.values()))
-                    ends[pool.submit(self.context.train, job, steps, deadline, costs[job.name])] = end
-                for future in wait(ends, return_when=FIRST_COMPLETED).done:
-                    del ends[future]
-                    trained = future.result()
-                    self.limit.pace.add(trained.expected, trained.taken)
+                    steps, deadline = self._planned(job, todo, wanted, costs, [end for _, end in running.values()])
+                    future = pool.submit(self.context.train, job, steps, deadline)
+                    running[future] = job, time.monotonic() + steps * deadline.cost.step + deadline.cost.end
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    (job, _), trained = running.pop(future), future.result()
+                    expected = trained.steps * costs[job.name].step + costs[job.name].end
+                    self.limit.pace.add(expected, trained.seconds)
                     area = trained.summary["valid_auroc"]
                     bar.set_postfix(auroc="–" if area is None else f"{area:.3f}")
                     bar.update()
 
     def _planned(
         self, job: Job, later: list[Job], wanted: dict[str, int], costs: dict[str, Cost], ends: list[float]
-    ) -> tuple[int, float, float]:
-        """How many steps a network takes, when it must be done, and when it will be, as `time.monotonic` values.
+    ) -> tuple[int, Deadline]:
+        """How many steps a network takes, and when it must be done.
 
         Args:
             job: which.
             later: those after it.
             wanted, costs: steps without a limit and what was measured, by name.
-            ends: when the networks under way will be done.
+            ends: when the networks under way will be done, as `time.monotonic` values.
         """
         now, slowdown = time.monotonic(), self.limit.pace.slowdown
-        cost = costs[job.name].scaled(slowdown)
-        others = sum(wanted[other.name] * costs[other.name].scaled(slowdown).step for other in later)
-        fixed = cost.end + sum(costs[other.name].scaled(slowdown).end for other in later)
+        expected = {name: cost.scaled(slowdown) for name, cost in costs.items()}
+        cost = expected[job.name]
+        others = sum(wanted[other.name] * expected[other.name].step for other in later)
+        fixed = cost.end + sum(expected[other.name].end for other in later)
         fixed += sum(max(0.0, end - now) for end in ends)
         steps, seconds = affordable(wanted[job.name], cost.step, others, fixed, self.limit.left * self.processes)
-        return steps, now + min(seconds + cost.end, self.limit.left), now + steps * cost.step + cost.end
+        least = sum(expected[other.name].step + expected[other.name].end for other in later) / self.processes
+        following = least + slowdown * self.limit.finishing
+        return steps, Deadline(now + min(seconds + cost.end, self.limit.left), cost, following)
 
     def _measure_finishing(self, training: float) -> None:
         """Measures how long it takes to join networks, on random answers, if the training may take all the time."""

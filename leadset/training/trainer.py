@@ -38,6 +38,26 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True)
+class Deadline:
+    """When a training must be over, and what is known of its costs.
+
+    Attributes:
+        at: `time.monotonic` value by which the training, with what follows its last step, is over; it is never over
+            before its first step.
+        cost: of the network, as expected.
+        following: seconds, as expected, of what the run has to do after this training in any case. Where this training
+            is slower than expected, these are taken to be so too, and it ends so much earlier.
+    """
+
+    at: float = math.inf
+    cost: Cost = NOT_MEASURED
+    following: float = 0.0
+
+
+NO_DEADLINE = Deadline()
+
+
+@dataclass(frozen=True)
 class RunContext:
     """What surrounds the training of a network.
 
@@ -46,9 +66,7 @@ class RunContext:
         title: of the progress bar.
         log: called with a dictionary now and then.
         stop_requested: asked before every step; true means that the run was interrupted.
-        deadline: `time.monotonic` value by which the training, with what follows the last step, is over; it is never
-            over before its first step.
-        cost: what was measured of the network, to know when to stop.
+        deadline: when it must be over.
         quiet: no progress bar.
     """
 
@@ -56,8 +74,7 @@ class RunContext:
     title: str = "train"
     log: Callable[[dict], None] = _forget
     stop_requested: Callable[[], bool] = _never
-    deadline: float = math.inf
-    cost: Cost = NOT_MEASURED
+    deadline: Deadline = NO_DEADLINE
     quiet: bool = False
 
 
@@ -101,14 +118,19 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, task: Trainin
     return loss.detach()
 
 
+def _ratio(taken: float, expected: float) -> float:
+    """How many times as long as expected something took; 0 where nothing was expected."""
+    return taken / expected if expected else 0.0
+
+
 class _Clock:
     """When a training must stop, so that what follows its last step ends by the deadline too.
 
-    Costs were measured before; where steps take longer than that, what follows them is taken to do so as well.
+    Costs were measured before; where steps or validations take longer, whatever follows is taken to do so as well.
     """
 
-    def __init__(self, deadline: float, cost: Cost) -> None:
-        self.deadline, self.cost = deadline, cost
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
         self.started = time.monotonic()
         self._longest_step, self._longest_validation, self._stepping, self._steps = 0.0, 0.0, 0.0, 0
 
@@ -120,11 +142,12 @@ class _Clock:
     @property
     def allowed(self) -> float:
         """Seconds that the steps may take altogether."""
-        expected = self._steps * self.cost.stepping
-        slower = self._stepping / expected if expected else 1.0
+        cost = self.deadline.cost
         # What follows the last step validates twice: the last weights, then those that are kept.
-        end = max(self.cost.end * max(1.0, slower), 2 * self._longest_validation)
-        return self.deadline - end - self.started
+        validating = 2 * self._longest_validation
+        slower = max(1.0, _ratio(self._stepping, self._steps * cost.stepping), _ratio(validating, cost.end))
+        end = max(cost.end * slower, validating) + (slower - 1) * self.deadline.following
+        return self.deadline.at - end - self.started
 
     @property
     def is_over(self) -> bool:
@@ -184,7 +207,7 @@ class Trainer:
         self.model.train()
         batches = step_loader(self.task.batches(self.curriculum), self.step, device_of(self.model))
         losses: list[Tensor] = []
-        clock, first, before = _Clock(self.context.deadline, self.context.cost), self.step, self.seconds
+        clock, first, before = _Clock(self.context.deadline), self.step, self.seconds
         saved = clock.started
         bar = tqdm(
             total=self.steps, initial=self.step, desc=self.context.title, unit="step", leave=False,

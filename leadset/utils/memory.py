@@ -37,7 +37,7 @@ def reuse_temporary_arrays() -> None:
     """Lets the process use the memory of freed temporary arrays again, without page faults, up to some megabytes.
 
     glibc maps every block above 128 kB afresh, later on those larger than the largest mapped block freed so far
-    (mallopt(3), M_MMAP_THRESHOLD). One such block, never written to, teaches it what size is usual here; larger ones
-    are given back as before.
+    (mallopt(3), M_MMAP_THRESHOLD). Allocating and freeing one such block, without writing to it, raises that threshold;
+    larger blocks are given back as before.
     """
     np.empty(_LARGER_THAN_TEMPORARY, dtype=np.uint8)

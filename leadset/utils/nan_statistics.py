@@ -1,6 +1,7 @@
-"""Statistics of values of which some are missing: NaN is left out, and of nothing the answer is NaN.
+"""Statistics of values of which some are missing (NaN): they are left out, and without any value the result is NaN.
 
-NumPy's own say the same with a warning, and to silence it changes a setting of the whole process, which threads share.
+NumPy's functions return the same, with a warning where there is no value. Suppressing it changes a setting of the
+whole process, which other threads see.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import numpy as np
 
 
 def median(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Median along an axis, as `numpy.nanmedian`; of short rows it takes a small part of the time."""
+    """Median along an axis, as `numpy.nanmedian`, but several times as fast on short rows."""
     if not values.shape[axis]:
         return np.full(values.sum(axis).shape, np.nan)
     ordered = np.moveaxis(np.sort(values, axis=axis), axis, 0)
@@ -31,6 +32,6 @@ def mean(values: np.ndarray) -> float:
 
 
 def spread(values: np.ndarray) -> float:
-    """Standard deviation of all, as `numpy.nanstd`; a single value, known or not, has none."""
+    """Standard deviation of all, as `numpy.nanstd`; NaN for a single value."""
     known = values[~np.isnan(values)]
     return known.std() if len(known) and values.size > 1 else np.nan

@@ -1,6 +1,6 @@
-"""Worker processes side by side, that train networks or answer recordings, one thread each.
+"""Worker processes that train networks or predict recordings side by side, each on its share of the cores.
 
-On a CPU, small networks use cores far better side by side than one after the other on all threads.
+On a CPU, several small networks side by side are much faster than one after the other on all threads.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def stop_requested() -> bool:
 
 
 class _Here(Executor):
-    """Does what it is given at once, in this process."""
+    """An executor that calls each function at once, in this process."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         future: Future = Future()
@@ -62,7 +62,7 @@ def _die_with_parent() -> None:
 def worker_pool(processes: int) -> Iterator[Executor]:
     """An executor of that many processes, or of this one.
 
-    An interrupt asks the workers to save what they are at, and waits until they have.
+    At an interrupt the workers save their state, and the pool waits until they have.
     """
     if processes == 1:
         yield _Here()

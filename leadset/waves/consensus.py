@@ -1,6 +1,6 @@
-"""What the leads of a recording owe each other: one heart makes the waves of all of them.
+"""Corrections of marks in leads that disagree with the other leads of the same beat.
 
-A lead is corrected where it disagrees with the others, each in its own marks; nothing is corrected below three leads.
+One heart makes the waves of all leads. With fewer than three leads nothing is corrected.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from leadset.utils.nan_statistics import median
 from leadset.waves.marks import P1, PEND, PON, QRSEND, QRSON, TEND, TON, WAVES, R
 from leadset.waves.search import ms
 
-#: Leads from which on a disagreement can be settled.
+#: Fewest leads among which a disagreement can be settled.
 FEWEST = 3
 #: A P wave needs this share of all leads of its beat and of the two beats before and after to have a P wave within
-#: so many grid samples of its own time before R; among few leads one may well show none, and a smaller share will do.
+#: so many grid samples of its own time before R; among few leads, of which one may show none, a smaller share.
 P_SUPPORT, P_SUPPORT_OF_FEW, P_AGREEMENT, NEIGHBOURS = 0.45, 0.25, ms(36), 2
-#: Limits lie at most so many grid samples from the median of the leads.
+#: Farthest that an onset or end may lie from the median of the leads, in grid samples.
 LIMIT_REACH: dict[int, int] = {PON: ms(16), PEND: ms(16), QRSON: ms(16), QRSEND: ms(20), TON: ms(40), TEND: ms(32)}
-#: A peak this far from the median of the leads is looked for again, within this margin around the others' limits.
+#: A peak this far from the median of the leads is sought again, within this margin around the other leads' limits.
 STRAY, MARGIN = ms(60), ms(16)
 
 
 def look_again(marks: np.ndarray, on: int, peak: int, end: int, find: Callable[..., np.ndarray]) -> None:
-    """Seeks a wave again, in place, in leads that lack it or have it elsewhere than most, between the others' limits.
+    """Seeks a wave again, in place, between the other leads' limits, in leads that lack it or have it elsewhere.
 
     Args:
         marks: (leads, beats, 13).
         on, peak, end: columns of the wave; a second peak lies between ``peak`` and ``end``.
-        find: ``find(lead, beat, start, stop)`` gives (n, 4) onset, peaks and end within windows (n,).
+        find: ``find(lead, start, stop)`` gives (n, 4) onset, peaks and end within windows (n,).
     """
     peaks = marks[:, :, peak]
     middle = median(peaks, axis=0)
@@ -41,9 +41,9 @@ def look_again(marks: np.ndarray, on: int, peak: int, end: int, find: Callable[.
     if not len(lead):
         return
     start, stop = median(marks[:, :, on], axis=0)[beat] - MARGIN, median(marks[:, :, end], axis=0)[beat] + MARGIN
-    found = find(lead, beat, start, stop)
-    better = np.abs(found[:, 1] - middle[beat]) <= STRAY
-    marks[lead[better], beat[better], on : end + 1] = found[better]
+    wave = find(lead, start, stop)
+    better = np.abs(wave[:, 1] - middle[beat]) <= STRAY
+    marks[lead[better], beat[better], on : end + 1] = wave[better]
 
 
 def draw_together(marks: np.ndarray) -> None:
@@ -56,9 +56,9 @@ def draw_together(marks: np.ndarray) -> None:
 
 
 def drop_solitary_p(marks: np.ndarray, centre: np.ndarray) -> None:
-    """Sets P waves missing, in place, whose time before the complex other leads and neighbouring beats do not bear out.
+    """Removes P waves, in place, if too few other leads and nearby beats have one at that time before the complex.
 
-    Waves of a fibrillating or fluttering atrium, noise and ends of T waves come at any time.
+    Fibrillatory and flutter waves, noise and ends of T waves come at any time.
     """
     leads, beats, _ = marks.shape
     ahead = centre - marks[:, :, P1]

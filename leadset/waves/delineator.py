@@ -28,9 +28,9 @@ from leadset.waves.wavelet import transform
 
 #: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
 METHODS = {"learned": learned_marks, "wavelet": rule_marks}
-#: Seconds of a recording analysed at a time, and the overlap at each joint; thresholds stay local to an excerpt.
+#: Seconds of a recording that are analysed at a time, so that thresholds follow changes, and the overlap of excerpts.
 EXCERPT, OVERLAP = 240.0, 4.0
-#: Log odds that a lead without a rhythm is bad, beyond those of its other measurements, and at least.
+#: A lead without a rhythm: what is added to its log odds of being bad, and the least that these then are.
 ILLEGIBLE, ILLEGIBLE_AT_LEAST = 4.0, 1.0
 #: A mark this close (ms) to samples that were missing in the input is dropped.
 GUARD = 20
@@ -44,7 +44,7 @@ class Delineation:
         fs: sampling rate in Hz that positions refer to.
         marks: (leads, beats, 13) in the order of `leadset.waves.MARKS`; the beats are common to all leads.
         fused: (beats, 13) one set of marks for all leads.
-        quality: (leads,) from 0 (nothing to be read) to 1 (clean).
+        quality: (leads,) from 0 (unreadable) to 1 (clean).
         beat_quality: (leads, beats) the same for each beat, 0 where the complex is missing.
         flags: per lead the names of what is wrong with it, out of `leadset.waves.quality.FLAGS`.
         method: name of the method.
@@ -77,7 +77,7 @@ class Delineation:
 def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Delineation:
     """P, QRS and T waves of every lead and beat.
 
-    A signal that can be read never raises: what cannot be seen is missing, and the quality says so.
+    A numeric signal never raises an error: marks that cannot be found are missing, and the quality is low.
 
     Args:
         signal_mv: (leads, samples) or (samples,) in millivolts; NaN and infinity mark missing samples.
@@ -112,10 +112,10 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
 
 def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...]:
     """Names of what is wrong with each lead."""
-    found = {"missing samples": repaired.gaps > 0, "flat": repaired.flat,
+    wrong = {"missing samples": repaired.gaps > 0, "flat": repaired.flat,
              "clipped": ~repaired.flat & (repaired.clipped > CLIPPED_SHARE),
              "noisy": ~repaired.flat & (quality < NOISY)}
-    return tuple(frozenset(name for name in FLAGS if found[name][lead]) for lead in range(len(quality)))
+    return tuple(frozenset(name for name in FLAGS if wrong[name][lead]) for lead in range(len(quality)))
 
 
 def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,7 +130,7 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         grid = transform(repaired.signal[:, first:last], fs)
         envelope = measure(grid.scales, repaired.usable)
         part = METHODS[method](grid, envelope, envelope.legible)
-        sharpness = beat_quality(grid, envelope, part[:, :, R])
+        sharpness = beat_quality(envelope, part[:, :, R])
         bad = badness(measurements(grid, envelope))
         odds.append(np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST)))
         part = grid.to_input(part) + first
@@ -139,7 +139,7 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         marks.append(part[:, inside])
         beats.append(sharpness[:, inside])
     joined, qualities = np.concatenate(marks, axis=1), np.concatenate(beats, axis=1)
-    distinct = np.diff(_beat_positions(joined), prepend=-np.inf) > 2 * joint  # a beat at a joint is found twice
+    distinct = np.diff(_beat_positions(joined), prepend=-np.inf) > 2 * joint  # both excerpts have a beat at a joint
     return joined[:, distinct], qualities[:, distinct], np.mean(odds, axis=0)
 
 
@@ -149,8 +149,7 @@ def _beat_positions(marks: np.ndarray) -> np.ndarray:
 
 
 def _drop_unseen(marks: np.ndarray, repaired: Repaired, fs: float) -> None:
-    """Sets missing, in place, whatever lies outside the recording or on samples that were missing, and what is left
-    incomplete by that."""
+    """Removes marks, in place, outside the recording or on missing samples, and waves left incomplete by that."""
     leads, samples = repaired.signal.shape
     outside = (marks < 0) | (marks > samples - 1)
     if not (outside.any() or repaired.gaps.any()):

@@ -1,4 +1,4 @@
-"""How steep every lead is around every moment and what is typical of it: common ground of detection and quality."""
+"""The slope envelope of every lead and the height of its typical complex, for beat detection and signal quality."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from leadset.waves.search import gather, ms
 
 #: Width of the sliding mean under which slopes of one complex merge.
 MERGE = ms(100)
-#: Length of the blocks whose maxima tell the height of a typical complex, and of the running median over blocks.
+#: Length of the blocks whose maxima give the height of a typical complex, and number of blocks in the running median.
 BLOCK, N_BLOCKS = ms(1500), 9
-#: The height of a typical complex over the background of its lead, from which on a lead has a say in the common
-#: envelope; below the second number a block holds no rhythm at all: noise of any colour, sines and ramps reach 1.7.
+#: Height of a typical complex over the background of its lead: above the first number a lead counts in the common
+#: envelope; below the second a block holds no rhythm (noise of any colour, sines and ramps reach 1.7).
 CONTRAST_FLOOR, LEGIBLE = 2.0, 1.9
 #: Share of blocks with a rhythm that makes a lead legible.
 LEGIBLE_SHARE = 0.5
@@ -35,16 +35,14 @@ class Envelope:
         leads: (leads, t) root mean square slope of scales 2 and 3 within 100 ms, in mV per grid sample.
         blocks: (leads, blocks) its maximum in each block of 1.5 s.
         height: (leads, blocks) height of a typical complex, the running median of those maxima.
-        background: (leads, blocks) running median of the blocks' medians.
         common: (t,) mean of the usable leads in units of their typical complex, weighted by how far that stands out of
             the lead's background; 0 without a usable lead.
-        legible: (leads,) whether a usable lead holds complexes at all; none does where all show but spikes.
+        legible: (leads,) whether a usable lead holds complexes; False for all if they hold only pacing spikes.
     """
 
     leads: np.ndarray
     blocks: np.ndarray
     height: np.ndarray
-    background: np.ndarray
     common: np.ndarray
     legible: np.ndarray
 
@@ -58,18 +56,18 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     blocks = cut.max(axis=2)
     height, background = running_median(np.stack([blocks, median(cut[:, :, ::2])]))
     contrast = height / np.maximum(background, 1e-6)
-    heard = usable[:, None] & (height > SMALLEST) & (contrast >= LEGIBLE)
-    legible = heard.mean(axis=1) >= LEGIBLE_SHARE
+    counted = usable[:, None] & (height > SMALLEST) & (contrast >= LEGIBLE)
+    legible = counted.mean(axis=1) >= LEGIBLE_SHARE
     legible &= not _spiky(scales)[legible].all()
-    heard &= legible[:, None]
-    weight = np.where(heard, np.maximum(contrast - CONTRAST_FLOOR, 1e-3), 0)
+    counted &= legible[:, None]
+    weight = np.where(counted, np.maximum(contrast - CONTRAST_FLOOR, 1e-3), 0)
     share = weight / np.maximum(weight.sum(axis=0), 1e-9) / np.maximum(height, SMALLEST)
     common = np.einsum("lt,lt->t", between_blocks(share, samples), leads)
-    return Envelope(leads, blocks, height, background, common, legible)
+    return Envelope(leads, blocks, height, common, legible)
 
 
 def _spiky(scales: np.ndarray) -> np.ndarray:
-    """(leads,) whether little but spikes stands out: scale 4 shows complexes, but next to nothing of a spike."""
+    """(leads,) whether only spikes stand out: scale 4 responds to complexes, but hardly to a spike."""
     starts = np.arange(0, scales.shape[2], BLOCK)
     fine, coarse = (median(np.maximum.reduceat(np.abs(scales[k]), starts, axis=1)) for k in (0, 3))
     return coarse < SPIKE * fine

@@ -21,17 +21,17 @@ ANNOTATOR = "pqrst"
 BRACKETS = ((PON, (P1, P2), PEND, "p"), (QRSON, (R,), QRSEND, "N"), (TON, (T1, T2), TEND, "t"))
 
 
-def csv_rows(name: str, leads: Sequence[str], found: Delineation) -> Iterator[list[str]]:
+def csv_rows(name: str, leads: Sequence[str], delineation: Delineation) -> Iterator[list[str]]:
     """Rows of one recording under `CSV_COLUMNS`: every lead and beat, then the common marks."""
-    tables = [*zip(leads, found.marks, found.beat_quality, strict=True),
-              ("all", found.fused, np.full(len(found.fused), found.recording_quality))]
+    tables = [*zip(leads, delineation.marks, delineation.beat_quality, strict=True),
+              ("all", delineation.fused, np.full(len(delineation.fused), delineation.recording_quality))]
     for lead, marks, qualities in tables:
         for beat, (row, quality) in enumerate(zip(marks, qualities, strict=True)):
             positions = ["" if np.isnan(value) else f"{value:.1f}" for value in row]
-            yield [name, f"{found.fs:g}", lead, str(beat), *positions, f"{quality:.3f}"]
+            yield [name, f"{delineation.fs:g}", lead, str(beat), *positions, f"{quality:.3f}"]
 
 
-def write_annotations(found: Delineation, name: str, folder: Path) -> Path:
+def write_annotations(delineation: Delineation, name: str, folder: Path) -> Path:
     """Writes ``<name>.pqrst``: WFDB annotations ``( p )``, ``( N )``, ``( t )``, with a lead's number as their channel.
 
     Raises:
@@ -41,7 +41,7 @@ def write_annotations(found: Delineation, name: str, folder: Path) -> Path:
 
     entries = sorted(
         (round(float(row[column])), lead, symbol)
-        for lead, beats in enumerate(found.marks) for row in beats
+        for lead, beats in enumerate(delineation.marks) for row in beats
         for on, peaks, end, letter in BRACKETS
         for column, symbol in ((on, "("), *((peak, letter) for peak in peaks), (end, ")"))
         if not np.isnan(row[column])
@@ -51,7 +51,7 @@ def write_annotations(found: Delineation, name: str, folder: Path) -> Path:
     samples, channels, symbols = zip(*entries, strict=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         # wfdb reads annotations of any name, and writes those of some names only.
-        wfdb.wrann("marks", ANNOTATOR, np.array(samples), list(symbols), chan=np.array(channels), fs=found.fs,
+        wfdb.wrann("marks", ANNOTATOR, np.array(samples), list(symbols), chan=np.array(channels), fs=delineation.fs,
                    write_dir=scratch)
         target = folder / f"{name}.{ANNOTATOR}"
         os.replace(Path(scratch) / f"marks.{ANNOTATOR}", target)

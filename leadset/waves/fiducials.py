@@ -107,8 +107,8 @@ def _next_lobes(w: np.ndarray, rows: np.ndarray, first: np.ndarray, last: np.nda
     values = np.concatenate([gather(w, rows, first, length, -1), gather(w, rows, last, length)])
     magnitude = np.abs(values)
     threshold = np.concatenate([Q_LOBE * reference, S_LOBE * reference])
-    found = local_maxima(magnitude) & (magnitude > threshold[:, None]) & ((values < 0) != (values[:, :1] < 0))
-    before, after = np.maximum(first_true(found), 0).reshape(2, -1)
+    lobes = local_maxima(magnitude) & (magnitude > threshold[:, None]) & ((values < 0) != (values[:, :1] < 0))
+    before, after = np.maximum(first_true(lobes), 0).reshape(2, -1)
     return first - before, last + after
 
 
@@ -154,8 +154,7 @@ def delineate_t(scales: np.ndarray, rows: np.ndarray, following: np.ndarray, rr:
     start = np.fmax(np.fmax(r + ms(100), marks[:, S] + ms(50)), marks[:, QRSEND] + 1)
     reach = np.where(rr > ms(1000), np.minimum(0.6 * rr, 1.2 * T_LENGTH), T_LENGTH)
     stop = np.minimum(r + reach, following - np.minimum(0.4 * rr, ms(240)))
-    found = find_wave(scales, rows, start, stop, r, following, T_RULE)
-    marks[:, [TON, T1, T2, TEND]] = found
+    marks[:, [TON, T1, T2, TEND]] = find_wave(scales, rows, start, stop, r, following, T_RULE)
 
 
 def delineate_p(scales: np.ndarray, rows: np.ndarray, preceding: np.ndarray, previous_end: np.ndarray,
@@ -163,21 +162,20 @@ def delineate_p(scales: np.ndarray, rows: np.ndarray, preceding: np.ndarray, pre
     """Fills Pon, P1, P2, Pend; ``preceding`` is the previous complex's R, ``previous_end`` the end of its T wave."""
     stop = marks[:, QRSON] - ms(20)
     start = np.fmax(marks[:, QRSON] - P_LENGTH, np.fmax(previous_end, preceding + ms(150)))
-    found = find_wave(scales, rows, start, stop, preceding, marks[:, R], P_RULE)
-    marks[:, [PON, P1, P2, PEND]] = found
+    marks[:, [PON, P1, P2, PEND]] = find_wave(scales, rows, start, stop, preceding, marks[:, R], P_RULE)
 
 
 def find_wave(scales: np.ndarray, rows: np.ndarray, start: np.ndarray, stop: np.ndarray, beat_start: np.ndarray,
               beat_stop: np.ndarray, rule: WaveRule) -> np.ndarray:
     """(n, 4) onset, two peaks, end of the wave in each window; on scale 4, where that shows nothing on scale 5."""
-    found = np.full((len(rows), 4), np.nan)
+    waves = np.full((len(rows), 4), np.nan)
     todo = np.nonzero(stop - start >= SHORTEST_WINDOW)[0]
     for k in (3, 4):
         if len(todo):
-            found[todo] = _find_on_scale(scales[k], scales[k - 1], rows[todo], start[todo], stop[todo],
+            waves[todo] = _find_on_scale(scales[k], scales[k - 1], rows[todo], start[todo], stop[todo],
                                          beat_start[todo], beat_stop[todo], rule)
-            todo = todo[np.isnan(found[todo, 0])]
-    return found
+            todo = todo[np.isnan(waves[todo, 0])]
+    return waves
 
 
 def _find_on_scale(w, finer, rows, start, stop, beat_start, beat_stop, rule: WaveRule) -> np.ndarray:
@@ -234,10 +232,10 @@ def _peaks(finer, w, rows, lobes: _Lobes) -> tuple[np.ndarray, np.ndarray]:
     early = lobes.first < lobes.main
     left, right = np.where(early, lobes.first, lobes.main), np.where(early, lobes.main, lobes.last)
     double = np.nonzero(lobes.biphasic)[0]
-    found = _peak(finer, w, np.concatenate([rows, rows[double]]), np.concatenate([left, lobes.main[double]]),
+    peaks = _peak(finer, w, np.concatenate([rows, rows[double]]), np.concatenate([left, lobes.main[double]]),
                   np.concatenate([right, lobes.last[double]]))
-    one, two = found[: len(rows)], np.full(len(rows), np.nan)
-    two[double] = found[len(rows) :]
+    one, two = peaks[: len(rows)], np.full(len(rows), np.nan)
+    two[double] = peaks[len(rows) :]
     return one, two
 
 

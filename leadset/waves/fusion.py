@@ -2,7 +2,7 @@
 
 Selection rule of the wavedet implementation of Martínez et al. 2004: sort the leads' marks; the global onset is the
 earliest that is confirmed by enough others close behind it, the global end the latest confirmed by others close before
-it. Peaks are medians. A lead without the mark abstains.
+it. Peaks are medians. A lead without the mark does not count.
 """
 
 from __future__ import annotations

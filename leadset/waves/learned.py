@@ -36,12 +36,12 @@ ABOUT: tuple[int, ...] = (4, 3, 4, 3, 2, 3, 5, 3, 5)
 WIDEST = max(ABOUT)
 #: Confidence, averaged over a wave's three marks, from which it exists.
 QRS_CONFIDENCE, T_CONFIDENCE = 0.15, 0.2
-#: The same for P waves: few leads confirm one another less, so that all confidences are lower.
+#: The same for P waves; few leads confirm one another less, so that their confidences are lower.
 P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.7, 0.2, 3
 #: How much the mean of all leads counts in the confidence of a P wave, taken over so many beats on either
-#: side: flutter and noise pass for a P wave now and then, P waves come with most beats.
+#: side: flutter and noise look like a P wave in some beats, P waves come with most beats.
 P_TRUST, P_NEIGHBOURS = 0.4, 15
-#: A peak of the slopes counts if it, or that of the wave's other half, lies so near to the peak of the heat.
+#: A peak of the slopes is used if it, or the second peak of the wave, lies this near to the peak of the heat.
 PEAK_REACH = ms(60)
 ONSET, PEAK, END = 0, 1, 2
 #: First channel of each wave.
@@ -106,7 +106,7 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
 def heat_maps(logits: np.ndarray) -> np.ndarray:
     """Heat maps (9, leads, t) from 0 to 1 of the network's output (leads, t, 12)."""
     maps = np.ascontiguousarray(np.moveaxis(logits[:, :, : len(network.HEAT)], 2, 0))
-    with np.errstate(over="ignore"):  # infinity makes no heat
+    with np.errstate(over="ignore"):  # the reciprocal of infinity is 0
         np.exp(np.negative(maps, out=maps), out=maps)
     maps += 1
     return np.reciprocal(maps, out=maps)
@@ -133,8 +133,8 @@ def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, marks: np.ndarray) -> N
 
 def _p_and_t_waves(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, following: np.ndarray,
                    leads: int, marks: np.ndarray) -> None:
-    """Fills both waves: first their peaks are sought, then onset and end around these; the slopes refine the peaks, if
-    near, and tell whether there are two."""
+    """Fills both waves: seeks their peaks, then onset and end around these. The slopes refine peaks that are near and
+    say whether there are two."""
     peak, sure = heat.seek([P_HEAT + PEAK, T_HEAT + PEAK],
                            np.stack([np.maximum(beat - cells(480), preceding + cells(120)), beat + cells(80)]),
                            np.stack([beat - cells(30), np.minimum(beat + cells(700), following - cells(60))]))

@@ -1,13 +1,13 @@
-"""A small convolutional network that draws, for every lead, where marks are: the learned delineator's eye.
+"""A small convolutional network that computes, for every lead, heat maps of where marks are.
 
 Input are scales 1 to 5 of the wavelet transform on the 250-Hz grid, compressed and in units of the lead's typical
 slope, in cells of eight samples (32 ms). Output are logits in cells of 16 ms: one heat map per onset, peak and end of
-P, QRS and T, and one map of the extent of each wave, which is there to help learning. The body is an encoder and
+P, QRS and T, and one map of the extent of each wave, which only training uses. The body is an encoder and
 decoder over three resolutions (U-Net, Ronneberger, Fischer, Brox, MICCAI 2015); at every resolution a lead also sees
 the mean over all usable leads, so that one set of weights serves any number of leads (Deep Sets, Zaheer et al.,
 NeurIPS 2017).
 
-`forward` is written once for two backends: numpy here, torch where the weights are learned.
+`forward` is written once for two backends: numpy here, torch for training (`benchmarks/train_waves.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ LAYERS: dict[str, tuple[int, int, int]] = {
 WEIGHTS = Path(__file__).with_name("network.safetensors")
 
 
-def forward(cells, layer: Callable, relu: Callable, across: Callable):
+def forward(cells: Any, layer: Callable, relu: Callable, across: Callable) -> Any:
     """Logits (..., leads, t, 12) of cells (..., leads, t, INPUTS).
 
     Args:
@@ -76,25 +77,25 @@ def forward(cells, layer: Callable, relu: Callable, across: Callable):
     x = x + relu(layer("encode0", x))
     skips = [x]
     for k in (1, 2):
-        x = relu(layer(f"down{k}", _halve(x)))
+        x = relu(layer(f"down{k}", _merge_pairs(x)))
         x = x + relu(layer(f"encode{k}", x))
         skips.append(x)
     x = relu(x + layer("context2", across(x)))
     x = x + relu(layer("deep1", x))
     x = x + relu(layer("deep2", x))
     for k in (1, 0):
-        x = relu(_double(layer(f"up{k}", x)) + skips[k] + layer(f"context{k}", across(skips[k])))
+        x = relu(_split_pairs(layer(f"up{k}", x)) + skips[k] + layer(f"context{k}", across(skips[k])))
         x = x + relu(layer(f"decode{k}", x))
-    return _double(layer("head", x))
+    return _split_pairs(layer("head", x))
 
 
-def _halve(x):
+def _merge_pairs(x):
     """Pairs of neighbours along t side by side."""
     return x.reshape(*x.shape[:-2], x.shape[-2] // 2, 2 * x.shape[-1])
 
 
-def _double(x):
-    """The inverse of `_halve`."""
+def _split_pairs(x):
+    """The inverse of `_merge_pairs`."""
     return x.reshape(*x.shape[:-2], 2 * x.shape[-2], x.shape[-1] // 2)
 
 

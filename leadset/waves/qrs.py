@@ -1,8 +1,8 @@
 """QRS detection by rules, on all leads together.
 
 Peaks of the common envelope (`envelope.Envelope.common`) are beats: strong ones at once, weak ones only where the
-rhythm leaves a gap (search-back), none within the refractory period. A lead that is flat or noisy has no weight in the
-common envelope: it abstains.
+rhythm leaves a gap (search-back), none within the refractory period. A flat or noisy lead has no weight in the common
+envelope.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ def _search_back(candidates: np.ndarray, ratio: np.ndarray, kept: list[int]) -> 
         if len(intervals) < 3:
             return kept
         typical = median_filter(intervals, size=min(9, len(intervals)), mode="nearest")
-        found = []
+        added = []
         for gap in np.nonzero(intervals > GAP * typical)[0]:
             inside = np.arange(kept[gap] + 1, kept[gap + 1])
             margin = max(0.4 * typical[gap], REFRACTORY)
             clear = (candidates[inside] - positions[gap] > margin) & (positions[gap + 1] - candidates[inside] > margin)
             inside = inside[clear & (ratio[inside] > WEAK)]
             if len(inside):
-                found.append(int(inside[ratio[inside].argmax()]))
-        if not found:
+                added.append(int(inside[ratio[inside].argmax()]))
+        if not added:
             return kept
-        kept = sorted([*kept, *found])
+        kept = sorted([*kept, *added])
     return kept

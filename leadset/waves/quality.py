@@ -1,4 +1,4 @@
-"""What is wrong with a lead: repair of missing samples, and a quality from 0 to 1.
+"""Signal quality of leads from 0 to 1, flags, and repair of missing samples.
 
 The quality is the probability that a lead is good in a logistic model of a few measurements, fitted on the bad leads
 annotated in the training set of the PhysioNet/CinC Challenge 2011 (Silva, Moody, Celi, Comput. Cardiol. 38, 2011).
@@ -22,10 +22,10 @@ FLAGS: tuple[str, ...] = ("missing samples", "flat", "clipped", "noisy")
 FLAT_RANGE = 0.02
 #: Range of a second in mV above which it is more than an ECG, under which it is low.
 HUGE_RANGE, LOW_RANGE = 3.0, 0.4
-#: A lead abstains with a larger share of missing samples than this; a lead is clipped with a larger share of samples
-#: at one of its extremes, or noisy with a lower quality.
+#: A lead with a larger share of missing samples is not used; with a larger share of samples at one of its extremes it
+#: is clipped; with a lower quality it is noisy.
 MOST_MISSING, CLIPPED_SHARE, NOISY = 0.5, 0.02, 0.5
-#: An extreme value this share of the range away from the mean is no baseline.
+#: An extreme value farther from the mean than this share of the range is a rail; a nearer one is the baseline.
 RAIL_DISTANCE = 0.2
 #: Reach around a beat for its quality; median over peak of the slopes there in a clean and in an unreadable beat.
 BEAT_REACH, CLEAN_RATIO, POOR_RATIO = ms(400), 0.15, 0.6
@@ -47,7 +47,7 @@ class Repaired:
         clipped: (leads,) share of samples in runs of three or more at the lead's largest or smallest value, unless that
             is its baseline.
         flat: (leads,) True where there is no signal.
-        usable: (leads,) False for leads that abstain: flat or mostly missing.
+        usable: (leads,) False for leads that are flat or mostly missing, which are not delineated.
     """
 
     signal: np.ndarray
@@ -85,10 +85,10 @@ def _count(mask: np.ndarray) -> np.ndarray:
 def measurements(grid: Transform, envelope: Envelope) -> np.ndarray:
     """(leads, 8) measurements in the order of `WEIGHTS`; all are near 0 or negative in a clean lead.
 
-    flat: share of seconds without signal; huge, low: log of the range of a second beyond the usual; hiss: log of the
-    mean finest slope, relative to a typical complex; burst, drop: log of the steepest and the least steep block
-    relative to a typical one; alone: 1 - correlation with the slopes of all leads; wander: log of the standard
-    deviation in mV of the seconds' mid-ranges.
+    flat: share of seconds without signal; huge: log of the largest range of a second over `HUGE_RANGE`; low: log of
+    `LOW_RANGE` over the median range; hiss: log of the mean finest slope, relative to a typical complex; burst, drop:
+    log of the steepest and the least steep block relative to a typical one; alone: 1 - correlation with the slopes of
+    all leads; wander: log of the standard deviation in mV of the seconds' mid-ranges.
     """
     leads, samples = grid.signal.shape
     seconds = max(samples // GRID_RATE, 1)
@@ -116,7 +116,7 @@ def badness(measured: np.ndarray) -> np.ndarray:
     return measured @ np.array(list(WEIGHTS.values())) + INTERCEPT
 
 
-def beat_quality(grid: Transform, envelope: Envelope, r: np.ndarray) -> np.ndarray:
+def beat_quality(envelope: Envelope, r: np.ndarray) -> np.ndarray:
     """(leads, beats) how far each complex at ``r`` (leads, beats) stands out of the slopes around it, from 0 to 1."""
     leads, beats = r.shape
     rows = np.repeat(np.arange(leads), beats)

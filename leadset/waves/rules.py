@@ -30,7 +30,7 @@ def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.nd
     Args:
         grid: the recording and its wavelet scales.
         envelope: slopes of the recording.
-        usable: (leads,) False for leads that abstain; they get no marks.
+        usable: (leads,) False for leads that get no marks.
 
     Returns:
         (leads, beats, 13) in grid samples, NaN = missing.
@@ -61,7 +61,7 @@ def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.nd
     return marks
 
 
-def _find_between(scales: np.ndarray, rule: WaveRule, lead: np.ndarray, beat: np.ndarray, start: np.ndarray,
+def _find_between(scales: np.ndarray, rule: WaveRule, lead: np.ndarray, start: np.ndarray,
                   stop: np.ndarray) -> np.ndarray:
     """A wave within windows in which other leads have it, however low it is."""
     return find_wave(scales, lead, start, stop, start, stop, replace(rule, detection=0))

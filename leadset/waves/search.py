@@ -25,12 +25,12 @@ def gather(w: np.ndarray, rows: np.ndarray, start: np.ndarray, length: int, dire
     within = np.minimum(np.maximum(first, 0), last)
     # Whole windows are copied, which is several times as fast as to look up every sample.
     w = np.ascontiguousarray(w)
-    found = np.ndarray((len(w), last + 1, length), w.dtype, w, 0, (*w.strides, w.strides[1]))[rows, within]
+    windows = np.ndarray((len(w), last + 1, length), w.dtype, w, 0, (*w.strides, w.strides[1]))[rows, within]
     beyond = np.nonzero(within != first)[0]
     if len(beyond):
         columns = np.clip(first[beyond, None] + np.arange(length), 0, w.shape[1] - 1)
-        found[beyond] = w[rows[beyond, None], columns]
-    return found[:, ::direction]
+        windows[beyond] = w[rows[beyond, None], columns]
+    return windows[:, ::direction]
 
 
 def first_true(mask: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def nonspecific_conduction_delay(heart: Heart, rows: np.ndarray, draws: Draws) -
 
 @condition("QAb", (2076,), mean_age=66)
 def abnormal_q_wave(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
-    """Dead muscle is silent: the first third of the QRS complex points away from it."""
+    """Infarcted muscle is not activated: the first third of the QRS complex points away from it."""
     region = _REGIONS[draws.choice(_REGION_WEIGHTS)] + 0.12 * draws.normal(3)
     qrs = heart.qrs[:, CONDUCTED].copy()
     away = -region * (0.32 * np.exp(0.3 * draws.normal()))[:, None]

@@ -46,7 +46,7 @@ def inverted_t_wave(heart: Heart, rows: np.ndarray, draws: Draws) -> None:
     depth = draws.uniform(1, 1, low=0.5, high=1.2)
     for wanted, axes in ((0, (4,)), (1, (3,)), (2, (2,)), (3, (2, 3, 4))):
         for axis in axes:
-            # Against the usual direction (left, down, forward), whatever this heart's T wave was before.
+            # Against the normal direction (left, down, forward), whatever this heart's T wave was before.
             inverted = -np.abs(t[:, _T, axis]) if axis < 4 else np.abs(t[:, _T, axis])
             t[:, _T, axis] = np.where((region == wanted)[:, None], 1.1 * depth[..., 0] * inverted, t[:, _T, axis])
     heart.t[rows, CONDUCTED] = t[rows]

@@ -131,7 +131,7 @@ class RestorationTask:
             )
         steps = max(round(config.epochs * len(normal) / config.batch_size), config.min_steps)
         settings = RestorationSettings(
-            steps=max(1, round(config.restorer_steps * steps)),
+            steps=max(1, round(config.reconstruction_steps * steps)),
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
