@@ -1,4 +1,4 @@
-"""Detecting and localising anomalies: the restoring network against plain ways, on simulated and on real recordings.
+"""Detecting and localising anomalies: the reconstruction model against plain ways, on simulated and on real recordings.
 
     python benchmarks/anomaly.py [DATA] [--networks FOLDER] [--minutes 60] [--output benchmarks/anomaly.csv]
 
@@ -10,10 +10,10 @@ Real, where DATA holds Challenge recordings: sinus rhythm alone against the rest
 learned from simulated recordings; what is normal is learned from the normal recordings of the other four folds, by
 every method. No abnormal one is learned or chosen from: each method detects by the number that best separates simulated
 diagnoses of the second seed from simulated sinus rhythm, and every other number is reported too. How many of the normal
-recordings of each source are taken for abnormal is counted. One number is told of abnormal ones, those of the other
+recordings of each source are taken for abnormal is counted. One number learns from abnormal ones, those of the other
 four folds: the calibrated abnormality, by the same head as in an entry, on the features of our method and on those of
-the isolation forest. Intervals are bootstrapped over recordings; real ones that are
-duplicates or, where headers say so, of one patient are drawn together.
+the isolation forest. Intervals are bootstrapped over recordings; real ones that are duplicates or, where headers say
+so, of one patient are drawn together.
 
 With ``--networks`` the two networks (with masks, without) are kept in that folder and, once they are there, taken from
 it instead of being trained; ``--minutes`` bounds the training of each.
@@ -39,7 +39,7 @@ from leadset.anomaly.detector import DETECTOR_FILE, TRANSFORM
 from leadset.anomaly.features import FAMILIES, LASTING
 from leadset.anomaly.head import cross_fit
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.reference import fit_families, most_surprised
+from leadset.anomaly.reference import fit_families, largest_deviation
 from leadset.anomaly.scores import MAPS, RANKS
 from leadset.classes import label_space
 from leadset.entry.networks import on_threads
@@ -51,10 +51,10 @@ from leadset.scoring.intervals import Interval, bootstrap
 from leadset.simulate import simulate, simulate_anomalies
 from leadset.store.groups import patient_groups
 from leadset.store.packed import Store, build_store
-from leadset.training.detector import fit_detector
+from leadset.training.detector import fit_detector, untrained_model
 from leadset.training.normals import plain_sinus_rhythm
 from leadset.training.split import stratified_parts
-from leadset.training.tasks.restoration_fit import FitSettings
+from leadset.training.tasks.restoration import RestorationSettings
 
 COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
 SPACE = label_space("challenge2021")
@@ -62,15 +62,15 @@ TRAIN_SEED, CHOICE_SEED, SEALED_SEED = 101, 202, 404
 #: Recordings of the training seed that say what is normal and are never trained on; those the baselines learn from.
 REFERENCE, BASELINE_NORMALS = 200, 400
 OURS, UNMASKED = "cross-restoration", "cross-restoration without masks"
-SURPRISE, LASTING_SURPRISE = "surprise", "lasting surprise"
-NETWORK_ALONE, WITHOUT_NETWORK = f"{SURPRISE}, network alone", f"{SURPRISE}, without the network"
+DEVIATION, LASTING_DEVIATION = "deviation score", "lasting deviation score"
+NETWORK_ALONE, WITHOUT_NETWORK = f"{DEVIATION}, network alone", f"{DEVIATION}, without the network"
 #: The probability of anything but plain sinus rhythm by a head that learned from recordings of both kinds.
 CALIBRATED = "calibrated abnormality"
 # What the network says of a recording; all other groups of features are known without it.
-_NETWORK_GROUPS = ("record odd", "beat odd", "typical", "parts")
+_NETWORK_GROUPS = ("record outlier", "beat outlier", "typical", "parts")
 FOLDS, DRAWS, TIMED = 5, 500, 10
 #: Simulated recordings with diagnoses, and as many with sinus rhythm alone, by which the number is chosen that detects
-#: real ones; standard deviations beyond the usual from which a recording counts as an alarm.
+#: real ones; standard deviations beyond the normal ones from which a recording counts as an alarm.
 DIAGNOSED, ALARM = 200, 2.0
 #: What baselines look at: the window of the networks.
 WINDOW = InputSpec(TRANSFORM, RECORD_SAMPLES, "range")
@@ -94,7 +94,7 @@ class Method(Protocol):
 
 
 class Restoration:
-    """The detector, with the surprise by all groups of its features and by some of them."""
+    """The detector, with the deviation score by all groups of its features and by some of them."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
@@ -105,15 +105,15 @@ class Restoration:
     def fit(self, normals: Sequence[AnomalyScore]) -> None:
         features, names = np.stack([seen.features for seen in normals]), feature_names(LEADS)
         plain = {group for groups in FAMILIES.values() for group in groups} - set(_NETWORK_GROUPS)
-        chosen = {SURPRISE: None, NETWORK_ALONE: _NETWORK_GROUPS, WITHOUT_NETWORK: plain}
+        chosen = {DEVIATION: None, NETWORK_ALONE: _NETWORK_GROUPS, WITHOUT_NETWORK: plain}
         self.families = {name: fit_families(features, names, only) for name, only in chosen.items()}
 
     def judge(self, seen: AnomalyScore) -> Found:
         statistics = {name: getattr(seen, name) for name in RANKS}
-        statistics |= {name: most_surprised(families, seen.features) for name, families in self.families.items()}
-        statistics[LASTING_SURPRISE] = most_surprised(self.families[SURPRISE], seen.features, LASTING)
-        for name, family in self.families[SURPRISE].items():
-            statistics[f"{SURPRISE}, {name} alone"] = family.surprise(seen.features)
+        statistics |= {name: largest_deviation(families, seen.features) for name, families in self.families.items()}
+        statistics[LASTING_DEVIATION] = largest_deviation(self.families[DEVIATION], seen.features, LASTING)
+        for name, family in self.families[DEVIATION].items():
+            statistics[f"{DEVIATION}, {name} alone"] = family.deviation(seen.features)
         return Found(statistics, {name: getattr(seen, name) for name in MAPS})
 
     def vector(self, seen: AnomalyScore) -> np.ndarray:
@@ -182,13 +182,14 @@ def network(folder: Path, arguments: argparse.Namespace, masking: str) -> Detect
     """The detector of a folder; trained first if it is not there."""
     if (folder / DETECTOR_FILE).is_file():
         return Detector.load(folder)
-    settings = FitSettings(
+    settings = RestorationSettings(
         masking=masking, minutes=arguments.minutes, steps=10**6, batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
     )  # fmt: skip
     recordings = normal_recordings(arguments.train + REFERENCE)
     learned, held_out = np.split(np.arange(len(recordings)), [arguments.train])
-    return fit_detector(recordings, learned, held_out, LEADS, folder, settings, {"width": arguments.width}, workers=1)
+    model = untrained_model(LEADS, settings.seed, width=arguments.width)
+    return fit_detector(recordings, learned, held_out, model, folder, settings=settings, workers=1)
 
 
 # --- simulated -------------------------------------------------------------------------------------------------------
@@ -238,8 +239,8 @@ def simulated_rows(name: str, method: Method, choice: Simulated, sealed: Simulat
 
 
 def best_statistic(normal: Sequence[Found], abnormal: Sequence[Found]) -> str:
-    """The number that separates these best; parts of the surprise are reported, never chosen."""
-    candidates = [key for key in normal[0].statistics if not key.startswith(f"{SURPRISE}, ")]
+    """The number that separates these best; parts of the deviation score are reported, never chosen."""
+    candidates = [key for key in normal[0].statistics if not key.startswith(f"{DEVIATION}, ")]
     return max(candidates, key=lambda key: auc_between(normal, abnormal, key))
 
 
@@ -337,7 +338,7 @@ def real_rows(name: str, method: Method, store: Store, chosen: str) -> Iterator[
         yield from _class_rows(name, key, scores, normal, groups, store)
     found = auc_interval(~normal, places[chosen], groups)
     yield ("real", name, f"chosen detection AUC: {chosen}, {FOLDS} folds", "all", int((~normal).sum()), *numbers(found))
-    if chosen in (SURPRISE, LASTING_SURPRISE):  # in standard deviations of normal recordings; other numbers are not
+    if chosen in (DEVIATION, LASTING_DEVIATION):  # in standard deviations of normal recordings; other numbers are not
         sources = np.array([recording.source for recording in store.recordings])
         for source in ("all", *np.unique(sources[normal])):
             those = normal & ((sources == source) | (source == "all"))

@@ -1,4 +1,4 @@
-"""What a restorer with ``attributes=True`` predicts from its latents: age, sex, rate, intervals and classes.
+"""What a reconstruction model with ``attributes=True`` predicts from its latents: age, sex, rate, intervals, classes.
 
 It learns from simulated recordings and three fifths of the real ones, and is tested on the other two fifths; duplicates
 and patients stay together. Attributes are learned from normal recordings alone and predicted for normal and other ones;
@@ -34,10 +34,10 @@ from leadset.scoring.intervals import bootstrap
 from leadset.simulate import simulate
 from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
-from leadset.training.detector import all_r_peaks, fit_detector
+from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
 from leadset.training.normals import plain_sinus_rhythm
 from leadset.training.split import stratified_parts
-from leadset.training.tasks.restoration_fit import FitSettings
+from leadset.training.tasks.restoration import RestorationSettings
 from leadset.utils import nan_statistics
 
 COLUMNS = ("what", "of", "n", "measure", "value", "low", "high", "median_instead")
@@ -88,10 +88,11 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
         torch.from_numpy(attributes), torch.from_numpy(classes.astype(np.float32)), learned,
         all_r_peaks(recordings, LEADS, learned, 1), space.abbreviations,
     )  # fmt: skip
-    settings = FitSettings(steps=arguments.steps, batch_size=16, learning_rate=2e-3)
+    settings = RestorationSettings(steps=arguments.steps, batch_size=16, learning_rate=2e-3)
+    model = untrained_model(LEADS, settings.seed, width=arguments.width, attributes=True, classes=len(space))
+    folder = arguments.model or scratch / "model"
     detector = fit_detector(
-        recordings, sinus, sinus[:0], LEADS, arguments.model or scratch / "model", settings,
-        {"width": arguments.width, "attributes": True, "classes": len(space)}, workers=1, targets=targets,
+        recordings, sinus, sinus[:0], model, folder, settings=settings, workers=1, targets=targets
     )  # fmt: skip
 
     test = np.flatnonzero(tested)

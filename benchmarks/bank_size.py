@@ -21,7 +21,8 @@ from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.scoring.metrics import auroc, macro
 from leadset.training.curriculum import Curriculum, Phase, Pool
-from leadset.training.trainer import Trainer, validate, validation_score
+from leadset.training.tasks.classification import validation_of
+from leadset.training.trainer import RunContext, Trainer
 
 SIZES = (500, 2_500, 10_000)
 HELD_OUT = 1_000
@@ -37,17 +38,17 @@ def main() -> None:
     rows = []
     for size in SIZES:
         pool, steps = Pool(experiment.simulated[:size]), SIZES[-1] // SIMULATED_BATCH
-        course = Curriculum((Phase("simulated", pool, steps, LEARNING_RATE),))
-        task = replace(experiment.task, course=course, batch_size=SIMULATED_BATCH)
+        curriculum = Curriculum((Phase("simulated", pool, steps, LEARNING_RATE),))
+        task = replace(experiment.task, curriculum=curriculum, batch_size=SIMULATED_BATCH)
         torch.manual_seed(SEED)
         model = create_model(NETWORK.architecture, LEADS, len(SPACE), **NETWORK.options)
         state = arguments.work / f"bank-{size}.state"
-        Trainer(model, task, course.steps, state, lambda event: None).run(f"bank of {size}")
+        Trainer(model, task, curriculum.steps, RunContext(state, f"bank of {size}")).run()
         state.unlink(missing_ok=True)
-        row = {"bank": size, "windows": course.steps * SIMULATED_BATCH}
+        row = {"bank": size, "windows": curriculum.steps * SIMULATED_BATCH}
         for name, members in (("simulated", held_out), ("real", np.arange(len(experiment.real)))):
-            labels, answers = experiment.labels[members], validate(model, replace(task, valid=members))
-            row[f"{name}_loss"] = f"{-validation_score(labels, answers)[1]:.4f}"
+            labels, answers = experiment.labels[members], replace(task, valid=members).probabilities(model)
+            row[f"{name}_loss"] = f"{validation_of(labels, answers).values['valid_loss']:.4f}"
             row[f"{name}_auroc"] = f"{macro(auroc(labels[:, columns], answers[:, columns])):.3f}"
         rows.append(row)
         print("  ".join(f"{column} {row[column]}" for column in COLUMNS), flush=True)

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from sim_to_real import (
     LEARNING_RATE,
     MIXED_SHARE,
@@ -53,10 +52,11 @@ from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import Contexts, split_recordings
-from leadset.training.trainer import Task, Trainer, validate
+from leadset.training.tasks.classification import ClassificationTask
+from leadset.training.trainer import RunContext, Trainer
 from leadset.utils import nan_statistics
 from leadset.utils.files import write_atomically
-from leadset.utils.weights import save_weights
+from leadset.utils.weights import load_weights, save_weights
 
 OPTIONS = {"width": 16, "rate": 100, "norm": "batch"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -105,7 +105,7 @@ class Material:
         groups: (real,) patient group of each.
     """
 
-    task: Task
+    task: ClassificationTask
     real: int
     groups: np.ndarray
 
@@ -123,7 +123,8 @@ def prepared(data: Path, leads: tuple[str, ...], simulated: int, work: Path) -> 
         store, beats = store.joined(bank), beats.joined(build_beats(bank, leads, work, n_jobs=1))
     labels, spec = labels_of(store.recordings), network(leads, "both", 0).input_spec
     contexts = Contexts(store.recordings, {False: beats})
-    task = Task(store, labels, Curriculum(()), np.empty(0, int), leads, spec, 0, BATCH, WEIGHT_DECAY, contexts)
+    nothing = Curriculum(()), np.empty(0, int)
+    task = ClassificationTask(store, labels, *nothing, leads, spec, 0, BATCH, WEIGHT_DECAY, contexts)
     return Material(task, len(real), groups)
 
 
@@ -162,7 +163,7 @@ def out_of_fold(material: Material, variant: str, seed: int, folds: np.ndarray, 
             phase = Phase("real", mixed, STEPS, TUNING_RATE)
         model.load_state_dict(fresh)
         trained(model, task, phase, work / f"{name} {fold}")
-        probabilities[own] = validate(model, replace(task, valid=own))
+        probabilities[own] = replace(task, valid=own).probabilities(model)
     with write_atomically(file, "wb") as opened:
         np.save(opened, probabilities)
     return probabilities
@@ -182,15 +183,15 @@ def linear_out_of_fold(material: Material, folds: np.ndarray) -> np.ndarray:
     return probabilities
 
 
-def trained(model: nn.Module, task: Task, phase: Phase, name: Path) -> dict[str, torch.Tensor]:
+def trained(model: nn.Module, task: ClassificationTask, phase: Phase, name: Path) -> dict[str, torch.Tensor]:
     """Trains a network for a phase, or reads what was trained before; returns a copy of its state."""
     weights, state = (name.with_name(f"{name.name}.{ending}") for ending in ("safetensors", "state"))
     if weights.exists():
-        model.load_state_dict(load_file(weights))
+        load_weights(weights, model)
     else:
         torch.manual_seed(task.seed)
-        task = replace(task, course=Curriculum((phase,)))
-        Trainer(model, task, phase.steps, state, lambda event: None).run(name.name)
+        task = replace(task, curriculum=Curriculum((phase,)))
+        Trainer(model, task, phase.steps, RunContext(state, name.name)).run()
         save_weights(weights, model)
         state.unlink(missing_ok=True)
     return {key: value.clone() for key, value in model.state_dict().items()}

@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from tables import write_table
 
 from leadset.classes import label_space
@@ -43,9 +42,10 @@ from leadset.store.groups import patient_groups
 from leadset.store.packed import StoredRecording, build_store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import Contexts, split_recordings
-from leadset.training.trainer import Task, Trainer, validate
+from leadset.training.tasks.classification import ClassificationTask
+from leadset.training.trainer import RunContext, Trainer
 from leadset.utils.memory import keep_freed_memory
-from leadset.utils.weights import save_weights
+from leadset.utils.weights import load_weights, save_weights
 
 SPACE = label_space("challenge2021")
 #: The more frequent classes; those besides that have at least `FEWEST` positives are the rarer ones.
@@ -101,7 +101,7 @@ class Experiment:
         self.labels = labels_of(store.recordings)
         self.simulated = np.arange(len(self.real), len(store))
         everything = Curriculum((Phase("", Pool(self.simulated), 1, LEARNING_RATE),))
-        self.task = Task(
+        self.task = ClassificationTask(
             store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY,
             Contexts(store.recordings, beats),
         )
@@ -111,29 +111,31 @@ class Experiment:
         torch.manual_seed(SEED)
         return create_model(self.setting.architecture, LEADS, len(SPACE), **self.setting.options)
 
-    def _trained(self, name: str, task: Task, start: Path | None = None) -> tuple[torch.nn.Module, Path]:
+    def _trained(self, name: str, task: ClassificationTask, start: Path | None = None) -> tuple[torch.nn.Module, Path]:
         """A network trained on a curriculum, or read if it was trained before, and its weights' file."""
         model, name = self._network(), f"{self.setting.architecture}-{name}"
         weights, state = self.work / f"{name}.safetensors", self.work / f"{name}.state"
         if weights.exists():
-            model.load_state_dict(load_file(weights))
+            load_weights(weights, model)
             return model, weights
         if start is not None:
-            model.load_state_dict(load_file(start))
-        Trainer(model, task, task.course.steps, state, lambda event: print(name, event, flush=True)).run(name)
+            load_weights(start, model)
+        context = RunContext(state, name, lambda event: print(name, event, flush=True))
+        Trainer(model, task, task.curriculum.steps, context).run()
         save_weights(weights, model)
         state.unlink(missing_ok=True)
         return model, weights
 
     def _predictions(self, model: torch.nn.Module, recordings: np.ndarray) -> np.ndarray:
-        return validate(model, replace(self.task, valid=recordings))
+        return replace(self.task, valid=recordings).probabilities(model)
 
     def run(self) -> dict[str, tuple[np.ndarray, int]]:
         """By regime: probabilities (n, 26) of the real recordings, and the steps of its last phase."""
         n = len(self.real)
         steps = self.setting.epochs * len(self.simulated) // SIMULATED_BATCH
-        course = Curriculum((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
-        teacher, weights = self._trained("simulated", replace(self.task, course=course, batch_size=SIMULATED_BATCH))
+        curriculum = Curriculum((Phase("simulated", Pool(self.simulated), steps, LEARNING_RATE),))
+        task = replace(self.task, curriculum=curriculum, batch_size=SIMULATED_BATCH)
+        teacher, weights = self._trained("simulated", task)
         by_regime = {"simulated": (self._predictions(teacher, np.arange(n)), steps)}
         for regime in self.setting.regimes[1:]:
             predictions = np.empty((n, len(SPACE)))
@@ -146,7 +148,7 @@ class Experiment:
                 if regime == "real":
                     phase = Phase("real", pool, REAL_STEPS, LEARNING_RATE)
                 name = f"{regime.replace(', ', '-').replace(' ', '-')}-{fold}"
-                task = replace(self.task, course=Curriculum((phase,)))
+                task = replace(self.task, curriculum=Curriculum((phase,)))
                 model, _ = self._trained(name, task, None if regime == "real" else weights)
                 predictions[test] = self._predictions(model, test)
             by_regime[regime] = predictions, phase.steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,10 @@ from leadset.entry.parallel import predict_all
 from leadset.recordings import find_recordings, recording_from_parts
 from leadset.scoring.outputs import output_names, write_output
 from leadset.training.run import train_entry
+from leadset.utils.files import write_atomically
+
+#: What `test_entry` writes beside the answers if asked to; scoring takes no notice of it.
+DETAILS_FILE = "details.csv"
 
 
 def training_code(data_directory: str, model_directory: str, folder: str | Path = ".") -> None:
@@ -58,7 +63,11 @@ class TestReport(NamedTuple):
 
 
 def test_entry(
-    model_directory: str | Path, data_directory: str | Path, output_directory: str | Path, per_model: bool = False
+    model_directory: str | Path,
+    data_directory: str | Path,
+    output_directory: str | Path,
+    per_model: bool = False,
+    details: bool = False,
 ) -> TestReport:
     """Answers every recording of a folder; the outputs are those of the organisers' one-at-a-time driver.
 
@@ -68,22 +77,31 @@ def test_entry(
         output_directory: made if missing; ``<header stem>.csv`` goes there, below the recording's own folder where
             several folders hold that stem.
         per_model: also write each architecture's own answers to ``<output_directory>/<architecture>/``.
+        details: also write `DETAILS_FILE`: of each recording its probability of being anything but plain sinus rhythm,
+            where a detector takes part, and what was repaired or looks wrong.
 
     Raises:
-        OSError, ValueError: no entry, no data folder or no recording in it; never because of one recording.
+        OSError, ValueError: no entry, no data folder or no recording in it, or one whose answer would have the name of
+            the details; never because of what one recording holds.
     """
     entry = load_entry(model_directory)
     headers = output_names(data_directory, find_recordings(data_directory))
     outputs = Path(output_directory)
+    if details and DETAILS_FILE in {f"{name}.csv" for name in headers}:
+        raise ValueError(f"{data_directory}: the answer of a recording would be {DETAILS_FILE}, as the details are")
     outputs.mkdir(parents=True, exist_ok=True)
-    failures = []
+    rows, failures = [], []
     answers = tqdm(predict_all(entry, list(headers.values())), "answer", len(headers), unit="rec")
     for name, answer in zip(headers, answers, strict=True):
         _write(outputs / f"{name}.csv", answer, answer.labels, answer.probabilities)
+        rows.append((name, "" if answer.abnormality is None else answer.abnormality, "; ".join(answer.flags)))
         if answer.failed:
             failures.append((name, answer.flags[-1]))
-        for architecture, told in answer.by_model.items() if per_model else ():
-            _write(outputs / architecture / f"{name}.csv", answer, *told)
+        for architecture, own in answer.by_model.items() if per_model else ():
+            _write(outputs / architecture / f"{name}.csv", answer, *own)
+    if details:
+        with write_atomically(outputs / DETAILS_FILE) as file:
+            csv.writer(file, lineterminator="\n").writerows([("recording", "abnormality", "flags"), *rows])
     return TestReport(len(headers), failures)
 
 

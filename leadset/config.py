@@ -55,7 +55,7 @@ class Config:
     time_limit_hours: Annotated[float, rules.positive]
     epochs: Annotated[int, rules.whole(1)]
     min_steps: Annotated[int, rules.whole(1)]
-    restorer_steps: Annotated[float, rules.positive]
+    reconstruction_steps: Annotated[float, rules.positive]
     batch_size: Annotated[int, rules.whole(1)]
     learning_rate: Annotated[float, rules.positive]
     weight_decay: Annotated[float, rules.number(rules.at_least(0))]

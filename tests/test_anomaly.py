@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from anomaly_baselines import BASELINES
-from restorers import SPEC, beats_at, network
+from reconstructions import SPEC, beats_at, network
 from scipy.ndimage import gaussian_filter1d
 
 from leadset.anomaly import Detector, Scoring
@@ -151,7 +151,7 @@ def test_features_say_where_and_when(normals):
     changed[6, r_peaks[2] + 45 : r_peaks[2] + 85] += 16000
     after = detector.score_prepared(changed, statistics)
     grown = after.features - before.features
-    assert names[int(grown.argmax())].startswith("V1 ST") and names[int(grown.argmax())].endswith("odd")
+    assert names[int(grown.argmax())].startswith("V1 ST") and names[int(grown.argmax())].endswith("outlier")
     louder = detector.score_prepared(samples, 2 * statistics).features - before.features
     for name, difference in zip(names, louder, strict=True):
         if name.endswith("heights"):

@@ -58,13 +58,13 @@ def test_verb_on_authors_files(array_folder, tmp_path, capsys):
     assert main(["anomaly", "score", str(tmp_path / "model"), str(array_folder), "-o", str(tmp_path / "s.csv")]) == 0
     told = capsys.readouterr().out
     assert "detection AUC of 6 recordings: " in told
-    assert all(f" by {name}" in told for name in ("surprise", "lasting surprise", "score"))
+    assert all(f" by {name}" in told for name in ("deviation score", "lasting deviation score", "score"))
     assert "localisation AUC: " in told and "Dice: " in told
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
     assert len(rows) == 12 and float(rows[0]["score"]) > 0 and "V6_beat" in rows[0]
     for row in rows:
-        assert float(row["surprise_lasting"]) == max(float(row[f"surprise_{name}"]) for name in LASTING)
-        assert float(row["surprise"]) == max(float(row[f"surprise_{name}"]) for name in FAMILIES)
+        assert float(row["deviation_lasting"]) == max(float(row[f"deviation_{name}"]) for name in LASTING)
+        assert float(row["deviation"]) == max(float(row[f"deviation_{name}"]) for name in FAMILIES)
 
 
 def test_verb_on_recordings(tmp_path, capsys):
@@ -73,7 +73,7 @@ def test_verb_on_recordings(tmp_path, capsys):
     (next(data.rglob("*.hea")).parent / "broken.hea").write_text("no header")
     fit = ["anomaly", "fit", str(data), str(model), "--leads", "2", "--masking", "published", *FIT]
     assert main(fit) == 0
-    assert json.loads((model / "detector.json").read_text())["scoring"]["masking"] == "published"
+    assert json.loads((model / "detector.json").read_text())["detector"]["scoring"]["masking"] == "published"
     assert not (model / "store").exists()
     assert main(["anomaly", "score", str(model), str(data), "-o", str(tmp_path / "s.csv")]) == 1, "one is broken"
     told = capsys.readouterr()
@@ -92,6 +92,28 @@ def test_verb_on_recordings(tmp_path, capsys):
     table = list(csv.reader((tmp_path / "maps" / f"{path.stem}.csv").open()))
     assert len(table) == 1 + found["map"].shape[1] and table[0] == ["seconds", "I", "II"]
     assert (tmp_path / "maps" / f"{path.stem}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_options_that_would_do_nothing_are_refused(array_folder, tmp_path, capsys):
+    list(write_dataset(tmp_path / "data", 2, seed=4))
+    assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "m"), "--cache", str(tmp_path / "c"), *FIT]) == 1
+    assert "--cache is for recordings with headers" in capsys.readouterr().err
+    score = ["anomaly", "score", str(tmp_path / "m"), str(tmp_path / "data"), "-o", str(tmp_path / "s.csv")]
+    assert main([*score, "--map", "map"]) == 1
+    assert "expected benchmark_data.npy" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["anomaly", "fit", str(array_folder), str(tmp_path / "m"), "--steps", "2", "--epochs", "3"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_map_says_what_localisation_is_measured_by(array_folder, tmp_path, capsys):
+    assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "m"), "--leads", "2", *FIT]) == 0
+    score, lines = ["anomaly", "score", str(tmp_path / "m"), str(array_folder), "-o", str(tmp_path / "s.csv")], []
+    for more in ([], ["--map", "deviation"], ["--map", "map"]):
+        capsys.readouterr()
+        assert main([*score, *more]) == 0
+        lines += [line for line in capsys.readouterr().out.splitlines() if line.startswith("localisation")]
+    assert lines[0] == lines[1] != lines[2]
 
 
 def test_verb_goes_on_from_given_weights(array_folder, tmp_path, capsys):

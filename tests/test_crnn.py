@@ -31,7 +31,8 @@ from leadset.store.packed import build_store
 from leadset.training import run
 from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import Contexts, load_training_data
-from leadset.training.trainer import Task, Trainer, validate
+from leadset.training.tasks.classification import ClassificationTask
+from leadset.training.trainer import RunContext, Trainer
 from leadset.waves import beats as beats_module
 from leadset.waves.beats import BEAT_FEATURES, Beats, cut_beats, find_beats, record_features, record_length
 
@@ -426,7 +427,8 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     wanted = [(Transform(100), LEAD_SETS[2], True)]
     cache = tmp_path / "another"
     space = label_space("challenge2021")
-    data = load_training_data(simulated, [Transform(100)], cache, space, 0.2, seed=1, workers=1, beats=wanted)
+    split = {"validation_share": 0.2, "seed": 1, "workers": 1}
+    data = load_training_data(simulated, [Transform(100)], cache, space, **split, beats=wanted)
     assert (data.counts()["found"], data.counts()["unreadable"]) == (24, 1)
     assert len(data.beats[wanted[0]]) == len(data.stores[Transform(100)]) == 23
     (failure,) = stored.failures
@@ -473,16 +475,16 @@ def test_standardisation_learns_from_training_recordings_alone(store, tmp_path):
     beats = build_beats(store, leads, tmp_path, n_jobs=1, progress=False)
     course = Curriculum((Phase("real", Pool(np.arange(16)), 4, 1e-3),))
     contexts = Contexts(store.recordings, {False: beats})
-    task = Task(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, contexts)
-    Trainer(model, task, 4, tmp_path / "state.safetensors", lambda event: None).run("crnn")
+    task = ClassificationTask(store, labels, course, np.arange(16, 24), leads, model.input_spec, 1, 8, 0.01, contexts)
+    Trainer(model, task, 4, RunContext(tmp_path / "state.safetensors")).run()
     kept = model.beats.standardise.state_dict()
-    batches = task.batches(task.course)
-    told = torch.cat([batches[step].extra["beats"] for step in range(4)])
+    batches = task.batches(task.curriculum)
+    features = torch.cat([batches[step].extra["beats"] for step in range(4)])
     # The best of the two validations is kept: it followed two steps or all four.
-    options = [(~told[: 8 * steps].isnan()).sum((0, 2)).float() for steps in (2, 4)]
+    options = [(~features[: 8 * steps].isnan()).sum((0, 2)).float() for steps in (2, 4)]
     assert any(torch.equal(kept["count"], option) for option in options)
     before = {name: value.clone() for name, value in kept.items()}
-    validate(model, task)
+    task.validate(model)
     assert all(torch.equal(before[name], value) for name, value in kept.items())
 
 

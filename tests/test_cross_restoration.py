@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import restorers
+import reconstructions
 import torch
 from networks import settle
 from safetensors.torch import load_file, save_file
@@ -23,13 +23,13 @@ from leadset.preprocess import Transform
 
 NAME = "cross_restoration"
 CARD = Path(__file__).parents[1] / "docs" / "models" / f"{NAME}.md"
-SMALL = restorers.SMALL | {"record_samples": 640}
+SMALL = reconstructions.SMALL | {"record_samples": 640}
 
 each_lead_set = pytest.mark.parametrize("size", LEAD_SETS)
 
 
 def small(size=12, **options):
-    return restorers.network(size, **(SMALL | options))
+    return reconstructions.network(size, **(SMALL | options))
 
 
 def inputs(n_leads, samples=640, batch=2, seed=1):

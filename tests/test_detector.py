@@ -1,16 +1,16 @@
-"""A detector in its folder, and what normal recordings tell it: percentiles, distances, surprise."""
+"""A detector in its folder, and what it knows of normal recordings: percentiles, distances, deviations."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from restorers import network, same_reference
+from reconstructions import network, same_reference
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 
 from leadset.anomaly import Detector, Scoring
 from leadset.anomaly.features import FAMILIES, LASTING, feature_group, feature_names
-from leadset.anomaly.reference import Gaussian, Reference, fit_families, most_surprised
+from leadset.anomaly.reference import Gaussian, Reference, fit_families, largest_deviation
 from leadset.leads import LEADS
 
 # --- on disk ---------------------------------------------------------------------------------------------------------
@@ -36,7 +36,7 @@ def test_saved_and_loaded_detector_scores_the_same(detector, normals, tmp_path):
     loaded = Detector.load(tmp_path)
     assert loaded.scoring == detector.scoring and same_reference(loaded.reference, detector.reference)
     first, second = (d.score_prepared(*normals[7]) for d in (detector, loaded))
-    assert first.score == second.score and loaded.surprise(first) == detector.surprise(second)
+    assert first.score == second.score and loaded.deviation_score(first) == detector.deviation_score(second)
     assert loaded.high_share(second) == detector.high_share(first)
 
 
@@ -74,7 +74,7 @@ def spoil_reference(folder, name, change):
     ),
     lambda folder: (folder / "reference.safetensors").write_bytes(b""),
     lambda folder: spoil_reference(folder, "precision.rhythm", lambda values: values[:-1]),
-    lambda folder: spoil_reference(folder, "centre.signal odd", lambda values: values * np.nan),
+    lambda folder: spoil_reference(folder, "centre.signal outlier", lambda values: values * np.nan),
     lambda folder: spoil_reference(folder, "high.map", lambda values: None),
 ])  # fmt: skip
 def test_damaged_detectors_are_refused(detector, tmp_path, spoil):
@@ -115,43 +115,43 @@ def test_groups_and_families_are_judged_each_by_itself():
     models = {name: group for family in families.values() for name, group in family.groups.items()}
     assert sorted(np.concatenate([model.columns for model in models.values()])) == list(range(len(names)))
     fresh = rng.normal(size=(40, len(names)))
-    usual = [most_surprised(families, row) for row in fresh]
-    assert np.median(usual) < 2
-    for name, asked in (("rhythm jump", "rhythm"), ("V3 ST beat odd", "moment"), ("V5 roughness", "moment"),
+    ordinary = [largest_deviation(families, row) for row in fresh]
+    assert np.median(ordinary) < 2
+    for name, asked in (("rhythm jump", "rhythm"), ("V3 ST beat outlier", "moment"), ("V5 roughness", "moment"),
                         ("waves qtc", "heartbeat"), ("V2 s_amplitude heights", "heartbeat")):  # fmt: skip
         changed = fresh[0].copy()
         changed[names.index(name)] += 40
         excess = {group: model.excess(changed) - model.excess(fresh[0]) for group, model in models.items()}
         assert {group for group, more in excess.items() if more > 0} == {feature_group(name)}
-        surprise = {family: model.surprise(changed) for family, model in families.items()}
-        assert max(surprise, key=surprise.get) == asked and most_surprised(families, changed) > max(usual)
-        more = most_surprised(families, changed, LASTING) - most_surprised(families, fresh[0], LASTING)
+        deviations = {family: model.deviation(changed) for family, model in families.items()}
+        assert max(deviations, key=deviations.get) == asked and largest_deviation(families, changed) > max(ordinary)
+        more = largest_deviation(families, changed, LASTING) - largest_deviation(families, fresh[0], LASTING)
         assert more == 0 if asked == "moment" else more > 1
-    some = fit_families(features, names, only=["rhythm", "signal odd"])
+    some = fit_families(features, names, only=["rhythm", "signal outlier"])
     assert {name: list(family.groups) for name, family in some.items()} == {
-        "moment": ["signal odd"], "rhythm": ["rhythm"],
+        "moment": ["signal outlier"], "rhythm": ["rhythm"],
     }  # fmt: skip
     alone = fit_families(features[:1], names)
-    assert np.isfinite(most_surprised(alone, fresh[0]))
+    assert np.isfinite(largest_deviation(alone, fresh[0]))
 
 
 def test_families_take_equal_parts_in_false_alarms():
-    """A family of many groups surprises in normal recordings as often as one of a single group."""
+    """A family of many groups deviates in normal recordings as often as one of a single group."""
     names = feature_names(LEADS[:2])
     rng = np.random.default_rng(1)
     families = fit_families(rng.normal(size=(200, len(names))), names)
     fresh = rng.normal(size=(400, len(names)))
-    found = np.array([[family.surprise(row) for family in families.values()] for row in fresh])
+    found = np.array([[family.deviation(row) for family in families.values()] for row in fresh])
     assert np.abs(found.mean(axis=0)).max() < 0.25 and np.abs(found.std(axis=0) - 1).max() < 0.25
 
 
-def test_surprise_is_larger_for_what_is_not_normal(normals):
+def test_deviation_is_larger_for_what_is_not_normal(normals):
     detector = Detector(network(12))
     with pytest.raises(ValueError, match="no reference"):
-        detector.surprise(detector.score_prepared(*normals[0]))
+        detector.deviation_score(detector.score_prepared(*normals[0]))
     detector.reference = Reference.of(list(detector.score_all(normals, range(9))), "simulated", LEADS)
-    usual = [detector.surprise(found) for found in detector.score_all(normals, range(9, 12))]
+    ordinary = [detector.deviation_score(found) for found in detector.score_all(normals, range(9, 12))]
     samples, statistics = normals[9]
     changed = samples.copy()
     changed[:, 2000:2300] = 0  # a heartbeat is missing
-    assert detector.surprise(detector.score_prepared(changed, statistics)) > max(usual)
+    assert detector.deviation_score(detector.score_prepared(changed, statistics)) > max(ordinary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import warnings
@@ -27,7 +28,8 @@ from leadset.challenge import load_model, run_model
 from leadset.classes import label_space
 from leadset.entry import networks, parallel, prediction
 from leadset.entry.decision import DecisionRule
-from leadset.entry.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
+from leadset.entry.ensemble import Ensemble, Evidence
+from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.entry.parallel import predict_all
 from leadset.leads import LEAD_SETS, LEADS, resolve_leads
 from leadset.models import model_entry
@@ -130,7 +132,7 @@ def asked_through_run_model(
     def load(_, member: Member, *others):
         def answer(inputs):
             asked[member.weights, str(path)] = inputs[0]
-            return networks.Told(np.full((len(inputs), len(SPACE)), 0.5))
+            return networks.NetworkOutputs(np.full((len(inputs), len(SPACE)), 0.5))
 
         return answer
 
@@ -321,6 +323,28 @@ def test_answers_per_model_are_written_beside_the_joint_one(entry_folder, simula
     assert test_model.main([str(entry_folder), str(simulated), str(tmp_path), "--per-model"]) == 0
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(OPTIONS)
     assert all(len(outputs_in(tmp_path / name)) == N for name in OPTIONS)
+
+
+def test_details_are_written_beside_the_same_answers(entry_folder, simulated, tmp_path):
+    plain, detailed = tmp_path / "plain", tmp_path / "detailed"
+    data = tmp_path / "data"
+    shutil.copytree(simulated, data)
+    write_recording(data, "BAD", make_counts(n_samples=2000), text="BAD 12 500 2000\n")
+    assert test_model.main([str(entry_folder), str(data), str(plain)]) == 0
+    assert test_model.main([str(entry_folder), str(data), str(detailed), "--details"]) == 0
+    rows = {row["recording"]: row for row in csv.DictReader((detailed / "details.csv").open())}
+    written = outputs_in(detailed)
+    written.pop("details.csv")
+    assert written == outputs_in(plain) and {f"{name}.csv" for name in rows} == written.keys()
+    entry = load_entry(entry_folder)
+    for path in find_recordings(simulated):
+        answer = entry.predict(path)
+        assert float(rows[path.stem]["abnormality"]) == answer.abnormality
+        assert rows[path.stem]["flags"] == "; ".join(answer.flags)
+    assert rows["BAD"]["abnormality"] == "" and rows["BAD"]["flags"].startswith("unanswered")
+    assert evaluate(simulated, detailed).n_recordings == N
+    write_recording(data, "details", make_counts(n_samples=2000))
+    assert test_model.main([str(entry_folder), str(data), str(tmp_path / "other"), "--details"]) == 1
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------

@@ -150,9 +150,11 @@ def test_batches_hold_age_and_sex_of_their_recordings(tmp_path):
         Transform(),
         1,
     )
-    course = Curriculum((Phase("real", Pool(np.arange(4)), 1, 1e-3),))
+    curriculum = Curriculum((Phase("real", Pool(np.arange(4)), 1, 1e-3),))
     contexts = Contexts(store.recordings, {})
-    batches = StepBatches(store, course, np.zeros((4, 1)), LEAD_SETS[2], AGE_SEX, 4, 0, contexts)
+    batches = StepBatches(
+        store, curriculum, np.zeros((4, 1)), leads=LEAD_SETS[2], spec=AGE_SEX, batch_size=4, seed=0, contexts=contexts
+    )
     members = batches._members(0)
     age, sex = (batches[0].extra[name].numpy() for name in ("age", "sex"))
     expected = {0: (0, 0, 0, 1), 1: (0.63, 1, 0, 0), 2: (0.175, 1, 1, 1), 3: (0.8, 1, 0, 1)}

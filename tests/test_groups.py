@@ -51,7 +51,9 @@ def test_related_groups_join_through_any_key():
 
 def test_a_recording_at_two_rates_is_on_one_side_of_the_split(both_rates, tmp_path):
     space = label_space("challenge2021")
-    data = load_training_data(both_rates, [Transform(250)], tmp_path / "cache", space, 0.3, seed=0, workers=1)
+    data = load_training_data(
+        both_rates, [Transform(250)], tmp_path / "cache", space, validation_share=0.3, seed=0, workers=1
+    )
     data.write_split(tmp_path / "split.csv")
     with open(tmp_path / "split.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from configurations import tiny_config
-from restorers import SMALL
+from reconstructions import SMALL
 from safetensors.numpy import load_file, save_file
 
 from leadset import load_entry
@@ -22,17 +22,18 @@ from leadset.challenge import test_entry as answer_folder
 from leadset.classes import label_space
 from leadset.config import default_config
 from leadset.entry.decision import NEAR, DecisionRule, veto
-from leadset.entry.manifest import Ensemble, Evidence, Manifest, TrainedSet
+from leadset.entry.ensemble import Ensemble, Evidence
+from leadset.entry.manifest import Manifest, TrainedSet
 from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.recordings import find_recordings
 from leadset.scoring import auroc
 from leadset.simulate.write import write_dataset
 from leadset.store.packed import StoredRecording
 from leadset.training import run
+from leadset.training import trainer as trainer_module
 from leadset.training.context import LOG_FILE
 from leadset.training.ensemble import ValidationOutputs, ValidationTargets, ablation, fit_set, out_of_fold
 from leadset.training.normals import MOST_REPEATS, TOO_FEW, balanced_by_source
-from leadset.training.tasks import restoration_fit as fit
 from leadset.training.thresholds import fit_thresholds
 
 SPACE = label_space("challenge2021")
@@ -189,29 +190,29 @@ def validated(n=200, seed=0):
     labels = targets[:, 1:]
     rng = np.random.default_rng(seed + 1)
     p = 1 / (1 + np.exp(-(4 * labels + rng.normal(-3.0, 1.0, labels.shape))))
-    truth = ValidationTargets(targets, targets[:, 1:], np.full(1 + K, 0.1))
-    return [ValidationOutputs(p, False), ValidationOutputs(features, True)], truth, np.arange(n) % 5
+    targets = ValidationTargets(targets, targets[:, 1:], np.full(1 + K, 0.1))
+    return [ValidationOutputs(p, False), ValidationOutputs(features, True)], targets, np.arange(n) % 5
 
 
 def test_ablation_compares_on_recordings_that_nothing_was_fitted_on():
-    networks, truth, folds = validated()
-    found = ablation(networks, truth, folds, SPACE)
+    networks, targets, folds = validated()
+    found = ablation(networks, targets, folds, SPACE)
     assert json.loads(json.dumps(found)) == found
     assert found["recordings"] == 200 and found["folds"] == 5
     difference = found["with"]["challenge_metric"] - found["without"]["challenge_metric"]
     assert found["gain"]["value"] == pytest.approx(difference)
     assert found["gain"]["low"] <= difference <= found["gain"]["high"]
-    answers = [out_of_fold(network, truth, folds) for network in networks]
-    trained = fit_set((), (), networks, answers, truth, lambda p, y: fit_thresholds(p, y, SPACE))
+    answers = [out_of_fold(network, targets, folds) for network in networks]
+    trained = fit_set((), (), networks, answers, targets, lambda p, y: fit_thresholds(p, y, SPACE))
     assert found["without"]["challenge_metric"] < trained.ensemble.rule.provenance["value"]
     assert trained.ensemble.weights.tolist() == [1.0, 0.0]
     assert trained.evidence.strengths[0] == 0 < trained.evidence.strengths[1] <= 1
 
 
 def test_a_detector_alone_needs_nobody_to_agree():
-    networks, truth, folds = validated()
-    answers = [out_of_fold(networks[1], truth, folds)]
-    trained = fit_set((), (), networks[1:], answers, truth, lambda p, y: fit_thresholds(p, y, SPACE))
+    networks, targets, folds = validated()
+    answers = [out_of_fold(networks[1], targets, folds)]
+    trained = fit_set((), (), networks[1:], answers, targets, lambda p, y: fit_thresholds(p, y, SPACE))
     assert trained.evidence is None and trained.ensemble.weights.tolist() == [1.0]
     assert trained.answer(answers)[0].any(axis=1).all()
 
@@ -290,28 +291,28 @@ def test_validation_features_are_those_of_answers(simulated, tmp_path):
     entry = load_entry(tmp_path)
     trained_set = entry.manifest.sets[0]
     assert trained_set.evidence is None
-    respondent = entry._respondent(trained_set, trained_set.members[0])
+    predictor = entry._predictor(trained_set, trained_set.members[0])
     valid = [row.split(",")[0] for row in (tmp_path / "split.csv").read_text().splitlines() if ",validation," in row]
     asked = [path for path in find_recordings(simulated) if path.stem in valid]
-    questions = [entry._question(path).input_of(trained_set.members[0].spec) for path in asked]
-    told = respondent(questions).probabilities
+    inputs = [entry._prepare(path).input_of(trained_set.members[0].spec) for path in asked]
+    told = predictor(inputs).probabilities
     features = np.load(saved)
     assert features.shape == (len(valid), len(feature_names(("I", "II"))))
-    np.testing.assert_array_equal(respondent.head(features)[:, 1:], told)
+    np.testing.assert_array_equal(predictor.head(features)[:, 1:], told)
 
 
 def test_a_recording_that_cannot_be_scored_gets_the_prior(trained, simulated, monkeypatch):
     def fails(*arguments, **named):
         raise RuntimeError("cannot be scored")
 
-    monkeypatch.setattr("leadset.anomaly.answers.score_recording", fails)
+    monkeypatch.setattr("leadset.anomaly.detector.score_recording", fails)
     answer = load_entry(trained).predict(find_recordings(simulated)[0])
     np.testing.assert_array_equal(answer.by_model["cross_restoration"][1], Manifest.read(trained).prior)
     assert answer.abnormality is None and not answer.failed
 
 
-def test_interrupted_restorer_ends_in_the_same_weights(trained, simulated, tmp_path, monkeypatch):
-    real_step, calls = fit.train_step, []
+def test_interrupted_reconstruction_model_ends_in_the_same_weights(trained, simulated, tmp_path, monkeypatch):
+    real_step, calls = trainer_module.train_step, []
 
     def step_until_interrupt(*arguments):
         calls.append(1)
@@ -319,10 +320,10 @@ def test_interrupted_restorer_ends_in_the_same_weights(trained, simulated, tmp_p
             raise KeyboardInterrupt
         return real_step(*arguments)
 
-    monkeypatch.setattr(fit, "train_step", step_until_interrupt)
+    monkeypatch.setattr(trainer_module, "train_step", step_until_interrupt)
     with pytest.raises(KeyboardInterrupt):
         run.train_entry(simulated, tmp_path, TINY)
-    monkeypatch.setattr(fit, "train_step", real_step)
+    monkeypatch.setattr(trainer_module, "train_step", real_step)
     torch.manual_seed(999)
     run.train_entry(simulated, tmp_path, TINY)
     for name in ("cross_restoration-2.safetensors", "cross_restoration-2-head.safetensors"):

@@ -28,9 +28,11 @@ from leadset.training import trainer as trainer_module
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import load_training_data
 from leadset.training.pretraining import add_bank, affordable_bank, training_curriculum
-from leadset.training.trainer import Task, Trainer, validate
+from leadset.training.tasks.classification import ClassificationTask
+from leadset.training.trainer import RunContext, Trainer
 
 SPACE = label_space("challenge2021")
+SPLIT = {"validation_share": 0.2, "seed": 1, "workers": 1}
 TRANSFORM = Transform(50)
 FREE_SET = resolve_leads("II,V5")
 N_REAL = 40
@@ -133,13 +135,13 @@ def test_mixed_in_recordings_keep_to_their_share():
     assert len(pool) - 100 <= 0.25 * len(pool)
 
 
-def test_courses_are_scaled_in_proportion():
-    course = Curriculum((Phase("a", Pool(np.arange(8)), 300, 1e-3), Phase("b", Pool(np.arange(4)), 100, 1e-4)))
-    assert [phase.steps for phase in course.scaled(40).phases] == [30, 10]
-    assert course.scaled(1).steps == 1
-    assert (course.at(299)[0].name, *course.at(300)[1:]) == ("a", 0)
+def test_curricula_are_scaled_in_proportion():
+    curriculum = Curriculum((Phase("a", Pool(np.arange(8)), 300, 1e-3), Phase("b", Pool(np.arange(4)), 100, 1e-4)))
+    assert [phase.steps for phase in curriculum.scaled(40).phases] == [30, 10]
+    assert curriculum.scaled(1).steps == 1
+    assert (curriculum.at(299)[0].name, *curriculum.at(300)[1:]) == ("a", 0)
     with pytest.raises(IndexError):
-        course.at(400)
+        curriculum.at(400)
 
 
 # --- the loop --------------------------------------------------------------------------------------------------------
@@ -155,8 +157,8 @@ def task(folder, cache):
     train, simulated = np.arange(30), np.arange(N_REAL, len(store))
     mixed = top_up(labels, train, simulated, 10, 0.5)
     assert mixed.drawn
-    course = Curriculum((Phase("simulated", Pool(simulated), 12, 1e-3), Phase("real", mixed, 10, 2e-4)))
-    return Task(store, labels, course, np.arange(30, N_REAL), FREE_SET, spec, 1, 8, 0.01)
+    curriculum = Curriculum((Phase("simulated", Pool(simulated), 12, 1e-3), Phase("real", mixed, 10, 2e-4)))
+    return ClassificationTask(store, labels, curriculum, np.arange(30, N_REAL), FREE_SET, spec, 1, 8, 0.01)
 
 
 def network():
@@ -168,17 +170,17 @@ def rates_of(task, tmp_path, monkeypatch):
     """Learning rate and members of every step of a training."""
     seen, real_step = [], trainer_module.train_step
 
-    def step(model, optimizer, batch, device):
+    def step(model, optimizer, task, batch):
         seen.append(optimizer.param_groups[0]["lr"])
-        return real_step(model, optimizer, batch, device)
+        return real_step(model, optimizer, task, batch)
 
     monkeypatch.setattr(trainer_module, "train_step", step)
-    Trainer(network(), task, task.course.steps, tmp_path / "r.safetensors", lambda event: None).run("r")
+    Trainer(network(), task, task.curriculum.steps, RunContext(tmp_path / "r.safetensors")).run()
     return seen
 
 
 def test_each_phase_has_its_recordings_and_its_schedule(task, tmp_path, monkeypatch):
-    batches = task.batches(task.course)
+    batches = task.batches(task.curriculum)
     assert all((batches._members(step) >= N_REAL).all() for step in range(12))
     later = np.concatenate([batches._members(step) for step in range(12, 22)])
     assert 0 < (later >= N_REAL).mean() <= 0.6
@@ -193,7 +195,7 @@ def test_each_phase_has_its_recordings_and_its_schedule(task, tmp_path, monkeypa
 def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypatch, interrupted_at):
     """In the simulated phase, between the two, and in the real one."""
     straight = network()
-    Trainer(straight, task, 22, tmp_path / "a.safetensors", lambda event: None).run("a")
+    Trainer(straight, task, 22, RunContext(tmp_path / "a.safetensors")).run()
     real_step, calls = trainer_module.train_step, []
 
     def step_until_interrupt(*arguments):
@@ -204,51 +206,55 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
 
     monkeypatch.setattr(trainer_module, "train_step", step_until_interrupt)
     with pytest.raises(KeyboardInterrupt):
-        Trainer(network(), task, 22, tmp_path / "b.safetensors", lambda event: None).run("b")
+        Trainer(network(), task, 22, RunContext(tmp_path / "b.safetensors")).run()
     monkeypatch.setattr(trainer_module, "train_step", real_step)
     continued = network()
     torch.manual_seed(999)
-    trainer = Trainer(continued, task, 22, tmp_path / "b.safetensors", lambda event: None)
+    trainer = Trainer(continued, task, 22, RunContext(tmp_path / "b.safetensors"))
     assert trainer.step == interrupted_at
-    trainer.run("b")
+    trainer.run()
     for name, tensor in straight.state_dict().items():
         torch.testing.assert_close(continued.state_dict()[name], tensor, rtol=0, atol=0)
 
 
 def test_log_and_summary_say_what_was_learnt_from(task, tmp_path):
     events = []
-    outcome = Trainer(network(), task, 22, tmp_path / "s.safetensors", events.append).run("s")
+    outcome = Trainer(network(), task, 22, RunContext(tmp_path / "s.safetensors", log=events.append)).run()
     assert [phase["steps"] for phase in outcome.summary["phases"]] == [12, 10]
     assert outcome.summary["phases"][0]["recordings"] == CHUNK
+    real = task.curriculum.phases[1]
     assert outcome.summary["phases"][1] == {
-        "name": "real", "steps": 10, "epochs": round(10 / task.course.phases[1].epoch_steps(8), 2), "recordings": 30,
-        "mixed_in": len(task.course.phases[1].pool) - 30,
+        "name": "real", "steps": 10, "epochs": round(10 / real.epoch_steps(8), 2), "recordings": 30,
+        "mixed_in": len(real.pool) - 30,
     }  # fmt: skip
     assert [event["phase"] for event in events if event["step"] in (12, 22)] == ["simulated", "real"]
-    assert outcome.answers.shape == (10, 26)
+    assert outcome.outputs.answers.shape == (10, 26)
 
 
 def test_checkpoint_is_that_of_the_real_validation_recordings(task, tmp_path):
     """What is kept is the network of the best event, and what scores it are the ten real recordings held out."""
     events = []
     model = network()
-    outcome = Trainer(model, task, 22, tmp_path / "s.safetensors", events.append).run("s")
+    outcome = Trainer(model, task, 22, RunContext(tmp_path / "s.safetensors", log=events.append)).run()
     held_out = replace(task, labels=task.labels[:N_REAL], store=task.store)
-    score, _ = trainer_module.validation_score(task.labels[30:N_REAL], validate(model, held_out))
+    score = held_out.validate(model).values["valid_auroc"]
     assert score == outcome.summary["valid_auroc"] == max(event["valid_auroc"] for event in events)
 
 
 def test_without_validation_recordings_the_last_weights_are_kept(task, tmp_path):
     events, saved = [], {}
     model = network()
-    trainer = Trainer(model, replace(task, valid=np.empty(0, int)), 22, tmp_path / "u.safetensors", events.append)
-    real_log = trainer.log
-    trainer.log = lambda event: (real_log(event), saved.update({k: v.clone() for k, v in model.state_dict().items()}))
-    outcome = trainer.run("u")
+
+    def log(event):
+        events.append(event)
+        saved.update({k: v.clone() for k, v in model.state_dict().items()})
+
+    context = RunContext(tmp_path / "u.safetensors", log=log)
+    outcome = Trainer(model, replace(task, valid=np.empty(0, int)), 22, context).run()
     assert events[-1]["step"] == 22
     assert all(torch.equal(saved[name], tensor) for name, tensor in model.state_dict().items())
     assert "valid_auroc" not in outcome.summary
-    assert outcome.answers.shape == (0, 26)
+    assert outcome.outputs.answers.shape == (0, 26)
     assert all("valid_auroc" not in event for event in events)
 
 
@@ -302,7 +308,7 @@ def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_pat
 
 def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     transform = Transform(100)
-    data = load_training_data(folder, [transform], cache, SPACE, 0.2, 1, 1, [(transform, FREE_SET, True)])
+    data = load_training_data(folder, [transform], cache, SPACE, **SPLIT, beats=[(transform, FREE_SET, True)])
     with_bank = add_bank(data, CHUNK, 5, cache, 1)
     beats = with_bank.beats[transform, FREE_SET, True]
     assert len(beats) == len(with_bank.first) == len(with_bank.labels) == len(with_bank.part) == N_REAL + CHUNK
@@ -310,8 +316,8 @@ def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     np.testing.assert_array_equal(with_bank.train, data.train)
     np.testing.assert_array_equal(with_bank.valid, data.valid)
     assert set(with_bank.simulated) == set(range(N_REAL, N_REAL + CHUNK))
-    course = training_curriculum(with_bank, TINY)
-    used = np.concatenate([phase.pool.epoch(0, 1) for phase in course.phases])
+    curriculum = training_curriculum(with_bank, TINY)
+    used = np.concatenate([phase.pool.epoch(0, 1) for phase in curriculum.phases])
     assert not set(used) & set(with_bank.valid)
 
 
@@ -326,7 +332,7 @@ def test_every_classifier_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_pat
 
 
 def test_bank_keeps_to_its_share_of_the_time(folder, tiny, cache, tmp_path, monkeypatch):
-    data = load_training_data(folder, [TRANSFORM], cache, SPACE, 0.2, 1, 1)
+    data = load_training_data(folder, [TRANSFORM], cache, SPACE, **SPLIT)
     assert affordable_bank(data, 1000, 1e6, 1, tmp_path) == 1024  # whole chunks
     assert affordable_bank(data, 1000, 1e-3, 1, tmp_path) == 0
     assert not list(tmp_path.iterdir())
@@ -340,7 +346,7 @@ def test_continued_run_has_the_same_bank(folder, tiny, tmp_path, monkeypatch):
     """However fast the machine is by then."""
     real_run = Trainer.run
 
-    def killed(self, title, quiet=False):
+    def killed(self):
         raise RuntimeError("killed")
 
     monkeypatch.setattr(Trainer, "run", killed)

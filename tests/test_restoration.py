@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from restorers import SMALL, SPEC, network, same_reference
+from reconstructions import SMALL, SPEC, network, same_reference
 from scipy.signal import sosfreqz
 
 from leadset.anomaly import Detector
@@ -17,10 +17,13 @@ from leadset.anomaly.windows import beats_within, centred_starts, cut_heartbeats
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import ATTRIBUTES, Restored
 from leadset.preprocess import FILTERS, cut_window, prepare
-from leadset.training.detector import all_r_peaks, fit_detector
-from leadset.training.tasks import restoration_fit as fit_module
-from leadset.training.tasks.restoration_batches import RestorationBatches
-from leadset.training.tasks.restoration_fit import SCHEDULES, Fit, FitSettings
+from leadset.training import trainer as trainer_module
+from leadset.training.curriculum import Curriculum, Phase, Pool
+from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
+from leadset.training.schedules import SCHEDULES
+from leadset.training.tasks.restoration import RestorationSettings, RestorationTask
+from leadset.training.tasks.restoration_batches import MaskedBatches
+from leadset.training.trainer import RunContext, Trainer
 from leadset.waves.beats import find_r_peaks
 
 # --- what is given ---------------------------------------------------------------------------------------------------
@@ -123,7 +126,8 @@ def test_full_masks_hide_everything_once(samples):
 
 def test_batches_are_functions_of_their_step(normals):
     beats = all_r_peaks(normals, LEADS, range(12), workers=1)
-    batches = RestorationBatches(normals, beats, np.arange(12), LEADS, SPEC, "full", 4, 9, seed=3)
+    curriculum = Curriculum((Phase("normal", Pool(np.arange(12)), 9, 1e-3),))
+    batches = MaskedBatches(normals, beats, curriculum, leads=LEADS, spec=SPEC, masking="full", batch_size=4, seed=3)
     first, again = batches[2], batches[2]
     assert all(torch.equal(a, b) for a, b in zip(first[:4], again[:4], strict=True)) and first.recorded is None
     assert first.record.shape == (4, 12, 4800) and first.beat.shape == (4, 12, 480)
@@ -150,7 +154,7 @@ def test_published_learning_rate():
 
 
 def settings(**changes):
-    return FitSettings(**({"steps": 6, "batch_size": 4} | changes))
+    return RestorationSettings(**({"steps": 6, "batch_size": 4} | changes))
 
 
 def test_training_lowers_the_loss(normals, tmp_path):
@@ -159,55 +163,82 @@ def test_training_lowers_the_loss(normals, tmp_path):
     losses = []
     for steps in (1, 30):
         plan = settings(steps=steps, learning_rate=5e-3)
-        fit = Fit(model.train(), normals, beats, np.arange(12), plan, tmp_path / f"{steps}.safetensors")
-        losses.append(fit.run()["loss"])
+        task = RestorationTask(normals, beats, np.arange(12), model.leads, model.input_spec, plan)
+        trained = Trainer(model, task, steps, RunContext(tmp_path / f"{steps}.safetensors")).run()
+        losses.append(trained.summary["train_loss"])
     assert losses[1] < losses[0] - 0.5
 
 
+def fitted(normals, train, held_out, folder, options=SMALL, plan=None, **more):
+    """A detector on two leads."""
+    plan = plan or settings()
+    model = untrained_model(2, plan.seed, **options)
+    return fit_detector(normals, train, held_out, model, folder, settings=plan, **more)
+
+
 def test_an_interrupted_run_gives_the_same_detector(normals, tmp_path, monkeypatch):
-    train, held_out = np.arange(9), np.arange(9, 12)
-    arguments = (normals, train, held_out, 2)
-    whole = fit_detector(*arguments, tmp_path / "whole", settings(), SMALL)
-    run = Fit.run
+    arguments = normals, np.arange(9), np.arange(9, 12)
+    whole = fitted(*arguments, tmp_path / "whole")
+    real_step, calls = trainer_module.train_step, []
 
-    def interrupted(fit, title=""):
-        step_of = fit_module.train_step
+    def step(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real_step(*arguments)
 
-        def step(*arguments):
-            if fit.step == 3:
-                raise KeyboardInterrupt
-            return step_of(*arguments)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(fit_module, "train_step", step)
-            run(fit)
-
-    monkeypatch.setattr(Fit, "run", interrupted)
+    monkeypatch.setattr(trainer_module, "train_step", step)
     with pytest.raises(KeyboardInterrupt):
-        fit_detector(*arguments, tmp_path / "halves", settings(), SMALL)
-    monkeypatch.setattr(Fit, "run", run)
+        fitted(*arguments, tmp_path / "halves")
+    monkeypatch.setattr(trainer_module, "train_step", real_step)
     assert list((tmp_path / "halves").glob("unfinished-*"))
-    halves = fit_detector(*arguments, tmp_path / "halves", settings(), SMALL)
+    halves = fitted(*arguments, tmp_path / "halves")
     assert halves.training["steps"] == 6 and not list((tmp_path / "halves").glob("unfinished-*"))
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, halves.model.state_dict()[name]), name
     assert same_reference(whole.reference, halves.reference)
 
 
+def test_biases_and_normalisation_do_not_decay(normals, tmp_path):
+    """As the configuration promises: a decay so strong that it would leave nothing of them leaves them."""
+    model = untrained_model(2, 0, **SMALL)
+    before = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    plan = settings(learning_rate=1e-3, weight_decay=500.0, steps=4)
+    fit_detector(normals, np.arange(12), np.arange(0), model, tmp_path, settings=plan)
+    kept = [name for name, tensor in model.named_parameters() if tensor.ndim <= 1]
+    assert len(kept) > 10
+    for name, tensor in model.named_parameters():
+        if name in kept:
+            assert (tensor - before[name]).abs().max() < 0.02, name
+        else:
+            assert tensor.abs().max() < 0.6 * before[name].abs().max(), name
+
+
+def test_a_run_of_another_plan_is_not_gone_on_with(normals, tmp_path):
+    state, beats = tmp_path / "state.safetensors", all_r_peaks(normals, LEADS[:2], range(12), workers=1)
+    model = network(2)
+    task = RestorationTask(normals, beats, np.arange(12), model.leads, model.input_spec, settings())
+    trainer = Trainer(model, task, 6, RunContext(state))
+    trainer.step = 3
+    trainer.save()
+    assert Trainer(network(2), task, 6, RunContext(state)).step == 3
+    assert Trainer(network(2), task, 7, RunContext(state)).step == 0
+
+
 def test_time_limit_ends_the_run(normals, tmp_path):
     limited = settings(steps=100_000, minutes=0.01)
-    detector = fit_detector(normals, np.arange(12), np.arange(0), 2, tmp_path, limited, SMALL)
+    detector = fitted(normals, np.arange(12), np.arange(0), tmp_path, plan=limited)
     assert 1 <= detector.training["steps"] < 100_000
     assert "too few" in detector.reference.part
 
 
 def test_bad_settings_are_refused(normals, tmp_path):
     with pytest.raises(ValueError, match="masking is 'some'"):
-        FitSettings(masking="some")
+        RestorationSettings(masking="some")
     with pytest.raises(ValueError, match="positive"):
-        FitSettings(batch_size=0)
+        RestorationSettings(batch_size=0)
     with pytest.raises(ValueError, match="sinus rhythm"):
-        fit_detector(normals, np.arange(0), np.arange(0), 2, tmp_path, settings(), SMALL)
+        fitted(normals, np.arange(0), np.arange(0), tmp_path)
 
 
 # --- attributes and classes ------------------------------------------------------------------------------------------
@@ -248,7 +279,7 @@ def test_attributes_come_from_header_and_waves(normals):
     assert np.isnan(unknown).all()
 
 
-def test_restorer_learns_the_same_whatever_the_abnormal_recordings_are(normals, tmp_path):
+def test_reconstruction_model_learns_the_same_whatever_the_abnormal_recordings_are(normals, tmp_path):
     """Classes of abnormal recordings train the class head, and nothing else."""
     train, beats = np.arange(8), all_r_peaks(normals, LEADS[:2], range(12), workers=1)
     attributes = torch.zeros(12, 7)
@@ -258,8 +289,7 @@ def test_restorer_learns_the_same_whatever_the_abnormal_recordings_are(normals, 
         classes = (torch.arange(12)[:, None] % 26 == torch.arange(26)).float()
         targets = Targets(attributes, classes, labelled, beats, tuple("abcdefghijklmnopqrstuvwxyz"))
         options = SMALL | {"attributes": True, "classes": 26}
-        detector = fit_detector(normals, train, train[:0], 2, tmp_path / str(len(labelled)), settings(), options,
-                                targets=targets)  # fmt: skip
+        detector = fitted(normals, train, train[:0], tmp_path / str(len(labelled)), options, targets=targets)
         states.append(detector.model.state_dict())
     for name, tensor in states[0].items():
         if not name.startswith("class_head."):
@@ -269,4 +299,4 @@ def test_restorer_learns_the_same_whatever_the_abnormal_recordings_are(normals, 
     assert found.attributes.shape == (7,) and found.classes.shape == (26,) and np.isfinite(found.attributes).all()
     assert ((found.classes > 0) & (found.classes < 1)).all()
     with pytest.raises(ValueError, match="targets are to be given with it"):
-        fit_detector(normals, train, train[:0], 2, tmp_path / "none", settings(), options)
+        fitted(normals, train, train[:0], tmp_path / "none", options)

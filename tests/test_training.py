@@ -35,10 +35,11 @@ from leadset.training import trainer as trainer_module
 from leadset.training.checkpoint import read_progress
 from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.ensemble import fit_weights
-from leadset.training.plan import TimeLimit, affordable
+from leadset.training.schedules import one_cycle
 from leadset.training.split import stratified_parts
+from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.thresholds import fit_thresholds
-from leadset.training.trainer import Task, Trainer, one_cycle
+from leadset.training.trainer import Deadline, RunContext, Trainer
 
 SPACE = label_space("challenge2021")
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,8 +154,8 @@ def task(simulated, tmp_path_factory):
         find_recordings(simulated), spec.transform, tmp_path_factory.mktemp("cache"), n_jobs=1, progress=False
     )
     labels = np.array([SPACE.encode(recording.codes) for recording in store.recordings])
-    course = Curriculum((Phase("real", Pool(np.arange(44)), 20, 1e-3),))
-    return Task(store, labels, course, np.arange(44, 60), resolve_leads(2), spec, 1, 8, 0.01)
+    curriculum = Curriculum((Phase("real", Pool(np.arange(44)), 20, 1e-3),))
+    return ClassificationTask(store, labels, curriculum, np.arange(44, 60), resolve_leads(2), spec, 1, 8, 0.01)
 
 
 def network():
@@ -163,8 +164,8 @@ def network():
 
 
 def test_batches_are_a_function_of_the_step(task):
-    batches = task.batches(task.course)
-    again = task.batches(task.course)
+    batches = task.batches(task.curriculum)
+    again = task.batches(task.curriculum)
     for step in (0, 5, 13):
         torch.testing.assert_close(batches[step].windows, again[step].windows, rtol=0, atol=0)
     epoch = np.concatenate([batches._members(step) for step in range(11)])[:44]
@@ -174,7 +175,7 @@ def test_batches_are_a_function_of_the_step(task):
 def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypatch, two_threads):
     """Ctrl-C in the middle of an epoch, then the same command: bit-identical to never having been interrupted."""
     straight = network()
-    Trainer(straight, task, 17, tmp_path / "a.safetensors", lambda event: None).run("a")
+    Trainer(straight, task, 17, RunContext(tmp_path / "a.safetensors")).run()
 
     interrupted = network()
     real_step, calls = trainer_module.train_step, []
@@ -187,13 +188,13 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
 
     monkeypatch.setattr(trainer_module, "train_step", step_until_interrupt)
     with pytest.raises(KeyboardInterrupt):
-        Trainer(interrupted, task, 17, tmp_path / "b.safetensors", lambda event: None).run("b")
+        Trainer(interrupted, task, 17, RunContext(tmp_path / "b.safetensors")).run()
     monkeypatch.setattr(trainer_module, "train_step", real_step)
     continued = network()
     torch.manual_seed(999)  # the state on disk, not this process, decides
-    trainer = Trainer(continued, task, 17, tmp_path / "b.safetensors", lambda event: None)
+    trainer = Trainer(continued, task, 17, RunContext(tmp_path / "b.safetensors"))
     assert trainer.step == 8
-    trainer.run("b")
+    trainer.run()
     for name, tensor in straight.state_dict().items():
         torch.testing.assert_close(continued.state_dict()[name], tensor, rtol=0, atol=0)
 
@@ -201,21 +202,21 @@ def test_interrupted_training_ends_in_the_same_weights(task, tmp_path, monkeypat
 def test_damaged_state_starts_again(task, tmp_path):
     state = tmp_path / "state.safetensors"
     state.write_bytes(b"\x00\x01nonsense")
-    assert Trainer(network(), task, 5, state, lambda event: None).step == 0
+    assert Trainer(network(), task, 5, RunContext(state)).step == 0
 
 
 def test_best_validation_is_kept(task, tmp_path):
     events = []
-    outcome = Trainer(network(), task, 20, tmp_path / "s.safetensors", events.append).run("s")
+    outcome = Trainer(network(), task, 20, RunContext(tmp_path / "s.safetensors", log=events.append)).run()
     assert outcome.summary["valid_auroc"] == max(event["valid_auroc"] for event in events)
-    assert outcome.answers.shape == (16, 26)
+    assert outcome.outputs.answers.shape == (16, 26)
     assert len(events) == 4  # every epoch of 44 / 8, rounded to 6 steps, and the end
 
 
 def test_deadline_ends_training_with_a_validated_network(task, tmp_path):
-    outcome = Trainer(network(), task, 1000, tmp_path / "s.safetensors", lambda event: None, deadline=0.0).run("s")
+    outcome = Trainer(network(), task, 1000, RunContext(tmp_path / "s.safetensors", deadline=Deadline(0.0))).run()
     assert outcome.summary["steps"] == 1
-    assert np.isfinite(outcome.answers).all()
+    assert np.isfinite(outcome.outputs.answers).all()
 
 
 def test_one_cycle_rises_to_its_peak_and_falls():
@@ -224,26 +225,6 @@ def test_one_cycle_rises_to_its_peak_and_falls():
     assert rates[20] == pytest.approx(1)
     assert rates[0] == pytest.approx(1 / 25)
     assert rates[-1] < 0.01
-
-
-def test_plan_shares_what_is_left():
-    assert affordable(100, 1.0, 100.0, 0.0, 1000.0) == (100, 900.0)  # time enough: all steps, and patience
-    assert affordable(100, 1.0, 100.0, 0.0, 100.0) == (50, pytest.approx(65.0))  # half the time, so half the steps
-    assert affordable(100, 1.0, 0.0, 0.0, 0.0)[0] == 1
-
-
-def test_plan_is_as_fair_to_the_last_network_as_to_the_first_where_validation_takes_long():
-    left, end, shares = 500.0, 20.0, []
-    for later in range(9, -1, -1):
-        steps, _ = affordable(100, 1.0, 100.0 * later, end * (later + 1), left)
-        shares.append(steps)
-        left -= steps * 1.0 + end
-    assert min(shares) >= max(shares) - 1
-    assert -end <= left <= 10.0
-
-
-def test_time_spent_by_an_interrupted_run_is_not_given_again():
-    assert TimeLimit(100.0, spent=95.0).left == 0.0
 
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
@@ -275,17 +256,17 @@ def test_killed_run_does_not_repeat_finished_networks(simulated, tmp_path, monke
     trained = []
     real_run = Trainer.run
 
-    def run_once(self, title, quiet=False):
-        trained.append(title)
+    def run_once(self):
+        trained.append(self.context.title)
         if len(trained) == 2:
             raise RuntimeError("killed")
-        return real_run(self, title, quiet)
+        return real_run(self)
 
     monkeypatch.setattr(Trainer, "run", run_once)
     with pytest.raises(RuntimeError, match="killed"):
         run.train_entry(simulated, tmp_path, TINY)
     first = load_file(tmp_path / f"{trained[0]}.safetensors")
-    monkeypatch.setattr(Trainer, "run", lambda self, title, quiet: trained.append(title) or real_run(self, title))
+    monkeypatch.setattr(Trainer, "run", lambda self: trained.append(self.context.title) or real_run(self))
     run.train_entry(simulated, tmp_path, TINY)
     assert len(trained) == 3
     assert trained[1] == trained[2] != trained[0]
@@ -331,13 +312,6 @@ def test_interrupt_of_a_run_saves_what_the_workers_are_at(simulated, tmp_path):
     states = list((tmp_path / "model" / "work").glob("resnet34-*.safetensors"))
     assert len(states) == 2
     assert all(read_progress(state)["step"] > 0 for state in states)
-
-
-def test_time_limit_saves_every_network(simulated, tmp_path):
-    hurried = replace(TINY, time_limit_hours=3 / 3600, epochs=100_000)
-    manifest = run.train_entry(simulated, tmp_path, hurried)
-    assert len(manifest.sets) == 2
-    assert all(1 <= trained.members[0].training["steps"] < 100_000 for trained in manifest.sets)
 
 
 def test_same_data_and_seed_train_the_same_network(simulated, tmp_path):

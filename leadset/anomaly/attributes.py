@@ -1,4 +1,4 @@
-"""Targets of the attributes and classes that a restoring network may read off its latents (arXiv 2408.17154).
+"""Targets of the attributes and classes that a reconstruction model may read off its latents (arXiv 2408.17154).
 
 Age, sex and classes come from the header, rate and intervals from our own delineation. What is unknown is NaN, and has
 no say in any loss.
@@ -6,7 +6,7 @@ no say in any loss.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from leadset.models.cross_restoration import ATTRIBUTES, RATE
 from leadset.models.prediction import lead_rows
 from leadset.store.packed import Store
 
-#: Usual value and spread of each attribute; the network answers in units of the spread.
+#: Typical value and spread of each attribute; the network answers in units of the spread.
 SCALES: dict[str, tuple[float, float]] = {
     "age": (60, 20), "sex": (0.5, 0.5), "rate": (75, 20), "pr_interval": (0.16, 0.03), "qt_interval": (0.39, 0.05),
     "qtc": (0.42, 0.03), "qrs_duration": (0.095, 0.02),
@@ -37,14 +37,14 @@ class Targets(NamedTuple):
         attributes: (n, 7) float32, scaled, NaN where unknown.
         classes: (n, k) float32, 0 or 1, NaN where the source does not annotate the class.
         labelled: indices of the recordings to learn classes from, normal or not.
-        beats: their R peaks, by the index of the recording.
+        r_peaks: of these, by the index of the recording.
         names: of the k classes.
     """
 
     attributes: Tensor
     classes: Tensor
     labelled: np.ndarray
-    beats: Sequence[np.ndarray]
+    r_peaks: Mapping[int, np.ndarray]
     names: tuple[str, ...]
 
 
@@ -67,12 +67,7 @@ def attributes_of(
 
 
 def targets_of(
-    store: Store,
-    leads: Sequence[str],
-    normal: np.ndarray,
-    labelled: np.ndarray,
-    beats: Sequence[np.ndarray],
-    space: LabelSpace,
+    store: Store, leads: Sequence[str], normal: np.ndarray, labelled: Mapping[int, np.ndarray], space: LabelSpace
 ) -> Targets:
     """Targets out of the headers and the waves of stored recordings.
 
@@ -80,8 +75,7 @@ def targets_of(
         store: prepared for the network.
         leads: its lead set.
         normal: indices of the recordings whose attributes are learnt.
-        labelled: indices of those to learn classes from.
-        beats: R peaks of these, by index.
+        labelled: R peaks of those to learn classes from, by index.
         space: the classes.
     """
     attributes = np.full((len(store), len(ATTRIBUTES)), np.nan, dtype=np.float32)
@@ -89,7 +83,8 @@ def targets_of(
         recording = store.recordings[i]
         attributes[i] = attributes_of(*store[i], leads, recording.age, recording.sex)
     classes = torch.from_numpy(space.targets_for_training(store.recordings))
-    return Targets(torch.from_numpy(attributes), classes, np.asarray(labelled), beats, space.abbreviations)
+    indices = np.array(sorted(labelled))
+    return Targets(torch.from_numpy(attributes), classes, indices, labelled, space.abbreviations)
 
 
 def in_units(scaled: np.ndarray) -> np.ndarray:
@@ -98,10 +93,10 @@ def in_units(scaled: np.ndarray) -> np.ndarray:
     return scaled * spreads + centres
 
 
-def attribute_loss(found: Tensor, wanted: Tensor) -> Tensor:
+def attribute_loss(answers: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared error of attributes (b, 7) over those that are known; zero where none is."""
     known = ~torch.isnan(wanted)
-    return torch.where(known, found - wanted.nan_to_num(), 0).square().sum() / known.sum().clamp(min=1)
+    return torch.where(known, answers - wanted.nan_to_num(), 0).square().sum() / known.sum().clamp(min=1)
 
 
 def asymmetric_loss(logits: Tensor, wanted: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
 """A recording as a fixed number of features: how well each wave of each lead was restored, and what scaling hides.
 
 The mean error of a recording dilutes what is wrong with one wave of one lead. These features keep waves and leads
-apart, say what is usual in the recording and how far its oddest heartbeat is from that, and add what the network never
-sees because leads are scaled, heartbeats cut and noise is not to be restored: rhythm, amplitude, roughness, and the
-waves as the delineation has them.
+apart, say what is typical of the recording and how far its outlier is from that, the heartbeat least like the others,
+and add what the network never sees because leads are scaled, heartbeats cut and noise is not to be reconstructed:
+rhythm, amplitude, roughness, and the waves as the delineation has them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,11 +17,14 @@ from leadset.models.cross_restoration import BEFORE_R, RATE
 from leadset.utils.nan_statistics import median, spread
 from leadset.waves.beats import RECORD_FEATURES, Beats
 
+if TYPE_CHECKING:
+    from leadset.anomaly.scores import AnomalyScore
+
 #: Stretches of a heartbeat in samples from its R peak; waves are looked for where most hearts have them.
 SEGMENTS: dict[str, tuple[int, int]] = {"P": (-120, -30), "QRS": (-30, 40), "ST": (40, 90), "T": (90, 240)}
-# What is asked by lead and segment: the two branches' usual error, and how odd the oddest heartbeat is in each and in
-# the signal itself.
-_BY_SEGMENT = ("record typical", "record odd", "beat typical", "beat odd", "signal odd")
+# What is asked by lead and segment: the two branches' typical error, and how far the outlier among the heartbeats is
+# from the typical one in each and in the signal itself.
+_BY_SEGMENT = ("record typical", "record outlier", "beat typical", "beat outlier", "signal outlier")
 _PARTS = ("record", "beat", "trend", "log-variance")
 _RHYTHM = ("interval", "irregularity", "shortest", "longest", "jump")
 # Of beats (`leadset.waves.BEAT_FEATURES`), in seconds, with what stands for an interval that was never seen.
@@ -41,7 +45,7 @@ _LEAST_ERROR, _LEAST_SHARE, _LEAST_MV, _LEAST_ROUGH = 1e-5, 0.01, 0.01, 1e-8
 #: The groups of features that are judged together, by the question they answer: is a moment unlike the rest of the
 #: recording, is the rhythm unusual, is the heartbeat that recurs?
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "moment": ("record odd", "beat odd", "signal odd", "roughness"),
+    "moment": ("record outlier", "beat outlier", "signal outlier", "roughness"),
     "rhythm": ("rhythm",),
     "heartbeat": ("typical", "parts", "amplitude", "waves", "heights", "shares"),
 }
@@ -53,7 +57,7 @@ def feature_names(leads: Sequence[str]) -> tuple[str, ...]:
     """Names of the entries of `AnomalyScore.features` for a lead set, in order.
 
     * ``"V1 QRS beat typical"``: log of the median over heartbeats of the error in a lead, a segment and a branch;
-    * ``"V1 QRS beat odd"``: log of the largest over the median distance, there, from the recording's usual heartbeat,
+    * ``"V1 QRS beat outlier"``: log of the largest over the median distance, there, from the typical heartbeat,
       of what the branch leaves unrestored, or of the signal;
     * ``"part trend"``: log of the mean error of a branch, or the mean log-variance;
     * ``"rhythm interval"``: log of the median RR interval in s; ``irregularity``: log of SD over median; ``shortest``
@@ -84,11 +88,16 @@ def feature_group(name: str) -> str:
     """The group of an entry of `feature_names`: the features that are judged together, a few or a hundred."""
     words = name.split()
     first, last = words[0], words[-1]
-    if last == "odd":
+    if last == "outlier":
         return " ".join(words[-2:])
     if last in ("typical", "amplitude", "roughness", "heights", "shares"):
         return last
     return first if first in ("rhythm", "waves") else "parts"
+
+
+def score_features(score: AnomalyScore | None, leads: Sequence[str]) -> np.ndarray:
+    """Features (d,) float64 of a score; NaN where there is none."""
+    return np.full(len(feature_names(leads)), np.nan) if score is None else score.features.astype(float)
 
 
 def by_segment(values: np.ndarray) -> np.ndarray:
@@ -105,8 +114,8 @@ def typical(errors: np.ndarray) -> np.ndarray:
     return _log(np.median(by_segment(errors), axis=0))
 
 
-def odd(distances: np.ndarray) -> np.ndarray:
-    """Log of the largest over the median of distances (n, l, 480) from the usual heartbeat, by segment: (l, s)."""
+def outlier(distances: np.ndarray) -> np.ndarray:
+    """Log of the largest over the median of distances (n, l, 480) from the typical heartbeat, by segment: (l, s)."""
     distances = by_segment(distances)
     return _log(distances.max(axis=0)) - _log(np.median(distances, axis=0))
 
@@ -116,11 +125,11 @@ def rhythm_features(r_peaks: np.ndarray) -> np.ndarray:
     intervals = np.diff(r_peaks) / RATE
     if len(intervals) < 3:
         return np.zeros(len(_RHYTHM))
-    usual = np.median(intervals)
-    shares = np.array([intervals.std(), np.abs(np.diff(intervals)).max()]) / usual + _LEAST_SHARE
+    middle = np.median(intervals)
+    shares = np.array([intervals.std(), np.abs(np.diff(intervals)).max()]) / middle + _LEAST_SHARE
     irregularity, jump = np.log(shares)
     return np.array(
-        [np.log(usual), irregularity, np.log(intervals.min() / usual), np.log(intervals.max() / usual), jump]
+        [np.log(middle), irregularity, np.log(intervals.min() / middle), np.log(intervals.max() / middle), jump]
     )
 
 

@@ -1,4 +1,4 @@
-"""From what the restoring network finds to classes: a small logistic regression on the features of an anomaly score.
+"""From what the reconstruction model says to classes: a small logistic regression on the features of an anomaly score.
 
 It is fitted on recordings that no network was trained on, one regression for each class and one for "not plain sinus
 rhythm", which makes it a calibrated probability of an anomaly.
@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+from scipy.special import expit
 
 from leadset.utils.files import write_atomically
+from leadset.utils.probabilities import log_odds
 
 # Pull of all weights towards zero, as if by so many recordings: few recordings must not be learnt by heart.
 RIDGE = 30.0
@@ -46,7 +48,7 @@ class Head:
         """Features (n, d) to probabilities (n, 1 + k), abnormality first; NaN where a feature is not finite."""
         # Summed by row: a matrix product may differ in the last bit with the number of recordings.
         rows = self._standardised(features)
-        return np.stack([_sigmoid((self.weights * row).sum(axis=1) + self.bias) for row in rows])
+        return np.stack([expit((self.weights * row).sum(axis=1) + self.bias) for row in rows])
 
     def _standardised(self, features: np.ndarray) -> np.ndarray:
         return np.clip((features - self.centre) / self.scale, -_FURTHEST, _FURTHEST)
@@ -73,17 +75,13 @@ class Head:
             tensors = load_file(path)
         except SafetensorError as error:
             raise ValueError(f"{path}: not the head of a detector: {error}") from None
-        found = {name: (tensor.shape, str(tensor.dtype)) for name, tensor in tensors.items()}
+        contents = {name: (tensor.shape, str(tensor.dtype)) for name, tensor in tensors.items()}
         expected = {name: (shape, "float64") for name, shape in shapes.items()}
-        if found != expected:
-            raise ValueError(f"{path}: found {found}, expected {expected}")
+        if contents != expected:
+            raise ValueError(f"{path}: found {contents}, expected {expected}")
         if not all(np.isfinite(tensor).all() for tensor in tensors.values()) or not (tensors["scale"] > 0).all():
             raise ValueError(f"{path}: expected finite numbers and positive scales")
         return cls(**tensors)
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-z))
 
 
 def fit_head(features: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> Head:
@@ -104,8 +102,7 @@ def fit_head(features: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> H
     targets, x = targets[scored].astype(float), features[scored].astype(float)
     known, targets = ~np.isnan(targets), np.nan_to_num(targets)
     n, d, k = len(x), features.shape[1], targets.shape[1]
-    shares = np.clip(shares, _LEAST_SHARE, 1 - _LEAST_SHARE)
-    prior = np.log(shares / (1 - shares))
+    prior = log_odds(shares, _LEAST_SHARE)
     centre = x.mean(axis=0) if n else np.zeros(d)
     spread = x.std(axis=0) if n else np.zeros(d)
     head = Head(centre, np.where(spread > 0, spread, 1.0), np.zeros((k, d)), prior)
@@ -117,7 +114,7 @@ def fit_head(features: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> H
         w = parameters.reshape(k, d)
         z = x @ w.T + prior
         value = (known * np.logaddexp(0, z)).sum() - (targets * z).sum() + RIDGE / 2 * (w**2).sum()
-        return value / n, ((known * _sigmoid(z) - targets).T @ x + RIDGE * w).ravel() / n
+        return value / n, ((known * expit(z) - targets).T @ x + RIDGE * w).ravel() / n
 
     weights = minimize(loss, np.zeros(k * d), jac=True, method="L-BFGS-B").x.reshape(k, d)
     return replace(head, weights=weights)
@@ -125,11 +122,11 @@ def fit_head(features: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> H
 
 def cross_fit(features: np.ndarray, targets: np.ndarray, shares: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """Probabilities (n, 1 + k) of every recording by a head that was fitted on the other parts; ``parts`` (n,)."""
-    found = np.empty(targets.shape)
+    probabilities = np.empty(targets.shape)
     for part in np.unique(parts):
         out = parts == part
-        found[out] = fit_head(features[~out], targets[~out], shares)(features[out])
-    return found
+        probabilities[out] = fit_head(features[~out], targets[~out], shares)(features[out])
+    return probabilities
 
 
 def fill_with_prior(probabilities: np.ndarray, prior: Sequence[float]) -> np.ndarray:

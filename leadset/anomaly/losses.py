@@ -1,11 +1,33 @@
-"""The loss that teaches restoring (Jiang et al. 2023, section 2.3)."""
+"""The losses that teach a network to reconstruct what is hidden from it (Jiang et al. 2023, section 2.3)."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from leadset.models.cross_restoration import Restoration, Restored
+from leadset.anomaly.attributes import asymmetric_loss, attribute_loss
+from leadset.models.cross_restoration import CrossRestoration, Restoration, Restored, trend_of
+
+
+class MaskedBatch(NamedTuple):
+    """Recordings and one heartbeat of each, with what is hidden of them.
+
+    Attributes:
+        record: (b, l, t) in -1 ... 1.
+        beat: (b, l, 480) likewise.
+        hidden, hidden_beat: (b, t) and (b, 480) bool.
+        recorded: (b, t) bool, False where a recording is padding; None: nowhere.
+        targets: (b, d) of a network that reads off attributes or classes, else None.
+    """
+
+    record: Tensor
+    beat: Tensor
+    hidden: Tensor
+    hidden_beat: Tensor
+    recorded: Tensor | None
+    targets: Tensor | None = None
 
 
 def weighted_error(restored: Restored, target: Tensor) -> Tensor:
@@ -38,3 +60,26 @@ def restoration_loss(
         + restoration.beat.log_variance.mean()
         + mean_recorded((restoration.trend - record).square(), recorded)
     )
+
+
+def normal_loss(model: CrossRestoration, batch: MaskedBatch) -> Tensor:
+    """Loss of reconstructing masked normal recordings, and of their attributes where they are among the targets."""
+    record, beat, hidden, hidden_beat, recorded, attributes = batch
+    restoration = model(
+        record * ~hidden.unsqueeze(1), beat * ~hidden_beat.unsqueeze(1), trend_of(record, recorded)
+    )  # fmt: skip
+    loss = restoration_loss(restoration, record, beat, recorded)
+    return loss if attributes is None else loss + attribute_loss(restoration.attributes, attributes)
+
+
+def class_loss(model: CrossRestoration, batch: MaskedBatch) -> Tensor:
+    """Loss of the classes of whole recordings, normal or not, from which nothing but the class head learns.
+
+    Running statistics stay those of normal recordings; the network is left in training mode.
+    """
+    with torch.no_grad():
+        model.eval()
+        latents = model.encode(batch.record, batch.beat, trend_of(batch.record, batch.recorded))
+        fused, _ = model.cross_attention(latents.record, latents.beat)
+        model.train()
+    return asymmetric_loss(model.classify(fused, latents.trend).float(), batch.targets)

@@ -1,10 +1,10 @@
-"""What normal recordings score: the one place that knows what is usual.
+"""What normal recordings score: the baseline that others are compared with.
 
 Single numbers are compared with their quantiles in normal recordings. Features have a distance in groups, so that a
 hundred of one kind do not outvote the five of the rhythm: that of Mahalanobis, after each was centred and scaled by
 quantiles, with the covariance of Ledoit and Wolf (2004), which can be inverted with fewer recordings than features.
-Groups that answer one question are a family. Within it what is odd adds up; of the families the most surprised one
-counts, so that neither drowns what another has found.
+Groups that answer one question are a family. Within it excesses add up; of the families the one that deviates most
+counts, so that none drowns what another shows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUANTILES = np.linspace(0, 1, 101)
 _HIGH = 0.99
 # Quantiles half of whose distance is the spread: one standard deviation to either side, had they a normal distribution.
 _SPREAD = (0.159, 0.841)
-# Spreads below this are those of features that hardly vary; beyond this many spreads a feature is odd, however far.
+# Spreads below this are those of features that hardly vary; beyond this many spreads it does not matter how far.
 _LEAST_SPREAD, _FARTHEST = 1e-3, 10.0
 # Added to all variances, so that two recordings can be inverted too.
 _RIDGE = 1e-6
@@ -71,7 +71,7 @@ def _scaled(features: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.
     return np.clip((features - centre) / spread, -_FARTHEST, _FARTHEST)
 
 
-def _usual(left_out: np.ndarray) -> np.ndarray:
+def _baseline(left_out: np.ndarray) -> np.ndarray:
     """Mean and standard deviation (2,) of what normal recordings gave that were left out of the fit."""
     return np.array([left_out.mean(), max(left_out.std(), _LEAST_SD)]) if len(left_out) else np.array([0.0, 1.0])
 
@@ -83,12 +83,12 @@ class Group:
     Attributes:
         columns: (d,) which.
         gaussian: of these.
-        usual: mean and standard deviation (2,) of the logarithm of the distance in recordings left out of the model.
+        baseline: mean and standard deviation (2,) of the logarithm of the distance in recordings left out of the model.
     """
 
     columns: np.ndarray
     gaussian: Gaussian
-    usual: np.ndarray
+    baseline: np.ndarray
 
     @classmethod
     def fit(cls, features: np.ndarray, columns: np.ndarray) -> tuple[Group, np.ndarray]:
@@ -102,11 +102,11 @@ class Group:
         for k in np.unique(part[: len(distances)]):
             without = Gaussian.fit(features[part != k])
             distances[part == k] = [_log_distance(without, row) for row in features[part == k]]
-        group = cls(columns, Gaussian.fit(features), _usual(distances))
+        group = cls(columns, Gaussian.fit(features), _baseline(distances))
         return group, group._excess_of(distances)
 
     def _excess_of(self, log_distance: np.ndarray | float) -> np.ndarray:
-        centre, sd = self.usual
+        centre, sd = self.baseline
         return np.maximum((log_distance - centre) / sd, 0.0)
 
     def excess(self, features: np.ndarray) -> float:
@@ -124,22 +124,22 @@ class Family:
 
     Attributes:
         groups: by name.
-        usual: mean and standard deviation (2,) of the root of the summed squared excesses in recordings left out.
+        baseline: mean and standard deviation (2,) of the root of the summed squared excesses in recordings left out.
     """
 
     groups: dict[str, Group]
-    usual: np.ndarray
+    baseline: np.ndarray
 
     @classmethod
     def fit(cls, features: np.ndarray, columns: dict[str, np.ndarray]) -> Family:
         """The models of the columns of each group of features (n, all)."""
         fitted = {name: Group.fit(features, those) for name, those in columns.items()}
         total = np.linalg.norm([excess for _, excess in fitted.values()], axis=0)
-        return cls({name: group for name, (group, _) in fitted.items()}, _usual(total))
+        return cls({name: group for name, (group, _) in fitted.items()}, _baseline(total))
 
-    def surprise(self, features: np.ndarray) -> float:
+    def deviation(self, features: np.ndarray) -> float:
         """Standard deviations by which the excesses of features (all,) exceed those of normal recordings."""
-        centre, sd = self.usual
+        centre, sd = self.baseline
         return float((np.linalg.norm([group.excess(features) for group in self.groups.values()]) - centre) / sd)
 
 
@@ -158,9 +158,9 @@ def fit_families(features: np.ndarray, names: Sequence[str], only: Sequence[str]
     return {name: Family.fit(features, columns) for name, columns in family_columns(names, only).items()}
 
 
-def most_surprised(families: dict[str, Family], features: np.ndarray, asked: Iterable[str] = FAMILIES) -> float:
-    """The surprise of the family that features (d,) surprise most, out of those asked that there are."""
-    return max(families[name].surprise(features) for name in asked if name in families)
+def largest_deviation(families: dict[str, Family], features: np.ndarray, asked: Iterable[str] = FAMILIES) -> float:
+    """The deviation of the family by which features (d,) deviate most, out of those asked that there are."""
+    return max(families[name].deviation(features) for name in asked if name in families)
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,9 @@ class Reference:
         """Share of the normal recordings, 0 to 100, that ``value`` is above."""
         return 100 * float(np.interp(value, self.quantiles[name], QUANTILES))
 
-    def surprises(self, found: AnomalyScore) -> dict[str, float]:
+    def deviations(self, score: AnomalyScore) -> dict[str, float]:
         """How unlike normal recordings the features of each family are, in standard deviations."""
-        return {name: family.surprise(found.features) for name, family in self.families.items()}
+        return {name: family.deviation(score.features) for name, family in self.families.items()}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All numbers by name."""
@@ -206,8 +206,8 @@ class Reference:
         return {
             **{f"quantiles.{name}": values for name, values in self.quantiles.items()},
             **{f"high.{name}": values for name, values in self.high.items()},
-            **{f"family.{name}": family.usual for name, family in self.families.items()},
-            **{f"usual.{name}": group.usual for name, group in groups.items()},
+            **{f"family.{name}": family.baseline for name, family in self.families.items()},
+            **{f"baseline.{name}": group.baseline for name, group in groups.items()},
             **{
                 f"{field.name}.{name}": getattr(group.gaussian, field.name)
                 for name, group in groups.items() for field in fields(Gaussian)
@@ -229,13 +229,14 @@ class Reference:
         for group, of_group in (item for groups in columns.values() for item in groups.items()):
             d = len(of_group)
             shapes |= {f"{name}.{group}": (d,) for name in ("centre", "spread", "mean")}
-            shapes |= {f"precision.{group}": (d, d), f"usual.{group}": (2,)}
+            shapes |= {f"precision.{group}": (d, d), f"baseline.{group}": (2,)}
         if arrays.keys() != shapes.keys():
             raise ValueError(f"expected {', '.join(shapes)}")
         for name, shape in shapes.items():
             if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
                 raise ValueError(f"{name}: expected finite numbers of shape {shape}")
-        for kind, first in {"spread": 0, "usual": 1, "family": 1}.items():  # the mean comes before a standard deviation
+        # Of mean and standard deviation the second is a spread.
+        for kind, first in {"spread": 0, "baseline": 1, "family": 1}.items():
             for name in shapes:
                 if name.startswith(f"{kind}.") and not (arrays[name][first:] > 0).all():
                     raise ValueError(f"{name}: expected a spread above 0")
@@ -243,10 +244,11 @@ class Reference:
         def those(group: str) -> dict[str, np.ndarray]:
             return {name.partition(".")[2]: values for name, values in arrays.items() if name.startswith(f"{group}.")}
 
-        numbers, usual, of_family = [those(field.name) for field in fields(Gaussian)], those("usual"), those("family")
+        numbers = [those(field.name) for field in fields(Gaussian)]
+        baseline, of_family = those("baseline"), those("family")
         families = {
             family: Family(
-                {name: Group(which, Gaussian(*(values[name] for values in numbers)), usual[name])
+                {name: Group(which, Gaussian(*(values[name] for values in numbers)), baseline[name])
                  for name, which in groups.items()},
                 of_family[family],
             )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from leadset.anomaly.attributes import in_units
-from leadset.anomaly.features import odd, typical, wave_features, window_features
+from leadset.anomaly.features import outlier, typical, wave_features, window_features
 from leadset.anomaly.losses import weighted_error
 from leadset.anomaly.masks import MASKINGS, scoring_masks
 from leadset.anomaly.windows import (
@@ -74,7 +74,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class AnomalyScore:
-    """What the network found in one recording; errors are squared, on leads scaled to -1 ... 1, never negative.
+    """What the network says of one recording; errors are squared, on leads scaled to -1 ... 1, never negative.
 
     Attributes:
         score: sum of the parts, which is how the paper ranks recordings.
@@ -230,12 +230,12 @@ def error_map(errors: WindowErrors, centres: np.ndarray, overlap: str, length: i
 
 
 def deviation_map(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """How much each sample (l, t) differs from the same moment of the recording's usual heartbeat.
+    """How much each sample (l, t) differs from the same moment of the recording's typical heartbeat.
 
     The median over heartbeats of what follows them is subtracted up to the next one; where fewer than three can be
     compared there is no deviation. The root of the smoothed squares, in mV, is divided by the root of its median in the
-    lead: halfway between millivolts and multiples of what is usual. The network has no part in this: it restores some
-    of what is odd, and its residuals therefore tell less.
+    lead: halfway between millivolts and multiples of what is typical. The network has no part in this: it
+    reconstructs some of the outliers, and its residuals therefore tell less.
 
     Args:
         signal: (l, t) in mV.
@@ -249,8 +249,8 @@ def deviation_map(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
     table = np.full((beat[-1] + 1, phase.max() + 1, leads), np.nan, dtype=np.float32)
     table[beat, phase] = signal.T
     alike = (~np.isnan(table[..., 0])).sum(axis=0) >= _FEWEST_ALIKE
-    usual = median(table, axis=0)
-    distance = np.where(alike[phase, None], signal.T - usual[phase], 0).T
+    baseline = median(table, axis=0)
+    distance = np.where(alike[phase, None], signal.T - baseline[phase], 0).T
     strength = np.sqrt(smooth(distance**2, DEVIATION_SMOOTHING))
     return strength / np.sqrt(np.median(strength, axis=1, keepdims=True) + _LEAST_DISTANCE)
 
@@ -286,7 +286,7 @@ def score_recording(
     n_samples = samples.shape[1]
     maps = np.zeros((2, len(rows), n_samples), dtype=np.float32)
     cover = np.zeros(n_samples, dtype=np.float32)
-    found, peaks, features, readings, reliable = [], [], [], [], False
+    windows, peaks, features, readings, reliable = [], [], [], [], False
     for start in centred_starts(n_samples, spec):
         window, recorded = cut_window(samples, statistics, rows, start, spec)
         length = int(recorded.sum())
@@ -297,8 +297,8 @@ def score_recording(
         maps[1, :, start : start + length] += deviation_map(signal, _reaching(places - start, length, centres))
         cover[start : start + length] += 1
         inside = r_peaks[(r_peaks >= start) & (r_peaks < start + length)] - start
-        found.append(_cropped(errors, length))
-        of_parts = (*found[-1].parts, float(found[-1].log_variance.mean()))
+        windows.append(_cropped(errors, length))
+        of_parts = (*windows[-1].parts, float(windows[-1].log_variance.mean()))
         by_lead = _by_lead(errors, window, centres)
         features.append(window_features(by_lead, of_parts, inside, statistics[:, rows], signal, real))
         peaks.append(start + centres)
@@ -308,7 +308,7 @@ def score_recording(
     heat, deviation = np.where(cover > 0, maps / np.maximum(cover, 1), np.nan)
     more = () if reliable else (NO_BEATS,)
     described = np.concatenate([np.mean(features, axis=0), wave_features(beats, model.leads)])
-    scores = _summary(found, heat, deviation, np.concatenate(peaks), described, (*flags, *more))
+    scores = _summary(windows, heat, deviation, np.concatenate(peaks), described, (*flags, *more))
     if not readings:
         return scores
     attributes, classes = (np.mean(values, axis=0) for values in zip(*readings, strict=True))
@@ -327,9 +327,9 @@ def _by_lead(errors: WindowErrors, window: np.ndarray, centres: np.ndarray) -> l
         values[:, around(centres)].swapaxes(0, 1) for values in (errors.record, errors.residual, window)
     )
     return [
-        typical(record), odd(_distance_from_typical(residual)),
-        typical(errors.beats), odd(_distance_from_typical(errors.beat_residuals)),
-        odd(_distance_from_typical(signal)),
+        typical(record), outlier(_distance_from_typical(residual)),
+        typical(errors.beats), outlier(_distance_from_typical(errors.beat_residuals)),
+        outlier(_distance_from_typical(signal)),
     ]  # fmt: skip
 
 
@@ -344,7 +344,7 @@ def _cropped(errors: WindowErrors, length: int) -> WindowErrors:
 
 
 def _summary(
-    found: Sequence[WindowErrors],
+    windows: Sequence[WindowErrors],
     heat: np.ndarray,
     deviation: np.ndarray,
     r_peaks: np.ndarray,
@@ -355,7 +355,7 @@ def _summary(
     record, trend, beats = (
         np.concatenate(arrays, axis=axis)
         for arrays, axis in (
-            ([e.record for e in found], 1), ([e.trend for e in found], 1), ([e.beats for e in found], 0)
+            ([e.record for e in windows], 1), ([e.trend for e in windows], 1), ([e.beats for e in windows], 0)
         )
     )  # fmt: skip
     parts = dict(zip(PARTS, (float(x.mean()) for x in (record, beats, trend)), strict=True))
@@ -365,7 +365,7 @@ def _summary(
         parts=parts,
         beats=beats.mean(axis=(1, 2)),
         lead_errors=np.stack([record.mean(axis=1), beats.mean(axis=(0, 2))]),
-        log_variance=float(np.concatenate([e.log_variance for e in found]).mean()),
+        log_variance=float(np.concatenate([e.log_variance for e in windows]).mean()),
         map=heat,
         deviation=deviation,
         r_peaks=r_peaks,

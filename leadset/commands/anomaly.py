@@ -6,11 +6,12 @@ import argparse
 import csv
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from torch import Tensor
+from tqdm import tqdm
 
 from leadset.anomaly.arrays import (
     BENCHMARK,
@@ -30,20 +31,30 @@ from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localis
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
 from leadset.classes import LabelSpace, label_space
 from leadset.config import load_config
-from leadset.leads import resolve_leads
-from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES
+from leadset.entry.detectors import DetectorFolder
+from leadset.leads import LEADS, lead_set_name, resolve_leads
+from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES, CrossRestoration
 from leadset.models.prediction import lead_rows
 from leadset.plots.anomaly import plot_map
 from leadset.recordings import ReadError, Recording, find_recordings, read_recording
-from leadset.training.detector import all_r_peaks, fit_detector
+from leadset.store.groups import patient_groups
+from leadset.store.packed import build_store
+from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
 from leadset.training.normals import FEWEST, hold_out, plain_sinus_rhythm
-from leadset.training.tasks.restoration_fit import SCHEDULES, FitSettings
+from leadset.training.schedules import SCHEDULES
+from leadset.training.tasks.restoration import RestorationSettings
 from leadset.utils.files import write_atomically
+from leadset.utils.weights import check_weights
 from leadset.waves import delineate
 
 # Share of benchmark recordings that choose the threshold of Dice and are not counted in it.
 _VALIDATION_SHARE = 0.2
 _HELD_OUT_SHARE = 0.15
+# What a score has of each lead.
+_LEAD_PARTS = ("record", "beat")
+_SPACE_HELP = "whose normal class is normal (default: that of a trained entry, else as configured)"
+_MODEL_HELP = "folder that fit has written, or a trained entry"
+_MAP_HELP = "how a sample differs from normal hearts, or from the recording's other heartbeats (default: deviation)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,33 +72,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     fit.add_argument("--start", type=Path, metavar="MODEL", help="learn on from these weights instead of random ones")
     fit.add_argument("--cache", type=Path, help="folder to keep prepared recordings in")
-    defaults = FitSettings()
+    defaults = RestorationSettings()
     fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking, help="default: %(default)s")
     fit.add_argument("--schedule", choices=SCHEDULES, default=defaults.schedule, help="default: %(default)s")
     for name, text in (
-        ("epochs", "passes over the recordings"), ("steps", "instead of passes, 0 for none"),
         ("minutes", "time limit, 0 for none"), ("batch_size", "recordings per step"),
         ("learning_rate", "at its peak"), ("seed", "of weights, batches and masks"),
     ):  # fmt: skip
         value = getattr(defaults, name)
         option = f"--{name.replace('_', '-')}"
         fit.add_argument(option, type=type(value), default=value, help=f"{text} (default: {value})")
+    length = fit.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs", type=int, default=defaults.epochs, help="passes over the recordings (default: %(default)s)"
+    )
+    length.add_argument("--steps", type=int, default=defaults.steps, help="instead of passes")
     score = tasks.add_parser("score", help="a score with its parts for each recording")
-    score.add_argument("model", type=Path, help="folder that fit has written")
+    score.add_argument("model", type=Path, help=_MODEL_HELP)
     score.add_argument("data", type=Path, help=f"folder of recordings, or one that holds {TEST} or {BENCHMARK}")
     score.add_argument("-o", "--output", type=Path, required=True, metavar="scores.csv")
     for task in (fit, score):
-        task.add_argument("--label-space", metavar="NAME", help="whose normal class is normal (default: as configured)")
+        task.add_argument("--label-space", metavar="NAME", help=_SPACE_HELP)
     localise = tasks.add_parser("localise", help="where a recording is abnormal: CSV and NPZ, and a picture")
-    localise.add_argument("model", type=Path, help="folder that fit has written")
+    localise.add_argument("model", type=Path, help=_MODEL_HELP)
     localise.add_argument("record", type=Path, help="header or signal file of a recording")
     localise.add_argument("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: here")
     localise.add_argument("--plot", action="store_true", help="draw NAME.png as well")
-    for task in (score, localise):
-        task.add_argument(
-            "--map", choices=MAPS, default=MAPS[1],
-            help="how a sample differs from normal hearts, or from the recording's other heartbeats (default)",
-        )  # fmt: skip
+    score.add_argument("--map", choices=MAPS, help=f"{_MAP_HELP}; localisation in {BENCHMARK} is measured by it")
+    localise.add_argument("--map", choices=MAPS, default=MAPS[1], help=_MAP_HELP)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,30 +107,32 @@ def run(arguments: argparse.Namespace) -> int:
     return {"fit": _fit, "score": _score, "localise": _localise}[arguments.task](arguments)
 
 
+def _label_space(named: str | None) -> LabelSpace:
+    """The label space of that name, or the configured one."""
+    return label_space(named or load_config().label_space)
+
+
 # --- fit -------------------------------------------------------------------------------------------------------------
 
 
 def _fit(arguments: argparse.Namespace) -> int:
     chosen = ("masking", "epochs", "steps", "minutes", "batch_size", "learning_rate", "schedule", "seed")
-    settings = FitSettings(**{name: getattr(arguments, name) for name in chosen})
-    leads = resolve_leads(arguments.leads)
-    space = label_space(arguments.label_space or load_config().label_space)
+    settings = RestorationSettings(**{name: getattr(arguments, name) for name in chosen})
+    if has_arrays(arguments.data):
+        _refuse_for_arrays(arguments, "attributes", "cache", "label_space")
     options = {"width": arguments.width, "log_variance": arguments.log_variance, "attributes": arguments.attributes}
+    space = _label_space(arguments.label_space)
     if arguments.attributes:
         options["classes"] = len(space)
-    initial = None if arguments.start is None else _weights(arguments.start, leads)
-    targets = None
-    cache = arguments.cache or arguments.model / "store"
+    model = untrained_model(resolve_leads(arguments.leads), settings.seed, **options)
+    if arguments.start is not None:
+        _start_from(arguments.start, model)
+    targets, cache = None, arguments.cache or arguments.model / "store"
     if has_arrays(arguments.data):
-        if arguments.attributes:
-            raise ValueError(f"{arguments.data}: --attributes needs recordings with headers, found {TRAIN}")
         recordings = ArrayRecordings(arguments.data / TRAIN)
         order = np.random.default_rng(settings.seed).permutation(len(recordings))
         held_out, train = np.split(order, [round(_HELD_OUT_SHARE * len(order)) if len(order) >= FEWEST else 0])
     else:
-        from leadset.store.groups import patient_groups
-        from leadset.store.packed import build_store
-
         recordings = build_store(find_recordings(arguments.data), TRANSFORM, cache)
         for failure in recordings.failures:
             print(f"skipped {failure.path}: {failure.message}", file=sys.stderr)
@@ -128,126 +142,179 @@ def _fit(arguments: argparse.Namespace) -> int:
         print(f"{len(recordings)} recordings, of which {len(normal)} with sinus rhythm as their only label")
         if arguments.attributes:
             labelled = np.setdiff1d(np.arange(len(recordings)), held_out)
-            targets = targets_of(recordings, leads, train, labelled, all_r_peaks(recordings, leads, labelled), space)
+            r_peaks = all_r_peaks(recordings, model.leads, labelled)
+            targets = targets_of(recordings, model.leads, train, r_peaks, space)
     detector = fit_detector(
-        recordings, train, held_out, leads, arguments.model, settings, options, initial, targets=targets
-    )
+        recordings, train, held_out, model, arguments.model, settings=settings, targets=targets
+    )  # fmt: skip
     if arguments.cache is None:
         shutil.rmtree(cache, ignore_errors=True)
-    done, loss = detector.training["steps"], detector.training["loss"]
+    done, loss = detector.training["steps"], detector.training["train_loss"]
     print(f"trained {done} steps on {len(train)} recordings, loss {loss}; reference: {detector.reference.part}")
     return 0
 
 
-def _weights(folder: Path, leads: tuple[str, ...]) -> dict[str, Tensor]:
-    """Weights of a detector to go on from.
+def _refuse_for_arrays(arguments: argparse.Namespace, *options: str) -> None:
+    """Raises a ValueError where an option was given that would do nothing with arrays."""
+    for option in options:
+        if getattr(arguments, option):
+            name = option.replace("_", "-")
+            raise ValueError(f"{arguments.data}: --{name} is for recordings with headers, found arrays without")
+
+
+def _start_from(folder: Path, model: CrossRestoration) -> None:
+    """Gives a model the weights of a detector to go on from.
 
     Raises:
-        ValueError: it has other leads.
+        ValueError: it has other leads, or is another network.
     """
-    model = Detector.load(folder).model
-    if model.leads != leads:
-        raise ValueError(f"{folder}: weights for {', '.join(model.leads)}, expected {', '.join(leads)}")
-    return model.state_dict()
+    start = DetectorFolder(folder).for_leads(model.leads).model
+    if start.leads != model.leads:
+        raise ValueError(f"{folder}: weights for {', '.join(start.leads)}, expected {', '.join(model.leads)}")
+    try:
+        check_weights(start.state_dict(), model.state_dict(), str(folder))
+    except ValueError as error:
+        raise ValueError(f"{error}; the weights to start from do not fit a network with {model.options}") from None
+    model.load_state_dict(start.state_dict())
 
 
 # --- score -----------------------------------------------------------------------------------------------------------
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    detector = Detector.load(arguments.model)
+    if arguments.map is not None and not (arguments.data / BENCHMARK).is_file():
+        raise ValueError(f"{arguments.data}: --map says what localisation is measured by, expected {BENCHMARK} in it")
+    in_arrays = has_arrays(arguments.data)
+    if in_arrays:
+        _refuse_for_arrays(arguments, "label_space")
+    detectors = DetectorFolder(arguments.model)
     failed = 0
     with write_atomically(arguments.output) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(_columns(detector))
-        if has_arrays(arguments.data):
-            _score_arrays(detector, arguments.data, arguments.map, table)
+        table = _Table(file, detectors)
+        if in_arrays:
+            _score_arrays(detectors.for_leads(LEADS), arguments.data, arguments.map or MAPS[1], table)
         else:
-            space = label_space(arguments.label_space or load_config().label_space)
-            failed = _score_folder(detector, arguments.data, table, space)
+            of_entry = detectors.space if arguments.label_space is None else None
+            space = of_entry or _label_space(arguments.label_space)
+            failed = _score_folder(detectors, arguments.data, table, space)
     return 1 if failed else 0
 
 
-def _columns(detector: Detector) -> list[str]:
-    by_lead = [f"{lead}_{part}" for part in ("record", "beat") for lead in detector.leads]
-    return [
-        "recording", "score", "score_percentile", "peak", "peak_percentile", "surprise",
-        "surprise_lasting", *(f"surprise_{family}" for family in FAMILIES), *PARTS, "worst_beat",
-        "beat_sd", "log_variance", "high_share", "beats", "flags", *by_lead, *_readings(detector),
-    ]  # fmt: skip
+def _percentile(name: str) -> Callable[[Detector, AnomalyScore], float]:
+    return lambda detector, score: detector.known_reference.percentile(name, getattr(score, name))
 
 
-def _readings(detector: Detector) -> tuple[str, ...]:
-    return (*ATTRIBUTES, *detector.training["classes"]) if detector.model.has_attributes else ()
+def _family(name: str) -> Callable[[Detector, AnomalyScore], float]:
+    return lambda detector, score: detector.deviations(score)[name]
 
 
-def _row(name: str, detector: Detector, found: AnomalyScore) -> list[str]:
-    percentile = detector.reference.percentile
-    numbers = [
-        found.score, percentile("score", found.score), found.peak, percentile("peak", found.peak),
-        detector.surprise(found), detector.lasting_surprise(found), *detector.surprises(found).values(),
-        *(found.parts[part] for part in PARTS),
-        found.worst_beat, found.beats.std(), found.log_variance, detector.high_share(found),
-    ]  # fmt: skip
-    more = [found.lead_errors.ravel()]
-    if found.attributes is not None:
-        more += [found.attributes, found.classes]
-    last = (f"{value:.6g}" for value in np.concatenate(more))
-    return [name, *(f"{n:.6g}" for n in numbers), str(len(found.beats)), " ".join(found.flags), *last]
+def _part(name: str) -> Callable[[Detector, AnomalyScore], float]:
+    return lambda _, score: score.parts[name]
 
 
-def _score_folder(detector: Detector, folder: Path, table, space: LabelSpace) -> int:
+#: Numbers of a recording by their column; those of `_COMPARED` need a reference of normal recordings.
+_COLUMNS: dict[str, Callable[[Detector, AnomalyScore], float]] = {
+    "score": lambda _, score: score.score,
+    "score_percentile": _percentile("score"),
+    "peak": lambda _, score: score.peak,
+    "peak_percentile": _percentile("peak"),
+    "deviation": Detector.deviation_score,
+    "deviation_lasting": Detector.lasting_deviation_score,
+    **{f"deviation_{name}": _family(name) for name in FAMILIES},
+    **{name: _part(name) for name in PARTS},
+    "worst_beat": lambda _, score: score.worst_beat,
+    "beat_sd": lambda _, score: score.beats.std(),
+    "log_variance": lambda _, score: score.log_variance,
+    "high_share": Detector.high_share,
+}
+_COMPARED = tuple(name for name in _COLUMNS if name.startswith("deviation") or name.endswith(("percentile", "share")))
+
+
+class _Table:
+    """A line for each recording; columns that its detector cannot fill stay empty, and stderr says so once."""
+
+    def __init__(self, file: IO[str], detectors: DetectorFolder) -> None:
+        by_lead = [f"{lead}_{part}" for part in _LEAD_PARTS for lead in detectors.leads]
+        some = detectors.for_leads(detectors.leads)
+        self._readings = (*ATTRIBUTES, *some.training["classes"]) if some.model.has_attributes else ()
+        header = ("recording", "leads", *_COLUMNS, "beats", "flags", *by_lead, *self._readings)
+        self._table = csv.DictWriter(file, header, lineterminator="\n")
+        self._table.writeheader()
+        self._without_reference: set[tuple[str, ...]] = set()
+
+    def write(self, name: str, detector: Detector, score: AnomalyScore) -> None:
+        """Adds a recording."""
+        numbers = {column: value(detector, score) for column, value in _COLUMNS.items() if column not in _COMPARED}
+        if detector.reference is not None:
+            numbers |= {column: _COLUMNS[column](detector, score) for column in _COMPARED}
+        elif detector.leads not in self._without_reference:
+            self._without_reference.add(detector.leads)
+            leads = lead_set_name(detector.leads)
+            print(f"no percentiles and deviation scores on {leads} leads: {detector.no_reference}", file=sys.stderr)
+        for part, errors in zip(_LEAD_PARTS, score.lead_errors, strict=True):
+            numbers |= {f"{lead}_{part}": error for lead, error in zip(detector.leads, errors, strict=True)}
+        if score.attributes is not None:
+            numbers |= dict(zip(self._readings, [*score.attributes, *score.classes], strict=True))
+        self._table.writerow({
+            "recording": name, "leads": lead_set_name(detector.leads), "beats": len(score.beats),
+            "flags": " ".join(score.flags), **{column: f"{number:.6g}" for column, number in numbers.items()},
+        })  # fmt: skip
+
+
+def _score_folder(detectors: DetectorFolder, folder: Path, table: _Table, space: LabelSpace) -> int:
     """Scores a folder's recordings; the number of those that cannot be read, each with its reason on stderr."""
-    from tqdm import tqdm
-
     abnormal, scored, failed = [], [], 0
     for path in tqdm(find_recordings(folder), desc="score", unit="rec", leave=False):
         try:
             recording = read_recording(path)
-            found = detector.score(recording.signal, recording.fs, recording.leads)
+            detector = detectors.for_leads(recording.leads)
+            score = detector.score(recording.signal, recording.fs, recording.leads)
         except (ReadError, OSError, ValueError) as error:
             failed += 1
             print(f"skipped {path}: {error}", file=sys.stderr)
             continue
-        table.writerow(_row(recording.name, detector, found))
+        table.write(recording.name, detector, score)
         if space.diagnoses(recording.codes):
             abnormal.append(not space.is_plain_normal(recording.codes))
-            scored.append(_detected_by(detector, found))
+            scored.append(_detected_by(detector, score))
     print(f"{len(scored)} labelled recordings scored, {failed} skipped")
     if len(set(abnormal)) == 2:
         print(f"detection AUC, sinus rhythm alone against the rest: {_detection(np.array(abnormal), scored)}")
     return failed
 
 
-def _detected_by(detector: Detector, found: AnomalyScore) -> dict[str, float]:
+def _detected_by(detector: Detector, score: AnomalyScore) -> dict[str, float]:
     """What a recording may be detected by."""
-    lasting = detector.lasting_surprise(found)
-    return {"surprise": detector.surprise(found), "lasting surprise": lasting, "score": found.score}
+    if detector.reference is None:
+        return {"score": score.score}
+    deviation, lasting = detector.deviation_score(score), detector.lasting_deviation_score(score)
+    return {"deviation score": deviation, "lasting deviation score": lasting, "score": score.score}
 
 
 def _detection(abnormal: np.ndarray, scored: Sequence[dict[str, float]]) -> str:
-    """Detection AUC by each of these numbers, as text."""
-    return ", ".join(f"{detection_auc(abnormal, [s[name] for s in scored]):.4f} by {name}" for name in scored[0])
+    """Detection AUC by each of the numbers that all recordings have, as text."""
+    common = [name for name in scored[0] if all(name in numbers for numbers in scored)]
+    return ", ".join(f"{detection_auc(abnormal, [s[name] for s in scored]):.4f} by {name}" for name in common)
 
 
-def _score_arrays(detector: Detector, folder: Path, which: str, table) -> None:
+def _score_arrays(detector: Detector, folder: Path, which: str, table: _Table) -> None:
     if (folder / TEST).is_file():
         labels = read_labels(folder / TEST_LABELS, len(ArrayRecordings(folder / TEST)))
-        scored = [_detected_by(detector, found) for found in _scored_array(detector, folder / TEST, table)]
+        scored = [_detected_by(detector, score) for score in _scored_array(detector, folder / TEST, table)]
         print(f"detection AUC of {len(scored)} recordings: {_detection(labels == 1, scored)}")
     if (folder / BENCHMARK).is_file():
-        maps = [getattr(found, which) for found in _scored_array(detector, folder / BENCHMARK, table)]
+        maps = [getattr(score, which) for score in _scored_array(detector, folder / BENCHMARK, table)]
         labels = read_labels(folder / BENCHMARK_LABELS, len(maps))
         masks = [np.asarray(label).T[lead_rows(detector.leads)] == 1 for label in labels]
         print(f"localisation AUC: {localisation_auc(masks, maps):.4f} of {len(maps)} recordings")
         _print_dice(masks, maps)
 
 
-def _scored_array(detector: Detector, path: Path, table) -> Iterator[AnomalyScore]:
+def _scored_array(detector: Detector, path: Path, table: _Table) -> Iterator[AnomalyScore]:
     recordings = ArrayRecordings(path)
-    for i, found in enumerate(detector.score_all(recordings, range(len(recordings)), path.stem)):
-        table.writerow(_row(f"{path.stem}-{i}", detector, found))
-        yield found
+    for i, score in enumerate(detector.score_all(recordings, range(len(recordings)), path.stem)):
+        table.write(f"{path.stem}-{i}", detector, score)
+        yield score
 
 
 def _print_dice(masks: list[np.ndarray], maps: list[np.ndarray]) -> None:
@@ -267,42 +334,48 @@ def _print_dice(masks: list[np.ndarray], maps: list[np.ndarray]) -> None:
 
 
 def _localise(arguments: argparse.Namespace) -> int:
-    detector = Detector.load(arguments.model)
     recording = read_recording(arguments.record)
-    found = detector.score(recording.signal, recording.fs, recording.leads)
+    detector = DetectorFolder(arguments.model).for_leads(recording.leads)
+    if arguments.plot and detector.reference is None:
+        raise ValueError(f"{arguments.model}: --plot draws in units of normal recordings, {detector.no_reference}")
+    score = detector.score(recording.signal, recording.fs, recording.leads)
     # A name may hold a dot: what follows it is no suffix to be replaced.
     target = {kind: arguments.output / f"{recording.name}.{kind}" for kind in ("npz", "csv", "png")}
     rate = TRANSFORM.rate
     arguments.output.mkdir(parents=True, exist_ok=True)
     with write_atomically(target["npz"], "wb") as file:
         np.savez_compressed(
-            file, map=found.map, deviation=found.deviation, rate=rate, leads=np.array(detector.leads),
-            r_peaks=found.r_peaks, score=found.score, peak=found.peak,
+            file, map=score.map, deviation=score.deviation, rate=rate, leads=np.array(detector.leads),
+            r_peaks=score.r_peaks, score=score.score, peak=score.peak,
         )  # fmt: skip
     with write_atomically(target["csv"]) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["seconds", *detector.leads])
-        for sample, errors in enumerate(getattr(found, arguments.map).T):
+        for sample, errors in enumerate(getattr(score, arguments.map).T):
             values = ["" if np.isnan(error) else f"{error:.6g}" for error in errors]
             table.writerow([f"{sample / rate:.3f}", *values])
     if arguments.plot:
-        _draw(detector, recording, found, arguments.map, target["png"])
-    percentile, peak_percentile = (
-        detector.reference.percentile(name, getattr(found, name)) for name in ("score", "peak")
-    )
-    print(f"{recording.name}: score {found.score:.4g}, peak {found.peak:.4g}, above", end=" ")
-    print(f"{percentile:.0f} and {peak_percentile:.0f} % of normal recordings", *found.flags)
+        _draw(detector, recording, score, arguments.map, target["png"])
+    ranks = f"score {score.score:.4g}, peak {score.peak:.4g}"
+    print(f"{recording.name}: {ranks}, {_compared(detector, score)}", *score.flags)
     return 0
 
 
-def _draw(detector: Detector, recording: Recording, found: AnomalyScore, which: str, target: Path) -> None:
+def _compared(detector: Detector, score: AnomalyScore) -> str:
+    """What share of normal recordings score and peak are above."""
+    if detector.reference is None:
+        return f"not compared with normal recordings: {detector.no_reference}"
+    ranks = (detector.reference.percentile(name, getattr(score, name)) for name in ("score", "peak"))
+    return "above {:.0f} and {:.0f} % of normal recordings".format(*ranks)
+
+
+def _draw(detector: Detector, recording: Recording, score: AnomalyScore, which: str, target: Path) -> None:
     """The leads that recording and detector share."""
     shared = [lead for lead in detector.leads if lead in recording.leads]
     rows = [recording.leads.index(lead) for lead in shared]
     own = [detector.leads.index(lead) for lead in shared]
     signal = recording.signal[rows]
-    high = detector.reference.high[which][own]
-    title = f"{recording.name}: score {found.score:.3g} {' '.join(found.flags)}"
-    marks = delineate(signal, recording.fs)
-    heat = getattr(found, which)[own]
-    plot_map(signal, recording.fs, shared, heat, TRANSFORM.rate, high, marks, target, title)
+    high = detector.known_reference.high[which][own]
+    title = f"{recording.name}: score {score.score:.3g} {' '.join(score.flags)}"
+    marks, heat = delineate(signal, recording.fs), getattr(score, which)[own]
+    plot_map(signal, recording.fs, shared, heat, high, marks, target, heat_fs=TRANSFORM.rate, title=title)

@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help="folder of recordings (.hea with their signals), nested or not")
     parser.add_argument("outputs", help="folder for the answers, one .csv per recording")
     parser.add_argument("--per-model", action="store_true", help="also write each architecture's own answers")
+    parser.add_argument("--details", action="store_true", help="also write details.csv: abnormality and quality flags")
     parser.add_argument("--strict", action="store_true", help="exit with status 1 if any recording failed")
 
 
@@ -19,7 +20,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Predicts a folder; returns 0, or with ``--strict`` 1 if a recording failed."""
     from leadset.challenge import test_entry
 
-    report = test_entry(arguments.model, arguments.data, arguments.outputs, arguments.per_model)
+    report = test_entry(
+        arguments.model, arguments.data, arguments.outputs, per_model=arguments.per_model, details=arguments.details
+    )
     for name, reason in report.failures:
         print(f"  {name}: {reason}", file=sys.stderr)
     print(f"{report.written} answers written; {len(report.failures)} recordings failed")

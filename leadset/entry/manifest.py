@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from leadset.anomaly.detector import DetectorFiles
 from leadset.classes import LabelSpace, label_space
 from leadset.entry.decision import DecisionRule, veto
+from leadset.entry.ensemble import Ensemble, Evidence, read_probabilities
 from leadset.leads import resolve_leads
 from leadset.preprocess import InputSpec
 from leadset.utils.files import write_atomically
 
 FILE_NAME = "entry.json"
 FORMAT = 2
-_LEAST_PROBABILITY = 1e-6
-# What weights that sum to one may lack to it.
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Member:
         training: how it was trained, as plain values.
         macs: multiply-accumulates for one window (`leadset.models.cost`).
         head: name of the file of its head, where it needs one to answer with classes; empty otherwise.
+        detector: how it scores, and its reference of normal recordings; None for a classifier.
     """
 
     architecture: str
@@ -45,6 +45,7 @@ class Member:
     training: dict[str, Any]
     macs: int
     head: str = ""
+    detector: DetectorFiles | None = None
 
     def to_json(self) -> dict:
         """As plain values."""
@@ -54,6 +55,7 @@ class Member:
             "input": self.spec.to_json(),
             "weights": self.weights,
             "head": self.head,
+            "detector": self.detector and self.detector.to_json(),
             "decision": self.rule.to_json(),
             "training": self.training,
             "macs": self.macs,
@@ -77,89 +79,15 @@ class Member:
             dict(values["training"]),
             int(values["macs"]),
             head,
+            _detector_files(values.get("detector"), head),
         )
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """How networks answer together: a weight (m,) of each one's probabilities, and the rule that decides on the sum."""
-
-    weights: np.ndarray
-    rule: DecisionRule
-
-    def join(self, by_member: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities (n, k) of each member to one."""
-        # Term by term: a matrix product may differ in the last bit with the number of recordings.
-        return sum(weight * p for weight, p in zip(self.weights, by_member, strict=True))
-
-    def to_json(self) -> dict:
-        """As plain values."""
-        return {"weights": [float(w) for w in self.weights], "decision": self.rule.to_json()}
-
-    @classmethod
-    def from_json(cls, values: dict, members: int) -> Ensemble:
-        """The inverse of `to_json`, for so many members."""
-        weights = np.array(values["weights"], dtype=float)
-        if weights.shape != (members,):
-            raise ValueError(f"{len(weights)} weights of an ensemble, expected {members}")
-        if not (weights >= 0).all() or not weights.sum() <= 1 + _ROUNDING:
-            raise ValueError(f"weights {weights.tolist()} of an ensemble, expected shares of one")
-        return cls(weights, DecisionRule.from_json(values["decision"]))
-
-
-def _probabilities(values: Any) -> np.ndarray:
-    """Numbers from 0 to 1, from plain values."""
-    found = np.array(values, dtype=float)
-    if not ((found >= 0) & (found <= 1)).all():
-        raise ValueError(f"{found.tolist()}: expected numbers from 0 to 1")
-    return found
-
-
-def log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """Of probabilities, kept a little away from 0 and 1."""
-    p = np.clip(probabilities, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
-    return np.log(p / (1 - p))
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """How a detector has a say in what classifiers answer: by the log odds that it adds to what was known before.
-
-    A detector that gives nothing but the shares of the classes changes nothing.
-
-    Attributes:
-        strengths: (m,) how much the evidence of each member counts; 0 for classifiers.
-        shares: (k,) of the classes in the training recordings.
-        rule: decides on the result.
-    """
-
-    strengths: np.ndarray
-    shares: np.ndarray
-    rule: DecisionRule
-
-    def join(self, own: np.ndarray, by_member: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities (n, k) of the classifiers and those of each member to one."""
-        total, before = log_odds(own), log_odds(self.shares)
-        for strength, p in zip(self.strengths, by_member, strict=True):
-            if strength:
-                total = total + strength * (log_odds(p) - before)
-        return 1 / (1 + np.exp(-total))
-
-    def to_json(self) -> dict:
-        """As plain values."""
-        return {
-            "strengths": [float(s) for s in self.strengths],
-            "shares": [float(s) for s in self.shares],
-            "decision": self.rule.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, values: dict, members: int) -> Evidence:
-        """The inverse of `to_json`, for so many members."""
-        strengths, shares = np.array(values["strengths"], dtype=float), _probabilities(values["shares"])
-        if strengths.shape != (members,) or not np.isfinite(strengths).all():
-            raise ValueError(f"evidence of {len(strengths)} members, expected finite numbers for {members}")
-        return cls(strengths, shares, DecisionRule.from_json(values["decision"]))
+def _detector_files(values: dict | None, head: str) -> DetectorFiles | None:
+    """What a member says of its detector; entries of 0.1.0 did not say how theirs score, which was always the same."""
+    if values is not None:
+        return DetectorFiles.from_json(values)
+    return DetectorFiles(part="its entry was trained before references were kept, train it again") if head else None
 
 
 @dataclass(frozen=True)
@@ -290,7 +218,7 @@ class Manifest:
             manifest = cls(
                 values["label_space"],
                 tuple(values["classes"]),
-                _probabilities(values["prior"]),
+                read_probabilities(values["prior"]),
                 sets,
                 dict(values["provenance"]),
             )

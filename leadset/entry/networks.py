@@ -5,34 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
-from leadset.anomaly import answers
-from leadset.anomaly.features import feature_names
+from leadset.anomaly.detector import Detector, load_detector
+from leadset.anomaly.features import feature_names, score_features
 from leadset.anomaly.head import Head, fill_with_prior
 from leadset.entry.manifest import Member
 from leadset.models import create_network, model_entry
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
+from leadset.utils.weights import load_network
 
 #: Inputs as `leadset.entry` prepares them: samples, statistics and context, as `leadset.models.prediction` takes them.
 Inputs = Sequence[tuple]
 
 
 @dataclass(frozen=True)
-class Told:
+class NetworkOutputs:
     """What a network says of n recordings: probabilities (n, k) and, of a detector, that of an anomaly (n,)."""
 
     probabilities: np.ndarray
     abnormality: np.ndarray | None = None
 
 
-Predictor = Callable[[Inputs], Told]
+Predictor = Callable[[Inputs], NetworkOutputs]
 
 #: Multiply-accumulates for one window below which a network is small: its threads would mostly wait for one another.
 SMALL = 100_000_000
@@ -44,7 +45,7 @@ def is_small(member: Member) -> bool:
 
 
 def threads_of(member: Member) -> int:
-    """Threads that a network is asked on: always as many on one machine, as the last bit may depend on them."""
+    """Threads that a network runs on: always as many on one machine, as the last bit may depend on them."""
     return 1 if is_small(member) else torch.get_num_threads()
 
 
@@ -60,36 +61,36 @@ def on_threads(n: int) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """Asks a classifier."""
+class ClassifierPredictor:
+    """Answers with a classifier."""
 
     model: nn.Module
     leads: tuple[str, ...]
     spec: InputSpec
     threads: int
 
-    def __call__(self, inputs: Inputs) -> Told:
+    def __call__(self, inputs: Inputs) -> NetworkOutputs:
         """Its probabilities."""
         with on_threads(self.threads):
-            return Told(np.stack(list(predict(self.model, inputs, self.leads, self.spec))))
+            return NetworkOutputs(np.stack(list(predict(self.model, inputs, self.leads, self.spec))))
 
 
 @dataclass(frozen=True)
-class Detector:
-    """Asks a restorer, whose score a head turns into classes; ``prior`` (k,) where a recording cannot be scored."""
+class DetectorPredictor:
+    """Answers with a detector, whose features a head turns into classes; ``prior`` (k,) where there is no score."""
 
-    model: nn.Module
+    detector: Detector
     head: Head
     prior: np.ndarray
     threads: int
 
-    def __call__(self, inputs: Inputs) -> Told:
+    def __call__(self, inputs: Inputs) -> NetworkOutputs:
         """Probabilities of the head."""
         with on_threads(self.threads):
-            scores = [answers.score(self.model, x, statistics, of.beats[True]) for x, statistics, of in inputs]
-            found = [answers.features(score, self.model.leads) for score in scores]
-        told = self.head(np.stack(found))
-        return Told(fill_with_prior(told[:, 1:], self.prior), told[:, 0])
+            scores = [self.detector.score_or_none(x, statistics, of.beats[True]) for x, statistics, of in inputs]
+        features = np.stack([score_features(score, self.detector.leads) for score in scores])
+        probabilities = self.head(features)
+        return NetworkOutputs(fill_with_prior(probabilities[:, 1:], self.prior), probabilities[:, 0])
 
 
 def load_member(
@@ -109,15 +110,39 @@ def load_member(
     """
     path = folder / member.weights
     try:
-        model = create_network(member.architecture, leads, len(prior), member.options)
-        if model.input_spec != member.spec:
-            raise ValueError(f"its input is {member.spec}, expected {model.input_spec}")
-        model.load_state_dict(load_file(path))
-        model = model.eval().to(device)
-        if model_entry(member.architecture).kind == "classifier":
-            return Classifier(model, leads, member.spec, threads_of(member))
+        model = load_network(path, partial(_build, member, leads, len(prior))).eval().to(device)
+        if member.detector is None:
+            return ClassifierPredictor(model, leads, member.spec, threads_of(member))
         path = folder / member.head
         head = Head.read(path, len(feature_names(leads)), len(prior))
-        return Detector(model.folded(), head, prior, threads_of(member))
+        return DetectorPredictor(Detector(model, member.detector.scoring), head, prior, threads_of(member))
     except Exception as error:  # networks meet senseless options with errors of many kinds
         raise ValueError(f"{path}: cannot be loaded as {member.architecture}: {error}") from error
+
+
+def _build(member: Member, leads: tuple[str, ...], n_classes: int) -> nn.Module:
+    """The untrained network.
+
+    Raises:
+        ValueError: its input is not the one that the entry says.
+    """
+    if (member.detector is None) != (model_entry(member.architecture).kind == "classifier"):
+        raise ValueError(f"it is a {model_entry(member.architecture).kind}, and the entry says otherwise")
+    model = create_network(member.architecture, leads, n_classes, member.options)
+    if model.input_spec != member.spec:
+        raise ValueError(f"its input is {member.spec}, expected {model.input_spec}")
+    return model
+
+
+def load_member_detector(
+    folder: Path, member: Member, leads: tuple[str, ...], n_classes: int, device: str | torch.device | None = None
+) -> Detector:
+    """The detector that a member of an entry is, with its reference.
+
+    Raises:
+        OSError, ValueError: as `leadset.anomaly.detector.load_detector`; it is no detector.
+    """
+    if member.detector is None:
+        raise ValueError(f"{folder}: {member.architecture} is a classifier, expected a reconstruction model")
+    build = partial(_build, member, leads, n_classes)
+    return load_detector(folder, member.weights, build, member.detector, member.training, device)

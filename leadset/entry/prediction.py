@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from leadset.anomaly.detector import Detector
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
-from leadset.entry.networks import Predictor, load_member
+from leadset.entry.networks import Predictor, load_member, load_member_detector
 from leadset.leads import lead_set_name, sort_leads, with_derived
 from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Prepared, Transform, prepare
@@ -90,7 +91,7 @@ class Entry:
         self.manifest = Manifest.read(self.folder)
         self.space = self.manifest.space_in(self.folder)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._respondents: dict[str, Predictor] = {}
+        self._predictors: dict[str, Predictor] = {}
 
     def trained_set(self, leads: Iterable[str]) -> TrainedSet:
         """The lead set that answers for recordings with these leads.
@@ -106,18 +107,18 @@ class Entry:
         return min(self.manifest.sets, key=lambda t: (len(set(t.leads) - have), -len(t.leads)))
 
     def load(self, leads: Iterable[str]) -> None:
-        """Loads the networks that recordings with these leads need, ahead of the first question."""
+        """Loads the networks that recordings with these leads need, ahead of the first recording."""
         trained = self.trained_set(leads)
         for member in trained.members:
-            self._respondent(trained, member)
+            self._predictor(trained, member)
 
-    def _respondent(self, trained: TrainedSet, member: Member) -> Predictor:
-        if member.weights not in self._respondents:
+    def _predictor(self, trained: TrainedSet, member: Member) -> Predictor:
+        if member.weights not in self._predictors:
             loaded = load_member(self.folder, member, trained.leads, self.manifest.prior, self.device)
-            self._respondents[member.weights] = loaded
-        return self._respondents[member.weights]
+            self._predictors[member.weights] = loaded
+        return self._predictors[member.weights]
 
-    # --- questions ---------------------------------------------------------------------------------------------
+    # --- answers ---------------------------------------------------------------------------------------------
 
     def predict(
         self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
@@ -132,26 +133,26 @@ class Entry:
             recordings: `Recording` objects or paths of headers.
         """
         if isinstance(recordings, (Recording, str, Path)):
-            return next(self._answers([self._question(recordings)]))
+            return next(self._answers([self._prepare(recordings)]))
         return self._stream(recordings)
 
     def _stream(self, recordings: Iterable[Recording | str | Path]) -> Iterator[Answer]:
         groups = _batched(recordings)
         if not self.readers:
             for group in groups:
-                yield from self._answers([self._question(recording) for recording in group])
+                yield from self._answers([self._prepare(recording) for recording in group])
             return
         with ThreadPoolExecutor(self.readers) as readers:
             coming = None
             for group in groups:
-                reading = [readers.submit(self._question, recording) for recording in group]
+                reading = [readers.submit(self._prepare, recording) for recording in group]
                 if coming is not None:
                     yield from self._answers([future.result() for future in coming])
                 coming = reading
             if coming is not None:
                 yield from self._answers([future.result() for future in coming])
 
-    def _question(self, recording: Recording | str | Path) -> PreparedInput:
+    def _prepare(self, recording: Recording | str | Path) -> PreparedInput:
         name = recording.name if isinstance(recording, Recording) else Path(recording).stem
         try:
             if not isinstance(recording, Recording):
@@ -176,37 +177,51 @@ class Entry:
         flags = (*recording.flags, *next(iter(prepared.values())).flags)
         return PreparedInput(recording.name, recording.leads, prepared, beats, recording.age, recording.sex, flags)
 
-    def _answers(self, questions: Sequence[PreparedInput]) -> Iterator[Answer]:
+    def _answers(self, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
         answers: dict[int, Answer] = {}
         readable: dict[tuple[str, ...], list[int]] = {}
-        for i, question in enumerate(questions):
-            if question.prepared is None:
-                answers[i] = self.unanswered(question.name, question.error)
+        for i, one in enumerate(inputs):
+            if one.prepared is None:
+                answers[i] = self.unanswered(one.name, one.error)
             else:
-                readable.setdefault(self.trained_set(question.leads).leads, []).append(i)
+                readable.setdefault(self.trained_set(one.leads).leads, []).append(i)
         for leads, members in readable.items():
-            group = [questions[i] for i in members]
+            group = [inputs[i] for i in members]
             answers.update(zip(members, self._predict_group(self.trained_set(leads), group), strict=True))
-        for i in range(len(questions)):
+        for i in range(len(inputs)):
             yield answers[i]
 
-    def _predict_group(self, trained: TrainedSet, questions: Sequence[PreparedInput]) -> Iterator[Answer]:
-        told = [
-            self._respondent(trained, member)([question.input_of(member.spec) for question in questions])
+    def _predict_group(self, trained: TrainedSet, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
+        outputs = [
+            self._predictor(trained, member)([one.input_of(member.spec) for one in inputs])
             for member in trained.members
         ]
-        labels, joint = trained.answer([one.probabilities for one in told])
-        abnormality = next((one.abnormality for one in told if one.abnormality is not None), None)
-        for i, question in enumerate(questions):
+        labels, joint = trained.answer([output.probabilities for output in outputs])
+        abnormality = next((output.abnormality for output in outputs if output.abnormality is not None), None)
+        for i, one in enumerate(inputs):
             if not np.isfinite(joint[i]).all():
-                yield self.unanswered(question.name, "the networks gave no finite probability", question.flags)
+                yield self.unanswered(one.name, "the networks gave no finite probability", one.flags)
                 continue
             by_model = {
-                member.architecture: (_decide(member.rule, one.probabilities[i]), one.probabilities[i])
-                for member, one in zip(trained.members, told, strict=True)
+                member.architecture: (_decide(member.rule, output.probabilities[i]), output.probabilities[i])
+                for member, output in zip(trained.members, outputs, strict=True)
             }
-            odd = None if abnormality is None or not np.isfinite(abnormality[i]) else float(abnormality[i])
-            yield Answer(question.name, self.space.keys, labels[i], joint[i], question.flags, by_model, odd)
+            known = abnormality is not None and np.isfinite(abnormality[i])
+            abnormal = float(abnormality[i]) if known else None
+            yield Answer(one.name, self.space.keys, labels[i], joint[i], one.flags, by_model, abnormal)
+
+    def detector(self, leads: Iterable[str]) -> Detector:
+        """The anomaly detector that answers for recordings with these leads, with its reference if it has one.
+
+        Raises:
+            OSError, ValueError: no reconstruction model was trained on their lead set, or its files are damaged.
+        """
+        trained = self.trained_set(leads)
+        for member in trained.members:
+            if member.detector is not None:
+                return load_member_detector(self.folder, member, trained.leads, len(self.space), self.device)
+        trained_on = lead_set_name(trained.leads)
+        raise ValueError(f"{self.folder}: no reconstruction model among the networks on {trained_on} leads")
 
     def unanswered(self, name: str, reason: str, flags: tuple[str, ...] = ()) -> Answer:
         """The answer where nothing can be judged: class shares of the training data, the commonest class decided."""

@@ -23,10 +23,11 @@ def plot_map(
     fs: float,
     leads: Sequence[str],
     heat: np.ndarray,
-    heat_rate: float,
     high: Sequence[float],
     marks: Delineation,
     target: Path,
+    *,
+    heat_fs: float,
     title: str = "",
 ) -> None:
     """Draws the first 10 s of a recording; the format is that of ``target``'s ending.
@@ -36,10 +37,10 @@ def plot_map(
         fs: its sampling rate in Hz.
         leads: names of its l leads.
         heat: (l, t') map of the same leads; NaN stays white.
-        heat_rate: its sampling rate in Hz.
         high: (l,) of the map in normal recordings, the unit of the heat.
         marks: of the signal.
         target: file to write.
+        heat_fs: sampling rate of the map in Hz.
         title: above the picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,13 +49,13 @@ def plot_map(
 
     shown = signal_mv[:, : round(_SECONDS * fs)]
     time = np.arange(shown.shape[1]) / fs
-    relative = heat[:, : round(_SECONDS * heat_rate)] / np.asarray(high)[:, None]
+    relative = heat[:, : round(_SECONDS * heat_fs)] / np.asarray(high)[:, None]
     figure = Figure(figsize=(14, 1 + _LEAD_HEIGHT * len(leads)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(leads), 1, sharex=True, squeeze=False)[:, 0]
     for axis, name, row, lead_heat, lead_marks in zip(axes, leads, shown, relative, marks.marks, strict=True):
         low, top = np.nanmin(row, initial=-0.1), np.nanmax(row, initial=0.1)
-        extent = (0, len(lead_heat) / heat_rate, low, top)
+        extent = (0, len(lead_heat) / heat_fs, low, top)
         image = axis.imshow(lead_heat[None], cmap="Reds", vmin=0, vmax=_DARKEST, extent=extent, aspect="auto")
         axis.plot(time, row, color="0.15", linewidth=0.7)
         for wave, (on, end) in _LIMITS.items():

@@ -39,7 +39,7 @@ class StepBatches(Dataset):
 
     Args:
         store: prepared recordings.
-        course: which of them to train on, and for how many steps.
+        curriculum: which of them to train on, and for how many steps.
         labels: (len(store), k) 1, 0, or NaN where unknown.
         leads: lead set.
         spec: the network's input.
@@ -51,8 +51,9 @@ class StepBatches(Dataset):
     def __init__(
         self,
         store: Store,
-        course: Curriculum,
+        curriculum: Curriculum,
         labels: np.ndarray,
+        *,
         leads: Sequence[str],
         spec: InputSpec,
         batch_size: int,
@@ -60,15 +61,15 @@ class StepBatches(Dataset):
         contexts: Sequence[RecordingContext] = (),
     ) -> None:
         self.contexts = contexts
-        self.store, self.course, self.labels = store, course, labels.astype(np.float32)
+        self.store, self.curriculum, self.labels = store, curriculum, labels.astype(np.float32)
         self.rows, self.spec = lead_rows(leads), spec
         self.batch_size, self.seed = batch_size, seed
 
     def __len__(self) -> int:
-        return self.course.steps
+        return self.curriculum.steps
 
     def _members(self, step: int) -> np.ndarray:
-        phase, step = self.course.at(step)
+        phase, step = self.curriculum.at(step)
         return phase.pool.members(step, self.batch_size, self.seed)
 
     def __getitem__(self, step: int) -> Batch:

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from leadset.utils.files import write_atomically
+from leadset.utils.weights import check_weights, read_tensors
 
 
 def save_state(
@@ -47,29 +48,39 @@ def read_progress(path: Path) -> dict | None:
 
 
 def load_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int
 ) -> tuple[dict[str, Tensor] | None, dict] | None:
-    """Restores what `save_state` wrote; returns best weights and progress, or None where nothing can be restored.
+    """Restores what `save_state` wrote of a training of so many planned steps.
 
-    A missing or damaged file is not an error: the run then starts again.
+    A missing or damaged file, one of another network or of another plan is not an error: nothing is changed, and the
+    training starts again.
+
+    Returns:
+        Best weights and progress, or None where nothing is restored.
     """
     progress = read_progress(path)
-    if progress is None:
+    if progress is None or progress.get("steps") != steps:
         return None
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    groups: dict[str, dict] = {"model": {}, "best": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition(".")
-        if rest:
-            groups[group][rest] = tensor
+    try:
+        tensors = read_tensors(path)
+        groups: dict[str, dict] = {"model": {}, "best": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition(".")
+            if rest:
+                groups[group][rest] = tensor
+        check_weights(groups["model"], model.state_dict(), str(path))
+        if groups["best"]:
+            check_weights(groups["best"], model.state_dict(), str(path))
+        state = optimizer.state_dict()
+        for name, tensor in groups["optimizer"].items():
+            i, _, key = name.partition(".")
+            state["state"].setdefault(int(i), {})[key] = tensor
+        random = tensors["random"]
+    except (OSError, ValueError, KeyError):
+        return None
     model.load_state_dict(groups["model"])
-    state = optimizer.state_dict()
-    for name, tensor in groups["optimizer"].items():
-        i, _, key = name.partition(".")
-        state["state"].setdefault(int(i), {})[key] = tensor
     optimizer.load_state_dict(state)
-    torch.set_rng_state(tensors["random"])
+    torch.set_rng_state(random)
     if "random_cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random_cuda"])
     return groups["best"] or None, progress

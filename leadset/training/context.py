@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from safetensors import safe_open
 from torch import nn
 
 import leadset
+from leadset.anomaly.detector import DetectorFiles
+from leadset.anomaly.reference import Reference
 from leadset.classes import LabelSpace
 from leadset.config import Config
 from leadset.leads import lead_set_name
@@ -23,7 +25,10 @@ from leadset.models import create_network, model_entry
 from leadset.preprocess import InputSpec
 from leadset.training.checkpoint import read_progress
 from leadset.training.data import TrainingData
-from leadset.training.tasks.kinds import TASKS, Cost, TrainingTask
+from leadset.training.normals import TOO_FEW
+from leadset.training.task import Cost, TrainingTask
+from leadset.training.tasks import TASKS
+from leadset.training.trainer import Deadline, RunContext, Trainer, measure
 from leadset.utils.files import write_atomically
 from leadset.utils.weights import save_weights
 from leadset.utils.workers import stop_requested
@@ -34,7 +39,7 @@ LOG_FILE = "training.jsonl"
 # Settings that change what a network learns; with others changed, an interrupted run can still go on.
 _RESULT_SETTINGS = (
     *("seed", "epochs", "min_steps", "batch_size", "learning_rate", "weight_decay", "validation_share"),
-    *("pretrain", "restorer_steps"),
+    *("pretrain", "reconstruction_steps"),
 )
 
 
@@ -63,9 +68,22 @@ class Job:
         return f"{self.name}-head.safetensors"
 
     @property
+    def reference(self) -> str:
+        """Name of the file of what normal recordings score, for a reconstruction model."""
+        return f"{self.name}-reference.safetensors"
+
+    @property
     def kind(self) -> str:
         """One of `leadset.models.registry.KINDS`."""
         return model_entry(self.architecture).kind
+
+
+class Trained(NamedTuple):
+    """Summary of a trained network; steps and seconds of this call."""
+
+    summary: dict[str, Any]
+    steps: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -108,12 +126,15 @@ class TrainingContext:
         """The summary of a trained network; empty where it, the weights or the validation answers are damaged."""
         try:
             np.load(self.file(job, "npy"))
-            with safe_open(self.folder / job.weights, "numpy"):  # its length must be what its header says
-                return read_json(self.file(job, "json"))
+            files = self.detector_files(job)
+            for name in (job.weights, *([files.reference] if files and files.reference else [])):
+                with safe_open(self.folder / name, "numpy"):  # its length must be what its header says
+                    pass
+            return {} if files is None and job.kind != "classifier" else read_json(self.file(job, "json"))
         except Exception:  # numpy meets damaged files with errors of many kinds
             return {}
 
-    def lesson(self, job: Job) -> TrainingTask:
+    def task(self, job: Job) -> TrainingTask:
         """What the network of a job learns.
 
         Raises:
@@ -126,7 +147,7 @@ class TrainingContext:
         unfinished = read_progress(self.file(job, "safetensors"))
         if unfinished:
             return unfinished["steps"] - unfinished["step"]
-        return self.lesson(job).wanted_steps
+        return self.task(job).curriculum.steps
 
     def build(self, job: Job) -> nn.Module:
         """The untrained network; its initial weights depend on the seed alone."""
@@ -135,29 +156,47 @@ class TrainingContext:
 
     def measure(self, job: Job) -> Cost:
         """What training the network costs."""
-        return self.lesson(job).measure(self.build(job))
+        return measure(self.build(job), self.task(job))
 
-    def train(self, job: Job, steps: int, seconds: float) -> dict[str, Any]:
-        """Trains a network and writes weights, validation answers and summary; returns the summary.
+    def train(self, job: Job, steps: int, deadline: Deadline) -> Trained:
+        """Trains a network and writes weights, validation answers and summary.
 
         Args:
             job: which.
             steps: planned steps; those of an interrupted run stay as they were planned.
-            seconds: after this time it stops early.
+            deadline: when it must be over; the clock is the same in all processes of a machine.
         """
+        started = time.monotonic()
         model, state_file = self.build(job), self.file(job, "safetensors")
         unfinished = read_progress(state_file)
         if unfinished:
             steps = unfinished["steps"]
-        outcome = self.lesson(job).train(
-            model, job.name, steps, seconds, state_file, self._logger(job), stop_requested, self.quiet
+        context = RunContext(
+            state_file, job.name, self._logger(job), stop_requested, deadline=deadline, quiet=self.quiet
         )
+        outcome = Trainer(model, self.task(job), steps, context).run()
         save_weights(self.folder / job.weights, model)
+        self._write_detector(job, outcome.outputs.reference)
         with write_atomically(self.file(job, "npy"), "wb") as file:
-            np.save(file, outcome.answers)
+            np.save(file, outcome.outputs.answers)
         write_json(self.file(job, "json"), outcome.summary)
         state_file.unlink(missing_ok=True)
-        return outcome.summary
+        return Trained(outcome.summary, outcome.steps, time.monotonic() - started)
+
+    def _write_detector(self, job: Job, reference: Reference | None) -> None:
+        """Writes what normal validation recordings score, of a reconstruction model."""
+        if job.kind == "classifier":
+            return
+        files = DetectorFiles(part=f"fewer than {TOO_FEW} normal recordings among those of the validation")
+        if reference is not None:
+            files = DetectorFiles(reference=job.reference, n=reference.n, part=reference.part)
+            files.write_reference(self.folder, reference)
+        write_json(self.file(job, "detector.json"), files.to_json())
+
+    def detector_files(self, job: Job) -> DetectorFiles | None:
+        """How the detector of a job scores, and its reference; None of a classifier."""
+        values = read_json(self.file(job, "detector.json"))
+        return DetectorFiles.from_json(values) if values else None
 
     def _logger(self, job: Job) -> Callable[[dict], None]:
         return lambda event: self.log({"job": job.name, **event})

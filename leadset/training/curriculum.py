@@ -74,13 +74,13 @@ class Curriculum:
         """Steps of all phases."""
         return sum(phase.steps for phase in self.phases)
 
-    def at(self, step: int) -> tuple[Phase, int]:
-        """The phase of a step, and the step's number within it."""
+    def at(self, step: float) -> tuple[Phase, float]:
+        """The phase of a step, and the step's number within it; a place between two steps has a fraction."""
         for phase in self.phases:
             if step < phase.steps:
                 return phase, step
             step -= phase.steps
-        raise IndexError("no such step in this course")
+        raise IndexError("no such step in this curriculum")
 
     def scaled(self, steps: int) -> Curriculum:
         """The same phases with so many steps altogether, in the same proportion."""

@@ -172,6 +172,7 @@ def load_training_data(
     transforms: Iterable[Transform],
     cache: Path,
     space: LabelSpace,
+    *,
     validation_share: float,
     seed: int,
     workers: int = -1,

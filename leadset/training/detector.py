@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 from tqdm import tqdm
 
 import leadset
@@ -20,15 +23,17 @@ from leadset.anomaly.reference import Reference
 from leadset.anomaly.scores import Scoring
 from leadset.models import create_model
 from leadset.models.prediction import lead_rows
-from leadset.training.tasks.restoration_fit import Fit, FitSettings
+from leadset.training.checkpoint import read_progress
+from leadset.training.tasks.restoration import RestorationSettings, RestorationTask
+from leadset.training.trainer import Deadline, RunContext, Trainer
 from leadset.utils.memory import keep_freed_memory
 from leadset.waves.beats import find_r_peaks
 
 
 def all_r_peaks(
     recordings: Recordings, leads: Sequence[str], indices: Iterable[int], workers: int = -1
-) -> list[np.ndarray | None]:
-    """R peaks of the recordings of these indices, None for all others; found once, since training asks often.
+) -> dict[int, np.ndarray]:
+    """R peaks of the recordings of these indices; found once, since training asks often.
 
     Args:
         recordings: prepared with `TRANSFORM`.
@@ -39,13 +44,10 @@ def all_r_peaks(
     from joblib import Parallel, delayed
 
     rows, indices = lead_rows(leads), [int(i) for i in indices]
-    found: list[np.ndarray | None] = [None] * len(recordings)
     # Starting workers costs about a second, as much as sixty recordings.
     pool = Parallel(n_jobs=workers if len(indices) > 200 else 1, return_as="generator")
     peaks = pool(delayed(find_r_peaks)(*map(np.asarray, recordings[i]), rows, TRANSFORM.rate) for i in indices)
-    for i, r_peaks in zip(indices, tqdm(peaks, desc="beats", total=len(indices), unit="rec", leave=False), strict=True):
-        found[i] = r_peaks
-    return found
+    return dict(zip(indices, tqdm(peaks, desc="beats", total=len(indices), unit="rec", leave=False), strict=True))
 
 
 def _digest(*inputs: object) -> str:
@@ -54,15 +56,22 @@ def _digest(*inputs: object) -> str:
         return blake2b(repr((leadset.__version__, *inputs)).encode(), digest_size=6).hexdigest()
 
 
+def _digest_of(task: RestorationTask, model: nn.Module) -> str:
+    """The digest of a training that starts from the weights that the model has."""
+    weights = blake2b(b"".join(tensor.numpy(force=True).tobytes() for tensor in model.state_dict().values()))
+    targets = () if task.targets is None else [*(part.tolist() for part in task.targets[:3]), task.targets.names]
+    peaks = [task.r_peaks[i] for i in task.normal.tolist()]
+    return _digest(model.leads, model.options, task.settings, task.normal, peaks, weights.hexdigest(), *targets)
+
+
 def fit_detector(
     recordings: Recordings,
     train: np.ndarray,
     held_out: np.ndarray,
-    leads: int | str | Sequence[str],
+    model: nn.Module,
     folder: Path,
-    settings: FitSettings | None = None,
-    options: dict[str, Any] | None = None,
-    initial: dict[str, Tensor] | None = None,
+    *,
+    settings: RestorationSettings | None = None,
     workers: int = -1,
     targets: Targets | None = None,
 ) -> Detector:
@@ -74,37 +83,37 @@ def fit_detector(
         recordings: prepared with `TRANSFORM`.
         train: indices of the normal recordings to learn from.
         held_out: indices of the normal recordings for the reference; none: those of training.
-        leads: lead set.
+        model: of `untrained_model`, or with other weights to start from.
         folder: where the detector goes.
-        settings: of the training. options: of the network.
-        initial: weights to start from instead of random ones.
+        settings: of the training.
         workers: processes that look for heartbeats.
         targets: of a network with the option ``attributes``, which needs them.
 
     Raises:
-        ValueError: no normal recording to learn from, weights of another network, or that option without targets, or
-            targets without it.
+        ValueError: no normal recording to learn from, or that option without targets, or targets without it.
     """
-    settings = settings or FitSettings()
+    settings = settings or RestorationSettings()
     if not len(train):
         raise ValueError("no recording to learn from: expected some whose only label is sinus rhythm")
-    torch.manual_seed(settings.seed)
-    keep_freed_memory()
-    model = create_model(ARCHITECTURE, leads, **(options or {}))
-    if initial is not None:
-        try:
-            model.load_state_dict(initial)
-        except RuntimeError as error:
-            raise ValueError(f"the weights to start from do not fit a network with {options}: {error}") from None
     if model.has_attributes != (targets is not None):
         raise ValueError(f"attributes={model.has_attributes}: targets are to be given with it, and with it only")
-    beats = all_r_peaks(recordings, model.leads, train, workers)
-    told = () if targets is None else (*(part.tolist() for part in targets[:3]), targets.names)
-    start = [tensor.numpy(force=True).tobytes() for tensor in (initial or {}).values()]
-    name = _digest(model.leads, options, settings, beats, blake2b(b"".join(start)).hexdigest(), *told)
-    state = folder / f"unfinished-{name}.safetensors"
-    fit = Fit(model.to(best_device()), recordings, beats, train, settings, state, targets=targets)
-    summary = {**fit.run(), "recordings": len(train)}
+    task = RestorationTask(
+        recordings=recordings,
+        r_peaks=all_r_peaks(recordings, model.leads, train, workers),
+        normal=train,
+        leads=model.leads,
+        spec=model.input_spec,
+        settings=settings,
+        targets=targets,
+    )
+    state = folder / f"unfinished-{_digest_of(task, model)}.safetensors"
+    spent = (read_progress(state) or {"seconds": 0.0})["seconds"]
+    ends_at = time.monotonic() + 60 * settings.minutes - spent if settings.minutes else math.inf
+    # Dropout draws from here on; an interrupted training goes on with the state that it saved.
+    torch.manual_seed(settings.seed)
+    model = model.to(best_device())
+    trainer = Trainer(model, task, task.curriculum.steps, RunContext(state, "restoration", deadline=Deadline(ends_at)))
+    summary = {**asdict(settings), **trainer.run().summary}
     if targets is not None:
         summary["classes"] = list(targets.names)
     detector = Detector(model, Scoring(masking=settings.masking), training=summary)
@@ -112,5 +121,12 @@ def fit_detector(
     used = held_out if len(held_out) else train
     detector.reference = Reference.of(list(detector.score_all(recordings, used, "reference")), part, model.leads)
     detector.save(folder)
-    fit.state_file.unlink(missing_ok=True)
+    state.unlink(missing_ok=True)
     return detector
+
+
+def untrained_model(leads: int | str | Sequence[str], seed: int, **options: Any) -> nn.Module:
+    """A model to be trained with that seed."""
+    torch.manual_seed(seed)
+    keep_freed_memory()
+    return create_model(ARCHITECTURE, leads, **options)

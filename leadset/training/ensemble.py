@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import softmax
 
 from leadset.anomaly.head import cross_fit, fill_with_prior, fit_head
 from leadset.classes import LabelSpace
 from leadset.entry.decision import DecisionRule
-from leadset.entry.manifest import Ensemble, Evidence, TrainedSet
+from leadset.entry.ensemble import Ensemble, Evidence
+from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
 from leadset.training.partial_labels import log_loss
 from leadset.training.thresholds import fit_thresholds
@@ -36,10 +38,6 @@ def fit_weights(probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.n
     if len(members) == 1:
         return np.ones(1)
 
-    def softmax(z: np.ndarray) -> np.ndarray:
-        e = np.exp(z - z.max())
-        return e / e.sum()
-
     def loss(z: np.ndarray) -> float:
         w = softmax(z)
         pull = _EQUALITY / len(labels) * np.log(w * len(w)).mean()
@@ -63,35 +61,35 @@ class ValidationOutputs:
 
 @dataclass(frozen=True)
 class ValidationTargets:
-    """What is known of validation recordings, and what was before.
+    """What is known of validation recordings.
 
     Attributes:
-        targets: (n, 1 + k), whether they are anything but plain sinus rhythm, and what is learnt of their classes: 1,
+        values: (n, 1 + k), whether they are anything but plain sinus rhythm, and what is learnt of their classes: 1,
             0, or NaN where unknown. What makes probabilities (weights, heads, the strength of evidence) is fitted to
             them.
         labels: (n, k) bool, those of the official score, which decisions are fitted to and judged by.
-        shares: (1 + k,) of the targets in the training recordings.
+        shares: (1 + k,) of these values in the training recordings.
     """
 
-    targets: np.ndarray
+    values: np.ndarray
     labels: np.ndarray
     shares: np.ndarray
 
     @property
     def classes(self) -> np.ndarray:
-        """The targets (n, k) of the classes."""
-        return self.targets[:, 1:]
+        """The values (n, k) of the classes."""
+        return self.values[:, 1:]
 
     def part(self, chosen: np.ndarray) -> ValidationTargets:
         """The same of some recordings."""
-        return ValidationTargets(self.targets[chosen], self.labels[chosen], self.shares)
+        return ValidationTargets(self.values[chosen], self.labels[chosen], self.shares)
 
 
-def out_of_fold(network: ValidationOutputs, truth: ValidationTargets, folds: np.ndarray) -> np.ndarray:
+def out_of_fold(network: ValidationOutputs, targets: ValidationTargets, folds: np.ndarray) -> np.ndarray:
     """Probabilities (n, k), of a detector by heads that were fitted on the other folds."""
     if not network.detects:
         return network.answers
-    return fill_with_prior(cross_fit(network.answers, truth.targets, truth.shares, folds), truth.shares)[:, 1:]
+    return fill_with_prior(cross_fit(network.answers, targets.values, targets.shares, folds), targets.shares)[:, 1:]
 
 
 def fit_set(
@@ -99,7 +97,7 @@ def fit_set(
     members: tuple,
     networks: Sequence[ValidationOutputs],
     probabilities: Sequence[np.ndarray],
-    truth: ValidationTargets,
+    targets: ValidationTargets,
     fit_rule: Callable[[np.ndarray, np.ndarray], DecisionRule],
 ) -> TrainedSet:
     """Fits how networks answer together.
@@ -108,7 +106,7 @@ def fit_set(
         leads, members: of the `TrainedSet`.
         networks: in the order of the members.
         probabilities: (n, k) of each, none of them by a head that was fitted on the same recording.
-        truth: of the same recordings.
+        targets: of the same recordings.
         fit_rule: probabilities and labels to a decision rule.
     """
 
@@ -116,28 +114,14 @@ def fit_set(
     mixed = detects.any() and not detects.all()
     chosen = np.flatnonzero(~detects) if mixed else np.arange(len(networks))
     weights = np.zeros(len(networks))
-    weights[chosen] = fit_weights([probabilities[i] for i in chosen], truth.classes)
+    weights[chosen] = fit_weights([probabilities[i] for i in chosen], targets.classes)
     own = Ensemble(weights, _UNDECIDED).join(probabilities)
-    ensemble = Ensemble(weights, fit_rule(own, truth.labels))
+    ensemble = Ensemble(weights, fit_rule(own, targets.labels))
     if not mixed:
         return TrainedSet(leads, members, ensemble)
-    evidence = _fit_evidence(own, probabilities, detects, truth)
-    rule = fit_rule(evidence.join(own, probabilities), truth.labels)
+    evidence = _fit_evidence(own, probabilities, detects, targets)
+    rule = fit_rule(evidence.join(own, probabilities), targets.labels)
     return TrainedSet(leads, members, ensemble, replace(evidence, rule=rule))
-
-
-def _fit_evidence(
-    own: np.ndarray, probabilities: Sequence[np.ndarray], detects: np.ndarray, truth: ValidationTargets
-) -> Evidence:
-    """The strength, one for all detectors and classes, at which the log loss is least; 1 takes them at their word."""
-
-    def of(strength: float) -> Evidence:
-        return Evidence(strength * detects, truth.shares[1:], _UNDECIDED)
-
-    def loss(strength: float) -> float:
-        return mean_log_loss(truth.classes, of(strength).join(own, probabilities))
-
-    return of(float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x))
 
 
 def mean_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
@@ -145,8 +129,22 @@ def mean_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
     return float(log_loss(targets, probabilities, _LEAST).sum(axis=1).mean())
 
 
+def _fit_evidence(
+    own: np.ndarray, probabilities: Sequence[np.ndarray], detects: np.ndarray, targets: ValidationTargets
+) -> Evidence:
+    """The strength, one for all detectors and classes, at which the log loss is least; 1 takes them at their word."""
+
+    def of(strength: float) -> Evidence:
+        return Evidence(strength * detects, targets.shares[1:], _UNDECIDED)
+
+    def loss(strength: float) -> float:
+        return mean_log_loss(targets.classes, of(strength).join(own, probabilities))
+
+    return of(float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x))
+
+
 def ablation(
-    networks: Sequence[ValidationOutputs], truth: ValidationTargets, folds: np.ndarray, space: LabelSpace
+    networks: Sequence[ValidationOutputs], targets: ValidationTargets, folds: np.ndarray, space: LabelSpace
 ) -> dict:
     """How well a lead set answers with its detector and without, as plain values.
 
@@ -157,18 +155,18 @@ def ablation(
     def fit_rule(probabilities: np.ndarray, labels: np.ndarray) -> DecisionRule:
         return fit_thresholds(probabilities, labels, space)
 
-    decided = {way: np.zeros_like(truth.labels, dtype=bool) for way in ("with", "without")}
-    judged = {way: np.zeros(truth.labels.shape) for way in decided}
+    decided = {way: np.zeros_like(targets.labels, dtype=bool) for way in ("with", "without")}
+    judged = {way: np.zeros(targets.labels.shape) for way in decided}
     for fold in np.unique(folds):
         out = folds == fold
-        known = truth.part(~out)
+        others = targets.part(~out)
         rest = [ValidationOutputs(network.answers[~out], network.detects) for network in networks]
-        fitted = [out_of_fold(network, known, folds[~out]) for network in rest]
-        trained = fit_set((), (), networks, fitted, known, fit_rule)
-        asked = [_answers(ours, known, all_.answers[out]) for ours, all_ in zip(rest, networks, strict=True)]
+        fitted = [out_of_fold(network, others, folds[~out]) for network in rest]
+        trained = fit_set((), (), networks, fitted, others, fit_rule)
+        asked = [_answers(ours, others, all_.answers[out]) for ours, all_ in zip(rest, networks, strict=True)]
         decided["with"][out], judged["with"][out] = trained.answer(asked)
         decided["without"][out], judged["without"][out] = replace(trained, evidence=None).answer(asked)
-    metric = ChallengeMetric(truth.labels, space)
+    metric = ChallengeMetric(targets.labels, space)
     rewards = {way: metric.rewards(decisions) for way, decisions in decided.items()}
 
     def gain(counts: np.ndarray) -> float:
@@ -177,7 +175,7 @@ def ablation(
     interval = bootstrap(gain, len(folds))
     return {
         **{
-            way: {"challenge_metric": metric(decided[way]), "auroc": macro(auroc(truth.labels, judged[way]))}
+            way: {"challenge_metric": metric(decided[way]), "auroc": macro(auroc(targets.labels, judged[way]))}
             for way in decided
         },
         "gain": {"value": interval.value, "low": interval.low, "high": interval.high},
@@ -186,17 +184,17 @@ def ablation(
     }
 
 
-def _answers(network: ValidationOutputs, truth: ValidationTargets, answers: np.ndarray) -> np.ndarray:
+def _answers(network: ValidationOutputs, targets: ValidationTargets, answers: np.ndarray) -> np.ndarray:
     """Probabilities (n, k) of other recordings, of a detector by the head that these ones give."""
     if not network.detects:
         return answers
-    return fill_with_prior(fit_head(network.answers, truth.targets, truth.shares)(answers), truth.shares)[:, 1:]
+    return fill_with_prior(fit_head(network.answers, targets.values, targets.shares)(answers), targets.shares)[:, 1:]
 
 
-def describe(found: dict) -> str:
+def describe(ablated: dict) -> str:
     """An `ablation` in a line."""
-    ways = (found["with"], found["without"])
+    ways = (ablated["with"], ablated["without"])
     own, other = (f"{way['challenge_metric']:.3f} (AUROC {way['auroc']:.3f})" for way in ways)
-    gain = found["gain"]
+    gain = ablated["gain"]
     interval = f"{gain['value']:+.3f}, 95 % {gain['low']:+.3f} to {gain['high']:+.3f}"
     return f"cross-fitted: {own} with the detector, {other} without; gain {interval}"

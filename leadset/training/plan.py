@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-# Share of the limit that is kept back for thresholds, writing files, and steps slower than the measured ones.
+# Share of the limit that is kept back at least for what follows the training: thresholds, ensembles, writing files.
 RESERVE_SHARE = 0.08
+# Where that was measured to take longer, so many times what was measured is kept back.
+MARGIN = 1.5
 # How much longer than planned a network may take before it must stop, in shares of its plan.
 OVERRUN = 1.3
+
+
+@dataclass
+class Pace:
+    """How many times as long as measured things take, learned from what is done; a faster machine is not relied on."""
+
+    expected: float = 0.0
+    taken: float = 0.0
+
+    def add(self, expected: float, taken: float) -> None:
+        """Learns from something that was expected to take some seconds."""
+        self.expected, self.taken = self.expected + expected, self.taken + taken
+
+    @property
+    def slowdown(self) -> float:
+        """At least 1."""
+        return max(1.0, self.taken / self.expected) if self.expected else 1.0
 
 
 @dataclass
@@ -18,10 +37,14 @@ class TimeLimit:
     Attributes:
         seconds: the whole limit.
         spent: seconds used by earlier parts of an interrupted run.
+        finishing: seconds that what follows the training was measured to take.
+        pace: how much longer than measured things take.
     """
 
     seconds: float
     spent: float = 0.0
+    finishing: float = 0.0
+    pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
         self._started = time.monotonic()
@@ -32,9 +55,14 @@ class TimeLimit:
         return self.spent + time.monotonic() - self._started
 
     @property
+    def reserve(self) -> float:
+        """Seconds kept back for what follows the training."""
+        return max(RESERVE_SHARE * self.seconds, MARGIN * self.pace.slowdown * self.finishing)
+
+    @property
     def left(self) -> float:
         """Seconds left for training, the reserve set aside; never negative."""
-        return max(0.0, self.seconds * (1 - RESERVE_SHARE) - self.used)
+        return max(0.0, self.seconds - self.reserve - self.used)
 
 
 def affordable(
@@ -47,7 +75,7 @@ def affordable(
 
     Args:
         wanted: steps it would take without a limit.
-        seconds_per_step: measured.
+        seconds_per_step: as they are expected to take.
         other_seconds: what the steps of the networks after it would take without a limit.
         fixed_seconds: what does not shrink with the steps: the networks under way, and what follows the last step of
             this one and those after it.

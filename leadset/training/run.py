@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 import leadset
+from leadset.anomaly.features import feature_names
 from leadset.anomaly.head import fit_head
 from leadset.classes import LabelSpace, label_space
 from leadset.config import Config, load_config
@@ -22,7 +23,7 @@ from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import lead_set_name
 from leadset.models import create_network, list_models
 from leadset.models.cost import model_cost
-from leadset.training.context import WORK_FOLDER, Job, TrainingContext, read_json, write_json
+from leadset.training.context import WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
 from leadset.training.data import TrainingData, beats_keys, load_training_data
 from leadset.training.ensemble import (
     FOLDS,
@@ -36,12 +37,15 @@ from leadset.training.ensemble import (
 from leadset.training.partial_labels import shares
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
-from leadset.training.tasks.kinds import Cost, NothingToLearn
+from leadset.training.task import Cost, NothingToLearn
 from leadset.training.thresholds import fit_thresholds
+from leadset.training.trainer import Deadline
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.workers import available_cores, worker_pool
 
 SPLIT_FILE = "split.csv"
+# Time is short where the training would take more than this share of what is left.
+_SHORT = 0.5
 
 
 class Run:
@@ -109,7 +113,7 @@ class Run:
         left_out: dict[str, list[str]] = {}
         for job in self.jobs:
             try:
-                self.context.lesson(job)
+                self.context.task(job)
             except NothingToLearn as error:
                 left_out.setdefault(f"{job.architecture} is left out: {error}", []).append(job.name)
             else:
@@ -127,10 +131,10 @@ class Run:
             [job.spec.transform for job in self.jobs],
             cache,
             self.space,
-            self.config.validation_share,
-            self.config.seed,
-            self.config.workers,
-            [key for job in self.jobs for key in beats_keys(job.spec, job.leads)],
+            validation_share=self.config.validation_share,
+            seed=self.config.seed,
+            workers=self.config.workers,
+            beats=[key for job in self.jobs for key in beats_keys(job.spec, job.leads)],
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
@@ -182,78 +186,120 @@ class Run:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
         todo = [job for job in self.jobs if not self.context.finished(job)]
         wanted = {job.name: self.context.wanted_steps(job) for job in todo}
-        stepping = {job.name: wanted[job.name] * costs[job.name].step for job in todo}
-        todo.sort(key=lambda job: -stepping[job.name] - costs[job.name].end)
-        ends: dict[Future, float] = {}
+        total = {job.name: wanted[job.name] * costs[job.name].step + costs[job.name].end for job in todo}
+        todo.sort(key=lambda job: -total[job.name])
+        self._measure_finishing(sum(total.values()))
+        running: dict[Future[Trained], tuple[Job, float]] = {}
         with tqdm(total=len(self.jobs), initial=len(self.jobs) - len(todo), desc="train", unit="network") as bar:
-            while todo or ends:
-                while todo and len(ends) < self.processes:
-                    job, now = todo.pop(0), time.monotonic()
-                    cost = costs[job.name]
-                    others = sum(stepping[later.name] for later in todo)
-                    fixed = cost.end + sum(costs[later.name].end for later in todo)
-                    fixed += sum(max(0.0, end - now) for end in ends.values())
-                    left = self.limit.left * self.processes
-                    steps, seconds = affordable(wanted[job.name], cost.step, others, fixed, left)
-                    most = max(0.0, self.limit.left - cost.end)
-                    future = pool.submit(self.context.train, job, steps, min(seconds, most))
-                    ends[future] = now + steps * cost.step + cost.end
-                for future in wait(ends, return_when=FIRST_COMPLETED).done:
-                    del ends[future]
-                    area = future.result()["valid_auroc"]
+            while todo or running:
+                while todo and len(running) < self.processes:
+                    job = todo.pop(0)
+                    steps, deadline = self._planned(job, todo, wanted, costs, [end for _, end in running.values()])
+                    future = pool.submit(self.context.train, job, steps, deadline)
+                    running[future] = job, time.monotonic() + steps * deadline.cost.step + deadline.cost.end
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    (job, _), trained = running.pop(future), future.result()
+                    expected = trained.steps * costs[job.name].step + costs[job.name].end
+                    self.limit.pace.add(expected, trained.seconds)
+                    area = trained.summary["valid_auroc"]
                     bar.set_postfix(auroc="–" if area is None else f"{area:.3f}")
                     bar.update()
+
+    def _planned(
+        self, job: Job, later: list[Job], wanted: dict[str, int], costs: dict[str, Cost], ends: list[float]
+    ) -> tuple[int, Deadline]:
+        """How many steps a network takes, and when it must be done.
+
+        Args:
+            job: which.
+            later: those after it.
+            wanted, costs: steps without a limit and what was measured, by name.
+            ends: when the networks under way will be done, as `time.monotonic` values.
+        """
+        now, slowdown = time.monotonic(), self.limit.pace.slowdown
+        expected = {name: cost.scaled(slowdown) for name, cost in costs.items()}
+        cost = expected[job.name]
+        others = sum(wanted[other.name] * expected[other.name].step for other in later)
+        fixed = cost.end + sum(expected[other.name].end for other in later)
+        fixed += sum(max(0.0, end - now) for end in ends)
+        steps, seconds = affordable(wanted[job.name], cost.step, others, fixed, self.limit.left * self.processes)
+        least = sum(expected[other.name].step + expected[other.name].end for other in later) / self.processes
+        following = least + slowdown * self.limit.finishing
+        return steps, Deadline(now + min(seconds + cost.end, self.limit.left), cost, following)
+
+    def _measure_finishing(self, training: float) -> None:
+        """Measures how long it takes to join networks, on random answers, if the training may take all the time."""
+        if training / self.processes < _SHORT * self.limit.left:
+            return
+        targets, folds = self._validation_targets(), self.data.valid_folds(FOLDS, self.config.seed)
+        rng, started, leads = np.random.default_rng(0), time.monotonic(), self.jobs[0].leads
+        networks = []
+        for job in (job for job in self.jobs if job.leads == leads):
+            detects = job.kind != "classifier"
+            width = len(feature_names(leads)) if detects else len(self.space)
+            networks.append(ValidationOutputs(rng.random((len(folds), width)), detects))
+        answers = [out_of_fold(network, targets, folds) for network in networks]
+        for probabilities in answers:
+            self._rule(probabilities, targets.labels)
+        if fit_set(leads, (), networks, answers, targets, self._rule).evidence is not None:
+            ablation(networks, targets, folds, self.space)
+        self.limit.finishing = (time.monotonic() - started) * len(self.config.lead_sets)
 
     def _rule(self, probabilities: np.ndarray, labels: np.ndarray) -> DecisionRule:
         provenance = {"split": SPLIT_FILE, "part": self.data.valid_name, "seed": self.config.seed}
         return fit_thresholds(probabilities, labels, self.space, provenance)
 
-    def _validated(self, job: Job) -> ValidationOutputs:
-        return ValidationOutputs(np.load(self.context.file(job, "npy")), job.kind == "reconstruction")
+    def _validation_targets(self) -> ValidationTargets:
+        data = self.data
+        values = np.column_stack([data.abnormal, data.targets])
+        return ValidationTargets(values[data.valid], data.labels[data.valid], shares(values[data.train]))
+
+    def _validation_outputs(self, job: Job) -> ValidationOutputs:
+        return ValidationOutputs(np.load(self.context.file(job, "npy")), job.kind != "classifier")
 
     def _member(
-        self, job: Job, network: ValidationOutputs, truth: ValidationTargets, probabilities: np.ndarray
+        self, job: Job, network: ValidationOutputs, targets: ValidationTargets, probabilities: np.ndarray
     ) -> Member:
         """A trained network as `entry.json` describes it; the head of a detector is written."""
         head, summary = "", self.context.finished(job)
         if network.detects:
             head = job.head
-            fit_head(network.answers, truth.targets, truth.shares).write(self.folder / head)
-        rule = self._rule(probabilities, truth.labels)
+            fit_head(network.answers, targets.values, targets.shares).write(self.folder / head)
+        rule = self._rule(probabilities, targets.labels)
         macs = model_cost(job.architecture, job.leads, **job.options).macs
-        return Member(job.architecture, job.options, job.spec, job.weights, rule, summary, macs, head)
+        return Member(
+            job.architecture, job.options, job.spec, job.weights, rule, summary, macs, head,
+            self.context.detector_files(job),
+        )  # fmt: skip
 
     def _trained_set(
-        self, leads: tuple[str, ...], truth: ValidationTargets, folds: np.ndarray
+        self, leads: tuple[str, ...], targets: ValidationTargets, folds: np.ndarray
     ) -> tuple[TrainedSet, dict]:
         """Joins the networks of a lead set; and what its detector adds, if there is one beside classifiers."""
         jobs = [job for job in self.jobs if job.leads == leads]
-        networks = [self._validated(job) for job in jobs]
-        answers = [out_of_fold(network, truth, folds) for network in networks]
-        members = tuple(map(self._member, jobs, networks, [truth] * len(jobs), answers))
-        trained = fit_set(leads, members, networks, answers, truth, self._rule)
+        networks = [self._validation_outputs(job) for job in jobs]
+        answers = [out_of_fold(network, targets, folds) for network in networks]
+        members = tuple(map(self._member, jobs, networks, [targets] * len(jobs), answers))
+        trained = fit_set(leads, members, networks, answers, targets, self._rule)
         rule = trained.ensemble.rule if trained.evidence is None else trained.evidence.rule
         value, part = rule.provenance["value"], self.data.valid_name
         print(f"{lead_set_name(leads):>6} leads: Challenge metric {value:.3f} on {part} (thresholds fitted there)")
         if trained.evidence is None:
             return trained, {}
-        found = ablation(networks, truth, folds, self.space)
-        self.context.log({"event": "ablation", "leads": lead_set_name(leads), **found})
-        print(f"{'':13} {describe(found)}")
-        return trained, found
+        ablated = ablation(networks, targets, folds, self.space)
+        self.context.log({"event": "ablation", "leads": lead_set_name(leads), **ablated})
+        print(f"{'':13} {describe(ablated)}")
+        return trained, ablated
 
     def _finish(self) -> Manifest:
         """Joins the networks of each lead set and writes `entry.json`."""
-        data = self.data
-        targets = np.column_stack([data.abnormal, data.targets])
-        truth = ValidationTargets(targets[data.valid], data.labels[data.valid], shares(targets[data.train]))
-        folds = data.valid_folds(FOLDS, self.config.seed)
+        targets, folds = self._validation_targets(), self.data.valid_folds(FOLDS, self.config.seed)
         sets, ablations = [], {}
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
-            trained, found = self._trained_set(leads, truth, folds)
+            trained, ablated = self._trained_set(leads, targets, folds)
             sets.append(trained)
-            if found:
-                ablations[lead_set_name(leads)] = found
+            if ablated:
+                ablations[lead_set_name(leads)] = ablated
         provenance = {
             "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
             "seed": self.config.seed,
@@ -268,7 +314,7 @@ class Run:
             "seconds": round(self.limit.used, 1),
         }
         manifest = Manifest(
-            self.space.copy_to(self.folder), self.space.keys, truth.shares[1:], tuple(sets), provenance
+            self.space.copy_to(self.folder), self.space.keys, targets.shares[1:], tuple(sets), provenance
         )
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from leadset.classes import LabelSpace
 from leadset.entry.decision import DecisionRule
 from leadset.scoring.search import ChallengeMetric
+from leadset.utils.probabilities import log_odds
 
 # Strength of the pull towards the pooled threshold, in positive recordings: a class with as many validation positives
 # gets the mean (in log-odds) of its own optimum and the pooled one.
 SHRINKAGE = 10.0
 _SWEEPS = 5
 _POOLED_GRID = np.linspace(0.02, 0.98, 97)
-_BOUNDS = (0.005, 0.995)
-
-
-def _log_odds(p: np.ndarray) -> np.ndarray:
-    p = np.clip(p, *_BOUNDS)
-    return np.log(p / (1 - p))
+# No threshold is nearer to 0 or 1 than this.
+_LEAST = 0.005
 
 
 def _coordinate_ascent(metric: ChallengeMetric, p: np.ndarray, start: float) -> np.ndarray:
@@ -32,7 +30,7 @@ def _coordinate_ascent(metric: ChallengeMetric, p: np.ndarray, start: float) -> 
             best = int(np.argmax(scores))
             # Halfway to the next lower score: the cut must not sit on a validation recording.
             below = cuts[best + 1] if best + 1 < len(cuts) else 0.0
-            thresholds[k] = np.clip((min(cuts[best], 1.0) + below) / 2, *_BOUNDS)
+            thresholds[k] = np.clip((min(cuts[best], 1.0) + below) / 2, _LEAST, 1 - _LEAST)
             decisions[:, k] = p[:, k] >= thresholds[k]
         if np.array_equal(before, thresholds):
             break
@@ -61,8 +59,8 @@ def fit_thresholds(
     )
     own = _coordinate_ascent(metric, probabilities, pooled)
     trust = labels.sum(axis=0) / (labels.sum(axis=0) + SHRINKAGE)
-    mixed = trust * _log_odds(own) + (1 - trust) * _log_odds(np.full(len(space), pooled))
-    rule = DecisionRule(1 / (1 + np.exp(-mixed)))
+    mixed = trust * log_odds(own, _LEAST) + (1 - trust) * log_odds(np.full(len(space), pooled), _LEAST)
+    rule = DecisionRule(expit(mixed))
     reached = metric(rule(probabilities))
     return DecisionRule(
         rule.thresholds,

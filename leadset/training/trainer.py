@@ -1,127 +1,168 @@
-"""Training one network: AdamW, one-cycle schedule, best validation kept, resumable at any step."""
+"""Training one network: AdamW, a schedule, best or last weights, resumable at any step, inside a deadline."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from leadset.models.extra_inputs import RecordingContext
-from leadset.models.prediction import predict
-from leadset.preprocess import InputSpec
-from leadset.scoring.metrics import macro
-from leadset.store.packed import Store
-from leadset.training.batches import Batch, StepBatches, step_loader
+from leadset.models.prediction import device_of
+from leadset.training.batches import step_loader
 from leadset.training.checkpoint import load_state, save_state
-from leadset.training.curriculum import Curriculum, Phase
-from leadset.training.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known
+from leadset.training.curriculum import Phase
+from leadset.training.task import NOT_MEASURED, Cost, Outputs, TrainingTask, Validation
 
-# One-cycle: share of the steps in which the rate rises, and how far below its peak it starts and ends.
-WARM_UP_SHARE = 0.2
-START_DIVISOR, END_DIVISOR = 25.0, 1e4
 GRADIENT_NORM = 1.0
 # A kill loses at most this many seconds of training.
 SAVE_EVERY_S = 60.0
-VALIDATION_GROUP = 32
+# Steps whose mean loss stands for the last ones; steps that a measurement of costs takes after the first.
+_LAST_STEPS, _TIMED_STEPS = 50, 2
+
+
+def _forget(event: dict) -> None:
+    """Logs nothing."""
+
+
+def _never() -> bool:
+    """Is never interrupted but by an exception."""
+    return False
 
 
 @dataclass(frozen=True)
-class Task:
-    """What one network is trained on.
+class Deadline:
+    """When a training must be over, and what is known of its costs.
 
     Attributes:
-        store: prepared recordings, of the network's transform.
-        labels: (len(store), k) float32, 1, 0, or NaN where unknown.
-        course: what is learnt from when, with the steps that it would take without a time limit.
-        valid: indices into the store; without any, the last weights are kept instead of the best.
-        leads: lead set.
-        spec: the network's input.
-        seed: of batches, dropout and initial weights.
-        batch_size, weight_decay: see `default.toml`.
-        contexts: of the recordings of the store, for a network with extra inputs.
+        at: `time.monotonic` value by which the training, with what follows its last step, is over; it is never over
+            before its first step.
+        cost: of the network, as expected.
+        following: seconds, as expected, of what the run has to do after this training in any case. Where this training
+            is slower than expected, these are taken to be so too, and it ends so much earlier.
     """
 
-    store: Store
-    labels: np.ndarray
-    course: Curriculum
-    valid: np.ndarray
-    leads: tuple[str, ...]
-    spec: InputSpec
-    seed: int
-    batch_size: int
-    weight_decay: float
-    contexts: Sequence[RecordingContext] = ()
+    at: float = math.inf
+    cost: Cost = NOT_MEASURED
+    following: float = 0.0
 
-    def input_of(self, i: int) -> tuple:
-        """What `leadset.models.prediction.predict` takes for recording ``i`` of the store."""
-        return (*self.store[i], self.contexts[i]) if self.spec.extra else self.store[i]
 
-    def batches(self, course: Curriculum) -> StepBatches:
-        """The training batches of that course."""
-        return StepBatches(
-            self.store, course, self.labels, self.leads, self.spec, self.batch_size, self.seed, self.contexts
-        )
+NO_DEADLINE = Deadline()
 
-    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """AdamW; biases and normalisation gains are not decayed."""
-        decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW([g for g in groups if g["params"]])
+
+@dataclass(frozen=True)
+class RunContext:
+    """What surrounds the training of a network.
+
+    Attributes:
+        state_file: where the unfinished training is kept.
+        title: of the progress bar.
+        log: called with a dictionary now and then.
+        stop_requested: asked before every step; true means that the run was interrupted.
+        deadline: when it must be over.
+        quiet: no progress bar.
+    """
+
+    state_file: Path
+    title: str = "train"
+    log: Callable[[dict], None] = _forget
+    stop_requested: Callable[[], bool] = _never
+    deadline: Deadline = NO_DEADLINE
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trained network says of the validation recordings (n_valid, ...), and how it came about."""
+    """What a trained network says of the validation recordings, how it came about, and the steps of this call."""
 
-    answers: np.ndarray
-    summary: dict
-
-
-def one_cycle(step: int, steps: int) -> float:
-    """Learning rate as a share of its peak (Smith and Topin, 2019, with cosine flanks)."""
-    rise = max(1.0, WARM_UP_SHARE * steps)
-    if step < rise:
-        start = 1 / START_DIVISOR
-        return start + (1 - start) * (1 - math.cos(math.pi * step / rise)) / 2
-    fall = (step - rise) / max(1.0, steps - rise)
-    return 1 / END_DIVISOR + (1 - 1 / END_DIVISOR) * (1 + math.cos(math.pi * fall)) / 2
+    outputs: Outputs
+    summary: dict[str, Any]
+    steps: int
 
 
-def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, device: torch.device) -> Tensor:
-    """One gradient step on the mean binary cross-entropy of known targets; returns the loss. bf16 autocast on a GPU."""
-    windows, labels = batch.windows.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
-    mask = None if batch.mask is None else batch.mask.to(device, non_blocking=True)
-    extra = {name: values.to(device, non_blocking=True) for name, values in batch.extra.items()}
+def build_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
+    """AdamW; biases and normalisation gains are not decayed."""
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW([group for group in groups if group["params"]])
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """A batch with all its tensors on a device: named tuples and dictionaries of tensors, None stays None."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {name: to_device(part, device) for name, part in batch.items()}
+    return batch if batch is None else type(batch)(*(to_device(part, device) for part in batch))
+
+
+def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, task: TrainingTask, batch: NamedTuple) -> Tensor:
+    """One gradient step; returns the loss. bf16 autocast on a GPU."""
+    device = device_of(model)
+    batch = to_device(batch, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        loss = cross_entropy(model(windows, mask, **extra).float(), labels)
+        loss = task.loss(model, batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+    for parameters in task.clipped_apart(model):
+        nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
     optimizer.step()
     return loss.detach()
 
 
-def validate(model: nn.Module, task: Task) -> np.ndarray:
-    """Probabilities (n_valid, k) of the validation recordings; leaves the network in evaluation mode."""
-    model.eval()
-    recordings = (task.input_of(i) for i in task.valid)
-    answers = list(predict(model, recordings, task.leads, task.spec, VALIDATION_GROUP))
-    return np.array(answers).reshape(len(answers), task.labels.shape[1])
+def _ratio(taken: float, expected: float) -> float:
+    """How many times as long as expected something took; 0 where nothing was expected."""
+    return taken / expected if expected else 0.0
 
 
-def validation_score(targets: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
-    """Macro AUROC and negative log loss; compared in this order, so that the loss decides where AUROC cannot."""
-    loss = mean_of_known(log_loss(targets, probabilities, 1e-7), targets)
-    area = macro(known_auroc(targets, probabilities))
-    return (0.0 if math.isnan(area) else round(area, 6)), -loss
+class _Clock:
+    """When a training must stop, so that what follows its last step ends by the deadline too.
+
+    Costs were measured before; where steps or validations take longer, whatever follows is taken to do so as well.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.started = time.monotonic()
+        self._longest_step, self._longest_validation, self._stepping, self._steps = 0.0, 0.0, 0.0, 0
+
+    @property
+    def passed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def allowed(self) -> float:
+        """Seconds that the steps may take altogether."""
+        cost = self.deadline.cost
+        # What follows the last step validates twice: the last weights, then those that are kept.
+        validating = 2 * self._longest_validation
+        slower = max(1.0, _ratio(self._stepping, self._steps * cost.stepping), _ratio(validating, cost.end))
+        end = max(cost.end * slower, validating) + (slower - 1) * self.deadline.following
+        return self.deadline.at - end - self.started
+
+    @property
+    def is_over(self) -> bool:
+        """Whether another step would end too late."""
+        return self.passed + self._longest_step > self.allowed
+
+    def count_step(self, seconds: float) -> None:
+        """Learns how long a step took."""
+        self._stepping, self._steps = self._stepping + seconds, self._steps + 1
+        if self._steps > 1:  # the first one prepares much that the others find done
+            self._longest_step = max(self._longest_step, seconds)
+
+    def count_validation(self, seconds: float) -> None:
+        """Learns how long a validation took."""
+        self._longest_validation = max(self._longest_validation, seconds)
 
 
 class Trainer:
@@ -130,123 +171,159 @@ class Trainer:
     Args:
         model: freshly built, already on its device.
         task: what it learns.
-        steps: planned number of steps; the course of the task is scaled to them.
-        state_file: where the unfinished run is kept.
-        log: called with a dictionary after each validation.
-        deadline: `time.monotonic` value after which it stops early, though never before its first step.
-        stop_requested: asked before every step; true means that the run was interrupted.
+        steps: planned number of steps; the curriculum of the task is scaled to them. A state of another plan is not
+            gone on with.
+        context: what surrounds it.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        task: Task,
-        steps: int,
-        state_file: Path,
-        log: Callable[[dict], None],
-        deadline: float = math.inf,
-        stop_requested: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.model, self.task, self.steps, self.course = model, task, steps, task.course.scaled(steps)
-        self.state_file, self.log, self.deadline, self.stop_requested = state_file, log, deadline, stop_requested
-        self.device = next(model.parameters()).device
-        self.optimizer = task.optimizer(model)
-        self.step, self.seconds, self.best_score, self.best = 0, 0.0, (-1.0, -math.inf), None
-        restored = load_state(state_file, model, self.optimizer)
-        if restored is not None and restored[1]["steps"] == steps:
+    def __init__(self, model: nn.Module, task: TrainingTask, steps: int, context: RunContext) -> None:
+        self.model, self.task, self.steps, self.context = model, task, steps, context
+        self.curriculum = task.curriculum.scaled(steps)
+        self.optimizer = build_optimizer(model, task.weight_decay)
+        self.step, self.seconds, self.best = 0, 0.0, None
+        self.best_validation = Validation((), {})
+        self._last_losses: deque[Tensor] = deque(maxlen=_LAST_STEPS)
+        restored = load_state(context.state_file, model, self.optimizer, steps)
+        if restored is not None:
             self.best, progress = restored
             self.step, self.seconds = progress["step"], progress["seconds"]
-            self.best_score = tuple(progress["best_score"])
+            rank, values = progress["best_validation"]
+            self.best_validation = Validation(tuple(rank), values)
 
     def save(self) -> None:
-        """Writes the state from which the same run can go on."""
-        progress = {"step": self.step, "steps": self.steps, "seconds": self.seconds, "best_score": self.best_score}
-        save_state(self.state_file, self.model, self.optimizer, self.best, progress)
+        """Writes the state from which the same training can go on."""
+        progress = {
+            "step": self.step, "steps": self.steps, "seconds": self.seconds,
+            "best_validation": self.best_validation,
+        }  # fmt: skip
+        save_state(self.context.state_file, self.model, self.optimizer, self.best, progress)
 
-    def _validate(self, phase: Phase, losses: list[Tensor]) -> None:
-        event = {"step": self.step, "steps": self.steps, "phase": phase.name}
-        event["train_loss"] = float(torch.stack(losses).mean()) if losses else None
-        losses.clear()
-        if len(self.task.valid):
-            score = validation_score(self.task.labels[self.task.valid], validate(self.model, self.task))
-            if self.best is None or score > self.best_score:
-                self.best_score = score
-                self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
-            event |= {"valid_auroc": score[0], "valid_loss": -score[1]}
-        self.log(event)
-        self.model.train()
-
-    def _due(self, phase: Phase, step: int) -> bool:
-        """Whether the network is validated after so many steps of a phase: after every epoch and at its end."""
-        return step % phase.epoch_steps(self.task.batch_size) == 0 or step == phase.steps
-
-    def run(self, title: str, quiet: bool = False) -> Outcome:
-        """Trains to the end or to the deadline; the network then holds its best weights, its last without validation.
+    def run(self) -> Outcome:
+        """Trains to the end or to the deadline; the network then holds its best weights, or its last.
 
         Raises:
             KeyboardInterrupt: interrupted, after the state has been saved.
         """
         self.model.train()
-        batches = step_loader(self.task.batches(self.course), self.step, self.device)
+        batches = step_loader(self.task.batches(self.curriculum), self.step, device_of(self.model))
         losses: list[Tensor] = []
-        started = saved = time.monotonic()
-        spent_before = self.seconds
-        with tqdm(total=self.steps, initial=self.step, desc=title, unit="step", leave=False, disable=quiet) as bar:
+        clock, first, before = _Clock(self.context.deadline), self.step, self.seconds
+        saved = clock.started
+        bar = tqdm(
+            total=self.steps, initial=self.step, desc=self.context.title, unit="step", leave=False,
+            disable=self.context.quiet,
+        )  # fmt: skip
+        with bar:
             try:
-                while self.step < self.steps and (self.step == 0 or time.monotonic() < self.deadline):
-                    if self.stop_requested():
+                while self.step < self.steps and (self.step == 0 or not clock.is_over):
+                    if self.context.stop_requested():
                         raise KeyboardInterrupt
-                    phase, within = self.course.at(self.step)
-                    for group in self.optimizer.param_groups:
-                        group["lr"] = phase.learning_rate * one_cycle(within, phase.steps)
-                    losses.append(train_step(self.model, self.optimizer, next(batches), self.device))
-                    self.step += 1
-                    self.seconds = spent_before + time.monotonic() - started
+                    phase, within = self._step(batches, losses, clock, before)
+                    self.seconds = before + clock.passed
                     bar.update()
-                    if self._due(phase, within + 1) and self.step < self.steps:
-                        self._validate(phase, losses)
-                        bar.set_postfix(auroc=f"{self.best_score[0]:.3f}")
+                    if self._due(phase, within) and self.step < self.steps:
+                        self._report(phase, losses, clock)
+                        bar.set_postfix(self._shown(), refresh=False)
                     if time.monotonic() - saved > SAVE_EVERY_S:
                         self.save()
                         saved = time.monotonic()
             except KeyboardInterrupt:
                 self.save()
                 raise
-            self._validate(self.course.at(self.step - 1)[0], losses)
+            self._report(self.curriculum.at(self.step - 1)[0], losses, clock)
         if self.best is not None:
             self.model.load_state_dict(self.best)
-        return Outcome(validate(self.model, self.task), self._summary())
+        outputs = self.task.outputs(self.model.eval(), self.context.quiet)
+        return Outcome(outputs, self._summary() | outputs.values, self.step - first)
 
-    def _summary(self) -> dict:
-        done = {"steps": self.step, "planned_steps": self.steps, "phases": []}
-        first = 0
-        for phase in self.course.phases:
+    def _step(
+        self, batches: Iterator[NamedTuple], losses: list[Tensor], clock: _Clock, before: float
+    ) -> tuple[Phase, int]:
+        """Does the next step; returns its phase and how many steps of that are done."""
+        started = time.monotonic()
+        position: float = self.step
+        if not self.task.keeps_best:
+            passed = (before + clock.passed) / max(before + clock.allowed, 1e-9)
+            position = max(self.step, min(passed, 1.0) * self.steps)
+        phase, within = self.curriculum.at(min(position, math.nextafter(self.steps, 0)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = phase.learning_rate * self.task.schedule(within, phase.steps)
+        loss = train_step(self.model, self.optimizer, self.task, next(batches))
+        losses.append(loss)
+        self._last_losses.append(loss)
+        phase, within = self.curriculum.at(self.step)
+        self.step += 1
+        clock.count_step(time.monotonic() - started)
+        return phase, within + 1
+
+    def _due(self, phase: Phase, step: int) -> bool:
+        """Whether there is something to report after so many steps of a phase: after every epoch and at its end."""
+        return step % phase.epoch_steps(self.task.batch_size) == 0 or step == phase.steps
+
+    def _report(self, phase: Phase, losses: list[Tensor], clock: _Clock) -> None:
+        """Logs the loss since the last report; validates the network and keeps it if it is the best so far."""
+        event = {"step": self.step, "steps": self.steps, "phase": phase.name}
+        event["train_loss"] = float(torch.stack(losses).mean()) if losses else None
+        losses.clear()
+        started = time.monotonic()
+        validation = self.task.validate(self.model)
+        if validation is not None:
+            clock.count_validation(time.monotonic() - started)
+            if self.best is None or validation.rank > self.best_validation.rank:
+                self.best_validation = validation
+                self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            event |= validation.values
+            self.model.train()
+        self.context.log(event)
+
+    def _shown(self) -> dict[str, str]:
+        """Beside the progress bar."""
+        if self.best is not None:
+            return {name: f"{value:.3f}" for name, value in self.best_validation.values.items()}
+        return {"loss": f"{float(torch.stack(list(self._last_losses)).mean()):.3f}"}
+
+    def _summary(self) -> dict[str, Any]:
+        """How the training went, as plain values."""
+        phases, first = [], 0
+        for phase in self.curriculum.phases:
             steps = min(max(self.step - first, 0), phase.steps)
             first += phase.steps
             epochs = round(steps / phase.epoch_steps(self.task.batch_size), 2)
             pool = {"recordings": len(phase.pool.every), "mixed_in": len(phase.pool) - len(phase.pool.every)}
-            done["phases"].append({"name": phase.name, "steps": steps, "epochs": epochs, **pool})
-        done["seconds"] = round(self.seconds, 2)
-        if self.best is not None:
-            done |= {"valid_auroc": self.best_score[0], "valid_loss": -self.best_score[1]}
-        return done
+            phases.append({"name": phase.name, "steps": steps, "epochs": epochs, **pool})
+        losses = [float(loss) for loss in self._last_losses]
+        return {
+            "steps": self.step,
+            "planned_steps": self.steps,
+            "phases": phases,
+            "seconds": round(self.seconds, 2),
+            "train_loss": float(np.mean(losses)) if losses else None,
+            **self.task.describe(),
+            **self.best_validation.values,
+        }
 
 
-def seconds_per_step(model: nn.Module, task: Task) -> float:
-    """Measured seconds of a training step, validation included, on a network that is thrown away afterwards."""
-    timed_steps = 2
-    device = next(model.parameters()).device
-    course = task.course.scaled(timed_steps + 1)
-    optimizer, batches = task.optimizer(model), step_loader(task.batches(course), 0, device)
+def measure(model: nn.Module, task: TrainingTask) -> Cost:
+    """What training a network costs.
+
+    Measured on a network that is thrown away afterwards.
+    """
+    device, curriculum = device_of(model), task.curriculum.scaled(1 + _TIMED_STEPS)
+    optimizer = build_optimizer(model, task.weight_decay)
+    batches = step_loader(task.batches(curriculum), 0, device)
     model.train()
-    train_step(model, optimizer, next(batches), device)
+    train_step(model, optimizer, task, next(batches))
     started = time.perf_counter()
     for batch in batches:
-        float(train_step(model, optimizer, batch, device))
-    per_step = (time.perf_counter() - started) / timed_steps
-    some = task.valid[: 2 * VALIDATION_GROUP]
+        float(train_step(model, optimizer, task, batch))
+    per_step = (time.perf_counter() - started) / _TIMED_STEPS
+    some = replace(task, valid=task.valid[: task.timed_recordings])
     started = time.perf_counter()
-    validate(model, replace(task, valid=some))
-    per_validation = (time.perf_counter() - started) / len(some) * len(task.valid)
-    validations = sum(1 + phase.steps // phase.epoch_steps(task.batch_size) for phase in task.course.phases)
-    return per_step + per_validation * validations / task.course.steps
+    some.outputs(model.eval(), quiet=True)
+    answering = (time.perf_counter() - started) / len(some.valid) * len(task.valid)
+    if not task.keeps_best:
+        return Cost(per_step, 0.0, answering)
+    phases = task.curriculum.phases
+    validations = sum(phase.steps // phase.epoch_steps(task.batch_size) for phase in phases)
+    # At the end the last weights are validated, then the best ones answer.
+    return Cost(per_step, answering * validations / task.curriculum.steps, 2 * answering)

@@ -1,11 +1,18 @@
-"""Weights of networks on disk: safetensors, written atomically."""
+"""Weights of networks on disk: safetensors, written atomically and checked in one place when they are read.
+
+Reading runs no code out of a file, and takes no more memory than the file does, whatever its header or the description
+of the network claims.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from leadset.utils.files import write_atomically
 
@@ -15,3 +22,67 @@ def save_weights(path: Path, model: nn.Module) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with write_atomically(path, "wb") as file:
         file.write(save(tensors))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file by name.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}") from None
+
+
+def check_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
+    """Compares weights with those of a network, which may be on the meta device.
+
+    Raises:
+        ValueError: other names, shapes or number formats, or numbers that are not finite; the message begins with
+            ``source`` and names the tensor.
+    """
+    for name in sorted(found.keys() | expected.keys()):
+        if name not in found:
+            raise ValueError(f"{source}: {name} is missing, expected {_described(expected[name])}")
+        if name not in expected:
+            raise ValueError(f"{source}: found {name}, {_described(found[name])}, which the network does not have")
+        if _described(found[name]) != _described(expected[name]):
+            raise ValueError(f"{source}: {name} is {_described(found[name])}, expected {_described(expected[name])}")
+        if not found[name].isfinite().all():
+            raise ValueError(f"{source}: {name} holds NaN or infinity, expected finite numbers")
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {tuple(tensor.shape)}"
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Gives a network the weights of a file.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is damaged, or holds other weights than the network has, as `check_weights` says.
+    """
+    tensors = read_tensors(path)
+    check_weights(tensors, model.state_dict(), str(path))
+    model.load_state_dict(tensors)
+
+
+def load_network(path: Path, build: Callable[[], nn.Module]) -> nn.Module:
+    """Builds a network that a description asks for, with the weights of a file.
+
+    It is first built without memory and compared with the file: a description of a larger network takes none.
+
+    Raises:
+        OSError, ValueError: as `load_weights`.
+    """
+    tensors = read_tensors(path)
+    with torch.device("meta"):
+        check_weights(tensors, build().state_dict(), str(path))
+    model = build()
+    model.load_state_dict(tensors)
+    return model

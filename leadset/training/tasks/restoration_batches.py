@@ -11,64 +11,59 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from leadset.anomaly.arrays import Recordings
+from leadset.anomaly.losses import MaskedBatch
 from leadset.anomaly.masks import training_masks
-from leadset.anomaly.windows import beats_within, cut_heartbeats
-from leadset.models.cross_restoration import BEAT_SAMPLES
+from leadset.anomaly.windows import BEAT_SAMPLES, beats_within, cut_heartbeats
 from leadset.models.prediction import lead_rows
 from leadset.preprocess import InputSpec, cut_window, signal_start
-from leadset.training.curriculum import Pool
+from leadset.training.curriculum import Curriculum
 
 
 class RestorationBatch(NamedTuple):
-    """Recordings (b, l, t) and one heartbeat of each (b, l, 480), what is hidden of both, what was recorded at all.
+    """Normal recordings, masked, and recordings of any kind, unmasked, for the class head of a network that has one."""
 
-    ``members`` (b,) are the indices of the recordings.
-    """
-
-    record: Tensor
-    beat: Tensor
-    hidden: Tensor
-    hidden_beat: Tensor
-    recorded: Tensor | None
-    members: Tensor
+    normal: MaskedBatch
+    labelled: MaskedBatch | None
 
 
-class RestorationBatches(Dataset):
-    """Map from step to `RestorationBatch`, each a function of the seed and the step alone.
+class MaskedBatches(Dataset):
+    """Map from step to `MaskedBatch`, each a function of the seed and the step alone.
 
     Args:
         recordings: prepared.
         beats: R peaks of each recording, in its samples.
-        indices: which recordings to draw from.
+        curriculum: which recordings to draw from, and for how many steps.
         leads: lead set.
         spec: the network's input.
         masking: a name out of `leadset.anomaly.masks.MASKINGS`.
         batch_size: recordings per batch.
-        steps: number of steps altogether.
         seed: of permutations, windows, beats and masks.
+        targets: (n, d) of the recordings, for what a network reads off its latents.
     """
 
     def __init__(
         self,
         recordings: Recordings,
         beats: Sequence[np.ndarray],
-        indices: np.ndarray,
+        curriculum: Curriculum,
+        *,
         leads: Sequence[str],
         spec: InputSpec,
         masking: str,
         batch_size: int,
-        steps: int,
         seed: int,
+        targets: Tensor | None = None,
     ) -> None:
-        self.recordings, self.beats, self.indices = recordings, beats, np.asarray(indices)
+        self.recordings, self.beats, self.curriculum = recordings, beats, curriculum
         self.rows, self.spec, self.masking = lead_rows(leads), spec, masking
-        self.batch_size, self.steps, self.seed = batch_size, steps, seed
+        self.batch_size, self.seed, self.targets = batch_size, seed, targets
 
     def __len__(self) -> int:
-        return self.steps
+        return self.curriculum.steps
 
-    def __getitem__(self, step: int) -> RestorationBatch:
-        members = Pool(self.indices).members(step, self.batch_size, self.seed)
+    def __getitem__(self, step: int) -> MaskedBatch:
+        phase, within = self.curriculum.at(step)
+        members = phase.pool.members(within, self.batch_size, self.seed)
         rng = np.random.default_rng([self.seed, 1, step])
         n, time = len(members), self.spec.samples
         record = np.empty((n, len(self.rows), time), dtype=np.float32)
@@ -81,10 +76,23 @@ class RestorationBatches(Dataset):
             centres, _ = beats_within(self.beats[member], start, int(recorded[i].sum()))
             beat[i] = cut_heartbeats(record[i], rng.choice(centres, 1))[0]
         masks = training_masks(self.masking, n, time, BEAT_SAMPLES, rng)
-        return RestorationBatch(
+        return MaskedBatch(
             torch.from_numpy(record),
             torch.from_numpy(beat),
             *(torch.from_numpy(mask.copy()) for mask in masks),
             None if recorded.all() else torch.from_numpy(recorded),
-            torch.from_numpy(members),
+            None if self.targets is None else self.targets[members],
         )
+
+
+class RestorationBatches(Dataset):
+    """Map from step to `RestorationBatch`."""
+
+    def __init__(self, normal: MaskedBatches, labelled: MaskedBatches | None) -> None:
+        self.normal, self.labelled = normal, labelled
+
+    def __len__(self) -> int:
+        return len(self.normal)
+
+    def __getitem__(self, step: int) -> RestorationBatch:
+        return RestorationBatch(self.normal[step], None if self.labelled is None else self.labelled[step])

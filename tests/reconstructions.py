@@ -1,4 +1,4 @@
-"""Small restoring networks and what is told them, for tests of anomalies."""
+"""Small reconstruction models and their inputs, for tests of anomalies."""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""The anomaly detectors of a folder, whichever command wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from leadset.anomaly.detector import DETECTOR_FILE, Detector
+from leadset.classes import LabelSpace
+from leadset.entry.manifest import FILE_NAME
+from leadset.entry.prediction import Entry
+from leadset.leads import sort_leads
+
+
+class DetectorFolder:
+    """The detector that `leadset anomaly fit` wrote, or those of a trained entry, one for each lead set.
+
+    Args:
+        folder: either.
+
+    Raises:
+        OSError: it holds neither.
+        ValueError: what it holds is damaged.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._detectors: dict[tuple[str, ...], Detector] = {}
+        self._entry: Entry | None = None
+        if (self.folder / FILE_NAME).is_file():
+            self._entry = Entry(self.folder)
+        elif (self.folder / DETECTOR_FILE).is_file():
+            detector = Detector.load(self.folder)
+            self._detectors[detector.leads] = detector
+        else:
+            raise FileNotFoundError(f"{self.folder}: found neither {DETECTOR_FILE} nor {FILE_NAME}, expected either")
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """The leads of all its detectors."""
+        if self._entry is None:
+            return next(iter(self._detectors))
+        return sort_leads({lead for trained in self._entry.manifest.sets for lead in trained.leads})
+
+    @property
+    def space(self) -> LabelSpace | None:
+        """The label space of an entry; a detector of its own has none."""
+        return self._entry and self._entry.space
+
+    def for_leads(self, leads: Iterable[str]) -> Detector:
+        """The detector that scores recordings with these leads.
+
+        Raises:
+            OSError, ValueError: an entry has none for them, or its files are damaged.
+        """
+        if self._entry is None:
+            return next(iter(self._detectors.values()))
+        chosen = self._entry.trained_set(leads).leads
+        if chosen not in self._detectors:
+            self._detectors[chosen] = self._entry.detector(chosen)
+        return self._detectors[chosen]

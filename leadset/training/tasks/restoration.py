@@ -1,0 +1,248 @@
+"""The task of a reconstruction model: normal recordings, masked; it answers with features of anomaly scores.
+
+The last weights are the trained ones, so that nothing is chosen by what the model is tested on. A head that is fitted
+afterwards makes probabilities of the features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from leadset.anomaly.arrays import Recordings
+from leadset.anomaly.attributes import Targets
+from leadset.anomaly.detector import Detector
+from leadset.anomaly.features import feature_names, score_features
+from leadset.anomaly.losses import class_loss, normal_loss
+from leadset.anomaly.masks import MASKINGS
+from leadset.anomaly.metrics import detection_auc
+from leadset.anomaly.reference import Reference
+from leadset.config import Config
+from leadset.models.layers.options import one_of
+from leadset.preprocess import InputSpec
+from leadset.training.curriculum import Curriculum, Phase, Pool
+from leadset.training.data import TrainingData
+from leadset.training.normals import TOO_FEW, balanced_by_source
+from leadset.training.schedules import SCHEDULES, Schedule
+from leadset.training.task import NothingToLearn, Outputs, Validation
+from leadset.training.tasks.restoration_batches import MaskedBatches, RestorationBatch, RestorationBatches
+from leadset.waves.beats import Beats
+
+#: Normal validation recordings that the reference of an entry is made of at most: their maps are held in memory.
+MOST_REFERENCE = 500
+
+
+@dataclass(frozen=True)
+class RestorationSettings:
+    """How a reconstruction model is trained.
+
+    Attributes:
+        masking: a name out of `leadset.anomaly.masks.MASKINGS`.
+        epochs: passes over the recordings (50 as published).
+        steps: number of steps instead of passes; 0: as many as the passes take.
+        minutes: time limit of the steps, 0 for none; the learning rate then falls as time runs out, so that the
+            result depends on the machine's speed.
+        batch_size: recordings per step (32 as published).
+        learning_rate: at its peak (1e-4 as published).
+        schedule: a name out of `leadset.training.schedules.SCHEDULES`.
+        weight_decay: of AdamW (1e-5 as published).
+        seed: of initial weights, batches, masks and dropout.
+    """
+
+    masking: str = "full"
+    epochs: int = 50
+    steps: int = 0
+    minutes: float = 0.0
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "one_cycle"
+    weight_decay: float = 1e-5
+    seed: int = 668
+
+    def __post_init__(self) -> None:
+        one_of("masking", self.masking, MASKINGS)
+        one_of("schedule", self.schedule, SCHEDULES)
+        if min(self.epochs, self.batch_size) < 1 or min(self.steps, self.minutes) < 0 or not self.learning_rate > 0:
+            raise ValueError(f"{self}: expected positive numbers of epochs, recordings and a positive learning rate")
+
+    def planned_steps(self, n_recordings: int) -> int:
+        """Steps without a time limit."""
+        return self.steps or max(1, round(self.epochs * n_recordings / self.batch_size))
+
+
+@dataclass(frozen=True)
+class RestorationTask:
+    """What a reconstruction model learns from; see `leadset.training.task.TrainingTask`.
+
+    Attributes:
+        recordings: prepared, of the network's transform.
+        r_peaks: (beats,) of each recording that is learnt from.
+        normal: indices of those to learn from, with repetitions where small sources are to count more.
+        leads: lead set.
+        spec: the network's input.
+        settings: of the training.
+        valid: indices of those that are scored for the head; without any there is nothing to answer.
+        beats: reliable beats of each of these.
+        abnormal: (n,) bool of the recordings.
+        targets: of a network that reads off attributes and classes.
+        reference_part: what the normal validation recordings are, for the provenance of the reference.
+        simulated: how many of the recordings to learn from are simulated.
+    """
+
+    recordings: Recordings
+    r_peaks: Sequence[np.ndarray]
+    normal: np.ndarray
+    leads: tuple[str, ...]
+    spec: InputSpec
+    settings: RestorationSettings
+    valid: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    beats: Sequence[Beats] = ()
+    abnormal: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    targets: Targets | None = None
+    reference_part: str = ""
+    simulated: int = 0
+    keeps_best: ClassVar[bool] = False
+    timed_recordings: ClassVar[int] = 8
+
+    @classmethod
+    def of(cls, data: TrainingData, config: Config, spec: InputSpec, leads: tuple[str, ...]) -> RestorationTask:
+        """The task of a network in a run.
+
+        Where real normal recordings are too few, simulated ones are learnt from beside them.
+
+        Raises:
+            NothingToLearn: there are too few normal recordings.
+        """
+        store = data.stores[spec.transform]
+        abnormal = data.abnormal
+        normal = data.train[~abnormal[data.train]]
+        if len(normal) < TOO_FEW:
+            normal = np.append(normal, data.simulated[~abnormal[data.simulated]])
+        if len(normal) < TOO_FEW:
+            raise NothingToLearn(
+                f"{len(normal)} recordings to learn from have sinus rhythm as their only label, "
+                f"expected at least {TOO_FEW}"
+            )
+        steps = max(round(config.epochs * len(normal) / config.batch_size), config.min_steps)
+        settings = RestorationSettings(
+            steps=max(1, round(config.reconstruction_steps * steps)),
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            seed=config.seed,
+        )
+        beats = data.contexts_for(spec, leads).beats[True]
+        return cls(
+            recordings=store,
+            r_peaks=_RPeaks(beats),
+            normal=balanced_by_source(store, normal),
+            leads=leads,
+            spec=spec,
+            settings=settings,
+            valid=data.valid,
+            beats=beats,
+            abnormal=abnormal,
+            reference_part=f"normal recordings of the {data.valid_name} part",
+            simulated=len(np.intersect1d(normal, data.simulated)),
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """Recordings per step."""
+        return self.settings.batch_size
+
+    @property
+    def weight_decay(self) -> float:
+        """Of AdamW, for everything but biases and normalisation."""
+        return self.settings.weight_decay
+
+    @property
+    def schedule(self) -> Schedule:
+        """Learning rate as a share of its peak."""
+        return SCHEDULES[self.settings.schedule]
+
+    @cached_property
+    def curriculum(self) -> Curriculum:
+        """One phase of normal recordings."""
+        steps = self.settings.planned_steps(len(self.normal))
+        return Curriculum((Phase("normal", Pool(self.normal), steps, self.settings.learning_rate),))
+
+    def batches(self, curriculum: Curriculum) -> RestorationBatches:
+        """The training batches of a curriculum."""
+        settings = self.settings
+
+        def masked(indices: Curriculum, r_peaks: Sequence[np.ndarray], **choices: Any) -> MaskedBatches:
+            return MaskedBatches(
+                self.recordings, r_peaks, indices, leads=self.leads, spec=self.spec, batch_size=settings.batch_size,
+                seed=settings.seed, **choices,
+            )  # fmt: skip
+
+        targets = self.targets
+        if targets is None:
+            return RestorationBatches(masked(curriculum, self.r_peaks, masking=settings.masking), None)
+        labelled = Curriculum((Phase("labelled", Pool(targets.labelled), curriculum.steps, 0.0),))
+        return RestorationBatches(
+            masked(curriculum, self.r_peaks, masking=settings.masking, targets=targets.attributes),
+            masked(labelled, targets.r_peaks, masking="none", targets=targets.classes),
+        )
+
+    def loss(self, model: nn.Module, batch: RestorationBatch) -> Tensor:
+        """Loss of the reconstruction, and of attributes and classes where the network reads them off."""
+        loss = normal_loss(model, batch.normal)
+        return loss if batch.labelled is None else loss + class_loss(model, batch.labelled)
+
+    def clipped_apart(self, model: nn.Module) -> Iterable[Iterable[nn.Parameter]]:
+        """The parameters of the reconstruction, and those of the class head."""
+        return model.learning_apart
+
+    def validate(self, model: nn.Module) -> Validation | None:
+        """The last weights are kept."""
+        return None
+
+    def outputs(self, model: nn.Module, quiet: bool) -> Outputs:
+        """Features (n_valid, d), the AUROC of detecting abnormal ones by the score, and what normal ones score."""
+        if not len(self.valid):
+            return Outputs(np.zeros((0, len(feature_names(self.leads)))))
+        detector, abnormal = Detector(model), self.abnormal[self.valid]
+        kept = _spread(np.flatnonzero(~abnormal), MOST_REFERENCE)
+        features, scores, normal = [], [], []
+        for i, recording in enumerate(tqdm(self.valid, "score", unit="rec", leave=False, disable=quiet)):
+            score = detector.score_or_none(*self.recordings[recording], self.beats[recording])
+            features.append(score_features(score, self.leads))
+            scores.append(np.nan if score is None else score.score)
+            if score is not None and i in kept:
+                normal.append(score)
+        reference = Reference.of(normal, self.reference_part, self.leads) if len(normal) >= TOO_FEW else None
+        known = np.isfinite(scores)
+        area = detection_auc(abnormal[known], np.array(scores)[known])
+        values = {"valid_auroc": None if np.isnan(area) else round(area, 6)}
+        return Outputs(np.stack(features), values, reference)
+
+    def describe(self) -> dict[str, Any]:
+        """Numbers of recordings, whatever their repetitions."""
+        return {"recordings": len(np.unique(self.normal)), "simulated": self.simulated}
+
+
+class _RPeaks(Sequence):
+    """R peaks (n,) int of recordings by index, out of their beats."""
+
+    def __init__(self, beats: Sequence[Beats]) -> None:
+        self._beats = beats
+
+    def __len__(self) -> int:
+        return len(self._beats)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self._beats[i].r_peaks
+
+
+def _spread(indices: np.ndarray, most: int) -> set[int]:
+    """At most so many of these indices, evenly spread."""
+    places = np.linspace(0, max(len(indices) - 1, 0), min(len(indices), most)).round().astype(int)
+    return set(indices[places].tolist())
