@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training": {
         "anomaly", "classes", "config", "entry", "leads", "leadset", "models", "preprocess", "recordings", "scoring",
-        "signals", "store", "utils", "waves",
+        "signals", "simulate", "store", "utils", "waves",
     },
     "challenge": {"config", "entry", "recordings", "scoring", "training", "utils"},
     "cli": {"leadset"},

@@ -355,7 +355,7 @@ def test_same_data_and_seed_train_the_same_network(simulated, tmp_path):
         assert (tmp_path / "one" / weights).read_bytes() == (tmp_path / "two" / weights).read_bytes()
 
 
-def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated):
+def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated, monkeypatch):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         run.train_entry(tmp_path / "nowhere", tmp_path / "m", TINY)
     (tmp_path / "empty").mkdir()
@@ -367,9 +367,16 @@ def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated):
         text = "\n".join(line for line in header.read_text().splitlines() if "Dx" not in line)
         (unlabelled / header.name).write_text(text + "\n")
         (unlabelled / header.with_suffix(".mat").name).write_bytes(header.with_suffix(".mat").read_bytes())
-    with pytest.raises(ValueError, match="has a diagnosis"):
-        run.train_entry(unlabelled, tmp_path / "m", TINY)
-    for signal_file in unlabelled.glob("*.mat"):
-        signal_file.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("leadset.training.data.build_store", pytest.fail)  # hours, for a folder of some size
+        with pytest.raises(ValueError, match="none of 3 recordings has a diagnosis"):
+            run.train_entry(unlabelled, tmp_path / "m", TINY)
+        for header in unlabelled.glob("*.hea"):
+            header.write_text(header.read_text() + "# Dx: 55827005,1234\n")
+        with pytest.raises(ValueError, match=r"no diagnosis is a class of .* found codes 1234, 55827005$"):
+            run.train_entry(unlabelled, tmp_path / "m", TINY)
+    for header in unlabelled.glob("*.hea"):
+        header.write_text(header.read_text().replace("1234", "426783006"))
+        header.with_suffix(".mat").unlink()
     with pytest.raises(ValueError, match="none of 3 recordings can be read"):
         run.train_entry(unlabelled, tmp_path / "m", TINY)

@@ -50,6 +50,7 @@ class HeartMAASters(nn.Module):
             raise ValueError(f"{seconds} s at {rate} Hz are {samples} samples: expected at least {RECEPTIVE_FIELD}")
         self.input_spec = InputSpec(Transform(rate, filter), samples)
         self.stages = ConvStages(len(leads), width)
+        self.lead_axes = {"stages.0.weight": 1}
         self.dense1 = nn.Linear(4 * width * length_after(samples), 8 * width)
         self.dropout = nn.Dropout(DROPOUT)
         self.dense2 = nn.Linear(8 * width, 4 * width)

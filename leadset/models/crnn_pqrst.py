@@ -144,6 +144,8 @@ class CRNNPQRST(nn.Module):
         self.signal = None if branches == "beats" else SignalBranch(len(leads), width, cell, batch_norm)
         self.beats = None if branches == "signal" else BeatBranch(len(leads), width, cell, batch_norm, beat_pooling)
         self.record = RecordBranch(len(leads), width) if record_features else None
+        if branches == "signal" and not record_features:
+            self.lead_axes = {"signal.stages.0.weight": 1}
         self.dropout = nn.Dropout(DROPOUT)
         views = sum(view is not None for view in (self.signal, self.beats, self.record))
         sizes = (8 * width * views, *(n * width // 32 for n in HEAD))

@@ -71,6 +71,8 @@ class MVMSNet(nn.Module):
         self.encoders = nn.ModuleList(
             TemporalEncoder(len(view), widths, CoordinateAttention, cascade) for view in self.views
         )
+        if student:  # a view without leads would be left out by cutting, and answer a constant otherwise
+            self.lead_axes = {"encoders.0.stem.0.weight": 1}
         self.gates = None if student else nn.ModuleList(nn.Linear(width, 1) for _ in self.views)
         self.classifier = nn.Linear(width, n_classes)
 

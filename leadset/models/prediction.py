@@ -16,7 +16,7 @@ from torch import nn
 
 from leadset.leads import LEADS
 from leadset.models.extra_inputs import RecordingContext, extra_inputs, missing_inputs
-from leadset.preprocess import InputSpec, cut_window, window_starts
+from leadset.preprocess import InputSpec, cut_window, signal_windows
 
 # Large enough to use the hardware, small enough that a single recording has few empty windows beside it.
 GROUP = 4
@@ -85,7 +85,7 @@ def predict(
             yield expit(np.stack(waiting.pop(0)[1]).astype(np.float64)).mean(axis=0)
 
     for samples, statistics, *context in recordings:
-        starts = window_starts(samples.shape[1], spec)
+        starts = signal_windows(samples, statistics, rows, spec)
         waiting.append([len(starts), []])
         for start in starts:
             windows[len(owners)], masks[len(owners)] = cut_window(samples, statistics, rows, start, spec)

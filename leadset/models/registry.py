@@ -107,21 +107,32 @@ def model_entry(name: str) -> ModelEntry:
 
 
 def create_model(
-    name: str, leads: int | str | Sequence[str] = 12, n_classes: int | None = None, **options: Any
+    name: str,
+    leads: int | str | Sequence[str] = 12,
+    n_classes: int | None = None,
+    pretrained: bool = False,
+    **options: Any,
 ) -> nn.Module:
-    """Builds an untrained network.
+    """Builds a network: untrained, or with the weights that ship.
 
     Args:
         name: one of `list_models`.
         leads: a lead set's size, its text (``"II,V5"``) or its lead names.
         n_classes: number of logits of a classifier; the scored classes of the Challenge by default.
+        pretrained: load the weights that ship, cut to the leads (`leadset.models.shipped.load_shipped`); options then
+            come from them.
         options: the architecture's own options, by name; and for any classifier ``extra``, the extra inputs (``"age"``,
             ``"sex"``) of which its logits gain a linear term.
 
     Raises:
-        ValueError: unknown model, lead set or option value, or ``n_classes`` for a model that is no classifier.
+        ValueError: unknown model, lead set or option value, ``n_classes`` for a model that is no classifier, or no
+            shipped weights that fit.
         TypeError: an option that the architecture does not have.
     """
+    if pretrained:
+        from leadset.models.shipped import load_shipped
+
+        return load_shipped(name, leads, n_classes, **options)
     entry, leads = model_entry(name), resolve_leads(leads)
     if entry.kind == "classifier":
         n_classes = len(label_space(CHALLENGE)) if n_classes is None else n_classes

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from leadset.classes import LabelSpace
-from leadset.preprocess import Transform, prepare
+from leadset.preprocess import preparing_flags
 from leadset.recordings.errors import reason
 from leadset.recordings.reader import assemble, read_header
-from leadset.recordings.signals import checksum_mismatches, read_raw, signal_hash
+from leadset.recordings.segments import read_raw
+from leadset.recordings.signals import checksum_mismatches, signal_hash
 from leadset.utils.files import write_atomically
 
 # Recordings for which one process is done sooner than worker processes have started.
@@ -74,8 +75,7 @@ def audit_recording(path: Path, folder: Path, space: LabelSpace) -> Audit:
         recording = assemble(header, raw, path, path)
         flags = recording.flags + (("checksum_mismatch",) if checksum_mismatches(raw, header) else ())
         row = replace(row, flags=flags)
-        prepared = prepare(recording.signal, recording.fs, recording.leads, Transform())
-        return replace(row, flags=flags + prepared.flags)
+        return replace(row, flags=flags + preparing_flags(recording.signal, recording.fs, recording.leads))
     except Exception as error:  # one bad recording never ends an audit of thousands
         return replace(row, error=reason(path, error))
 

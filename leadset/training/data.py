@@ -13,7 +13,7 @@ import numpy as np
 from leadset.classes import LabelSpace
 from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Transform
-from leadset.recordings import find_recordings
+from leadset.recordings import ReadError, find_recordings, read_header
 from leadset.store.beat_store import BeatStore, build_beats
 from leadset.store.packed import Failure, Store, StoredRecording, build_store
 from leadset.training.normals import plain_sinus_rhythm
@@ -180,9 +180,10 @@ def load_training_data(
 
     Raises:
         OSError: no such folder.
-        ValueError: no recording, none that can be read, or none with a diagnosis.
+        ValueError: no recording, none that can be read, or none with a diagnosis that is a class here.
     """
     paths = find_recordings(folder)
+    _check_diagnoses(folder, paths, space)
     stores = {transform: build_store(paths, transform, cache, workers) for transform in dict.fromkeys(transforms)}
     delineated = {
         (transform, leads, reliable): build_beats(stores[transform], leads, cache, workers, reliable=reliable)
@@ -198,7 +199,7 @@ def load_training_data(
     labels = np.array([space.encode(recording.codes) for recording in recordings])
     labelled = np.flatnonzero([bool(space.diagnoses(recording.codes)) for recording in recordings])
     if not len(labelled):
-        raise ValueError(f"{folder}: none of {len(recordings)} recordings has a diagnosis, expected '# Dx:' lines")
+        raise ValueError(f"{folder}: none of the {len(recordings)} recordings that can be read has a diagnosis")
     part = np.full(len(recordings), -1)
     shares = [1 - validation_share, validation_share]
     part[labelled] = split_recordings([recordings[i] for i in labelled], labels[labelled], shares, seed)
@@ -206,6 +207,23 @@ def load_training_data(
     # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
     targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
     return TrainingData(stores, space, labels, targets, part, tuple(failures.values()), delineated)
+
+
+def _check_diagnoses(folder: str | Path, paths: Sequence[Path], space: LabelSpace) -> None:
+    """Raises a `ValueError` where no header has a class of the label space, before hours go into preparing."""
+    codes: set[str] = set()
+    for path in paths:
+        try:
+            found = read_header(path).codes
+        except ReadError:  # counted when it is prepared
+            continue
+        if space.training_index.keys() & found:
+            return
+        codes.update(space.diagnoses(found))
+    if codes:
+        found = ", ".join(sorted(codes)[:3]) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
+        raise ValueError(f"{folder}: no diagnosis is a class of label space {space.name}, found codes {found}")
+    raise ValueError(f"{folder}: none of {len(paths)} recordings has a diagnosis, expected '# Dx:' lines")
 
 
 def split_recordings(
