@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
+import io
 import re
 import sys
+import tokenize
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -122,9 +125,20 @@ def is_a_file(name: str) -> bool:
     return "NAME" in name or name == "tests/test_x.py" or any(file.endswith(f"/{name}") for file in repository_files())
 
 
+def prose(page: str) -> str:
+    """A document, or the docstrings and comments of a module."""
+    text = read(page)
+    if not page.endswith(".py"):
+        return text
+    with_docstring = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    found = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, with_docstring)]
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return "\n".join([*found, *(token.string for token in tokens if token.type == tokenize.COMMENT)])
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_modules_and_files_that_documents_name_are_there(page: str) -> None:
-    text = read(page)
+    text = prose(page)
     dotted = set(re.findall(r"\bleadset(?:\.[A-Za-z_]\w*)+", text)) - {"leadset.toml"}
     paths = set(re.findall(r"(?<![\w/.-])(?:leadset|tests|benchmarks|docs|models|layers)/[\w/.-]*\w", text))
     paths |= set(re.findall(r"`([\w/]+\.py)`", text))
