@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 CLASSES: tuple[str, ...] = label_space(CHALLENGE).keys
 
 _LAZY = {
+    "Recording": "leadset.recordings",
     "read_recording": "leadset.recordings",
     "delineate": "leadset.waves",
     "list_models": "leadset.models",

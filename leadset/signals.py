@@ -27,6 +27,7 @@ CLIPPED_SHARE = 0.02
 
 #: Facts about a recording that did not keep it from being read: flag and its meaning.
 FLAGS: dict[str, str] = {
+    "zero_lead": "the networks that answered want this lead, which is not there: it was zero",
     "age_implausible": "age below 0 or above 120 years, taken as unknown",
     "age_unreadable": "age is neither a number nor a word for unknown",
     "checksum_mismatch": "samples do not add up to the header's checksum (only `doctor` looks)",
@@ -49,6 +50,7 @@ FLAGS: dict[str, str] = {
 
 #: Facts that preparing a recording found, each followed by a colon and the lead that it is about (``"flat:V1"``).
 PREPARING_FLAGS: dict[str, str] = {
+    "zero_lead": "the networks that answered want this lead, which is not there: it was zero",
     "clipped": "a lead sits on its own extreme for many samples",
     "dead": "a lead is not flat, but too weak for a heartbeat",
     "derived": "a limb lead is missing and computed from two others",

@@ -214,7 +214,7 @@ def test_real_recordings_through_the_organisers_driver(entry_folder, real_data, 
 
 @pytest.mark.parametrize("value", [0, 1.5, np.nan])
 def test_a_recording_without_a_signal_is_unanswered(entry_folder, value):
-    answer = load_entry(entry_folder).predict(Recording("flat", np.full((12, 5000), value, np.float32), 500.0, LEADS))
+    answer = load_entry(entry_folder).predict(Recording(np.full((12, 5000), value, np.float32), 500.0, LEADS, "flat"))
     assert answer.failed
     assert "no usable lead" in answer.flags[-1]
 

@@ -142,7 +142,7 @@ def test_batches_hold_age_and_sex_of_their_recordings(tmp_path):
 
     def read(path):
         age, sex = subjects[int(path.stem)]
-        return Recording(path.stem, rng.normal(size=(2, 2000)).astype(np.float32), 500, LEAD_SETS[2], age=age, sex=sex)
+        return Recording(rng.normal(size=(2, 2000)).astype(np.float32), 500, LEAD_SETS[2], path.stem, age=age, sex=sex)
 
     store = packed.build_chunks(
         [(tmp_path / "chunk.i16", paths)],

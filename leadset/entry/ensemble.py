@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from leadset.entry.calibration import Calibration
 from leadset.entry.decision import DecisionRule
 from leadset.utils.probabilities import log_odds
 
@@ -18,19 +19,31 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Ensemble:
-    """How networks answer together: a weight (m,) of each one's probabilities, and the rule that decides on the sum."""
+    """How networks answer together.
+
+    Attributes:
+        weights: (m,) of each one's probabilities.
+        rule: decides on their sum.
+        calibration: of that sum, before it is decided on; None: it is taken as it is.
+    """
 
     weights: np.ndarray
     rule: DecisionRule
+    calibration: Calibration | None = None
 
     def join(self, by_member: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities (n, k) of each member to one."""
         # Term by term: a matrix product may differ in the last bit with the number of recordings.
-        return sum(weight * p for weight, p in zip(self.weights, by_member, strict=True))
+        joint = sum(weight * p for weight, p in zip(self.weights, by_member, strict=True))
+        return joint if self.calibration is None else self.calibration(joint)
 
     def to_json(self) -> dict:
         """As plain values."""
-        return {"weights": [float(w) for w in self.weights], "decision": self.rule.to_json()}
+        return {
+            "weights": [float(w) for w in self.weights],
+            "decision": self.rule.to_json(),
+            "calibration": self.calibration and self.calibration.to_json(),
+        }
 
     @classmethod
     def from_json(cls, values: dict, members: int) -> Ensemble:
@@ -40,7 +53,12 @@ class Ensemble:
             raise ValueError(f"{len(weights)} weights of an ensemble, expected {members}")
         if not (weights >= 0).all() or not weights.sum() <= 1 + _ROUNDING:
             raise ValueError(f"weights {weights.tolist()} of an ensemble, expected shares of one")
-        return cls(weights, DecisionRule.from_json(values["decision"]))
+        calibration = values.get("calibration")
+        return cls(
+            weights,
+            DecisionRule.from_json(values["decision"]),
+            None if calibration is None else Calibration.from_json(calibration),
+        )
 
 
 def read_probabilities(values: Any) -> np.ndarray:

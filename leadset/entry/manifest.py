@@ -35,6 +35,7 @@ class Member:
         macs: multiply-accumulates for one window (`leadset.models.cost`).
         head: name of the file of its head, where it needs one to answer with classes; empty otherwise.
         detector: how it scores, and its reference of normal recordings; None for a classifier.
+        universal: its weights are those of twelve leads, and are cut to the lead set (`leadset.models.shipped`).
     """
 
     architecture: str
@@ -46,6 +47,7 @@ class Member:
     macs: int
     head: str = ""
     detector: DetectorFiles | None = None
+    universal: bool = False
 
     def to_json(self) -> dict:
         """As plain values."""
@@ -56,6 +58,7 @@ class Member:
             "weights": self.weights,
             "head": self.head,
             "detector": self.detector and self.detector.to_json(),
+            "universal": self.universal,
             "decision": self.rule.to_json(),
             "training": self.training,
             "macs": self.macs,
@@ -80,6 +83,7 @@ class Member:
             int(values["macs"]),
             head,
             _detector_files(values.get("detector"), head),
+            bool(values.get("universal", False)),
         )
 
 
@@ -105,6 +109,11 @@ class TrainedSet:
     members: tuple[Member, ...]
     ensemble: Ensemble
     evidence: Evidence | None = None
+
+    @property
+    def universal(self) -> bool:
+        """Whether its networks can be cut to any leads."""
+        return all(member.universal for member in self.members)
 
     def answer(self, by_member: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Decisions and probabilities (n, k) from the probabilities (n, k) of each member."""
@@ -159,6 +168,8 @@ class Manifest:
         for trained in self.sets:
             yield from (member.rule.thresholds for member in trained.members)
             yield trained.ensemble.rule.thresholds
+            if trained.ensemble.calibration is not None:
+                yield trained.ensemble.calibration.slopes
             if trained.evidence is not None:
                 yield trained.evidence.shares
                 yield trained.evidence.rule.thresholds

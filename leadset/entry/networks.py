@@ -18,6 +18,7 @@ from leadset.anomaly.head import Head, fill_with_prior
 from leadset.entry.manifest import Member
 from leadset.models import create_network, model_entry
 from leadset.models.prediction import predict
+from leadset.models.shipped import load_universal
 from leadset.preprocess import InputSpec
 from leadset.utils.weights import load_network
 
@@ -110,7 +111,9 @@ def load_member(
     """
     path = folder / member.weights
     try:
-        model = load_network(path, partial(_build, member, leads, len(prior))).eval().to(device)
+        build = partial(_build, member, leads, len(prior))
+        model = load_universal(path, build, leads) if member.universal else load_network(path, build)
+        model = model.eval().to(device)
         if member.detector is None:
             return ClassifierPredictor(model, leads, member.spec, threads_of(member))
         path = folder / member.head

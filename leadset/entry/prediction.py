@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.entry.networks import Predictor, load_member, load_member_detector
 from leadset.leads import lead_set_name, sort_leads, with_derived
 from leadset.models.extra_inputs import RecordingContext, delineations
-from leadset.preprocess import InputSpec, Prepared, Transform, prepare
+from leadset.models.shipped import FOLDER as SHIPPED
+from leadset.preprocess import InputSpec, Prepared, Transform, prepare, preparing_flags, usable_leads
 from leadset.recordings import Recording, read_recording
 from leadset.waves.beats import Beats, find_beats
 
@@ -91,19 +92,24 @@ class Entry:
         self.manifest = Manifest.read(self.folder)
         self.space = self.manifest.space_in(self.folder)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._predictors: dict[str, Predictor] = {}
+        self._predictors: dict[tuple[tuple[str, ...], str], Predictor] = {}
 
     def trained_set(self, leads: Iterable[str]) -> TrainedSet:
         """The lead set that answers for recordings with these leads.
 
-        The very set if it was trained; otherwise the largest trained one whose leads are all there or follow from two
-        limb leads; otherwise the one that lacks fewest leads (those are then zero).
+        The very set if it was trained. Otherwise universal networks are cut to the leads that are there or follow from
+        two limb leads, and decide as those of the nearest set. Others answer on the largest trained set whose leads are
+        all there, or on the one that lacks fewest: these leads are then zero, and the answer says so.
         """
         leads = sort_leads(leads)
         for trained in self.manifest.sets:
             if trained.leads == leads:
                 return trained
         have = with_derived(leads)
+        universal = [trained for trained in self.manifest.sets if trained.universal]
+        if universal and have:
+            nearest = min(universal, key=lambda t: (len(have ^ set(t.leads)), -len(t.leads)))
+            return replace(nearest, leads=sort_leads(have))
         return min(self.manifest.sets, key=lambda t: (len(set(t.leads) - have), -len(t.leads)))
 
     def load(self, leads: Iterable[str]) -> None:
@@ -113,10 +119,10 @@ class Entry:
             self._predictor(trained, member)
 
     def _predictor(self, trained: TrainedSet, member: Member) -> Predictor:
-        if member.weights not in self._predictors:
-            loaded = load_member(self.folder, member, trained.leads, self.manifest.prior, self.device)
-            self._predictors[member.weights] = loaded
-        return self._predictors[member.weights]
+        key = trained.leads, member.weights
+        if key not in self._predictors:
+            self._predictors[key] = load_member(self.folder, member, trained.leads, self.manifest.prior, self.device)
+        return self._predictors[key]
 
     # --- answers ---------------------------------------------------------------------------------------------
 
@@ -157,7 +163,9 @@ class Entry:
         try:
             if not isinstance(recording, Recording):
                 recording = read_recording(recording)
-            trained = self.trained_set(recording.leads)
+            usable = set(usable_leads(preparing_flags(recording.signal, recording.fs, recording.leads)))
+            leads = tuple(lead for lead in sort_leads(recording.leads) if lead in usable)
+            trained = self.trained_set(leads)
             prepared = {
                 transform: prepare(recording.signal, recording.fs, recording.leads, transform)
                 for transform in {member.spec.transform for member in trained.members}
@@ -174,8 +182,9 @@ class Entry:
             }
         except Exception as error:
             return PreparedInput(name, error=str(error) or type(error).__name__)
-        flags = (*recording.flags, *next(iter(prepared.values())).flags)
-        return PreparedInput(recording.name, recording.leads, prepared, beats, recording.age, recording.sex, flags)
+        zero = [f"zero_lead:{lead}" for lead in trained.leads if lead not in with_derived(leads)]
+        flags = (*recording.flags, *next(iter(prepared.values())).flags, *zero)
+        return PreparedInput(recording.name, leads, prepared, beats, recording.age, recording.sex, flags)
 
     def _answers(self, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
         answers: dict[int, Answer] = {}
@@ -247,6 +256,6 @@ def _batched(items: Iterable) -> Iterator[tuple]:
         yield group
 
 
-def load_entry(model_dir: str | Path, device: str | torch.device | None = None) -> Entry:
-    """Opens a model folder; see `Entry`."""
-    return Entry(model_dir, device)
+def load_entry(model_dir: str | Path | None = None, device: str | torch.device | None = None) -> Entry:
+    """Opens a model folder, by default the entry that ships; see `Entry`."""
+    return Entry(SHIPPED if model_dir is None else model_dir, device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from leadset.leads import LEADS, resolve_leads
 from leadset.models.lead_cut import cut_leads
 from leadset.models.registry import create_model, model_entry, model_options
 from leadset.utils.files import write_atomically
+from leadset.utils.weights import check_weights
 
 FOLDER = Path(__file__).parent / "pretrained"
 FORMAT = 1
@@ -130,6 +131,25 @@ def load_shipped(
     classes = len(metadata["classes"])
     model = create_model(name, leads, classes if n_classes is None else n_classes, **metadata["options"])
     model.pretrained = metadata | {"new": _fill(path, model, cut_leads(model, tensors, resolve_leads(leads)), classes)}
+    return model
+
+
+def load_universal(path: Path, build: Callable[[], nn.Module], leads: Sequence[str]) -> nn.Module:
+    """A network of some leads with the weights of a file of `write_shipped`, cut to them.
+
+    Args:
+        path: the file.
+        build: makes the network, untrained.
+        leads: its leads, in standard order.
+
+    Raises:
+        ValueError: as `read_shipped`; the network cannot be cut, or the weights are not its own.
+    """
+    tensors, _ = read_shipped(path)
+    model = build()
+    cut = cut_leads(model, tensors, leads)
+    check_weights(cut, model.state_dict(), str(path))
+    model.load_state_dict(cut)
     return model
 
 

@@ -24,20 +24,20 @@ class Recording:
     """A recording as read: nothing repaired, filtered or resampled.
 
     Attributes:
-        name: record name.
         signal: (leads, samples) float32 in millivolts; invalid samples are NaN.
         fs: sampling rate in Hz.
         leads: distinct lead names in standard spelling, in file order, one for each row of ``signal``.
+        name: record name.
         age: years or None. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes.
         flags: out of `leadset.signals.FLAGS`.
         patient: who it was recorded from, where the header says so.
         path: the header file, None for a recording that comes from no file.
     """
 
-    name: str
     signal: np.ndarray
     fs: float
     leads: tuple[str, ...]
+    name: str = "recording"
     age: float | None = None
     sex: str | None = None
     codes: tuple[str, ...] = ()
@@ -161,7 +161,7 @@ def assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | N
     if len(leads) < len(header.leads):
         signal_mv = signal_mv[[header.leads.index(lead) for lead in leads]]
     subject = {"age": header.age, "sex": header.sex, "codes": header.codes, "patient": header.patient}
-    return Recording(header.name, signal_mv, header.fs, leads, **subject, flags=flags, path=path)
+    return Recording(signal_mv, header.fs, leads, header.name, **subject, flags=flags, path=path)
 
 
 def length_flags(header: Header, raw: np.ndarray, source: str | Path) -> tuple[str, ...]:

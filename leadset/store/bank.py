@@ -62,7 +62,7 @@ def _reader(seed: int, indices: range, paths: Sequence[Path]) -> Callable[[Path]
             stream = SimulatedStream(len(indices), seed, SECONDS, RATE)
             stream.position = indices.start // len(indices)
             for name, signal, codes in zip(paths, *next(stream), strict=True):
-                made[name] = Recording(name.stem, signal, RATE, LEADS, codes=codes)
+                made[name] = Recording(signal, RATE, LEADS, name.stem, codes=codes)
         return made[path]
 
     return read

@@ -117,8 +117,12 @@ class TrainingData:
 
     def valid_folds(self, n: int, seed: int) -> np.ndarray:
         """Fold number (n_valid,) of each validation recording, for fitting on some and judging on the others."""
-        recordings = [self.first.recordings[i] for i in self.valid]
-        return split_recordings(recordings, self.labels[self.valid], self.groups[self.valid], [1] * n, seed)
+        return self.folds_of(self.valid, n, seed)
+
+    def folds_of(self, indices: np.ndarray, n: int, seed: int) -> np.ndarray:
+        """Fold number of each of some recordings of the folder; those of one heart are in one fold."""
+        recordings = [self.first.recordings[i] for i in indices]
+        return split_recordings(recordings, self.labels[indices], self.groups[indices], [1] * n, seed)
 
     @property
     def fingerprint(self) -> str:

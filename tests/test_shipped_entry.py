@@ -1,0 +1,166 @@
+"""The entry that ships: it answers without training, on any leads, with calibrated probabilities."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+import leadset
+from leadset.challenge import run_model
+from leadset.classes import label_space
+from leadset.cli import main
+from leadset.entry.calibration import Calibration
+from leadset.entry.ensemble import Ensemble
+from leadset.leads import LEADS
+from leadset.models.shipped import FOLDER
+from leadset.recordings import Recording, find_recordings, read_recording
+from leadset.simulate import simulate
+from leadset.simulate.write import write_dataset
+from leadset.training.calibration import fit_calibration
+
+SPACE = label_space("challenge2021")
+
+
+@pytest.fixture(scope="module")
+def entry():
+    return leadset.load_entry()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recordings")
+    list(write_dataset(path, 3, seed=6))
+    return path
+
+
+def recording(leads=LEADS, label="AF", seed=1):
+    signal = simulate(1, seed=seed, rate=500, labels=label).signals[0]
+    return Recording(signal[[LEADS.index(lead) for lead in leads]], 500, tuple(leads), name="simulated")
+
+
+def test_it_knows_diagnoses_without_training(entry):
+    for label, name in (("AF", "AF"), ("STach", "STach"), ("SB", "SB"), ("LBBB", "LBBB")):
+        found = [entry.predict(recording(label=label, seed=seed)).labels for seed in range(6)]
+        assert np.mean([labels[SPACE.abbreviations.index(name)] for labels in found]) >= 0.8, name
+
+
+@pytest.mark.parametrize("leads", [("II", "V5"), ("V1",), ("I", "II", "V5"), ("aVR", "V2", "V6")])
+def test_networks_are_cut_to_whatever_leads_there_are(entry, leads):
+    answer = entry.predict(recording(leads))
+    assert not answer.failed
+    assert not any(flag.startswith("zero_lead") for flag in answer.flags)
+    used = entry.trained_set(leads).leads
+    assert set(leads) <= set(used)
+
+
+def test_a_dead_lead_is_not_asked(entry):
+    one = recording()
+    dead = one.signal.copy()
+    dead[LEADS.index("V3")] = 0.5
+    without = [i for i, lead in enumerate(LEADS) if lead != "V3"]
+    left_out = replace(one, signal=one.signal[without], leads=tuple(LEADS[i] for i in without))
+    answer = entry.predict(replace(one, signal=dead))
+    assert "flat:V3" in answer.flags
+    np.testing.assert_array_equal(answer.probabilities, entry.predict(left_out).probabilities)
+
+
+def test_the_organisers_call_works_with_it(entry, folder):
+    header = find_recordings(folder)[0]
+    from leadset.recordings import read_header, read_raw
+
+    raw = read_raw(read_header(header), header.parent)
+    _, labels, probabilities = run_model(entry, header.read_text(), raw)
+    np.testing.assert_array_equal(probabilities, entry.predict(header).probabilities)
+    assert labels.any()
+
+
+def test_what_it_was_fitted_on_is_written_down(entry):
+    provenance = entry.manifest.provenance
+    assert provenance["data"]["recordings"] > 200
+    assert set(provenance["scores"]) == {"12", "6", "4", "3", "2", "1"}
+    for trained in entry.manifest.sets:
+        assert trained.ensemble.calibration is not None
+        assert trained.universal
+    assert "CC BY 4.0" in (FOLDER / "entry.md").read_text()
+
+
+def test_predict_shows_a_person_what_was_decided(folder, capsys):
+    headers = [str(path) for path in find_recordings(folder)]
+    assert main(["predict", *headers[:2]]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("  * ") >= 2
+    assert "%" in shown
+
+
+def test_predict_writes_tables(folder, tmp_path, entry, capsys):
+    target = tmp_path / "answers.csv"
+    assert main(["predict", str(folder), "--csv", str(target), "--json", str(tmp_path / "answers.json")]) == 0
+    rows = list(csv.DictReader(target.open()))
+    values = json.loads((tmp_path / "answers.json").read_text())
+    headers = find_recordings(folder)
+    assert [row["recording"] for row in rows] == [value["recording"] for value in values] == [h.stem for h in headers]
+    answer = entry.predict(read_recording(headers[0]))
+    assert float(rows[0]["p_AF"]) == pytest.approx(answer.probabilities[SPACE.abbreviations.index("AF")], abs=1e-6)
+    assert values[0]["labels"] == [n for n, label in zip(SPACE.abbreviations, answer.labels, strict=True) if label]
+
+
+def test_a_bad_recording_ends_nothing(folder, tmp_path, capsys):
+    (tmp_path / "bad.hea").write_text("no header at all\n")
+    good = str(find_recordings(folder)[0])
+    assert main(["predict", str(tmp_path / "bad.hea"), good]) == 0
+    shown = capsys.readouterr().out
+    assert "bad: unanswered" in shown
+    assert "  * " in shown
+    assert main(["predict", "--strict", str(tmp_path / "bad.hea"), good]) == 1
+
+
+@pytest.mark.parametrize("wrong", [["--per-model"], ["--details"]])
+def test_options_of_the_other_form_are_refused(folder, wrong):
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", str(folder), *wrong])
+    assert stop.value.code == 2
+
+
+def test_calibration_undoes_what_was_done_to_probabilities():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(-5, 2, (4000, 3))
+    targets = (rng.random(truth.shape) < expit(truth)).astype(float)
+    targets[:200, 1] = np.nan
+    distorted = expit(2.5 * truth + [1.0, -1.0, 0.0])
+    fitted = fit_calibration(distorted, targets, {"part": "test"})
+    np.testing.assert_allclose(logit(fitted(distorted)), truth, atol=0.6)
+    again = Calibration.from_json(fitted.to_json())
+    np.testing.assert_array_equal(again(distorted), fitted(distorted))
+
+
+def test_calibration_with_few_positives_stays_near_that_of_all():
+    rng = np.random.default_rng(1)
+    scores = rng.normal(-2, 2, (300, 5))
+    targets = (rng.random(scores.shape) < expit(scores)).astype(float)
+    targets[:, 4] = 0
+    targets[int(np.argmin(scores[:, 4])), 4] = 1  # one positive, where it is least expected
+    fitted = fit_calibration(expit(scores), targets, {})
+    assert 0.5 < fitted.slopes[4] / np.median(fitted.slopes[:4]) < 1.1
+
+
+@pytest.mark.parametrize("change", [{"slopes": [1.0, -1.0]}, {"intercepts": [0.0, float("nan")]}, {"slopes": [1.0]}])
+def test_damaged_calibrations_are_refused(change):
+    values = {"slopes": [1.0, 2.0], "intercepts": [0.0, 0.0], "provenance": {}, **change}
+    with pytest.raises(ValueError, match="calibration"):
+        Calibration.from_json(values)
+
+
+def test_entries_without_calibration_answer_as_before():
+    from leadset.entry.decision import DecisionRule
+
+    ensemble = Ensemble(np.array([0.5, 0.5]), DecisionRule(np.full(2, 0.5)))
+    joint = ensemble.join([np.array([[0.2, 0.4]]), np.array([[0.4, 0.8]])])
+    np.testing.assert_allclose(joint, [[0.3, 0.6]])
+    values = ensemble.to_json()
+    del values["calibration"]  # as entries were written before
+    assert Ensemble.from_json(values, 2).calibration is None
