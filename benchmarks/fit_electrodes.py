@@ -16,7 +16,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from leadset import delineate, read_recording
-from leadset.waves.electrodes import EXCHANGES, INDEPENDENT, MARGIN, MODEL, Density, describe, gains
+from leadset.leads import INDEPENDENT_LEADS
+from leadset.waves.electrodes import EXCHANGES, MODEL, Density, describe, gains, suspect_exchange
 from leadset.waves.levels import wave_levels
 
 FOLDS = 5
@@ -35,7 +36,7 @@ def read_levels(folder: Path) -> np.ndarray:
         scale = limb_scale(signal[[recording.leads.index(lead) for lead in ("I", "II", "III")]])
         for lead, factor in zip(("I", "II"), scale, strict=False):
             levels[lead] = levels[lead] * factor
-        rows.append(np.stack([levels[lead] for lead in INDEPENDENT]))
+        rows.append(np.stack([levels[lead] for lead in INDEPENDENT_LEADS]))
     return np.stack(rows)
 
 
@@ -66,12 +67,12 @@ def main() -> None:
     for k in range(FOLDS):
         density = fit(levels[fold != k])
         for one in levels[fold == k]:
-            found = gains(one, density)
-            judged += bool(found)
-            suspected += [max(found, key=found.get)] if found and max(found.values()) > MARGIN else []
-            for name in found:
-                exchanged = gains(np.linalg.inv(EXCHANGES[name]) @ one, density)
-                named[name].append(exchanged[name] > MARGIN and max(exchanged, key=exchanged.get) == name)
+            judgeable = gains(one, density)
+            judged += bool(judgeable)
+            suspected.append(suspect_exchange(one, density))
+            for name in judgeable:
+                named[name].append(suspect_exchange(np.linalg.inv(EXCHANGES[name]) @ one, density) == name)
+    suspected = [name for name in suspected if name]
     print(f"{judged} of {len(levels)} recordings judged, suspected in {len(suspected)}: {sorted(suspected)}")
     for name, hits in named.items():
         print(f"{name:20} named in {np.mean(hits):.3f}")

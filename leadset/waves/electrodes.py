@@ -5,9 +5,9 @@ usual a description is, its log density under a Student t distribution, was fitt
 electrodes (``benchmarks/fit_electrodes.py``). An exchange is suspected where taking it back raises that by `MARGIN`. So
 does the correlation between measured and reconstructed leads in Kors, van Herpen, Am. J. Cardiol. 88(4):396-399, 2001.
 
-LA and LL are not among the exchanges: I and II change places, which leaves a heart with another axis and nothing odd. So
-three electrodes in a circle look like two exchanged. Neither are exchanges with the electrode of the right leg, which
-leave one limb lead flat.
+LA and LL are not among the exchanges: I and II change places, which leaves a heart with another axis and nothing odd.
+So three limb electrodes in a circle look like two exchanged ones. Neither are exchanges with the electrode of the right
+leg, which leave one limb lead flat.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
+from leadset.leads import DOWER, INDEPENDENT_LEADS
 from leadset.waves.levels import LEVELS, P_LEVEL, QRS_LEVELS, T_LEVEL
 
-#: The independent leads.
-INDEPENDENT: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
-CHEST = INDEPENDENT[2:]
-#: Gain in log density from which on an exchange is suspected.
-MARGIN = 6.0
+CHEST = INDEPENDENT_LEADS[2:]
+#: Gain in log density from which on an exchange is suspected, and from which on what is rarer than that: dextrocardia,
+#: inverted chest leads, all of them reversed, which a paced ventricle may look like.
+MARGIN, RARE_MARGIN = 6.0, 18.0
 #: Degrees of freedom of the distribution: a rare heart is not infinitely rare.
 FREEDOM = 30
 MODEL = Path(__file__).with_name("electrodes.safetensors")
@@ -37,14 +37,14 @@ _OTHER_WAVES = [P_LEVEL, T_LEVEL]
 
 def limb_exchange(first: tuple[float, float], second: tuple[float, float]) -> np.ndarray:
     """(8, 8) the independent leads after an exchange, from I and II after it as weights of I and II before it."""
-    matrix = np.eye(len(INDEPENDENT))
+    matrix = np.eye(len(INDEPENDENT_LEADS))
     matrix[:2, :2] = first, second
     return matrix
 
 
 def _chest_exchange(order: tuple[int, ...]) -> np.ndarray:
     """(8, 8) the independent leads with chest electrodes in another order."""
-    return np.eye(len(INDEPENDENT))[[0, 1, *(2 + place for place in order)]]
+    return np.eye(len(INDEPENDENT_LEADS))[[0, 1, *(2 + place for place in order)]]
 
 
 def _exchanges() -> dict[str, np.ndarray]:
@@ -59,13 +59,20 @@ def _exchanges() -> dict[str, np.ndarray]:
         order[a], order[b] = b, a
         found[f"exchanged:{CHEST[a]}-{CHEST[b]}"] = _chest_exchange(tuple(order))
     for i, lead in enumerate(CHEST):
-        found[f"inverted:{lead}"] = np.diag(np.where(np.arange(len(INDEPENDENT)) == 2 + i, -1.0, 1.0))
+        found[f"inverted:{lead}"] = np.diag(np.where(np.arange(len(INDEPENDENT_LEADS)) == 2 + i, -1.0, 1.0))
+    found["dextrocardia"] = np.linalg.inv(mirrored())
     return found
+
+
+def mirrored() -> np.ndarray:
+    """(8, 8) the independent leads of a heart on the right: its dipole has X inverted, what is no dipole stays."""
+    dower = np.array(DOWER)
+    return np.eye(len(dower)) + dower @ np.diag([-2.0, 0, 0]) @ np.linalg.pinv(dower)
 
 
 #: Suspicion: matrix (8, 8) that takes it back, on levels of the independent leads.
 EXCHANGES: dict[str, np.ndarray] = _exchanges()
-_MATRICES = np.stack([np.eye(len(INDEPENDENT)), *EXCHANGES.values()])
+_MATRICES = np.stack([np.eye(len(INDEPENDENT_LEADS)), *EXCHANGES.values()])
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ def describe(levels: np.ndarray) -> np.ndarray:
     """Levels without scale.
 
     Args:
-        levels: (..., 8, 8) of the `INDEPENDENT` leads; NaN is missing.
+        levels: (..., 8, 8) of the `leadset.leads.INDEPENDENT_LEADS` leads; NaN is missing.
 
     Returns:
         (..., 64) limb leads relative to the frontal plane's complex, P and T wave, chest leads each relative to itself.
@@ -129,7 +136,7 @@ def describe(levels: np.ndarray) -> np.ndarray:
 def stack_levels(levels: Mapping[str, np.ndarray]) -> np.ndarray:
     """(8, 8) levels of the independent leads from those by lead; NaN where a lead is missing."""
     missing = np.full(LEVELS, np.nan)
-    return np.stack([levels.get(lead, missing) for lead in INDEPENDENT])
+    return np.stack([levels.get(lead, missing) for lead in INDEPENDENT_LEADS])
 
 
 def gains(levels: np.ndarray, density: Density | None = None) -> dict[str, float]:
@@ -140,8 +147,8 @@ def gains(levels: np.ndarray, density: Density | None = None) -> dict[str, float
         density: another than the one that ships.
 
     Returns:
-        Of the exchanges that the leads allow to judge: those of limb electrodes need I, II and all but three chest
-        leads or both P wave and complex; those of chest leads need these leads and half of the others.
+        Of the exchanges of leads that are there, in at least two of which something else can be compared; none where
+        more than six leads are missing.
     """
     density = density or shipped_density()
     unknown = np.isnan(levels)
@@ -149,19 +156,21 @@ def gains(levels: np.ndarray, density: Density | None = None) -> dict[str, float
     unknown |= lost[:, None]
     unknown[:2] |= lost[:2].any() | unknown[:2].any(axis=0)
     there = ~unknown.ravel()
-    if lost.sum() > len(INDEPENDENT) // 2 + 2 or not there.any():
+    if lost.sum() > len(INDEPENDENT_LEADS) // 2 + 2 or not there.any():
         return {}
     candidates = _MATRICES @ np.where(unknown, 0, levels)
     scores = density.log(describe(candidates), there)
-    moved = (np.abs(_MATRICES[1:] - np.eye(len(INDEPENDENT))) > 0).any(axis=2)
+    moved = (np.abs(_MATRICES[1:] - np.eye(len(INDEPENDENT_LEADS))) > 0).any(axis=2)
     # A wave that only one of two exchanged leads shows cannot be compared.
     judged = ~(moved[:, :, None] & unknown[None] & ~unknown.all(axis=0)).any(axis=(1, 2))
     return {name: float(score - scores[0])
             for name, score, use in zip(EXCHANGES, scores[1:], judged, strict=True) if use}
 
 
-def suspect_exchange(levels: np.ndarray) -> str | None:
-    """The exchange that explains levels (8, 8) of the independent leads best, or None."""
-    found = gains(levels)
+def suspect_exchange(levels: np.ndarray, density: Density | None = None) -> str | None:
+    """The exchange that explains levels (8, 8) of the independent leads best, or None; see `gains`."""
+    found = gains(levels, density)
     best = max(found, key=found.__getitem__, default=None)
-    return best if best is not None and found[best] > MARGIN else None
+    if best is None:
+        return None
+    return best if found[best] > (MARGIN if best.startswith("exchanged") else RARE_MARGIN) else None

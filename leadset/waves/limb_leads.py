@@ -1,14 +1,14 @@
 """Whether the limb leads fit each other: inverted, exchanged and scaled ones among them.
 
-Einthoven: I + III = II. Goldberger: aVR = -(I + II)/2, aVL = I - II/2, aVF = II - I/2. Any two limb leads give the other
-four, so that of four and more the one that does not fit stands out. An exchange of electrodes leaves all relations as
-they are; see `leadset.waves.electrodes`.
+Einthoven: I + III = II. Goldberger: aVR = -(I + II)/2, aVL = I - II/2, aVF = II - I/2. Any two limb leads give the
+other four, so that of four and more the one that does not fit stands out. An exchange of electrodes leaves all
+relations as they are; see `leadset.waves.electrodes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -42,8 +42,8 @@ def compare_limb_leads(levels: Mapping[str, np.ndarray]) -> LimbLeads | None:
     """Finds the limb leads that do not fit the others.
 
     Leads that do not fit are named where more than half, and at least three, fit each other. Otherwise each may have a
-    scale of its own, or a sign, which the relations give: Σ n_l t_l x_l = 0 for the scales t, the levels x and every n that
-    is orthogonal to both columns of weights. Of three leads, exchanging two looks the same as inverting the third.
+    scale of its own, or a sign, which the relations give: Σ n_l t_l x_l = 0 for the scales t, the levels x and every n
+    that is orthogonal to both columns of weights. Of three leads, exchanging two looks like inverting the third.
 
     Args:
         levels: (n,) levels in mV, without NaN, of each lead that can be used.
@@ -59,15 +59,23 @@ def compare_limb_leads(levels: Mapping[str, np.ndarray]) -> LimbLeads | None:
     limit = TOLERANCE * np.linalg.norm(measured) / np.sqrt(len(names))
     implied = _largest_agreement(measured, weights, limit)
     fits = np.linalg.norm(measured - implied, axis=1) <= limit
+    agreed = LimbLeads(*_solve(weights[fits], measured[fits]), ("inconsistent:limb leads",))
     if fits.sum() > max(len(names) / 2, 2) or fits.all():
         wrong = np.flatnonzero(~fits)
         faults = _name_faults([names[i] for i in wrong], measured[wrong], implied[wrong], limit)
-        return LimbLeads(*_solve(weights[fits], measured[fits]), faults)
+        agreed = replace(agreed, suspicions=faults)
+    if not any(fault.startswith("inconsistent") for fault in agreed.suspicions):
+        return agreed
+    return _scaled_leads(names, measured, weights) or agreed
+
+
+def _scaled_leads(names: list[str], measured: np.ndarray, weights: np.ndarray) -> LimbLeads | None:
+    """Leads that fit each other once each is multiplied by a factor of its own."""
     scales = _scales(measured, weights)
     scaled = scales[:, None] * measured
     first, second = _solve(weights, scaled)
     if np.linalg.norm(scaled - weights @ np.stack([first, second])) > TOLERANCE * np.linalg.norm(scaled):
-        return LimbLeads(*_solve(weights[fits], measured[fits]), ("inconsistent:limb leads",))
+        return None
     inverted = tuple(f"inverted:{name}" for name, scale in zip(names, scales, strict=True) if scale < 0)
     same = np.abs(scales).max() < _SAME_SCALE * np.abs(scales).min()
     return LimbLeads(first, second, inverted if same else (*inverted, "scaled:limb leads"))
