@@ -93,11 +93,12 @@ def assess(
     if len(delineation.marks) != len(leads):
         raise ValueError(f"{len(leads)} leads, but {len(delineation.marks)} were delineated")
     repaired = repair(signal)
-    reasons = _reasons(repaired, fs, delineation.quality)
     why_not = _why_unusable(repaired, fs, delineation)
-    suspicions = () if why_not else _suspicions(signal, leads, delineation)
-    overall = 0.0 if why_not else delineation.recording_quality
-    return Quality(leads, delineation.quality, reasons, overall, not why_not, why_not, suspicions)
+    if why_not:  # whatever else they look like
+        quality = np.zeros(len(leads))
+        return Quality(leads, quality, _reasons(repaired, fs, quality), 0.0, False, why_not, ())
+    reasons, suspicions = _reasons(repaired, fs, delineation.quality), _suspicions(signal, leads, delineation)
+    return Quality(leads, delineation.quality, reasons, delineation.recording_quality, True, "", suspicions)
 
 
 def _obstacle(signal: np.ndarray, fs: float) -> str:
