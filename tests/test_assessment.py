@@ -85,6 +85,15 @@ def test_one_lead_with_heartbeats_makes_a_recording_usable(hearts: list[np.ndarr
     assert all("noise" in reasons for lead, reasons in zip(LEADS, quality.reasons, strict=True) if lead != "II")
 
 
+def test_half_a_recording_with_heartbeats_makes_it_usable(hearts: list[np.ndarray]) -> None:
+    signal = hearts[0].astype(np.float64)
+    signal[:, :2600] = 40 * np.sign(np.cumsum(noise(samples=2600), axis=1))
+    quality = assess(signal, FS, LEADS)
+    assert quality.usable and quality.overall < 0.01
+    signal[:, 2600:] = noise(samples=2400)
+    assert not assess(signal, FS, LEADS).usable
+
+
 def test_senseless_rates_are_an_answer_too() -> None:
     for fs in (10, 1e6, float("nan"), float("inf")):
         quality = assess(noise(), fs, LEADS)
@@ -338,4 +347,4 @@ def test_unusable_are_only_recordings_that_were_called_unacceptable(real_data) -
         recording = read_recording(header)
         if not assess(recording.signal, recording.fs, recording.leads).usable:
             unusable.append("Quality: unacceptable" in header.read_text())
-    assert len(unusable) >= 8 and all(unusable)
+    assert len(unusable) >= 4 and all(unusable)

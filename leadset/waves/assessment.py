@@ -21,8 +21,12 @@ REASONS: tuple[str, ...] = ("missing", "constant", "flat", "clipped", "noise", "
 #: Seconds of known samples below which nothing can be said: a heart of 60 beats a minute has two beats in them.
 SHORTEST_S = 2.0
 #: Median over the beats of their quality in the best lead below which they are noise that looks like beats. Noise
-#: reaches 0.15; of 949 real recordings that were published for their diagnoses the lowest has 0.41.
+#: reaches 0.20; of 949 real recordings that were published for their diagnoses the lowest has 0.41.
 LEGIBLE = 0.25
+#: Where that holds, stretches of so many seconds, evenly spread and at most so many, are looked at by themselves, as a
+#: disturbance of half a recording spoils the quality of the whole. One with so many beats, of a median quality above
+#: `NOISY`, makes it usable.
+STRETCH_S, MOST_STRETCHES, STRETCH_BEATS = 4.0, 12, 3
 #: Standard deviation in mV of the seconds' mid-ranges from which on a lead wanders.
 WANDER_MV = 0.5
 #: A second with jumps of this size in mV, and so many times those of the typical second, has spikes.
@@ -46,7 +50,7 @@ class Quality:
         by_lead: (leads,) from 0 (unreadable) to 1 (clean).
         reasons: for each lead, what is wrong with it, out of `REASONS`.
         overall: probability that no lead is bad.
-        usable: whether any lead shows heartbeats.
+        usable: whether any lead shows heartbeats for some seconds.
         unusable_because: why not; empty where it is usable.
         suspicions: ``"exchanged:RA-LA"``, ``"inverted:V1"``, ``"loose:LA"`` and so on; `leadset.signals.QUALITY_FLAGS`
             says what they mean.
@@ -141,7 +145,7 @@ def _reasons(repaired: Repaired, fs: float, quality: np.ndarray) -> tuple[tuple[
 
 def _why_unusable(repaired: Repaired, fs: float, delineation: Delineation) -> str:
     """Why there are no heartbeats; empty where there are."""
-    if delineation.beat_quality.shape[1] and np.median(delineation.beat_quality.max(axis=0)) >= LEGIBLE:
+    if _legibility(delineation) >= LEGIBLE or _has_legible_stretch(repaired, fs, delineation.method):
         return ""
     lost = ~repaired.usable
     if lost.all():
@@ -150,6 +154,23 @@ def _why_unusable(repaired: Repaired, fs: float, delineation: Delineation) -> st
     if 2 * lost.sum() > len(lost):
         return f"electrodes are off: {lost.sum()} of {len(lost)} leads are flat or missing, the others show {kind}"
     return f"no heartbeats in any lead, only {kind}"
+
+
+def _legibility(delineation: Delineation) -> float:
+    """Median over the beats of their quality in the best lead; 0 without beats."""
+    best = delineation.beat_quality.max(axis=0)
+    return float(np.median(best)) if len(best) else 0.0
+
+
+def _has_legible_stretch(repaired: Repaired, fs: float, method: str) -> bool:
+    """Whether a part of the leads that are not lost shows heartbeats."""
+    signal = repaired.signal[repaired.usable]
+    length, last = round(STRETCH_S * fs), signal.shape[1] - round(STRETCH_S * fs)
+    if not len(signal) or last <= 0:
+        return False
+    starts = np.linspace(0, last, min(1 + -(-2 * last // length), MOST_STRETCHES)).astype(int)  # half a stretch apart
+    found = (delineate(signal[:, a : a + length], fs, method) for a in starts)
+    return any(len(one.r_peaks) >= STRETCH_BEATS and _legibility(one) >= NOISY for one in found)
 
 
 def _kind_of_noise(signal: np.ndarray, fs: float) -> str:
