@@ -49,10 +49,11 @@ from leadset.preprocess import InputSpec, prepare
 from leadset.recordings import find_recordings
 from leadset.scoring.intervals import Interval, bootstrap
 from leadset.simulate import simulate, simulate_anomalies
+from leadset.store.groups import patient_groups
 from leadset.store.packed import Store, build_store
 from leadset.training.detector import fit_detector
 from leadset.training.normals import plain_sinus_rhythm
-from leadset.training.split import patient_groups, stratified_parts
+from leadset.training.split import stratified_parts
 from leadset.training.tasks.restoration_fit import FitSettings
 
 COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
@@ -311,7 +312,7 @@ def real_rows(name: str, method: Method, store: Store, chosen: str) -> Iterator[
     """Detection of real recordings, five-fold; ``chosen`` is the number to detect by."""
     normal = np.zeros(len(store), bool)
     normal[plain_sinus_rhythm(store, SPACE)] = True
-    groups = patient_groups(store.recordings)
+    groups = patient_groups(store)
     fold = stratified_parts(normal[:, None], groups, [1 / FOLDS] * FOLDS, seed=0)
     seen = [method.observe(tuple(map(np.asarray, store[i]))) for i in tqdm(range(len(store)), desc=name, leave=False)]
     vectors = [method.vector(s) for s in seen]

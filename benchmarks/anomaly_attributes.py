@@ -32,10 +32,11 @@ from leadset.preprocess import prepare
 from leadset.recordings import find_recordings
 from leadset.scoring.intervals import bootstrap
 from leadset.simulate import simulate
+from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
 from leadset.training.detector import all_r_peaks, fit_detector
 from leadset.training.normals import plain_sinus_rhythm
-from leadset.training.split import patient_groups, stratified_parts
+from leadset.training.split import stratified_parts
 from leadset.training.tasks.restoration_fit import FitSettings
 from leadset.utils import nan_statistics
 
@@ -63,7 +64,7 @@ def main() -> None:
 def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
     """Rows of the table, printed as they come."""
     store = build_store(find_recordings(arguments.data), TRANSFORM, scratch / "store", 1)
-    space, groups = label_space("challenge2021"), patient_groups(store.recordings)
+    space, groups = label_space("challenge2021"), patient_groups(store)
     normal = np.isin(np.arange(len(store)), plain_sinus_rhythm(store, space))
     tested = stratified_parts(normal[:, None], groups, [1 - TESTED_SHARE, TESTED_SHARE], SPLIT_SEED) == 1
 

@@ -49,10 +49,10 @@ from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
 from leadset.store.bank import build_bank
 from leadset.store.beat_store import build_beats
+from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import Contexts, split_recordings
-from leadset.training.split import patient_groups
 from leadset.training.trainer import Task, Trainer, validate
 from leadset.utils import nan_statistics
 from leadset.utils.files import write_atomically
@@ -117,13 +117,14 @@ def prepared(data: Path, leads: tuple[str, ...], simulated: int, work: Path) -> 
     left_out = {recording.path for recording, out in zip(store.recordings, unscored, strict=True) if out}
     beats = build_beats(store, leads, work, n_jobs=1).without(left_out)
     store, real = store.without(left_out), store.without(left_out).recordings
+    groups = patient_groups(store, data)
     if simulated:
         bank = build_bank(simulated, BANK_SEED, store.transform, work, n_jobs=1)
         store, beats = store.joined(bank), beats.joined(build_beats(bank, leads, work, n_jobs=1))
     labels, spec = labels_of(store.recordings), network(leads, "both", 0).input_spec
     contexts = Contexts(store.recordings, {False: beats})
     task = Task(store, labels, Curriculum(()), np.empty(0, int), leads, spec, 0, BATCH, WEIGHT_DECAY, contexts)
-    return Material(task, len(real), patient_groups(real))
+    return Material(task, len(real), groups)
 
 
 def network(leads: tuple[str, ...], variant: str, seed: int) -> nn.Module:
@@ -135,7 +136,8 @@ def network(leads: tuple[str, ...], variant: str, seed: int) -> nn.Module:
 def folds_of(material: Material, seed: int) -> np.ndarray:
     """Fold (n,) of each real recording."""
     n = material.real
-    return split_recordings(material.task.store.recordings[:n], material.task.labels[:n], [1 / FOLDS] * FOLDS, seed)
+    recordings = material.task.store.recordings[:n]
+    return split_recordings(recordings, material.task.labels[:n], material.groups, [1 / FOLDS] * FOLDS, seed)
 
 
 def out_of_fold(material: Material, variant: str, seed: int, folds: np.ndarray, work: Path) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Where the errors of limits come from: how far marks scatter within a lead and between leads, annotated ones and ours.
 
-    python benchmarks/scatter_of_marks.py DATA [--weights WEIGHTS.safetensors] [--parity 0|1]
+    python benchmarks/scatter_of_marks.py DATA [--weights WEIGHTS.safetensors] [--parity 0|1] [--output FILE.csv]
 
 Of every mark of LUDB that is found, its distance from the beat's R (median of the leads' R marks). *Within leads* is
 the standard deviation of these distances about their median over the beats of the lead: what even the best constant
 distance for each lead and recording would err by, true changes from beat to beat included. *Between leads* is that
 about their median over the leads of the beat. Each is given for the annotated marks and ours. Last comes the standard
-deviation of the error, and the same without the recordings that add most to it.
+deviation of the error, and the same without the recordings that add most to it. Everything is in ms. Writes
+benchmarks/scatter_of_marks.csv.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from annotated import SCORED, TOLERANCE, match, read_ludb
+from tables import write_table
 
 from leadset.utils import nan_statistics
 from leadset.waves import delineator, network
@@ -25,6 +27,8 @@ from leadset.waves.marks import R
 
 #: Recordings left out for the last column.
 WORST = 3
+COLUMNS = ("mark", "n", "within_annotated", "within_ours", "between_annotated", "between_ours", "error",
+           "error_without_worst")  # fmt: skip
 
 
 def distances(folder: Path, parity: int | None) -> dict[str, np.ndarray]:
@@ -68,15 +72,19 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--weights", type=Path, default=network.WEIGHTS)
     parser.add_argument("--parity", type=int, help="of the recordings' numbers; default: all")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
     delineator.METHODS["given"] = partial(learned_marks, weights=args.weights)
-    print(f"ms          within leads  between leads  error (without {WORST} recordings)")
+    rows = []
     for name, table in distances(args.data / "ludb", args.parity).items():
         annotated, ours = table[:, 3:].T
         leads, beats, error = table[:, [0, 1]], table[:, [0, 2]], ours - annotated
-        columns = [spread(annotated, leads), spread(ours, leads), spread(annotated, beats), spread(ours, beats),
-                   error.std(), without_worst(table[:, 0], error)]
-        print("{:10s}  {:5.1f} {:5.1f}   {:5.1f} {:5.1f}    {:5.1f} {:5.1f}".format(name, *columns))
+        values = [spread(annotated, leads), spread(ours, leads), spread(annotated, beats), spread(ours, beats),
+                  error.std(), without_worst(table[:, 0], error)]  # fmt: skip
+        cells = [name, str(len(table)), *(f"{value:.1f}" for value in values)]
+        print("  ".join(cells))
+        rows.append(dict(zip(COLUMNS, cells, strict=True)))
+    write_table(args.output, COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -39,10 +39,10 @@ from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
 from leadset.store.bank import build_bank
 from leadset.store.beat_store import build_beats
+from leadset.store.groups import patient_groups
 from leadset.store.packed import StoredRecording, build_store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import Contexts, split_recordings
-from leadset.training.split import patient_groups
 from leadset.training.trainer import Task, Trainer, validate
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import save_weights
@@ -94,7 +94,7 @@ class Experiment:
         self.setting, self.work = setting, work
         spec = self._network().input_spec
         store = build_store(find_recordings(data), spec.transform, work / "store", n_jobs=1)
-        self.real = store.recordings
+        self.real, self.groups = store.recordings, patient_groups(store, data)
         bank = build_bank(setting.simulated, SEED, spec.transform, work / "store", n_jobs=1)
         store = store.joined(bank)
         beats = {kind: build_beats(store, LEADS, work / "store", 1, reliable=kind) for kind in delineations(spec)}
@@ -105,7 +105,7 @@ class Experiment:
             store, self.labels, everything, np.empty(0, int), LEADS, spec, SEED, REAL_BATCH, WEIGHT_DECAY,
             Contexts(store.recordings, beats),
         )
-        self.fold = split_recordings(self.real, self.labels[: len(self.real)], [1 / FOLDS] * FOLDS, SEED)
+        self.fold = split_recordings(self.real, self.labels[: len(self.real)], self.groups, [1 / FOLDS] * FOLDS, SEED)
 
     def _network(self) -> torch.nn.Module:
         torch.manual_seed(SEED)
@@ -156,17 +156,16 @@ class Experiment:
         """One row a regime and class, one for each mean; of the simulated regime also one a class and source."""
         labels = self.labels[: len(self.real)]
         sources = np.array([recording.source for recording in self.real])
-        groups = patient_groups(self.real)
         rows = []
         for regime, (predictions, steps) in self.run().items():
             common = {
                 "architecture": self.setting.architecture, "regime": regime, "steps": steps,
                 "simulated": 0 if regime == "real" else len(self.simulated),
             }  # fmt: skip
-            rows += [common | row for row in _area_rows(labels, predictions, groups, FEWEST)]
+            rows += [common | row for row in _area_rows(labels, predictions, self.groups, FEWEST)]
             for source in np.unique(sources) if regime == "simulated" else ():
                 here = sources == source
-                by_class = _area_rows(labels[here], predictions[here], groups[here], FEWEST_IN_SOURCE)
+                by_class = _area_rows(labels[here], predictions[here], self.groups[here], FEWEST_IN_SOURCE)
                 rows += [common | {"source": source} | row for row in by_class if row["positives"]]
         return rows
 

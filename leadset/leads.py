@@ -1,11 +1,14 @@
-"""Lead names, the five lead sets of the Challenge, and the limb-lead relations.
+"""Lead names, the lead sets of the Challenge and lead I alone, and the limb-lead relations.
 
 The only place where a lead is named. Everything is by name, never by position in a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -15,6 +18,7 @@ LEAD_SETS: dict[int, tuple[str, ...]] = {
     4: ("I", "II", "III", "V2"),
     3: ("I", "II", "V2"),
     2: ("I", "II"),
+    1: ("I",),
 }
 
 # Einthoven and Goldberger: each limb lead as (weight of I, weight of II).
@@ -43,14 +47,71 @@ DOWER: tuple[tuple[float, float, float], ...] = (
     (0.831, 0.076, 0.230),
 )
 
-_BY_FOLDED_NAME = {lead.casefold(): lead for lead in LEADS}
 _RANK = {lead: i for i, lead in enumerate(LEADS)}
 
+#: Leads with names of their own outside the twelve: posterior and right-sided ones, and those of Frank.
+OTHER_LEADS = frozenset({"V7", "V8", "V9", "V1R", "V2R", "V3R", "V4R", "V5R", "V6R", "X", "Y", "Z", "VX", "VY", "VZ"})
 
-def canonical_lead(name: str) -> str:
-    """The standard spelling of a lead name (``AVR`` and ``avr`` become ``aVR``); other names are kept as they are."""
+# What devices and standards write before a lead's name: MDC (ISO/IEEE 11073-10102), DICOM's and SCP-ECG's texts.
+_BEFORE = r"(?:mdc[ _]ecg[ _](?:lead|elec[ _]potl)|(?:ecg|ekg)?[ _-]?lead|ecg|ekg)-?[ _:.]*"
+# Roman and, after L, Arabic limb leads, also of Holter electrodes (ML) and in Latin notation (DI; a small d is not
+# taken: with it devices mark leads that are computed from EASI electrodes); Wilson's leads, C by the IEC's colour code.
+_NAMES = (r"(?:ML|ml|D)?[ _-]?(?P<limb>[Ii]{1,3})|[Ll](?P<digit>[123])|"
+          r"[Aa][ _.-]?[Vv][ _.-]?(?P<goldberger>[RrLlFf])|[VvCc][ _.-]?(?P<chest>[1-6])")  # fmt: skip
+# A note is set off by a bracket or a mark, or it is further words that no operator joins to the name.
+_NOTE = r"\s*[(\[{,;:#|/].*|\s+(?![+*=&-]|(?:minus|plus|and|or|to|vs)\b).*"
+_MINUS = r"(?:-|(?:minus|neg|inv(?:erted)?)[ _-])\s*"
+_WRITTEN = re.compile(
+    rf"(?P<minus>(?i:{_MINUS}))?(?i:{_BEFORE})?(?P<inner>(?i:{_MINUS}))?(?:{_NAMES})(?P<note>{_NOTE})?", re.DOTALL
+)
+_WORD = re.compile(r"\w+")
+_DASHES = str.maketrans(dict.fromkeys("\N{MINUS SIGN}\N{EN DASH}\N{HYPHEN}\N{NON-BREAKING HYPHEN}", "-"))
+
+
+def signed_lead(name: str, lead_names: Mapping[str, str] | None = None) -> tuple[str, int]:
+    """A lead in standard spelling, and -1 where the name says that it was recorded upside down (``-aVR``), else 1.
+
+    The names of devices and standards are understood (``MDC_ECG_LEAD_II``, ``Lead II``, ``C1``, ``V-1``, ``MLII``),
+    with a note behind them or without; a name that is none of the twelve leads' is kept as it is.
+
+    Args:
+        name: as written by whoever recorded it.
+        lead_names: names that go before all others, in any case, and what they stand for.
+    """
     name = name.strip()
-    return _BY_FOLDED_NAME.get(name.casefold(), name)
+    for written, meant in (lead_names or {}).items():
+        if written.strip().casefold() == name.casefold():
+            return _understood(meant.strip())
+    return _understood(name)
+
+
+@lru_cache(maxsize=4096)
+def _understood(name: str) -> tuple[str, int]:
+    match = _WRITTEN.fullmatch(unicodedata.normalize("NFKC", name).translate(_DASHES))
+    if match is None:
+        return name, 1
+    lead = _lead_of(match)
+    in_note = map(_WRITTEN.fullmatch, _WORD.findall(match["note"] or ""))
+    if any(other and _lead_of(other) != lead for other in in_note):  # a difference, or a list
+        return name, 1
+    return lead, -1 if bool(match["minus"]) != bool(match["inner"]) else 1
+
+
+def _lead_of(match: re.Match) -> str:
+    if match["limb"] or match["digit"]:
+        return "I" * (len(match["limb"]) if match["limb"] else int(match["digit"]))
+    return f"aV{match['goldberger'].upper()}" if match["goldberger"] else f"V{match['chest']}"
+
+
+def canonical_lead(name: str, lead_names: Mapping[str, str] | None = None) -> str:
+    """The standard spelling of a lead's name, see `signed_lead`; other and inverted leads keep their name."""
+    lead, sign = signed_lead(name, lead_names)
+    return lead if sign > 0 else name.strip()
+
+
+def is_known_lead(name: str) -> bool:
+    """Whether a name is that of one of the twelve leads, or of one that is known to be none of them."""
+    return signed_lead(name)[0] in _RANK or name.upper() in OTHER_LEADS
 
 
 def sort_leads(names: Iterable[str]) -> tuple[str, ...]:

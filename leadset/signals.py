@@ -10,8 +10,14 @@ LOWEST_RATE, HIGHEST_RATE = 50, 10_000
 
 #: Millivolts that no electrode measures: such a sample is damage, and its powers would overflow.
 IMPOSSIBLE_MV = 1e9
-#: A lead whose share of known samples is below this is missing; above it, gaps are bridged by a line.
-MIN_KNOWN_SHARE = 0.5
+#: Millivolts beyond which a sample at the very end of a 16-bit range is no heart's voltage, but a mark for a missing
+#: sample or an amplifier driven to its end. The largest complexes on record are below.
+LARGEST_HEART_MV = 10.0
+#: A lead is there if it is known for a stretch of so many seconds, or for so large a share of the recording. Paper ECGs
+#: show each lead for 2.5 s; in 2 s, a heart of 60 beats a minute has two complexes, and one of 30 has one.
+MIN_KNOWN_S, MIN_KNOWN_SHARE = 2.0, 0.5
+#: Gaps of up to so many seconds are bridged by a line, which hides less than a beat; longer ones stay without a signal.
+LONGEST_BRIDGE_S = 0.25
 #: Below this SD in mV a lead carries no heartbeat: z-scoring must not blow its noise up to unit variance.
 MIN_SD_MV = 0.005
 #: A median SD over the leads outside this range (mV) means that the unit in the header is probably wrong.
@@ -26,8 +32,11 @@ FLAGS: dict[str, str] = {
     "checksum_mismatch": "samples do not add up to the header's checksum (only `doctor` looks)",
     "default_gain": "gain missing, zero or not finite: 200 per unit, the WFDB default",
     "default_rate": "sampling rate missing: 250 Hz, the WFDB default",
+    "fractional_counts": "samples are no whole numbers, so perhaps millivolts: divided by the gain as the header says",
+    "garbled_unit": "unit is V with a prefix that an encoding has lost: taken as uV",
     "duplicate_lead": "a lead occurs twice: the first one is kept",
     "long_file": "more samples in the file than announced: all of them are used",
+    "other_rate": "signals of another rate than the leads' (samples per frame): left out",
     "record_name_extension": "record name with a file extension, which was removed",
     "sample_count_unreadable": "announced sample count is no number: taken from the file",
     "sex_unreadable": "sex is neither female, male nor a word for unknown",
@@ -58,6 +67,32 @@ QUALITY_FLAGS: dict[str, str] = {
 }
 
 
+#: Facts that preparing a recording found, each followed by a colon and the lead that it is about (``"flat:V1"``).
+PREPARING_FLAGS: dict[str, str] = {
+    "clipped": "a lead sits on its own extreme for many samples",
+    "dead": "a lead is not flat, but too weak for a heartbeat",
+    "derived": "a limb lead is missing and computed from two others",
+    "flat": "a lead is constant",
+    "implausible_amplitude": "amplitude is far from an ECG's: the unit or gain is probably wrong",
+    "missing": "a lead of the twelve is missing",
+    "nonfinite": "a lead has invalid samples, which are bridged if they are few",
+    "partial": "a lead is known for a part of the recording; elsewhere it has no signal",
+    "unknown_lead": "a signal has a name that is no lead's; table [leads] of leadset.toml can say which one it is",
+}
+
+
+def explain_flag(flag: str) -> str:
+    """A flag with its meaning, as messages show it; a flag of another kind as it is."""
+    meaning = {**FLAGS, **PREPARING_FLAGS}.get(flag.partition(":")[0])
+    return f"{flag} ({meaning})" if meaning else flag
+
+
 def known(signal_mv: np.ndarray) -> np.ndarray:
     """Which samples of a signal are there: those that are neither NaN, nor infinite, nor impossible."""
     return np.abs(signal_mv) < IMPOSSIBLE_MV
+
+
+def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First samples of the stretches where a mask (t,) is true, and those behind their ends."""
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+    return edges[::2], edges[1::2]

@@ -227,8 +227,7 @@ def test_rhythm_is_regular_early_or_late():
 
 
 BAD = {
-    "flat": lambda x, rng: np.zeros_like(x),
-    "constant": lambda x, rng: np.full_like(x, 1.5),
+    "drift": lambda x, rng: np.linspace(0, 1, x.shape[1]) + np.zeros_like(x),
     "noise": lambda x, rng: rng.normal(0, 0.3, x.shape),
     "inverted": lambda x, rng: -x,
     "one flat lead": lambda x, rng: x * (np.arange(len(x)) != 1)[:, None],
@@ -237,7 +236,7 @@ BAD = {
     "220 a minute": lambda x, rng: np.tile(x[:, 1000:1136], 37)[:, :5000],
     "one second": lambda x, rng: x[:, :500],
     "a blink": lambda x, rng: x[:, :20],
-    "one sample": lambda x, rng: x[:, :1],
+    "two samples": lambda x, rng: x[:, :2],
     "huge": lambda x, rng: 1e4 * x,
 }
 
@@ -250,18 +249,24 @@ def test_whatever_comes_has_a_finite_score(name, leads):
     assert np.isfinite(found.score) and np.isfinite(found.peak) and len(found.beats) >= 1
     assert np.isfinite(found.map[:, ~np.isnan(found.map[0])]).all() and np.isfinite(found.lead_errors).all()
     assert found.features.shape == (len(feature_names(LEADS[:leads])),) and np.isfinite(found.features).all()
-    if name in ("flat", "constant", "noise", "a blink", "one sample"):
+    if name in ("drift", "noise", "a blink", "two samples"):
         assert NO_BEATS in found.flags
     if name in ("inverted", "one flat lead", "regular"):
         assert NO_BEATS not in found.flags
+
+
+@pytest.mark.parametrize("value", [0, 1.5, np.nan])
+def test_a_recording_without_a_signal_has_no_score(value):
+    with pytest.raises(ValueError, match="no usable lead"):
+        Detector(network(12)).score(np.full((12, 5000), value), 500, LEADS)
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_methods_compared_with_answer_for_every_recording(normals, name):
     method = BASELINES[name](SPEC)
     method.fit([method.observe(recording) for recording in normals])
-    flat = prepare(np.zeros((12, 5000)), 500, LEADS, TRANSFORM)
-    for recording in (normals[0], (flat.samples, flat.statistics)):
+    drift = prepare(np.tile(np.linspace(0, 1, 5000), (12, 1)), 500, LEADS, TRANSFORM)
+    for recording in (normals[0], (drift.samples, drift.statistics)):
         found = method.judge(method.observe(recording))
         assert np.isfinite(list(found.statistics.values())).all()
         assert found.maps["map"].shape == (12, 5000) and np.isfinite(found.maps["map"][:, 100:4900]).all()

@@ -206,6 +206,28 @@ def test_levels_of_what_is_not_there_are_missing(hearts: list[np.ndarray]) -> No
     assert np.isnan(levels[:, P_LEVEL]).all() and not np.isnan(levels[:, QRS_LEVELS]).any()
 
 
+def paper(signal: np.ndarray) -> np.ndarray:
+    """A recording as on paper: three leads at a time for 2.5 s, and II throughout."""
+    shown = np.full(signal.shape, np.nan)
+    for row in range(12):
+        part = slice(row // 3 * 1250, (row // 3 + 1) * 1250)
+        shown[row, part] = signal[row, part]
+    shown[1] = signal[1]
+    return shown
+
+
+def test_levels_of_a_lead_that_is_known_in_part_are_those_of_its_part(hearts: list[np.ndarray]) -> None:
+    for signal in hearts[:3]:
+        whole = wave_levels(signal, delineate(signal, FS))[:, QRS_LEVELS]
+        partly = wave_levels(paper(signal), delineate(paper(signal), FS))[:, QRS_LEVELS]
+        known = ~np.isnan(partly).any(axis=1)
+        assert known.sum() >= 11
+        size = np.linalg.norm(whole, axis=1)
+        assert (np.linalg.norm(partly - whole, axis=1)[known] < 0.35 * size.max()).all()
+        quality = assess(paper(signal), FS, LEADS)
+        assert quality.usable and quality.suspicions == ()
+
+
 # --- Limb leads ------------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from leadset.classes import label_space
 from leadset.commands.demo import CONFIG as DEMO
 from leadset.config import DEFAULT_FILE, Config, Pretrain, default_config, load_config, parse_setting
 from leadset.leads import resolve_leads
-from leadset.models import create_member, list_models
+from leadset.models import create_network, list_models
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,7 +46,7 @@ def test_shipped_presets_build_every_architecture():
     assert {"published", "compact", "demo"} <= set(config.presets)
     for preset, name in product(config.presets, list_models()):
         with torch.device("meta"):
-            create_member(name, resolve_leads(2), len(label_space("challenge2021")), config.options(name, preset))
+            create_network(name, resolve_leads(2), len(label_space("challenge2021")), config.options(name, preset))
 
 
 def test_file_beside_the_scripts_overrides_nothing_and_its_examples_are_valid(tmp_path):

@@ -1,4 +1,4 @@
-"""The restoring network: its sizes, its parts against their definitions, and the contract of a restorer."""
+"""The reconstruction model: its sizes, its parts against their definitions, and the contract of its kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from leadset.anomaly.losses import restoration_loss
 from leadset.leads import LEAD_SETS
 from leadset.models import count_parameters, create_model, list_models, model_entry
 from leadset.models.cost import model_costs
-from leadset.models.cross_restoration import UnbiasedLayerNorm, trend_of
+from leadset.models.cross_restoration import trend_of
+from leadset.models.layers.cross_attention import UnbiasedLayerNorm
 from leadset.models.layers.latent_heads import ClassHead
 from leadset.preprocess import Transform
 
@@ -43,11 +44,11 @@ def tensors(restoration):
     return [*restoration.record, *restoration.beat, restoration.trend]
 
 
-def test_restorers_are_kept_apart_from_classifiers():
-    assert list_models("restorer") == [NAME]
+def test_reconstruction_models_are_kept_apart_from_classifiers():
+    assert list_models("reconstruction") == [NAME]
     assert NAME not in list_models("classifier") and NAME in list_models()
-    assert sorted(list_models("classifier") + list_models("restorer")) == list_models()
-    assert model_entry(NAME).kind == "restorer"
+    assert sorted(list_models("classifier") + list_models("reconstruction")) == list_models()
+    assert model_entry(NAME).kind == "reconstruction"
     with pytest.raises(ValueError, match="n_classes"):
         create_model(NAME, 2, 26)
     with pytest.raises(ValueError, match="log_variance is 'narrow'"):
@@ -113,9 +114,9 @@ def test_attributes_shape_the_latents_and_classes_do_not():
     moved = {path.split(".")[0] for path, p in model.named_parameters() if p.grad is not None and p.grad.any()}
     assert moved == {"class_head"}
     assert all(p.grad is not None for p in model.class_head.parameters())
-    restorer, head = model.learning_apart
+    reconstruction, head = model.learning_apart
     assert len(head) == len(list(model.class_head.parameters()))
-    assert len(restorer) + len(head) == len(list(model.parameters()))
+    assert len(reconstruction) + len(head) == len(list(model.parameters()))
     assert small(2)(record, beat, trend).attributes is None and len(small(2).learning_apart) == 1
 
 

@@ -104,3 +104,10 @@ def test_marks_go_to_standard_output(folder: Path, capsys, monkeypatch) -> None:
 def test_a_missing_recording_is_named(tmp_path: Path, capsys) -> None:
     assert main(["delineate", str(tmp_path / "nothing.hea")]) == 1
     assert "nothing.hea" in capsys.readouterr().err
+
+
+def test_what_reading_found_is_said(folder: Path, capsys) -> None:
+    path = folder / "a" / "rec.hea"
+    path.write_text(path.read_text().replace("/mV", "/NU"))
+    assert main(["delineate", str(path)]) == 0
+    assert f"{path}: unknown_unit (unit is not a voltage: taken as mV)" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 
 import joblib
 import numpy as np
@@ -64,8 +65,8 @@ def test_facts_of_each_recording(folder):
 
 def test_repeats_are_marked(folder):
     rows = _rows(folder)
-    twins = {path: row.twin_of for path, row in rows.items() if row.twin_of}
-    assert twins == {"training/alpha/g1/A0004.hea": "training/alpha/g1/A0001.hea"}
+    copies = {path: row.duplicate_of for path, row in rows.items() if row.duplicate_of}
+    assert copies == {"training/alpha/g1/A0004.hea": "training/alpha/g1/A0001.hea"}
     namesakes = {path: row.same_stem_as for path, row in rows.items() if row.same_stem_as}
     assert namesakes == {"training/beta/g2/A0001.hea": "training/alpha/g1/A0001.hea"}
 
@@ -80,7 +81,7 @@ def test_what_cannot_be_used_is_told_and_ends_nothing(folder, monkeypatch):
     def broken(*_):
         raise MemoryError
 
-    monkeypatch.setattr(audit, "prepare", broken)
+    monkeypatch.setattr(audit, "preparing_flags", broken)
     row = audit_recording(folder / "training/alpha/g1/A0001.hea", folder, SPACE)
     assert row.error.endswith("A0001.hea: MemoryError")
 
@@ -165,7 +166,7 @@ def test_classes_are_those_of_the_label_space(tmp_path, capsys, monkeypatch):
 def test_command_without_anything_to_audit(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    cases = {"missing": "no such folder", "empty": "no recording in it", "file": "a file, expected a folder"}
+    cases = {"missing": "no such folder", "empty": "no recording in it or below", "file": "a file, expected a folder"}
     for name, message in cases.items():
         assert main(["doctor", str(tmp_path / name)]) == 1
         assert message in capsys.readouterr().err
@@ -177,6 +178,35 @@ def test_command_where_nothing_can_be_used(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "1 of 1 recordings will be skipped" in captured.out
     assert "none of 1 recordings can be used" in captured.err
+
+
+def test_what_is_not_read_is_counted(tmp_path, capsys):
+    write_recording(tmp_path)
+    for name in ("A.edf", "B.edf"):
+        (tmp_path / name).write_bytes(b"0".ljust(256))
+    assert main(["doctor", str(tmp_path)]) == 0
+    assert "2 files look like recordings and are not read:\n     2 × EDF: A.edf, B.edf" in capsys.readouterr().out
+    (tmp_path / "A0001.hea").unlink()
+    assert main(["doctor", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "1 × MATLAB file without a header: A0001.mat" in captured.out
+    assert "no recording in it or below" in captured.err
+
+
+@pytest.mark.parametrize("gap", [0, 100_000])
+def test_memory_stays_within_a_few_times_the_file(tmp_path, gap):
+    counts = make_counts(2, 1_800_000)  # two hours of two leads at 250 Hz
+    counts[0, 1000 : 1000 + gap] = -32768
+    path = write_recording(tmp_path, counts=counts, leads=("V5", "II"), record_line="A0001 2 250 1800000")
+    size = counts.nbytes
+    del counts
+    audit_recording(path, tmp_path, SPACE)
+    tracemalloc.start()
+    try:
+        assert not audit_recording(path, tmp_path, SPACE).error
+        assert tracemalloc.get_traced_memory()[1] < 10 * size
+    finally:
+        tracemalloc.stop()
 
 
 def test_units_that_cannot_be_right_are_noticed(tmp_path):
@@ -192,5 +222,5 @@ def test_real_challenge_recordings(real_data):
     assert not any("checksum_mismatch" in row.flags for row in rows)
     counts = {name: sum(name in row.scored for row in rows) for name in ("NSR", "STach", "SB", "PAC", "RBBB", "AF")}
     assert counts == {"NSR": 62, "STach": 29, "SB": 28, "PAC": 28, "RBBB": 27, "AF": 22}
-    assert sum(bool(row.twin_of) for row in rows) >= 1
+    assert sum(bool(row.duplicate_of) for row in rows) >= 1
     assert all(np.isclose(row.seconds, row.samples / row.fs) and row.leads for row in rows)

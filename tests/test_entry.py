@@ -29,13 +29,13 @@ from leadset.entry import networks, parallel, prediction
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Ensemble, Evidence, Manifest, Member, TrainedSet
 from leadset.entry.parallel import predict_all
-from leadset.leads import LEAD_SETS, resolve_leads
+from leadset.leads import LEAD_SETS, LEADS, resolve_leads
 from leadset.models import model_entry
 from leadset.models.cost import model_cost
 from leadset.models.extra_inputs import EXTRA_INPUTS, extra_inputs, extra_shapes
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec, Prepared, cut_window, prepare, window_starts
-from leadset.recordings import find_recordings, read_recording
+from leadset.recordings import Recording, find_recordings, read_recording
 from leadset.scoring import evaluate
 from leadset.simulate.write import write_dataset
 from leadset.store.beat_store import build_beats
@@ -81,7 +81,7 @@ def entry_folder(tmp_path_factory):
             model = create_model(name, leads, **options)
             weights, head = f"{name}-{'-'.join(leads)}.safetensors", ""
             save_weights(folder / weights, model)
-            if model_entry(name).kind == "restorer":
+            if model_entry(name).kind == "reconstruction":
                 head = f"head-{weights}"
                 some_head(leads, rng).write(folder / head)
             rule = DecisionRule(rng.uniform(0.3, 0.7, len(SPACE)))
@@ -208,6 +208,13 @@ def test_real_recordings_through_the_organisers_driver(entry_folder, real_data, 
     for name in set(theirs) - unreadable:
         # The record name in the first line is the drivers' own reading of odd headers; the answers must agree.
         assert theirs[name].splitlines()[1:] == ours[name].splitlines()[1:], name
+
+
+@pytest.mark.parametrize("value", [0, 1.5, np.nan])
+def test_a_recording_without_a_signal_is_unanswered(entry_folder, value):
+    answer = load_entry(entry_folder).predict(Recording("flat", np.full((12, 5000), value, np.float32), 500.0, LEADS))
+    assert answer.failed
+    assert "no usable lead" in answer.flags[-1]
 
 
 def test_group_size_does_not_change_an_answer(entry_folder, simulated):

@@ -170,3 +170,32 @@ def test_real_recordings_are_read_back(real_data: Path, tmp_path: Path):
         np.testing.assert_array_equal(ours.signal, original.signal[rows])
         np.testing.assert_allclose(record.p_signal.T, original.signal[rows], rtol=1e-6)
         assert (ours.codes, ours.age, ours.sex) == (original.codes, original.age, original.sex)
+
+
+def test_every_form_of_samples_is_copied_as_it_is_read(tmp_path: Path, capsys):
+    """Offset binary in a MATLAB file, a lead upside down, several samples a frame, segments with a gap."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    values = make_counts(2, 600) % 256
+    values[0, :5] = 0  # invalid
+    savemat(folder / "a.mat", {"val": values.astype(np.uint8)}, format="4")
+    line = "a.mat 80+24 40(0)/mV 8 0 0 0 0 "
+    (folder / "a.hea").write_text(f"a 2 500 600\n{line}I\n{line}-aVR\n")
+    frames = make_counts(1, 2400).reshape(600, 4)
+    frames.astype("<i2").tofile(folder / "b.dat")
+    lines = [f"b.dat 16x{n} 1000(0)/{unit} 16 0 0 0 0 {lead}" for n, unit, lead in ((2, "mV", "I"), (1, "pm", "Resp"))]
+    (folder / "b.hea").write_text("\n".join(["b 3 250 600", *lines, lines[1].replace("Resp", "ABP"), ""]))
+    for name in ("c1", "c2"):
+        make_counts(1, 600).astype("<i2").tofile(folder / f"{name}.dat")
+        (folder / f"{name}.hea").write_text(f"{name} 1 500 600\n{name}.dat 16 1000(0)/mV 16 0 0 0 0 I\n")
+    (folder / "c.hea").write_text("c/3 1 500 1300\nc1 600\n~ 100\nc2 600\n")
+    assert extract(folder, tmp_path / "out", "I") == 0
+    assert f"{folder / 'b.hea'}: other_rate (signals of another rate" in capsys.readouterr().err
+    for name in ("a", "b", "c"):
+        copy, original = read_recording(tmp_path / "out" / name), read_recording(folder / name)
+        assert (copy.fs, copy.leads) == (original.fs, ("I",))
+        np.testing.assert_array_equal(copy.signal, original.signal[:1])
+    assert extract(folder, tmp_path / "upside", "aVR") == 1
+    copy, original = read_recording(tmp_path / "upside" / "a"), read_recording(folder / "a")
+    np.testing.assert_array_equal(copy.signal, original.signal[1:])
+    assert original.signal[1, 0] == -(int(values[1, 0]) - 128) / 40

@@ -43,6 +43,20 @@ def test_both_dialects_say_the_same():
         ("nan(nan)/mV", (200, 0, "mV", 200), ("default_gain",)),
         ("0(3)", (200, 3, "mV", 200), ("default_gain",)),
         ("100/mmHg", (100, 0, "mmHg", 100), ("unknown_unit",)),
+        ("1/microvolts", (1, 0, "uV", 1000), ()),
+        ("1/uV/bit", (1, 0, "uV", 1000), ()),
+        ("1/uVolt", (1, 0, "uV", 1000), ()),
+        ("1/MicroVolts", (1, 0, "uV", 1000), ()),
+        ("1/millivolts", (1, 0, "mV", 1), ()),
+        ("1/mV/LSB", (1, 0, "mV", 1), ()),
+        ("1/nanovolt", (1, 0, "nV", 1e6), ()),
+        ("1/Volts", (1, 0, "V", 1e-3), ()),
+        # The micro sign in UTF-8, read as Latin-1; and lost.
+        ("1/\N{LATIN CAPITAL LETTER A WITH CIRCUMFLEX}\N{MICRO SIGN}V", (1, 0, "uV", 1000), ()),
+        ("1/?V", (1, 0, "uV", 1000), ("garbled_unit",)),
+        ("1/\N{REPLACEMENT CHARACTER}V", (1, 0, "uV", 1000), ("garbled_unit",)),
+        ("1/NU", (1, 0, "NU", 1), ("unknown_unit",)),
+        ("1/kV", (1, 0, "kV", 1), ("unknown_unit",)),
     ],
 )
 def test_gain_field(gain, expected, flags):
@@ -62,6 +76,8 @@ def test_gain_field(gain, expected, flags):
         ("A.mat 16+24 1000(5)/mV 16 1024 0 0 0 v1", "V1", 1000, 5, ()),
         ("A.mat 16+24 1000/mV 16 0 NaN NaN 0 avr", "aVR", 1000, 0, ()),
         ("A.mat 16+24 1000/mV 16 0 II", "II", 1000, 0, ()),
+        ("A.mat 16+24 1000/mV 16 0 0 0 0 V1 electrode replaced at 10:30", "V1", 1000, 0, ()),
+        ("A.mat 16+24 1000(3)/mV 16 0 0 0 0 -aVR", "aVR", -1000, 3, ()),
         ("A.mat\t16+24\t1000/mV\t16\t0\t0\t0\t0\tECG lead 1 ", "ECG lead 1", 1000, 0, ()),
     ],
 )
@@ -106,6 +122,7 @@ def test_record_line(line, name, fs, n_samples, flags):
         ("A 1 -500 100\nA.mat 16\n", 1, "sampling rate -500", "50 to 10000 Hz"),
         ("A 1 1e12 100\nA.mat 16\n", 1, "sampling rate 1e12", "50 to 10000 Hz"),
         ("A 1 1 100\nA.mat 16\n", 1, "sampling rate 1", "50 to 10000 Hz"),
+        ("A 2 500 1000000/mV 16 0 I\nA.mat 16\n", 1, "'A 2 500 1000000/mV 16 0 I' that runs into one", "2"),
         ("A 2 500 100\nA.mat 16\n", 1, "1 signal lines", "2 as the record line says"),
         ("A 1 500 100\nA.mat 16\nA.mat 16\n", 1, "2 signal lines", "1 as the record line says"),
         ("A 1 500 100\nA.mat\n", 2, "signal line 'A.mat'", "file name, format"),
@@ -124,6 +141,15 @@ def test_refused_headers_say_where_and_why(text, line, found, expected):
     assert message.startswith("folder/A.hea" + (f", line {line}: " if line else ": "))
     assert found in message.split("expected")[0]
     assert expected in message.split("expected", 1)[1]
+
+
+def test_leads_of_devices_and_of_a_users_names():
+    text = header_text(leads=("DI", "DII", "Lead -aVR", "Kanal 7"))
+    header = parse_header(text)
+    assert header.leads == ("I", "II", "aVR", "Kanal 7")
+    assert [signal.gain for signal in header.signals] == [1000, 1000, -1000, 1000]
+    named = parse_header(text, lead_names={"kanal 7": "-V1", "DI": "V2"})
+    assert (named.leads, named.signals[3].gain) == (("V2", "II", "aVR", "V1"), -1000)
 
 
 @pytest.mark.parametrize("file", ["../A.mat", "/etc/passwd", "a/../../A.mat", "..\\A.mat", "~", "A\0.mat"])
@@ -172,6 +198,9 @@ def test_sex(text, sex, flags):
         ("# Dx: 59118001 , 426783006 ", ("59118001", "426783006"), ()),
         ("#DX:59118001 426783006", ("59118001", "426783006"), ()),
         ("#dx: 284470004,251146004,284470004", ("284470004", "251146004"), ()),
+        ("#Dx: 426177001,,164934002,", ("426177001", "164934002"), ()),
+        ("#Dx: ,426177001;164934002.0", ("426177001", "164934002"), ()),
+        ("#Dx: 164934002.5", ("164934002.5",), ("unknown_label",)),
         ("#Dx:", (), ()),
         ("#Dx: Unknown", (), ()),
         ("#Rx: 59118001", (), ()),
@@ -205,6 +234,7 @@ def test_white_space_line_ends_byte_order_mark_and_case_change_nothing(tmp_path)
         "untidy": ("\ufeff" + untidy + "\r\n\r\n").encode(),
         "latin": clean.encode("latin-1"),
         "old_mac": clean.replace("\n", "\r").encode(),
+        "utf16": clean.encode("utf-16"),
     }
     headers = []
     for stem, content in contents.items():

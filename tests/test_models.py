@@ -121,6 +121,8 @@ def test_forward_and_gradients(name, size):
     assert logits.shape == (8, 5) and logits.dtype == torch.float32 and logits.isfinite().all()
     (logits.square() + logits).sum().backward()
     missed = [path for path, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    if size == 1:  # a graph of one node has one edge, whose weight is 1 whatever it is learnt from
+        missed = [path for path in missed if not path.startswith("edges.")]
     assert not missed, f"no gradient reaches {missed}"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leadset.leads import LEAD_SETS, LEADS, lead_set_name, resolve_leads, sort_leads, with_derived
+from leadset.leads import (
+    LEADS,
+)
 from leadset.preprocess import (
     MAX_TEST_WINDOWS,
     SCALINGS,
@@ -14,6 +16,8 @@ from leadset.preprocess import (
     cut_window,
     prepare,
     random_start,
+    signal_start,
+    signal_windows,
     window_starts,
 )
 
@@ -98,9 +102,62 @@ def test_a_limb_lead_of_gaps_only_is_derived(signal):
 def test_flat_clipped_and_implausible_are_flagged(signal):
     odd = signal.copy()
     odd[6] = 0.25
-    odd[10] = np.clip(odd[10], -0.01, 0.01)
+    odd[10] = np.clip(odd[10], -0.02, 0.02)
     assert set(prepare(odd, 500, LEADS, Transform()).flags) == {"flat:V1", "clipped:V5"}
     assert "implausible_amplitude" in prepare(signal * 1000, 500, LEADS, Transform()).flags
+
+
+def test_a_constant_lead_is_flat_before_and_after_any_transform(signal):
+    signal[6], signal[7] = 2.5, 0
+    for fs in (500, 360, 257):
+        for transform in (Transform(500), Transform(100), Transform(250, "highpass"), Transform(128, "restoration")):
+            prepared = prepare(signal, fs, LEADS, transform)
+            assert prepared.flags == ("flat:V1", "flat:V2")
+            assert not prepared.samples[6:8].any()
+            assert not prepared.statistics[1:, 6:8].any()
+            assert prepared.usable_leads == (*LEADS[:6], *LEADS[8:])
+            for scaling in SCALINGS:
+                spec = InputSpec(transform, samples=500, scaling=scaling)
+                window, _ = cut_window(prepared.samples, prepared.statistics, [6, 7], 0, spec)
+                assert scaling == "recording" or not window.any()
+
+
+def test_a_lead_too_weak_for_a_heartbeat_is_dead(signal, rng):
+    signal[9] = rng.integers(-1, 2, 5000) / 1000
+    prepared = prepare(signal, 500, LEADS, Transform())
+    assert prepared.flags == ("dead:V4",)
+    assert "V4" not in prepared.usable_leads
+    # With all of them so weak, it is the unit that is wrong.
+    assert set(prepare(signal[:9] / 1000, 500, LEADS[:9], Transform()).flags) >= {"implausible_amplitude"}
+
+
+@pytest.mark.parametrize("value", [0, 0.7])
+def test_a_dead_limb_lead_is_no_source_and_follows_from_others(signal, value):
+    whole = prepare(signal, 500, LEADS, Transform())
+    broken = signal.copy()
+    broken[0] = value
+    prepared = prepare(broken, 500, LEADS, Transform())
+    assert prepared.flags == ("flat:I", "derived:I")
+    np.testing.assert_allclose(in_millivolts(prepared), in_millivolts(whole), atol=2e-3)
+    assert prepared.usable_leads == LEADS
+    two = prepare(broken[[0, 1, 6]], 500, ("I", "II", "V1"), Transform())
+    assert two.usable_leads == ("II", "V1")
+    assert not two.samples[[0, 2, 3, 4, 5]].any()
+    # Where II and III are equal, I is nothing, and nothing is derived.
+    broken[2] = broken[1]
+    assert prepare(broken[[0, 1, 2]], 500, LEADS[:3], Transform()).usable_leads == ("II", "III", "aVR", "aVL", "aVF")
+
+
+def test_leads_upside_down_are_turned(signal):
+    signal[3] *= -1
+    prepared = prepare(signal, 500, (*LEADS[:3], "-aVR", *LEADS[4:]), Transform())
+    np.testing.assert_allclose(in_millivolts(prepared)[3], -signal[3], atol=1e-3)
+    assert prepared.flags == ()
+
+
+def test_names_that_are_no_leads_are_flagged(signal):
+    prepared = prepare(signal[:4], 500, ("I", "II", "Kanal 7", "V7"), Transform())
+    assert [flag for flag in prepared.flags if flag.startswith("unknown")] == ["unknown_lead:Kanal_7"]
 
 
 @pytest.mark.parametrize("fs", [100, 250, 257, 360, 400, 1000, 499.5])
@@ -122,10 +179,10 @@ def test_highpass_removes_offset_without_delay():
     np.testing.assert_allclose(out, np.sin(2 * np.pi * 5 * t)[1000:4000], atol=0.02)
 
 
-@pytest.mark.parametrize("samples", [1, 2, 7, 40])
+@pytest.mark.parametrize("samples", [2, 7, 40])
 @pytest.mark.parametrize("transform", [Transform(500), Transform(100), Transform(500, "highpass")])
 def test_very_short_recordings_pass(samples, transform):
-    prepared = prepare(np.ones((12, samples)), 500, LEADS, transform)
+    prepared = prepare(np.arange(12 * samples).reshape(12, samples) % 7 / 10, 500, LEADS, transform)
     assert prepared.samples.shape[1] >= 1
 
 
@@ -137,6 +194,8 @@ def test_very_short_recordings_pass(samples, transform):
         (np.zeros((3, 9)), 500, ("I", "II")),
         (np.zeros((1, 9)), 500, ("MCL1",)),
         (np.full((2, 9), np.nan), 500, ("I", "II")),
+        (np.zeros((2, 9)), 500, ("I", "II")),
+        (np.full((2, 9), 1.5), 500, ("I", "II")),
     ],
 )
 def test_hopeless_recordings_say_why(signal, fs, leads):
@@ -173,6 +232,23 @@ def test_windows_cover_a_recording_evenly():
 def test_random_starts_reach_both_ends(rng):
     starts = {random_start(5003, InputSpec(samples=5000), rng) for _ in range(200)}
     assert starts == {0, 1, 2, 3}
+
+
+def test_windows_come_from_where_there_is_signal(signal, rng):
+    late = np.full((12, 10_000), np.nan, dtype=np.float32)
+    late[:, 7000:] = signal[:, :3000]
+    late[6] = np.concatenate([signal[6], signal[6]])
+    for transform in (Transform(500), Transform(500, "highpass")):
+        prepared = prepare(late, 500, LEADS, transform)
+        spec = InputSpec(transform, samples=1000)
+        assert signal_windows(prepared.samples, prepared.statistics, [0, 1], spec).min() > 5500
+        drawn = [signal_start(prepared.samples, prepared.statistics, [0, 1], spec, rng) for _ in range(50)]
+        assert min(drawn) > 5500
+        with_v1 = signal_windows(prepared.samples, prepared.statistics, [0, 6], spec)
+        np.testing.assert_array_equal(with_v1, window_starts(10_000, spec))
+    whole = prepare(signal, 500, LEADS, Transform())
+    same = [np.random.default_rng(1), np.random.default_rng(1)]
+    assert signal_start(whole.samples, whole.statistics, [0], spec, same[0]) == random_start(5000, spec, same[1])
 
 
 def test_short_recordings_are_padded_and_masked(signal):
@@ -214,17 +290,3 @@ def test_scalings(signal):
     np.testing.assert_allclose(by_range[alive].max(axis=1), 1, atol=1e-3)
     np.testing.assert_allclose(by_range[8], 0, atol=1e-3)
     assert set(SCALINGS) == {"none", "lead", "recording", "range"}
-
-
-# --- lead sets -----------------------------------------------------------------------------------------------------
-
-
-def test_lead_sets_by_size_text_and_names():
-    assert resolve_leads(3) == resolve_leads("3") == resolve_leads("v2, ii,I") == LEAD_SETS[3]
-    assert resolve_leads("V5-II") == ("II", "V5")
-    assert [lead_set_name(resolve_leads(x)) for x in ("12", "II,V5", "I,III")] == ["12", "II-V5", "I-III"]
-    assert sort_leads(["vx", "V6", "AVL", "i"]) == ("I", "aVL", "V6", "vx")
-    assert with_derived(["aVL", "aVF", "V3"]) == {*LEADS[:6], "V3"}
-    for bad in (5, "I,I", "", "II,V9"):
-        with pytest.raises(ValueError, match="expected"):
-            resolve_leads(bad)

@@ -63,6 +63,14 @@ def test_whatever_is_wrong_names_the_file(tmp_path):
     assert failure.message.startswith(f"{path}: no usable lead: found RESP")
 
 
+@pytest.mark.parametrize("count", [0, 700, -32768])
+def test_a_recording_without_a_signal_is_not_learnt_from(tmp_path, count):
+    counts = np.full((12, 1000), count, dtype=np.int16)
+    store = build_store([write_recording(tmp_path, "A0001", counts)], Transform(), tmp_path / "cache", progress=False)
+    assert not len(store)
+    assert "no usable lead" in store.failures[0].message
+
+
 def test_twins_share_a_digest_whatever_their_gain(data, tmp_path):
     store = build(data, tmp_path / "cache")
     digests = {recording.name: recording.digest for recording in store.recordings}

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training": {
         "anomaly", "classes", "config", "entry", "leads", "leadset", "models", "preprocess", "recordings", "scoring",
-        "signals", "store", "utils", "waves",
+        "signals", "simulate", "store", "utils", "waves",
     },
     "challenge": {"config", "entry", "recordings", "scoring", "training", "utils"},
     "cli": {"leadset"},
@@ -56,9 +56,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 MOST_LINES = {ast.Module: 400, ast.FunctionDef: 60, ast.AsyncFunctionDef: 60}
 #: Violations that are to go: (file, name) of public names without docstring or annotations.
 NOT_YET_DOCUMENTED: set[tuple[str, str]] = {
-    ("leadset/models/cost.py", "model_cost"),
-    ("leadset/models/cost.py", "model_costs"),
-    ("leadset/models/layers/mish.py", "Mish.forward"),
     ("leadset/training/tasks/kinds.py", "Classifying.train"),
     ("leadset/training/tasks/kinds.py", "Restoring.train"),
 }

@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import find_recordings
 from leadset.scoring import ChallengeMetric
 from leadset.simulate.write import write_dataset
+from leadset.store.groups import related_groups
 from leadset.store.packed import build_store
 from leadset.training import run
 from leadset.training import trainer as trainer_module
@@ -36,7 +36,7 @@ from leadset.training.checkpoint import read_progress
 from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.ensemble import fit_weights
 from leadset.training.plan import TimeLimit, affordable
-from leadset.training.split import patient_groups, related_groups, stratified_parts
+from leadset.training.split import stratified_parts
 from leadset.training.thresholds import fit_thresholds
 from leadset.training.trainer import Task, Trainer, one_cycle
 
@@ -52,14 +52,6 @@ def test_related_groups_join_through_any_key():
     assert groups[0] == groups[2]
     assert groups[1] == groups[3]
     assert len(set(groups)) == 3
-
-
-def test_hearts_are_known_by_signal_and_by_patient_of_a_source():
-    told = [("a", "x", "p1"), ("b", "x", "p1"), ("a", "y", None), ("c", "y", "p1"), ("d", "y", None), ("e", "y", None)]
-    recordings = [SimpleNamespace(digest=digest, source=source, patient=patient) for digest, source, patient in told]
-    groups = patient_groups(iter(recordings))
-    assert groups[0] == groups[1] == groups[2]
-    assert len(set(groups)) == 4, "no patient is in two sources, and unnamed ones are not alike"
 
 
 def test_split_is_even_per_class_reproducible_and_keeps_groups():
@@ -355,7 +347,7 @@ def test_same_data_and_seed_train_the_same_network(simulated, tmp_path):
         assert (tmp_path / "one" / weights).read_bytes() == (tmp_path / "two" / weights).read_bytes()
 
 
-def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated):
+def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated, monkeypatch):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         run.train_entry(tmp_path / "nowhere", tmp_path / "m", TINY)
     (tmp_path / "empty").mkdir()
@@ -367,9 +359,16 @@ def test_folders_that_cannot_be_learnt_from_say_why(tmp_path, simulated):
         text = "\n".join(line for line in header.read_text().splitlines() if "Dx" not in line)
         (unlabelled / header.name).write_text(text + "\n")
         (unlabelled / header.with_suffix(".mat").name).write_bytes(header.with_suffix(".mat").read_bytes())
-    with pytest.raises(ValueError, match="has a diagnosis"):
-        run.train_entry(unlabelled, tmp_path / "m", TINY)
-    for signal_file in unlabelled.glob("*.mat"):
-        signal_file.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("leadset.training.data.build_store", pytest.fail)  # hours, for a folder of some size
+        with pytest.raises(ValueError, match="none of 3 recordings has a diagnosis"):
+            run.train_entry(unlabelled, tmp_path / "m", TINY)
+        for header in unlabelled.glob("*.hea"):
+            header.write_text(header.read_text() + "# Dx: 55827005,1234\n")
+        with pytest.raises(ValueError, match=r"no diagnosis is a class of .* found codes 1234, 55827005$"):
+            run.train_entry(unlabelled, tmp_path / "m", TINY)
+    for header in unlabelled.glob("*.hea"):
+        header.write_text(header.read_text().replace("1234", "426783006"))
+        header.with_suffix(".mat").unlink()
     with pytest.raises(ValueError, match="none of 3 recordings can be read"):
         run.train_entry(unlabelled, tmp_path / "m", TINY)

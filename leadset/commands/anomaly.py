@@ -116,13 +116,15 @@ def _fit(arguments: argparse.Namespace) -> int:
         order = np.random.default_rng(settings.seed).permutation(len(recordings))
         held_out, train = np.split(order, [round(_HELD_OUT_SHARE * len(order)) if len(order) >= FEWEST else 0])
     else:
+        from leadset.store.groups import patient_groups
         from leadset.store.packed import build_store
 
         recordings = build_store(find_recordings(arguments.data), TRANSFORM, cache)
         for failure in recordings.failures:
             print(f"skipped {failure.path}: {failure.message}", file=sys.stderr)
         normal = plain_sinus_rhythm(recordings, space)
-        train, held_out = hold_out(recordings, normal, _HELD_OUT_SHARE, settings.seed)
+        groups = patient_groups(recordings, arguments.data, workers=-1)
+        train, held_out = hold_out(recordings, normal, groups, _HELD_OUT_SHARE, settings.seed)
         print(f"{len(recordings)} recordings, of which {len(normal)} with sinus rhythm as their only label")
         if arguments.attributes:
             labelled = np.setdiff1d(np.arange(len(recordings)), held_out)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from leadset.plots.waves import plot_marks
 from leadset.recordings import ReadError, find_recordings, read_recording
+from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
 from leadset.waves.delineator import METHODS, delineate
 from leadset.waves.export import ANNOTATOR, CSV_COLUMNS, csv_rows, write_annotations
@@ -40,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         for path, name in zip(paths, names, strict=True):
             try:
                 recording = read_recording(path)
+                for flag in recording.flags:
+                    print(f"{path}: {explain_flag(flag)}", file=sys.stderr)
                 found = delineate(recording.signal, recording.fs, arguments.method)
                 if arguments.output and len(found.fused):
                     write_annotations(found, name, folder)

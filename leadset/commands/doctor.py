@@ -12,18 +12,9 @@ from leadset.classes import LabelSpace, label_space
 from leadset.config import load_config
 from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.audit import Audit, audit_folder, write_csv
-from leadset.recordings.find import find_recordings
-from leadset.signals import FLAGS
+from leadset.recordings.find import Found, survey
+from leadset.signals import FLAGS, PREPARING_FLAGS
 
-# Flags of `leadset.preprocess.prepare`, without the lead that follows the colon.
-_PREPARE_FLAGS = {
-    "clipped": "a lead sits on its own extreme for many samples",
-    "derived": "a limb lead is missing and computed from two others",
-    "flat": "a lead is constant",
-    "implausible_amplitude": "amplitude is far from an ECG's: the unit or gain is probably wrong",
-    "missing": "a lead of the twelve is missing",
-    "nonfinite": "a lead has invalid samples, which are bridged",
-}
 _EXAMPLES = 3
 
 
@@ -47,23 +38,26 @@ def _processes(words: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Audits the folder; returns 0, or 1 if not one recording can be used."""
     space = label_space(arguments.label_space or load_config().label_space)
-    rows = audit_folder(arguments.data, find_recordings(arguments.data), space, arguments.jobs)
-    print(report(rows, space))
+    found = survey(arguments.data)
+    rows = audit_folder(arguments.data, found.headers, space, arguments.jobs)
+    print(report(rows, space, found))
     if arguments.output:
         write_csv(rows, arguments.output)
         print(f"\n{len(rows)} lines written to {arguments.output}")
     if all(row.error for row in rows):
-        print(f"leadset doctor: {arguments.data}: none of {len(rows)} recordings can be used", file=sys.stderr)
+        none = f"none of {len(rows)} recordings can be used" if rows else "no recording in it or below"
+        print(f"leadset doctor: {arguments.data}: {none}, expected .hea files with their signals", file=sys.stderr)
         return 1
     return 0
 
 
-def report(rows: Sequence[Audit], space: LabelSpace) -> str:
-    """The audit as text: sources, classes, other codes, oddities, repeats, and what will be skipped."""
+def report(rows: Sequence[Audit], space: LabelSpace, found: Found | None = None) -> str:
+    """The audit as text: sources, classes, other codes, oddities, repeats, what will be skipped, what is not read."""
     parts = [
         _sources(rows), _classes(rows, space), _other_codes(rows, space),
         _oddities(rows), _repeats(rows), _skipped(rows),
-    ]  # fmt: skip
+    ] if rows else []  # fmt: skip
+    parts += [_others(found)] if found and found.others else []
     return "\n\n".join(part for part in parts if part)
 
 
@@ -110,16 +104,20 @@ def _other_codes(rows: Sequence[Audit], space: LabelSpace) -> str:
 def _oddities(rows: Sequence[Audit]) -> str:
     counts = Counter(flag for row in rows for flag in {flag.partition(":")[0] for flag in row.flags})
     lines = [("flag", "recordings", "meaning")]
-    lines += [(flag, count, {**FLAGS, **_PREPARE_FLAGS}.get(flag, "")) for flag, count in counts.most_common()]
+    lines += [(flag, count, {**FLAGS, **PREPARING_FLAGS}.get(flag, "")) for flag, count in counts.most_common()]
     return _table(lines) if counts else ""
 
 
 def _repeats(rows: Sequence[Audit]) -> str:
-    twins = [f"{row.path} = {row.twin_of}" for row in rows if row.twin_of]
+    copies = [f"{row.path} = {row.duplicate_of}" for row in rows if row.duplicate_of]
+    patients = Counter(row.patient for row in rows if row.patient)
     namesakes = [f"{row.path} = {row.same_stem_as}" for row in rows if row.same_stem_as]
     lines = []
-    if twins:
-        lines.append(f"{len(twins)} with the signal of another recording (a split keeps them together): {_few(twins)}")
+    if copies:
+        lines.append(f"{len(copies)} with the heartbeats of another (a split keeps them together): {_few(copies)}")
+    if patients:
+        several = sum(count > 1 for count in patients.values())
+        lines.append(f"{patients.total()} of {len(patients)} named patients, {several} of them with several")
     if namesakes:
         lines.append(f"{len(namesakes)} with the file name of another (so with one output file): {_few(namesakes)}")
     return "\n".join(lines)
@@ -136,6 +134,16 @@ def _skipped(rows: Sequence[Audit]) -> str:
     kinds = sorted(reasons.values(), key=len, reverse=True)
     lines = [f"{sum(map(len, kinds))} of {len(rows)} recordings will be skipped:"]
     lines += [f"{len(kind):>6} × {_reason(kind[0])}: {_few([row.path for row in kind])}" for kind in kinds]
+    return "\n".join(lines)
+
+
+def _others(found: Found) -> str:
+    """The files that look like recordings and are not read, by what they are."""
+    kinds: dict[str, list[str]] = {}
+    for path, kind in found.others.items():
+        kinds.setdefault(kind, []).append(path.name)
+    lines = [f"{len(found.others)} files look like recordings and are not read:"]
+    lines += [f"{len(names):>6} × {kind}: {_few(names)}" for kind, names in kinds.items()]
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from leadset.leads import canonical_lead
 from leadset.recordings import find_recordings
 from leadset.recordings.extract import extract_leads
+from leadset.signals import explain_flag
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     failed = 0
     for header_file in header_files:
         try:
-            extract_leads(header_file, target / header_file.relative_to(source), leads, arguments.key)
+            flags = extract_leads(header_file, target / header_file.relative_to(source), leads, arguments.key)
         except (OSError, ValueError) as error:
             failed += 1
             print(f"{arguments.call.name}: {error}", file=sys.stderr)
+        else:
+            for flag in flags:
+                print(f"{header_file}: {explain_flag(flag)}", file=sys.stderr)
     print(f"{len(header_files) - failed} of {len(header_files)} recordings written to {target}")
     return 1 if failed else 0

@@ -16,7 +16,7 @@ from leadset.anomaly import answers
 from leadset.anomaly.features import feature_names
 from leadset.anomaly.head import Head, fill_with_prior
 from leadset.entry.manifest import Member
-from leadset.models import create_member, model_entry
+from leadset.models import create_network, model_entry
 from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
 
@@ -109,7 +109,7 @@ def load_member(
     """
     path = folder / member.weights
     try:
-        model = create_member(member.architecture, leads, len(prior), member.options)
+        model = create_network(member.architecture, leads, len(prior), member.options)
         if model.input_spec != member.spec:
             raise ValueError(f"its input is {member.spec}, expected {model.input_spec}")
         model.load_state_dict(load_file(path))

@@ -2,8 +2,8 @@
 
 from leadset.models.registry import (
     count_parameters,
-    create_member,
     create_model,
+    create_network,
     list_models,
     model_entry,
     model_options,
@@ -12,8 +12,8 @@ from leadset.models.registry import (
 
 __all__ = [
     "count_parameters",
-    "create_member",
     "create_model",
+    "create_network",
     "list_models",
     "model_entry",
     "model_options",

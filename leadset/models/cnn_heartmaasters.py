@@ -18,12 +18,12 @@ from leadset.preprocess import InputSpec, Transform
     reduced={"width": 4, "rate": 100, "seconds": 6},
 )
 class HeartMAASters(nn.Module):
-    """Seven unpadded convolutions, all of their output flattened into two dense layers: what the entry really trained.
+    """The network of the entry's code: seven unpadded convolutions, their flattened output through two dense layers.
 
-    Its paper describes a dual-branch recurrent network, of which the code has none; see `crnn_pqrst` for that.
+    Its paper describes a dual-branch recurrent network instead, which the code does not contain; see `crnn_pqrst`.
     Departs from the code: logits instead of probabilities; the 26 merged classes instead of every code found in the
     training headers; random windows in training and averaged ones at test instead of the first 10 s only. As
-    published: millivolts without scaling, and padding that is plain zeros to the network (the mask is not used).
+    published: millivolts without scaling, and padding of zeros without a mask (``mask`` is ignored).
 
     Args:
         leads: lead names; only their number matters to the network.
@@ -50,6 +50,7 @@ class HeartMAASters(nn.Module):
             raise ValueError(f"{seconds} s at {rate} Hz are {samples} samples: expected at least {RECEPTIVE_FIELD}")
         self.input_spec = InputSpec(Transform(rate, filter), samples)
         self.stages = ConvStages(len(leads), width)
+        self.lead_axes = {"stages.0.weight": 1}
         self.dense1 = nn.Linear(4 * width * length_after(samples), 8 * width)
         self.dropout = nn.Dropout(DROPOUT)
         self.dense2 = nn.Linear(8 * width, 4 * width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,7 +19,8 @@ class Cost(NamedTuple):
     Attributes:
         leads: name of the lead set.
         parameters: trainable parameters.
-        macs: multiply-accumulates of convolutions and matrix products for one window, of a restorer with one heartbeat.
+        macs: multiply-accumulates of convolutions and matrix products for one window; a reconstruction model has one
+            heartbeat beside it.
     """
 
     leads: str
@@ -30,24 +31,25 @@ class Cost(NamedTuple):
 def count_macs(model: nn.Module, n_leads: int) -> int:
     """Multiply-accumulates of convolutions and matrix products for one window of a model on the meta device.
 
-    A restorer is given one heartbeat with it.
+    A reconstruction model gets one heartbeat beside it.
     """
     model, samples = model.eval(), model.input_spec.samples
-    lengths = (samples, model.beat_samples, samples) if model_entry(model.model_name).kind == "restorer" else (samples,)
+    reconstructs = model_entry(model.model_name).kind == "reconstruction"
+    lengths = (samples, model.beat_samples, samples) if reconstructs else (samples,)
     given = [torch.empty(1, n_leads, length, device="meta") for length in lengths]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(*given)
     return counter.get_total_flops() // 2
 
 
-def model_cost(name: str, leads: Sequence[str], **options) -> Cost:
+def model_cost(name: str, leads: Sequence[str], **options: Any) -> Cost:
     """Cost of a registered architecture on a lead set, for the scored classes of the Challenge."""
     with torch.device("meta"):  # shapes only: no weight is drawn and nothing is computed
         model = create_model(name, leads, **options)
     return Cost(lead_set_name(leads), count_parameters(model), count_macs(model, len(leads)))
 
 
-def model_costs(name: str, lead_sets: Iterable[int] = LEAD_SETS, **options) -> list[Cost]:
+def model_costs(name: str, lead_sets: Iterable[int] = LEAD_SETS, **options: Any) -> list[Cost]:
     """Costs on each lead set."""
     return [model_cost(name, resolve_leads(size), **options) for size in lead_sets]
 

@@ -21,16 +21,17 @@ from leadset.waves.beats import BEAT_FEATURES, record_length
 #: Channels of the feature branch in multiples of the width; hidden layers of the head at a width of 32.
 BEAT_GROWTH = (2, 2, 2, 2, 4, 4, 4)
 HEAD = (300, 200, 150)
-#: Seconds and millivolts beyond which no feature means anything: a wrong unit must not spoil the standardisation.
+#: Seconds and millivolts beyond which a feature is implausible; it is clipped, so that a wrong unit does not spoil the
+#: standardisation.
 PLAUSIBLE = 10.0
 NORMS = ("none", "batch")
 BRANCHES = ("both", "signal", "beats")
-#: What is read off the recurrent states of the beats.
+#: How the recurrent states of the beats become one vector.
 POOLINGS = {"last": LastStates, "attention": AttendedStates}
 
 
 class SignalBranch(nn.Module):
-    """The seven stages of the published network, then a recurrent layer in place of its two million dense weights."""
+    """The seven stages of the published network, then a recurrent layer in place of its dense layers."""
 
     def __init__(self, leads: int, width: int, cell: str, batch_norm: bool) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class BeatBranch(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features of beats (b, 30 · l, n), NaN where missing, to features (b, f): zero where there is no beat."""
-        mask = ~features.isnan().all(1)  # presence flags are known of every beat
+        mask = ~features.isnan().all(1)  # presence flags are known for every beat
         x = self.standardise(features.clamp(-PLAUSIBLE, PLAUSIBLE))
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = apply_mask(F.relu(norm(conv(x))), mask)
@@ -67,7 +68,7 @@ class BeatBranch(nn.Module):
 
 
 class RecordBranch(nn.Module):
-    """One dense layer on the features of the recording as a whole, each beside whether it is there."""
+    """One dense layer on the features of the recording as a whole, each with a flag that says whether it is known."""
 
     def __init__(self, leads: int, width: int) -> None:
         super().__init__()
@@ -91,11 +92,10 @@ class RecordBranch(nn.Module):
 class CRNNPQRST(nn.Module):
     """Two convolutional recurrent branches, one on the ECG, one on features of its delineated beats, and a joint head.
 
-    A reconstruction: the paper draws this network, but no code of it exists that could be built. From the drawing are
-    the two branches of eight layers and three dense layers after them; kernels, widths and dropout of the signal
-    branch are those of the published network (`cnn_heartmaasters`); recurrent layers, feature branch and features are
-    ours. Departs from the published input too: each recording is scaled to unit variance, and neither its 0.86 Hz
-    high-pass nor its notch is used.
+    Rebuilt from the paper's drawing, as no code of it exists: the drawing shows two branches of eight layers and three
+    dense layers after them; kernels, widths and dropout of the signal branch are those of the entry's code
+    (`cnn_heartmaasters`); recurrent layers, feature branch and features are this kit's. Departs from the input of that
+    code too: each recording is scaled to unit variance, without the 0.86 Hz high-pass and the notch.
 
     Args:
         leads: lead names; only their number matters to the network.
@@ -103,7 +103,7 @@ class CRNNPQRST(nn.Module):
         width: channels of the first stage; everything else but the logits grows with it.
         rate: sampling rate of the input in Hz.
         seconds: window length.
-        beats: most beats of a window that are looked at (40 in 10 s are 240 a minute).
+        beats: largest number of beats of a window that are used (40 in 10 s are 240 a minute).
         cell: recurrent layer, ``"gru"`` or ``"lstm"``.
         norm: ``"none"``, or ``"batch"`` after every convolution.
         branches: ``"both"``, or only one of them: ``"signal"`` or ``"beats"``.
@@ -144,6 +144,8 @@ class CRNNPQRST(nn.Module):
         self.signal = None if branches == "beats" else SignalBranch(len(leads), width, cell, batch_norm)
         self.beats = None if branches == "signal" else BeatBranch(len(leads), width, cell, batch_norm, beat_pooling)
         self.record = RecordBranch(len(leads), width) if record_features else None
+        if branches == "signal" and not record_features:
+            self.lead_axes = {"signal.stages.0.weight": 1}
         self.dropout = nn.Dropout(DROPOUT)
         views = sum(view is not None for view in (self.signal, self.beats, self.record))
         sizes = (8 * width * views, *(n * width // 32 for n in HEAD))

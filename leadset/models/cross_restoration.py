@@ -1,7 +1,9 @@
-"""Multi-scale cross-restoration: a network that restores masked recordings, of Jiang et al. (MICCAI 2023).
+"""Multi-scale cross-restoration of Jiang et al. (MICCAI 2023): a model that reconstructs masked recordings.
 
-It learns from normal recordings alone; what it restores badly is not normal. Masks, losses, scores and training are in
+Trained on normal recordings alone, it reconstructs badly what is abnormal. Masks, losses and scores are in
 `leadset.anomaly`.
+
+Shapes: b recordings, l leads, t samples, f features, n tokens of a latent, k classes.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from leadset.models.layers.folded import FoldedStack
+from leadset.models.layers.cross_attention import CrossAttention
+from leadset.models.layers.fast.folded import FoldedStack
 from leadset.models.layers.latent_heads import AttributeRegressor, ClassHead
 from leadset.models.layers.options import one_of
 from leadset.models.registry import register_model
@@ -27,7 +29,7 @@ _HALVINGS, _LAST_KERNEL = 5, 15
 _TREND_REACH = 5
 #: Ranges of the log-variance: what a tanh allows, and one in which errors far below the signal's range still count.
 LOG_VARIANCE_RANGES: dict[str, tuple[float, float]] = {"published": (-1.0, 1.0), "wide": (-6.0, 3.0)}
-#: What the latents of a recording are asked for with ``attributes=True``; years, 1 for male, 1/min, then seconds.
+#: What is predicted from the latents with ``attributes=True``: years, 1 for male, 1/min, then seconds.
 ATTRIBUTES: tuple[str, ...] = ("age", "sex", "rate", "pr_interval", "qt_interval", "qtc", "qrs_duration")
 
 
@@ -40,7 +42,7 @@ class Latents(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What a decoder gives: signals (b, l, t) and their log-variance (b, 1, t)."""
+    """Output of a decoder: signals (b, l, t) and their log-variance (b, 1, t)."""
 
     signal: Tensor
     log_variance: Tensor
@@ -49,7 +51,7 @@ class Restored(NamedTuple):
 class Restoration(NamedTuple):
     """Restored recordings and heartbeats with log-variances, and recordings (b, l, t) restored with their trend.
 
-    ``attributes`` (b, 7) are those of a network that has them, scaled as in `leadset.anomaly.attributes`, else None.
+    ``attributes`` (b, 7), scaled as in `leadset.anomaly.attributes`, are None in a model without them.
     """
 
     record: Restored
@@ -77,7 +79,7 @@ def trend_of(record: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 class Encoder(nn.Sequential):
-    """Signals (b, c, t) to latents (b, z, t/32 - 14): five convolutions of stride 2, one of width 15."""
+    """Signals (b, l, t) to latents (b, f, t/32 - 14): five convolutions of stride 2, one of width 15."""
 
     def __init__(self, channels_in: int, width: int, latent: int) -> None:
         layers: list[nn.Module] = [nn.Conv1d(channels_in, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
@@ -89,7 +91,7 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Sequential):
-    """Latents (b, z, n) to signals (b, c, 32 (n + 14)) in -1 ... 1: the encoder backwards."""
+    """Latents (b, f, n) to signals (b, l, 32 (n + 14)) in -1 ... 1: the layers of the encoder in reverse."""
 
     def __init__(self, latent: int, width: int, channels_out: int) -> None:
         width *= 2 ** (_HALVINGS - 1)
@@ -107,88 +109,18 @@ class Decoder(nn.Sequential):
         return super().forward(torch.cat([part.expand(len(latents[0]), -1, -1) for part in latents], dim=1))
 
 
-class UnbiasedLayerNorm(nn.Module):
-    """Layer normalisation by the unbiased standard deviation, with epsilon added outside the root."""
-
-    def __init__(self, features: int, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(features)), eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., f) to the same shape."""
-        centred = x - x.mean(-1, keepdim=True)
-        deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / (x.shape[-1] - 1) ** 0.5
-        return self.weight * centred / (deviation + self.eps) + self.bias
-
-
-class CrossAttention(nn.Module):
-    """Mixes the latents of a recording and a heartbeat: attention over all tokens, then an MLP along them for each."""
-
-    def __init__(self, features: int, tokens: int, heads: int = 2, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(features, heads, dropout, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.norm = UnbiasedLayerNorm(features)
-        self.beat_mlp, self.record_mlp = (
-            nn.Sequential(nn.Linear(tokens, wide), nn.ReLU(inplace=True), nn.Linear(wide, told))
-            for wide, told in ((2 * tokens, 1), (4 * tokens, tokens - 1))
-        )
-
-    def forward(self, record: Tensor, beat: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents (b, f, n) and (b, f, 1) to the same shapes; what is added to them knows of both."""
-        tokens = torch.cat([record, beat], dim=2).transpose(1, 2)
-        attended = self.attention(tokens, tokens, tokens, need_weights=False)[0]
-        mixed = self.norm(tokens + self.dropout(attended)).transpose(1, 2)
-        return record + self.record_mlp(mixed), beat + self.beat_mlp(mixed)
-
-    def mean_over_beats(self, record: Tensor, beats: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward` of recordings with each of k heartbeats, as in evaluation mode, at a fraction of its cost.
-
-        What the tokens of a recording have to do with each other is the same beside every heartbeat: one key more draws
-        the mean of a softmax towards its own value, by the sigmoid of what its score has over all others together. And
-        the last layer of a perceptron, being linear, may be asked once, for the mean.
-
-        Args:
-            record: latents (b, f, n).
-            beats: latents (k, b, f, 1).
-
-        Returns:
-            Fused latents (b, f, n), averaged over heartbeats, and (k, b, f, 1).
-        """
-        tokens, token = record.transpose(1, 2), beats.transpose(2, 3)
-        queries, keys, values = self._projected(tokens)
-        query, key, value = self._projected(token)
-
-        def attend(queries: Tensor) -> Tensor:
-            scores = queries @ keys.transpose(-1, -2)
-            over = (queries * key).sum(-1, keepdim=True) - scores.logsumexp(-1, keepdim=True)
-            return torch.lerp(scores.softmax(-1) @ values, value, over.sigmoid())
-
-        attended = torch.cat([attend(queries), attend(query)], dim=-2)  # (k, b, heads, n + 1, f / heads)
-        attended = self.attention.out_proj(attended.transpose(2, 3).flatten(3))
-        everything = torch.cat([tokens.expand(len(beats), -1, -1, -1), token], dim=2)
-        mixed = self.norm(everything + attended).transpose(2, 3).contiguous()
-        hidden = self.record_mlp[:-1](mixed).mean(0)
-        return record + self.record_mlp[-1](hidden), beats + self.beat_mlp(mixed)
-
-    def _projected(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scaled queries, keys and values (..., heads, t, f / heads) of tokens (..., t, f)."""
-        heads, features = self.attention.num_heads, self.attention.head_dim
-        projected = functional.linear(tokens, self.attention.in_proj_weight, self.attention.in_proj_bias)
-        queries, keys, values = projected.unflatten(-1, (3, heads, features)).transpose(-2, -4).unbind(-3)
-        return queries / features**0.5, keys, values
-
-
 @register_model(
     "cross_restoration",
     title="Multi-scale cross-restoration",
     citation="Jiang, Meng, Liu, Lu, Liu, Wang: Multi-scale Cross-restoration Framework for Electrocardiogram Anomaly "
     "Detection. MICCAI 2023, LNCS 14225, doi 10.1007/978-3-031-43907-0_9",
-    kind="restorer",
+    kind="reconstruction",
     reduced={"width": 2, "latent": 4},
 )
 class CrossRestoration(nn.Module):
-    """Three autoencoders, of a masked recording, of one of its heartbeats, masked too, and of its trend.
+    """Three autoencoders: of a masked recording, of one of its heartbeats, also masked, and of its trend.
+
+    A cross-attention mixes the latents of recording and heartbeat before they are decoded.
 
     Departs from the published code: the log-variance may leave -1 ... 1 (``log_variance="published"`` keeps it there),
     and constant or padded signals have a trend instead of NaN.
@@ -199,8 +131,8 @@ class CrossRestoration(nn.Module):
         latent: features of a token (50 as published).
         record_samples: length of a recording, a multiple of 32.
         log_variance: a name out of `LOG_VARIANCE_RANGES`.
-        attributes: whether `ATTRIBUTES` and classes are read off the latents (arXiv 2408.17154), which takes 19 million
-            parameters more at the published size.
+        attributes: also predict `ATTRIBUTES` and classes from the latents (arXiv 2408.17154), with 19 million more
+            parameters at the published size.
         classes: how many classes (116 as published), which goes with ``attributes``.
     """
 
@@ -243,14 +175,14 @@ class CrossRestoration(nn.Module):
 
     @property
     def learning_apart(self) -> tuple[list[nn.Parameter], ...]:
-        """Parameters that share a loss: the restorer, and the class head where there is one."""
+        """Parameters that share a loss: those of the reconstruction, and those of the class head where there is one."""
         apart = [[], []]
         for name, parameter in self.named_parameters():
             apart[name.startswith("class_head.")].append(parameter)
         return tuple(parameters for parameters in apart if parameters)
 
     def folded(self) -> CrossRestoration:
-        """A copy to score with, whose answers in evaluation mode are the same but for rounding and take less time."""
+        """A faster copy for scoring: in evaluation mode its outputs are the same up to rounding."""
         copy = deepcopy(self).eval()
         for name, part in copy.named_children():
             if isinstance(part, Encoder | Decoder):
@@ -258,7 +190,7 @@ class CrossRestoration(nn.Module):
         return copy
 
     def encode(self, record: Tensor, beat: Tensor, trend: Tensor) -> Latents:
-        """Latents before they know of each other; the three may have batches of different size."""
+        """Latents before the cross-attention; the three batches may differ in size."""
         return Latents(self.record_encoder(record), self.beat_encoder(beat), self.trend_encoder(trend))
 
     def decode_record(self, latent: Tensor) -> Restored:
@@ -278,7 +210,7 @@ class CrossRestoration(nn.Module):
         return self.attribute_regressor(torch.cat([record, trend], dim=1))
 
     def classify(self, record: Tensor, trend: Tensor) -> Tensor:
-        """Logits (b, k) of the same latents, which learn nothing from them: what has a class need not be normal."""
+        """Logits (b, k) of the same latents, without gradient to them: recordings with a class need not be normal."""
         return self.class_head(torch.cat([record, trend], dim=1).detach())
 
     def _with_variance(self, decoded: Tensor) -> Restored:

@@ -10,7 +10,7 @@ from leadset.models.layers.res2net import STEM_KERNEL, TemporalEncoder
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
 
-#: The six groups of leads that look at the heart from a similar direction.
+#: The six groups of leads with a similar direction of view ("views" of the paper).
 VIEWS: tuple[tuple[str, ...], ...] = (
     ("aVR",),
     ("I", "aVL"),
@@ -37,11 +37,11 @@ def present_views(leads: tuple[str, ...]) -> list[list[int]]:
 class MVMSNet(nn.Module):
     """MVMS-net: one small network per group of leads, fused by a gate per group.
 
-    Departs from the paper: views are held by lead name and shrink with the lead set (absent leads leave their view,
-    empty views the network); noise on the input is left to the training's augmentation instead of being added at test
-    too; the scaling is per recording. As published, gates do not sum to one and "multi-scale" is one kernel size.
+    Departs from the paper: views are defined by lead names, without the leads that a lead set lacks, and a view without
+    leads is left out; noise is added to the input in training alone (as published, at test too); recordings are scaled
+    one by one. As published, gates do not sum to one and all branches have one kernel size.
 
-    Padding: the mean over time leaves padded samples out; the convolutions and their attention see it as a flat line.
+    Padding: the mean over time excludes padded samples; convolutions and attention see them as a flat line.
 
     Args:
         leads: lead names.
@@ -71,6 +71,8 @@ class MVMSNet(nn.Module):
         self.encoders = nn.ModuleList(
             TemporalEncoder(len(view), widths, CoordinateAttention, cascade) for view in self.views
         )
+        if student:  # a view without leads would be left out by cutting, and answer a constant otherwise
+            self.lead_axes = {"encoders.0.stem.0.weight": 1}
         self.gates = None if student else nn.ModuleList(nn.Linear(width, 1) for _ in self.views)
         self.classifier = nn.Linear(width, n_classes)
 

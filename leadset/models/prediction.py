@@ -1,8 +1,8 @@
-"""Probabilities of recordings under one network: windows in groups of constant size, averaged per recording.
+"""Probabilities of recordings by one network: windows in groups of constant size, averaged per recording.
 
-Validation, `run_model` and the batched `test_model.py` all go through here. Groups are filled up with empty windows to
-a constant size because the arithmetic of a convolution may depend on the size of its batch in the last bit: with one
-size, a recording's answer is the same to the bit whatever other recordings are asked about beside it.
+Validation, `run_model` and the batched `test_model.py` all predict here. Empty windows fill up each group to a constant
+size, because the last bit of a convolution may depend on the size of its batch: with one size, the prediction for a
+recording is the same to the bit whichever other recordings are in its group.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import nn
 
 from leadset.leads import LEADS
 from leadset.models.extra_inputs import RecordingContext, extra_inputs, missing_inputs
-from leadset.preprocess import InputSpec, cut_window, window_starts
+from leadset.preprocess import InputSpec, cut_window, signal_windows
 
-# Large enough to use the hardware, small enough that one recording alone does not pay for many empty windows.
+# Large enough to use the hardware, small enough that a single recording has few empty windows beside it.
 GROUP = 4
 
 
@@ -85,7 +85,7 @@ def predict(
             yield expit(np.stack(waiting.pop(0)[1]).astype(np.float64)).mean(axis=0)
 
     for samples, statistics, *context in recordings:
-        starts = window_starts(samples.shape[1], spec)
+        starts = signal_windows(samples, statistics, rows, spec)
         waiting.append([len(starts), []])
         for start in starts:
             windows[len(owners)], masks[len(owners)] = cut_window(samples, statistics, rows, start, spec)

@@ -1,12 +1,12 @@
-"""The registry of architectures: a model file registers itself, and nothing else has to be told.
+"""The registry of architectures: a model file registers itself, and no other file changes.
 
 The contract that every registered classifier honours:
 
 * the constructor takes ``leads`` (a tuple of lead names in standard order) and ``n_classes`` first, then options;
-* ``model.input_spec`` (`leadset.preprocess.InputSpec`) says which input it wants: rate, length, filter, scaling;
+* ``model.input_spec`` (`leadset.preprocess.InputSpec`) states its input: rate, filter, length, scaling, extra inputs;
 * ``model(x, mask=None)`` takes ``x`` (b, l, t) float32 and ``mask`` (b, t) bool, true where a sample was recorded and
   false where it is padding (None: no padding), and returns logits (b, k). No sigmoid inside;
-* what else it wants (beats, age, sex) it names in ``model.input_spec.extra`` and takes as keyword arguments of these
+* it names its extra inputs (beats, age, sex) in ``model.input_spec.extra`` and takes them as keyword arguments of these
   names, in the shapes of `leadset.models.extra_inputs.extra_shapes`; an argument that is left out is missing.
 
 Networks of another ``kind`` say in their docstring what they take and return; their constructor takes ``leads`` first,
@@ -29,9 +29,10 @@ from leadset.classes import CHALLENGE, label_space
 from leadset.leads import resolve_leads
 from leadset.models.extra_inputs import check_extra_inputs
 from leadset.models.layers.extra_term import ExtraTerm
+from leadset.models.layers.fast import use_fast_forms
 
-#: What a registered network answers: logits of classes, or its own input restored.
-KINDS: tuple[str, ...] = ("classifier", "restorer")
+#: What a registered network computes: logits of classes, or a reconstruction of its own input.
+KINDS: tuple[str, ...] = ("classifier", "reconstruction")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ModelEntry:
         build: its constructor.
         title: what its authors call it. citation: the publication, with its year.
         reduced: options of a network that is small enough for tests, which build every registered architecture.
-        kind: what it answers, one of `KINDS`.
+        kind: what it computes, one of `KINDS`.
     """
 
     name: str
@@ -106,21 +107,32 @@ def model_entry(name: str) -> ModelEntry:
 
 
 def create_model(
-    name: str, leads: int | str | Sequence[str] = 12, n_classes: int | None = None, **options: Any
+    name: str,
+    leads: int | str | Sequence[str] = 12,
+    n_classes: int | None = None,
+    pretrained: bool = False,
+    **options: Any,
 ) -> nn.Module:
-    """Builds an untrained network.
+    """Builds a network: untrained, or with the weights that ship.
 
     Args:
         name: one of `list_models`.
         leads: a lead set's size, its text (``"II,V5"``) or its lead names.
         n_classes: number of logits of a classifier; the scored classes of the Challenge by default.
+        pretrained: load the weights that ship, cut to the leads (`leadset.models.shipped.load_shipped`); options then
+            come from them.
         options: the architecture's own options, by name; and for any classifier ``extra``, the extra inputs (``"age"``,
             ``"sex"``) of which its logits gain a linear term.
 
     Raises:
-        ValueError: unknown model, lead set or option value, or classes asked of what is no classifier.
+        ValueError: unknown model, lead set or option value, ``n_classes`` for a model that is no classifier, or no
+            shipped weights that fit.
         TypeError: an option that the architecture does not have.
     """
+    if pretrained:
+        from leadset.models.shipped import load_shipped
+
+        return load_shipped(name, leads, n_classes, **options)
     entry, leads = model_entry(name), resolve_leads(leads)
     if entry.kind == "classifier":
         n_classes = len(label_space(CHALLENGE)) if n_classes is None else n_classes
@@ -131,16 +143,15 @@ def create_model(
     elif n_classes is None:
         model = entry.build(leads, **options)
     else:
-        raise ValueError(f"{name} is a {entry.kind}: found n_classes={n_classes}, expected none")
+        raise ValueError(f"{name} is a {entry.kind} model: found n_classes={n_classes}, expected none")
     check_extra_inputs(model.input_spec)
     model.model_name, model.options = name, options
-    return model
+    return use_fast_forms(model)
 
 
-def create_member(name: str, leads: Sequence[str], n_classes: int, options: dict[str, Any]) -> nn.Module:
-    """`create_model` for an entry of so many classes, of which only a classifier is told."""
-    told = (n_classes,) if model_entry(name).kind == "classifier" else ()
-    return create_model(name, leads, *told, **options)
+def create_network(name: str, leads: Sequence[str], n_classes: int, options: dict[str, Any]) -> nn.Module:
+    """`create_model` for an entry with so many classes, whatever the kind of the model."""
+    return create_model(name, leads, n_classes if model_entry(name).kind == "classifier" else None, **options)
 
 
 def model_options(name: str) -> list[str]:

@@ -83,6 +83,7 @@ class ResNet34(nn.Module):
             else InputSpec(Transform(rate), 30 * rate, window="tail")
         )
         self.conv1 = nn.Conv1d(len(leads), width, 15, 2, 7, bias=False)
+        self.lead_axes = {"conv1.weight": 1}
         self.bn1 = nn.BatchNorm1d(width)
         self.pool = nn.MaxPool1d(3, 2, 1)
         stages, channels_in = [], width

@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from leadset.models.layers.lead_conv import TAPS, LeadConv2d, LeadConvTranspose2d
 from leadset.models.layers.options import one_of
+from leadset.models.layers.stem import Stem
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
 
 DEPTHS = (6, 5, 4, 3)
 STEM_KERNEL = 15
+#: Kernels of the blocks: leads and samples.
+ROWS, TAPS = 3, 9
 SLOPE = 0.01
 #: The innermost layers of every block see 1/128 of the window.
 MULTIPLE = 128
@@ -24,14 +26,11 @@ def conv_norm(f_in: int, f_out: int, rows: int, taps: int, stride: int = 1) -> n
     return nn.Sequential(conv, nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
 
 
-def lead_conv_norm(f_in: int, f_out: int, stride: int = 1) -> nn.Sequential:
-    """The same over three leads and nine samples."""
-    return nn.Sequential(LeadConv2d(f_in, f_out, stride), nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
-
-
 def double_time(f_in: int, f_out: int) -> nn.Sequential:
     """Bias-free transposed convolution of stride 2 along time, norm, LeakyReLU."""
-    return nn.Sequential(LeadConvTranspose2d(f_in, f_out), nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
+    padding = (ROWS // 2, TAPS // 2)
+    conv = nn.ConvTranspose2d(f_in, f_out, (ROWS, TAPS), (1, 2), padding, output_padding=(0, 1), bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(f_out), nn.LeakyReLU(SLOPE, inplace=True))
 
 
 def halve_time(features: int) -> nn.Sequential:
@@ -50,9 +49,11 @@ class ResUBlock(nn.Module):
     def __init__(self, features: int, depth: int) -> None:
         super().__init__()
         inner = features // 2
-        self.entry = lead_conv_norm(features, features)
-        self.encoder = nn.ModuleList(lead_conv_norm(inner if k else features, inner, stride=2) for k in range(depth))
-        self.bottleneck = lead_conv_norm(inner, inner)
+        self.entry = conv_norm(features, features, ROWS, TAPS)
+        self.encoder = nn.ModuleList(
+            conv_norm(inner if k else features, inner, ROWS, TAPS, stride=2) for k in range(depth)
+        )
+        self.bottleneck = conv_norm(inner, inner, ROWS, TAPS)
         self.decoder = nn.ModuleList(double_time(2 * inner, inner if k < depth - 1 else features) for k in range(depth))
         self.down = halve_time(features)
 
@@ -85,10 +86,11 @@ class ResidualBlock(nn.Module):
 
 
 class LeadCombiner(nn.Module):
-    """Mixes all leads twice: into features that vary over time, and, together with time, into ones that vary over
-    the channel axis; the maximum of each is kept.
+    """Mixes all leads twice, into features over time and, together with time, into features over channels; of each
+    the maximum is kept.
 
-    Branch two is sized leads · samples. The original sizes both alike, which fits a single window length.
+    Departs from the released code: the second branch has leads · samples inputs. There both have as many, which fits a
+    single window length.
 
     Args:
         features: features per lead and sample, and of each of the two results.
@@ -136,15 +138,15 @@ class GlobalMax(nn.Module):
 class ResUNetLC(nn.Module):
     """ResUNet-LC: four residual U-shaped blocks on the image of leads × time, a lead combiner, one linear layer.
 
-    Departs from the released code, which accepts one window length and twelve leads only: the lead combiner is sized by
-    its input, and leads are taken by name. The reduced ``width`` and ``samples`` are presets of this kit, not the
-    paper's.
+    Departs from the released code, which accepts one window length and twelve leads only: the size of the lead combiner
+    follows from the input, and leads are found by name. A smaller ``width`` or ``samples`` is a preset of this kit, not
+    of the paper.
 
-    Padding: ``mask`` is ignored. The published network has no notion of it; its lead combiner weighs every absolute
-    position by itself and the zeros behind a short recording take part in its batch norms and maxima.
+    Padding: ``mask`` is ignored, as published: the lead combiner has a weight for every position in the window, and the
+    zeros behind a short recording count in batch norms and maxima.
 
     Args:
-        leads: lead names; neighbours in this order share 3-row kernels.
+        leads: lead names; kernels cover three neighbours in this order.
         n_classes: number of logits.
         width: features outside the blocks, 128 as published; half as many inside.
         samples: window length, a multiple of 128.
@@ -175,8 +177,8 @@ class ResUNetLC(nn.Module):
         one_of("variant", variant, VARIANTS)
         self.input_spec = InputSpec(Transform(rate), samples=samples, scaling="lead")
         self.leads_as_rows = variant != "res1d_maxpool"
-        rows = 3 if self.leads_as_rows else 1
-        self.stem = conv_norm(1 if self.leads_as_rows else len(leads), width, rows, STEM_KERNEL, stride=2)
+        rows = ROWS if self.leads_as_rows else 1
+        self.stem = Stem(*conv_norm(1 if self.leads_as_rows else len(leads), width, rows, STEM_KERNEL, stride=2))
         self.blocks = nn.Sequential(
             *(ResUBlock(width, depth) if variant == "resunet_lc" else ResidualBlock(width, rows) for depth in DEPTHS)
         )
@@ -189,5 +191,4 @@ class ResUNetLC(nn.Module):
         if x.shape[-1] != self.input_spec.samples:
             raise ValueError(f"window of {x.shape[-1]} samples: this network was built for {self.input_spec.samples}")
         x = x.unsqueeze(1 if self.leads_as_rows else 2)  # (b, 1, l, t) or (b, l, 1, t)
-        # Features innermost in memory: CPU convolutions then need no reordering of their input and output.
-        return self.classifier(self.pool(self.blocks(self.stem(x.to(memory_format=torch.channels_last)))))
+        return self.classifier(self.pool(self.blocks(self.stem(x))))

@@ -97,13 +97,13 @@ class GatedMean(nn.Module):
 class STAR(nn.Module):
     """STAR: each (time patch, lead) pair is a node of a graph whose edges are learned within an anatomical prior.
 
-    Departs from the released code, whose prior decays to the identity through an integer slip so that no information
-    crosses leads: the prior is real-valued, in the order of the nodes and held by lead name; edges are pooled in the
-    same order as features; dropout stops in evaluation; modules that were built and never called are left out.
+    Departs from the released code: there the prior is stored as integers, which makes it the identity, so that no
+    information crosses leads. Here it is real-valued, in the order of the nodes and defined by lead names; edges are
+    pooled in the same order as features; dropout is off in evaluation; modules that the code never calls are left out.
     ``prior="identity"`` restores the released function.
 
-    Padding: the encoder's mean over a patch leaves padded samples out, and a patch without a real sample enters the
-    graph as a constant node. The convolutions and their attention see padding as a flat line.
+    Padding: the encoder's mean over a patch excludes padded samples, and a patch of padding alone is a constant node of
+    the graph. Convolutions and attention see padding as a flat line.
 
     Args:
         leads: lead names.

@@ -8,11 +8,18 @@ exactly a `Prepared` recording, so that a stored window and a window of a record
 from __future__ import annotations
 
 from leadset.preprocess.filters import FILTERS
-from leadset.preprocess.prepare import Prepared, prepare
+from leadset.preprocess.prepare import Prepared, prepare, preparing_flags, usable_leads
 from leadset.preprocess.resampling import resample
 from leadset.preprocess.scaling import SCALINGS
 from leadset.preprocess.spec import InputSpec, Transform
-from leadset.preprocess.windows import MAX_TEST_WINDOWS, cut_window, random_start, window_starts
+from leadset.preprocess.windows import (
+    MAX_TEST_WINDOWS,
+    cut_window,
+    random_start,
+    signal_start,
+    signal_windows,
+    window_starts,
+)
 
 __all__ = [
     "FILTERS",
@@ -23,7 +30,11 @@ __all__ = [
     "Transform",
     "cut_window",
     "prepare",
+    "preparing_flags",
     "random_start",
     "resample",
+    "signal_start",
+    "signal_windows",
+    "usable_leads",
     "window_starts",
 ]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 
 from leadset.leads import LEADS
 from leadset.preprocess.filters import apply_filter
-from leadset.preprocess.repair import arrange, derive_limb_leads, repair_gaps
+from leadset.preprocess.repair import Repaired, complete, plan_derivation, repair, statistics_of
 from leadset.preprocess.resampling import resample
 from leadset.preprocess.spec import Transform
-from leadset.signals import CLIPPED_SHARE, HIGHEST_RATE, LOWEST_RATE, PLAUSIBLE_SD_MV
+from leadset.signals import HIGHEST_RATE, LOWEST_RATE
 
-# Clipping is measured on every so many samples, which is as good as on all of them.
-_CLIPPING_STRIDE = 4
 _INT16_MAX = 32767
+# Flags of leads that carry no heartbeat.
+_UNUSABLE = ("missing", "flat", "dead")
 
 
 @dataclass
@@ -26,7 +25,8 @@ class Prepared:
 
     Attributes:
         samples: (12, t) int16, leads in standard order; absent leads are zero.
-        statistics: (5, 12) float32: mV per unit, then mean, SD, minimum and maximum in mV.
+        statistics: (5, 12) float32: mV per unit, then mean, SD, minimum and maximum in mV. Mean and SD are those of the
+            stretches where a lead is known; elsewhere it has its mean.
         flags: what was repaired or looks wrong, such as ``"flat:V1"``.
     """
 
@@ -34,34 +34,27 @@ class Prepared:
     statistics: np.ndarray
     flags: tuple[str, ...]
 
-
-def _statistics(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, SD, minimum and maximum (l,) of (l, t)."""
-    mean = signal.mean(axis=1)
-    centred = signal - mean[:, None]
-    sd = np.sqrt(np.einsum("lt,lt->l", centred, centred) / signal.shape[1])
-    return mean, sd, signal.min(axis=1), signal.max(axis=1)
+    @property
+    def usable_leads(self) -> tuple[str, ...]:
+        """The leads with a signal, recorded or derived, whatever the header says."""
+        return usable_leads(self.flags)
 
 
-def _appearance_flags(
-    signal: np.ndarray, sd: np.ndarray, low: np.ndarray, high: np.ndarray, missing: list[str]
-) -> list[str]:
-    """Flags for flat and clipped leads and for an implausible unit."""
-    present = np.array([lead not in missing for lead in LEADS])
-    flags = [f"flat:{LEADS[row]}" for row in np.flatnonzero(present & (low == high))]
-    alive = present & (low < high)
-    if alive.any():
-        clipped = np.zeros(len(LEADS), dtype=bool)
-        some = signal[:, ::_CLIPPING_STRIDE]
-        for limit in (low, high):
-            at_limit = some == limit[:, None]
-            # Counted over all leads first, which is quick and settles it for most recordings.
-            if np.count_nonzero(at_limit) > CLIPPED_SHARE * some.shape[1]:
-                clipped |= at_limit.mean(axis=1) > CLIPPED_SHARE
-        flags += [f"clipped:{LEADS[row]}" for row in np.flatnonzero(alive & clipped)]
-        if not PLAUSIBLE_SD_MV[0] <= median(sd[alive].tolist()) <= PLAUSIBLE_SD_MV[1]:
-            flags.append("implausible_amplitude")
-    return flags
+def usable_leads(flags: Iterable[str]) -> tuple[str, ...]:
+    """The leads with a signal, recorded or derived, of a recording with these flags of preparing."""
+    told = [flag.partition(":")[::2] for flag in flags]
+    lost = {lead for kind, lead in told if kind in _UNUSABLE} - {lead for kind, lead in told if kind == "derived"}
+    return tuple(lead for lead in LEADS if lead not in lost)
+
+
+def preparing_flags(signal: np.ndarray, fs: float, leads: Sequence[str]) -> tuple[str, ...]:
+    """The flags that `prepare` gives a recording, for less memory than that takes.
+
+    Raises:
+        ValueError: as `prepare`.
+    """
+    repaired = _checked(signal, fs, leads)
+    return (*repaired.flags, *plan_derivation(repaired, fs).flags)
 
 
 def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Transform) -> Prepared:
@@ -74,29 +67,42 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
         transform: the sampling rate and filter wanted.
 
     Raises:
-        ValueError: no samples, no usable lead of the twelve, a shape that does not fit the names, a senseless rate.
+        ValueError: no samples, no lead of the twelve with a signal, a shape that does not fit the names, a senseless
+            rate.
     """
+    repaired = _checked(signal, fs, leads)
+    derivation = plan_derivation(repaired, fs)
+    signal, shares = complete(repaired, derivation)
+    statistics = repaired.statistics
+    if signal is not repaired.signal or fs != transform.rate:
+        signal = resample(signal, fs, transform.rate)
+        statistics = statistics_of(signal)
+    if transform.filter != "none":
+        signal = apply_filter(signal, transform.filter, transform.rate)
+        statistics = statistics_of(signal)
+    mean, sd, low, high = statistics
+    if (shares < 1).any():  # what is unknown has the mean, which leaves the SD of what is known by so much too small
+        sd = sd / np.sqrt(shares)
+    unit = np.maximum(np.maximum(-low, high), np.float32(1e-6)) / _INT16_MAX
+    scaled = signal / unit[:, None].astype(np.float32)
+    samples = np.rint(scaled, out=scaled).astype(np.int16)
+    flags = (*repaired.flags, *derivation.flags)
+    return Prepared(samples, np.stack([unit, mean, sd, low, high]).astype(np.float32), flags)
+
+
+def _checked(signal: np.ndarray, fs: float, leads: Sequence[str]) -> Repaired:
+    """The recorded leads of a recording that can be used at all."""
     signal = np.asarray(signal, dtype=np.float32)
     if signal.ndim != 2 or signal.shape[0] != len(leads) or not signal.shape[1]:
         raise ValueError(f"signal of shape {signal.shape}: expected ({len(leads)} leads, samples)")
     if not LOWEST_RATE <= fs <= HIGHEST_RATE:
         raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE} to {HIGHEST_RATE} Hz")
-    signal, missing = arrange(signal, leads)
-    signal, missing, flags = repair_gaps(signal, missing)
-    signal, missing, more = derive_limb_leads(signal, missing)
-    flags += more
-    if len(missing) == len(LEADS):
-        given = ", ".join(leads) or "none"
-        if any(flag.startswith("nonfinite") for flag in flags):
-            given += " with mostly invalid samples"
-        raise ValueError(f"no usable lead: found {given}, expected some of {' '.join(LEADS)}")
-    signal = resample(signal, fs, transform.rate)
-    mean, sd, low, high = _statistics(signal)
-    flags += _appearance_flags(signal, sd, low, high, missing)
-    if transform.filter != "none":
-        signal = apply_filter(signal, transform.filter, transform.rate)
-        mean, sd, low, high = _statistics(signal)
-    unit = np.maximum(np.maximum(-low, high), np.float32(1e-6)) / _INT16_MAX
-    scaled = signal / unit[:, None].astype(np.float32)
-    samples = np.rint(scaled, out=scaled).astype(np.int16)
-    return Prepared(samples, np.stack([unit, mean, sd, low, high]).astype(np.float32), tuple(flags))
+    repaired = repair(signal, fs, leads)
+    if not repaired.usable:
+        found = ", ".join(leads) or "none"
+        kinds = {flag.partition(":")[0] for flag in repaired.flags}
+        found += " with mostly invalid samples" if "nonfinite" in kinds else ""
+        found += " without any signal (flat)" if "flat" in kinds else ""
+        hint = "" if repaired.leads else "; the table [leads] of leadset.toml can say what a name stands for"
+        raise ValueError(f"no usable lead: found {found}, expected some of {' '.join(LEADS)}{hint}")
+    return repaired

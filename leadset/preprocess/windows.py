@@ -8,7 +8,10 @@ import numpy as np
 
 from leadset.preprocess.scaling import SCALINGS
 from leadset.preprocess.spec import InputSpec
+from leadset.signals import MIN_SD_MV
 
+# A window that would have no signal in any lead is drawn again so often in training.
+_MAX_DRAWS = 16
 # Windows averaged at test, at most: a 30-min recording is sampled evenly.
 MAX_TEST_WINDOWS = 16
 
@@ -26,6 +29,42 @@ def random_start(n_samples: int, spec: InputSpec, rng: np.random.Generator) -> i
     if spec.window == "tail" or n_samples <= spec.samples:
         return int(window_starts(n_samples, spec)[0])
     return int(rng.integers(n_samples - spec.samples + 1))
+
+
+def signal_windows(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], spec: InputSpec) -> np.ndarray:
+    """`window_starts` of a prepared recording, without those where none of the wanted leads has a signal.
+
+    Args:
+        samples, statistics, rows: as `cut_window`.
+        spec: length of the windows.
+    """
+    starts = window_starts(samples.shape[1], spec)
+    if len(starts) == 1:
+        return starts
+    there = [_has_signal(samples, statistics, rows, start, spec) for start in starts]
+    return starts[there] if any(there) else starts
+
+
+def signal_start(
+    samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], spec: InputSpec, rng: np.random.Generator
+) -> int:
+    """`random_start` of a prepared recording, drawn again where none of the wanted leads has a signal."""
+    n_samples = samples.shape[1]
+    start = random_start(n_samples, spec, rng)
+    if spec.window == "tail" or n_samples <= spec.samples:
+        return start
+    for _ in range(_MAX_DRAWS):
+        if _has_signal(samples, statistics, rows, start, spec):
+            break
+        start = random_start(n_samples, spec, rng)
+    return start
+
+
+def _has_signal(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], start: int, spec: InputSpec) -> bool:
+    """Whether a lead changes in a window by more than a lead without a heartbeat does."""
+    window = samples[list(rows), start : start + spec.samples]
+    heights = window.max(axis=1).astype(np.int32) - window.min(axis=1)
+    return bool((heights * statistics[0, list(rows)] > 2 * MIN_SD_MV).any())
 
 
 def cut_window(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.find import find_recordings
+from leadset.recordings.find import Found, find_recordings, survey
 from leadset.recordings.header import Header, SignalSpec, parse_header
 from leadset.recordings.reader import (
     Recording,
@@ -12,9 +12,11 @@ from leadset.recordings.reader import (
     read_recording,
     recording_from_parts,
 )
-from leadset.recordings.signals import read_raw, signal_hash, to_millivolts
+from leadset.recordings.segments import read_raw
+from leadset.recordings.signals import signal_hash, to_millivolts
 
 __all__ = [
+    "Found",
     "Header",
     "ReadError",
     "Recording",
@@ -27,5 +29,6 @@ __all__ = [
     "read_recording",
     "recording_from_parts",
     "signal_hash",
+    "survey",
     "to_millivolts",
 ]

@@ -8,11 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
+
 from leadset.classes import LabelSpace
-from leadset.preprocess import Transform, prepare
+from leadset.preprocess import Transform, prepare, preparing_flags
+from leadset.recordings.duplicates import FS, beat_times, beginning, comparable, same_recordings
 from leadset.recordings.errors import reason
-from leadset.recordings.reader import assemble, read_header
-from leadset.recordings.signals import checksum_mismatches, read_raw, signal_hash
+from leadset.recordings.patients import find_patients
+from leadset.recordings.reader import Recording, assemble, read_header, read_recording
+from leadset.recordings.segments import read_raw
+from leadset.recordings.signals import checksum_mismatches, signal_hash
 from leadset.utils.files import write_atomically
 
 # Recordings for which one process is done sooner than worker processes have started.
@@ -28,10 +33,10 @@ class Audit:
         source: its folder, looking through PhysioNet's ``g1`` … ``gN``; ``.`` for the audited folder itself.
         name: record name. dialect: of the header, see `Header`.
         fs: sampling rate in Hz. seconds: duration. samples: per lead, as in the file.
-        leads: names in file order. age: years. sex, patient, codes: as in the header.
+        leads: names in file order. age: years. sex, codes: as in the header. patient: of header, folder or table.
         scored: abbreviations of the classes of the label space that the codes stand for.
         labels: ``"scored"`` (at least one class), ``"unscored"`` (other diagnoses only) or ``"none"``.
-        signal: digest of the counts. twin_of: path of the first recording with the same digest, if it is another one.
+        signal: digest of the counts. duplicate_of: path of the first recording with the same heartbeats (`duplicates`).
         same_stem_as: path of the first header of the same file name in another folder.
         flags: of reading and of preparing.
         error: why training will skip the recording; empty if it will not.
@@ -52,7 +57,7 @@ class Audit:
     scored: tuple[str, ...] = ()
     labels: str = ""
     signal: str = ""
-    twin_of: str = ""
+    duplicate_of: str = ""
     same_stem_as: str = ""
     flags: tuple[str, ...] = ()
     error: str = ""
@@ -60,6 +65,11 @@ class Audit:
 
 def audit_recording(path: Path, folder: Path, space: LabelSpace) -> Audit:
     """Reads and prepares one recording of ``folder`` as training would; never raises on what it finds in the files."""
+    return _audited(path, folder, space)[0]
+
+
+def _audited(path: Path, folder: Path, space: LabelSpace) -> tuple[Audit, np.ndarray]:
+    """The audit of a recording, and the times of its heartbeats."""
     row = Audit(path.relative_to(folder).as_posix(), _source(path.parent.relative_to(folder)))
     try:
         header = read_header(path)
@@ -74,16 +84,21 @@ def audit_recording(path: Path, folder: Path, space: LabelSpace) -> Audit:
         recording = assemble(header, raw, path, path)
         flags = recording.flags + (("checksum_mismatch",) if checksum_mismatches(raw, header) else ())
         row = replace(row, flags=flags)
-        prepared = prepare(recording.signal, recording.fs, recording.leads, Transform())
-        return replace(row, flags=flags + prepared.flags)
+        row = replace(row, flags=flags + preparing_flags(recording.signal, recording.fs, recording.leads))
+        return row, beat_times(_comparable(recording))
     except Exception as error:  # one bad recording never ends an audit of thousands
-        return replace(row, error=reason(path, error))
+        return replace(row, error=reason(path, error)), np.zeros(0)
+
+
+def _comparable(recording: Recording) -> np.ndarray:
+    prepared = prepare(beginning(recording.signal, recording.fs), recording.fs, recording.leads, Transform(FS))
+    return comparable(prepared.samples * prepared.statistics[0, :, None], FS)
 
 
 def audit_folder(
     folder: str | Path, paths: Sequence[Path], space: LabelSpace, n_jobs: int | None = None
 ) -> list[Audit]:
-    """Audits header files below ``folder``, in their order, with twins and repeated file names marked.
+    """Audits header files below ``folder``, in their order, with duplicates, patients and repeated file names.
 
     Args:
         folder: what paths are given relative to.
@@ -98,8 +113,12 @@ def audit_folder(
     if n_jobs is None:
         n_jobs = 1 if len(paths) <= _FEW else -1
     pool = Parallel(n_jobs=n_jobs, return_as="generator")
-    rows = pool(delayed(audit_recording)(path, Path(folder), space) for path in paths)
-    return _mark_repeats(tqdm(rows, total=len(paths), desc="audit", unit="rec", disable=None))
+    audited = pool(delayed(_audited)(path, Path(folder), space) for path in paths)
+    audited = tqdm(audited, total=len(paths), desc="audit", unit="rec", disable=None)
+    rows, beats = map(list, zip(*audited, strict=True)) if paths else ([], [])
+    patients = find_patients(folder, zip(paths, (row.patient for row in rows), strict=True))
+    rows = [replace(row, patient=patient) for row, patient in zip(rows, patients, strict=True)]
+    return _mark_repeats(rows, same_recordings(beats, lambda i: _comparable(read_recording(paths[i]))))
 
 
 def write_csv(rows: Iterable[Audit], path: str | Path) -> None:
@@ -117,14 +136,23 @@ def _source(folder: Path) -> str:
     return (folder.parent if last[:1] == "g" and last[1:].isdigit() else folder).as_posix()
 
 
-def _mark_repeats(rows: Iterable[Audit]) -> list[Audit]:
-    """Fills ``twin_of`` and ``same_stem_as`` with the first recording of its kind."""
-    first_signal: dict[str, str] = {}
+def _mark_repeats(rows: Sequence[Audit], pairs: Iterable[tuple[int, int]]) -> list[Audit]:
+    """Fills ``duplicate_of`` and ``same_stem_as`` with the first recording of its kind.
+
+    Args:
+        rows: in order.
+        pairs: (i, j), i < j, of rows with the same heartbeats; those with equal signals are known besides.
+    """
+    first_signal: dict[str, int] = {}
     first_stem: dict[str, str] = {}
+    original = list(range(len(rows)))
+    for i, row in enumerate(rows):
+        original[i] = first_signal.setdefault(row.signal, i) if row.signal else i
+    for i, j in sorted(pairs):
+        original[j] = min(original[j], original[i])
     marked = []
-    for row in rows:
-        twin = first_signal.setdefault(row.signal, row.path) if row.signal else row.path
+    for i, row in enumerate(rows):
         namesake = first_stem.setdefault(Path(row.path).stem, row.path)
-        row = row if twin == row.path else replace(row, twin_of=twin)
+        row = row if original[i] == i else replace(row, duplicate_of=rows[original[i]].path)
         marked.append(row if namesake == row.path else replace(row, same_stem_as=namesake))
     return marked

@@ -22,6 +22,8 @@ FS, BAND = 250, (4.0, 20.0)
 RUN = 4
 #: ... to this many seconds: beats of a 100-Hz copy are found within 1 ms or two of those of the original.
 TOLERANCE_S = 0.003
+#: Of longer recordings so many seconds are compared.
+LONGEST_S = 120.0
 #: Share of the intervals in the overlap of two recordings that must agree.
 AGREEING_SHARE = 0.25
 #: Median correlation over the leads, in the overlap, from which on two recordings are the same.
@@ -40,12 +42,17 @@ def _band_pass() -> np.ndarray:
     return butter(2, BAND, "bandpass", fs=FS, output="sos")
 
 
+def beginning(signal: np.ndarray, fs: float) -> np.ndarray:
+    """What is compared of a recording (l, t): its first `LONGEST_S`, so that memory stays small."""
+    return signal[:, : round(LONGEST_S * fs)]
+
+
 def comparable(signal_mv: np.ndarray, fs: float) -> np.ndarray:
     """A recording (l, t) as it is compared: (l, t') float32 at `FS`, in `BAND`, each lead in units of its own SD.
 
     Leads without a signal are zero.
     """
-    known = np.nan_to_num(np.asarray(signal_mv, dtype=np.float32), posinf=0, neginf=0)
+    known = np.nan_to_num(np.asarray(beginning(signal_mv, fs), dtype=np.float32), posinf=0, neginf=0)
     at_rate = resample(known, fs, FS)
     filtered = sosfiltfilt(_band_pass(), at_rate, axis=1, padlen=min(FS, at_rate.shape[1] - 1))
     spread = filtered.std(axis=1, keepdims=True)
@@ -71,9 +78,9 @@ def beat_times(comparable_signal: np.ndarray) -> np.ndarray:
 def _candidates(beats: Sequence[np.ndarray]) -> list[tuple[int, int, float]]:
     """Pairs (i, j) of recordings with equal runs of intervals, and by how many seconds j began after i."""
     intervals = [np.diff(times) for times in beats]
-    owner = np.concatenate([np.full(max(0, len(rr) - RUN + 1), i) for i, rr in enumerate(intervals)]).astype(int)
-    if not len(owner):
+    if not any(len(rr) >= RUN for rr in intervals):
         return []
+    owner = np.concatenate([np.full(max(0, len(rr) - RUN + 1), i) for i, rr in enumerate(intervals)]).astype(int)
     place = np.concatenate([np.arange(max(0, len(rr) - RUN + 1)) for rr in intervals])
     runs = np.concatenate([
         np.lib.stride_tricks.sliding_window_view(rr, RUN) for rr in intervals if len(rr) >= RUN

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.header import Header, parse_header
-from leadset.recordings.reader import length_flags, read_header_text
-from leadset.recordings.signals import in_format_16, read_raw
+from leadset.recordings.header import Header
+from leadset.recordings.reader import length_flags, read_header, read_header_text
+from leadset.recordings.segments import read_raw
+from leadset.recordings.signals import counts_of_matrix, in_format
 from leadset.recordings.writer import write_recording
 
 _TIME = re.compile(r"\d{1,2}:\d{2}:\d{2}(?:\.\d+)?")
@@ -20,8 +21,8 @@ _DATE = re.compile(r"(\d{1,2})[-/](\d{1,2}|[A-Za-z]{3})[-/](\d{4})")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
-def extract_leads(header_file: Path, output_file: Path, leads: Sequence[str], key: str = "val") -> None:
-    """Writes one recording with ``leads``, in that order.
+def extract_leads(header_file: Path, output_file: Path, leads: Sequence[str], key: str = "val") -> tuple[str, ...]:
+    """Writes one recording with ``leads``, in that order; returns the flags of reading it.
 
     Args:
         header_file: of the recording.
@@ -33,18 +34,18 @@ def extract_leads(header_file: Path, output_file: Path, leads: Sequence[str], ke
         ReadError: the recording cannot be read, lacks a lead, or its samples do not fit into 16 bits.
         OSError: a file cannot be written.
     """
-    text = read_header_text(header_file)
-    header = parse_header(text, header_file)
+    header = read_header(header_file)
     lacking = [lead for lead in leads if lead not in header.leads]
     if lacking:
         raise ReadError(header_file, f"leads {' '.join(header.leads)}", f"{' '.join(lacking)} among them")
     rows = [header.leads.index(lead) for lead in leads]
-    raw = in_format_16(_read_counts(header, header_file.parent, key), header)
-    length_flags(header, raw, header_file)
+    raw = in_format(_read_counts(header, header_file.parent, key), header)
+    flags = (*header.flags, *length_flags(header, raw, header_file))
     if raw.dtype != np.int16:
         raise ReadError(header_file, f"samples of type {raw.dtype}", "integers of 16 bits")
     chosen = replace(header, signals=tuple(header.signals[row] for row in rows))
-    write_recording(output_file, chosen, raw[rows], start=_start(text))
+    write_recording(output_file, chosen, raw[rows], start=_start(read_header_text(header_file)))
+    return flags
 
 
 def _read_counts(header: Header, folder: Path, key: str) -> np.ndarray:
@@ -53,14 +54,12 @@ def _read_counts(header: Header, folder: Path, key: str) -> np.ndarray:
         return read_raw(header, folder)
     from scipy.io import loadmat
 
-    path = folder / header.signals[0].file
+    path = folder / header.stored[0].file
     try:
         raw = loadmat(path)[key]
     except Exception as error:  # scipy meets damaged files with errors of many kinds
         raise ReadError(path, f"{type(error).__name__}: {error}", f"a MATLAB file with a matrix `{key}`") from error
-    if raw.ndim != 2 or len(raw) != len(header.signals):
-        raise ReadError(path, f"`{key}` of shape {raw.shape}", f"({len(header.signals)}, samples)")
-    return raw
+    return counts_of_matrix(np.asarray(raw), header, path)
 
 
 def _start(text: str) -> str:

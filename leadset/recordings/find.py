@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from leadset.recordings.errors import ReadError
+from leadset.recordings.foreign import foreign_format, is_signal_file, without_header
+from leadset.recordings.header import NOTHING
+from leadset.recordings.reader import read_header_text
+from leadset.recordings.segments import is_multi_segment, segment_names
 
-def find_recordings(folder: str | Path) -> list[Path]:
-    """All header files below ``folder``, sorted by path; hidden files and folders are skipped, links followed once.
 
-    Warns of folders that cannot be looked into.
+@dataclass
+class Found:
+    """What a folder holds.
+
+    Attributes:
+        headers: of the recordings, sorted by path.
+        others: files that look like recordings and are not read, with what they are (``"EDF"``), sorted by path.
+    """
+
+    headers: list[Path] = field(default_factory=list)
+    others: dict[Path, str] = field(default_factory=dict)
+
+    def count_others(self) -> str:
+        """The kinds of file that are not read, with how many there are of each."""
+        counts = Counter(self.others.values())
+        return ", ".join(f"{kind} ({count})" for kind, count in sorted(counts.items()))
+
+
+def survey(folder: str | Path) -> Found:
+    """What is below a folder; hidden files and folders are skipped, links followed once.
+
+    Segments belong to the recording that names them. Warns of folders that cannot be looked into.
 
     Raises:
         PermissionError: it cannot be looked into.
         FileNotFoundError: no such folder.
         NotADirectoryError: it is a file.
-        ValueError: there is no header in it.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -24,8 +50,8 @@ def find_recordings(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: a file, expected a folder of recordings (.hea files)")
     visited: set[str] = set()
-    headers: list[Path] = []
     closed: list[OSError] = []
+    found = Found()
     for root, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
         real = os.path.realpath(root)
         if real in visited:
@@ -33,11 +59,61 @@ def find_recordings(folder: str | Path) -> list[Path]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        headers += [Path(root, name) for name in files if name.lower().endswith(".hea") and not name.startswith(".")]
-    if closed and not headers:
+        _sort(Path(root), [name for name in files if not name.startswith(".")], found)
+    if closed and not found.headers:
         raise closed[0]
     for error in closed:
-        warnings.warn(f"{error.filename}: {error.strerror}; what recordings it holds are left out", stacklevel=2)
-    if not headers:
-        raise ValueError(f"{folder}: no recording in it or below, expected .hea files")
-    return sorted(headers)
+        warnings.warn(f"{error.filename}: {error.strerror}; what recordings it holds are left out", stacklevel=3)
+    found.headers.sort()
+    found.others = dict(sorted(found.others.items()))
+    return found
+
+
+def find_recordings(folder: str | Path) -> list[Path]:
+    """All header files of recordings below ``folder``, sorted by path, as `survey` finds them.
+
+    Warns of files that look like recordings and are not read.
+
+    Raises:
+        OSError: as `survey`.
+        ValueError: there is no header in it.
+    """
+    found = survey(folder)
+    if not found.headers:
+        others = f"; not read: {found.count_others()}" if found.others else ""
+        raise ValueError(f"{folder}: no recording in it or below, expected .hea files{others}")
+    if found.others:
+        warnings.warn(f"{folder}: not read: {found.count_others()} (leadset doctor names them)", stacklevel=2)
+    return found.headers
+
+
+def _sort(folder: Path, files: Iterable[str], found: Found) -> None:
+    """Adds what one folder holds."""
+    headers, signals, rest = [], [], []
+    for name in files:
+        path = folder / name
+        (headers if name.lower().endswith(".hea") else signals if is_signal_file(path) else rest).append(path)
+    stems = {path.stem for path in signals}
+    parts, named = set(), set()
+    # Only a header without a signal file of its name may be one of several segments, or name other files.
+    for header in headers:
+        if header.stem not in stems:
+            segments, signal_files = _named_in(header)
+            parts |= segments
+            named |= signal_files
+    found.headers += [header for header in headers if header.stem not in parts]
+    own = {header.stem for header in headers}
+    found.others |= {path: without_header(path) for path in signals if path.stem not in own and path.name not in named}
+    found.others |= {path: kind for path in rest if (kind := foreign_format(path))}
+
+
+def _named_in(header: Path) -> tuple[set[str], set[str]]:
+    """The segments and the signal files that a header names."""
+    try:
+        text = read_header_text(header)
+        if is_multi_segment(text):
+            return {name for name, _ in segment_names(text, header) if name != NOTHING}, set()
+    except ReadError:
+        return set(), set()
+    lines = [line.split(maxsplit=1) for line in text.splitlines()[1:]]
+    return set(), {line[0] for line in lines if line}

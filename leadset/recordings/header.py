@@ -9,26 +9,34 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from leadset.leads import canonical_lead
+from leadset.leads import is_known_lead, signed_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.subject import parse_comments
 from leadset.signals import HIGHEST_RATE, LOWEST_RATE
 
 DEFAULT_GAIN = 200.0  # counts per unit (WFDB)
 DEFAULT_RATE = 250.0  # Hz (WFDB)
+NOTHING = "~"  # in the place of a file or a segment: nothing was recorded (WFDB)
 
 # Outside these bounds a value is damage, and float32 millivolts would overflow.
 _GAINS = (1e-6, 1e12)
 _LARGEST_BASELINE = 2.0**31
 
-#: Units met in headers, case-folded (the micro sign folds to a Greek mu): their usual spelling and how many make a mV.
-_UNITS: dict[str, tuple[str, float]] = {
-    "mv": ("mV", 1.0), "uv": ("uV", 1e3), "\N{GREEK SMALL LETTER MU}v": ("uV", 1e3), "nv": ("nV", 1e6), "v": ("V", 1e-3)
+#: Voltages: how many of a unit make a millivolt.
+_PER_MILLIVOLT: dict[str, float] = {"mV": 1.0, "uV": 1e3, "nV": 1e6, "V": 1e-3}
+# Case-folded, with the prefix apart: mV, millivolts, uV/bit, microvolt, V.
+_VOLTAGE = re.compile(r"(.*?)[ _-]?v(?:olts?)?(?:[/ ](?:bit|lsb|count|unit|adu?|step)s?)?")
+# The micro sign folds to a Greek mu.
+_MU = "\N{GREEK SMALL LETTER MU}"
+_PREFIXES: dict[str, str] = {
+    "": "V", "m": "mV", "milli": "mV", "n": "nV", "nano": "nV", "u": "uV", "micro": "uV", _MU: "uV"
 }
 _FORMAT = re.compile(r"(\d{1,4})(?:x([1-9]\d{0,5}))?(?::(\d{1,9}))?(?:\+(\d{1,15}))?")
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)"
@@ -47,7 +55,7 @@ class SignalSpec(NamedTuple):
         file: name of the signal file, inside the header's folder.
         format: WFDB storage format (16: 16-bit little-endian).
         samples_per_frame, skew, byte_offset: as in the format field; 1, 0, 0 where not given.
-        gain: counts per unit; never zero.
+        gain: counts per unit; never zero, negative where the lead was recorded upside down (``-aVR``).
         baseline: count that stands for zero.
         unit: ``"mV"``, ``"uV"``, ``"V"``, ``"nV"``, or as in the file where it is no voltage.
         adc_resolution, adc_zero, initial, checksum: as in the file; None where missing (``adc_zero``: 0).
@@ -71,7 +79,14 @@ class SignalSpec(NamedTuple):
     @property
     def counts_per_mv(self) -> float:
         """Gain in counts per millivolt; a unit that is no voltage counts as mV."""
-        return self.gain * _UNITS.get(self.unit.casefold(), ("", 1.0))[1]
+        return self.gain * _PER_MILLIVOLT.get(self.unit, 1.0)
+
+
+class Segment(NamedTuple):
+    """A part of a recording: how many frames it has, and its header; None where nothing was recorded."""
+
+    n_frames: int
+    header: Header | None
 
 
 @dataclass(frozen=True)
@@ -80,13 +95,16 @@ class Header:
 
     Attributes:
         name: record name without file extension.
-        fs: sampling rate in Hz.
+        fs: sampling rate of the leads in Hz: frames per second times their samples per frame.
         n_samples: announced samples per signal, None where not given.
+        signals: the signals that are read: those of the leads' rate.
         comments: comment lines without ``#``.
         age: years. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes in order.
         patient: what a comment ``# Patient: …`` says.
-        flags: out of `leadset.recordings.errors.FLAGS`.
+        flags: out of `leadset.signals.FLAGS`.
         dialect: ``"2021"`` (until 2021), ``"current"`` (today's download), ``"mixed"``, ``"wfdb"`` (no Challenge file).
+        stored: all signals of the files, those of other rates among them.
+        segments: the parts of a multi-segment recording; empty for any other.
     """
 
     name: str
@@ -100,6 +118,8 @@ class Header:
     patient: str | None
     flags: tuple[str, ...]
     dialect: str
+    stored: tuple[SignalSpec, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -107,12 +127,68 @@ class Header:
         return tuple(signal.lead for signal in self.signals)
 
 
-def parse_header(text: str, source: str | Path = "header") -> Header:
-    """Reads the text of a header; ``source`` is the file name for messages.
+class RecordLine(NamedTuple):
+    """The first line of a header: name, segments (0: of a single one), signals, frames per second, frames, flags.
+
+    Time and date are ignored; ``n_frames`` is None where it is not given.
+    """
+
+    name: str
+    n_segments: int
+    n_signals: int
+    frame_rate: float
+    n_frames: int | None
+    flags: tuple[str, ...]
+
+
+def parse_header(
+    text: str, source: str | Path = "header", lead_names: Mapping[str, str] | None = None, layout: bool = False
+) -> Header:
+    """Reads the text of a header.
+
+    Args:
+        text: of the file.
+        source: the file's name, for messages.
+        lead_names: what names of leads stand for that `leadset.leads.signed_lead` does not understand.
+        layout: it only says which signals the segments of a recording have.
 
     Raises:
         ReadError: the text is not a header of a single-segment recording with as many signal lines as it announces.
     """
+    lines, comments = split_lines(text, source)
+    record = parse_record_line(lines[0], source)
+    if record.n_segments:
+        found = f"a multi-segment header ({record.n_segments} segments)"
+        raise ReadError(source, found, "a single recording", lines[0][0])
+    if len(lines) - 1 != record.n_signals:
+        found, expected = f"{len(lines) - 1} signal lines", f"{record.n_signals} as the record line says"
+        if len(lines) == record.n_signals and "sample_count_unreadable" in record.flags:
+            found += f" and a record line {lines[0][1]!r} that runs into one"
+        raise ReadError(source, found, expected, lines[0][0])
+    parsed = [
+        _parse_signal_line(line, i, source, number, lead_names, layout) for i, (number, line) in enumerate(lines[1:])
+    ]
+    stored = tuple(signal for signal, _ in parsed)
+    per_frame = _samples_per_frame(stored)
+    kept = [(signal, flags) for signal, flags in parsed if signal.samples_per_frame == per_frame]
+    signals = tuple(signal for signal, _ in kept)
+    flags = {*record.flags, *(flag for _, flags in kept for flag in flags)}
+    if len(kept) < len(parsed):
+        flags.add("other_rate")
+    if len({signal.lead for signal in signals}) < len(signals):
+        flags.add("duplicate_lead")
+    fs = record.frame_rate * per_frame
+    check_rate(fs, source, lines[0])
+    subject = parse_comments(comments)
+    return Header(
+        record.name, fs, record.n_frames and record.n_frames * per_frame, signals,
+        tuple(comment.strip() for comment in comments), subject.age, subject.sex, subject.codes, subject.patient,
+        tuple(sorted({*flags, *subject.flags})), _dialect(lines[1:], comments), stored,
+    )  # fmt: skip
+
+
+def split_lines(text: str, source: str | Path) -> tuple[list[tuple[int, str]], list[str]]:
+    """The numbered lines of a header, of which there is at least one, and its comments without their ``#``."""
     lines: list[tuple[int, str]] = []
     comments: list[str] = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
@@ -123,35 +199,21 @@ def parse_header(text: str, source: str | Path = "header") -> Header:
             lines.append((number, line))
     if not lines:
         raise ReadError(source, "no record line", "name, number of signals, sampling rate, number of samples")
-    name, n_signals, fs, n_samples, record_flags = _parse_record_line(lines[0], source)
-    if len(lines) - 1 != n_signals:
-        raise ReadError(source, f"{len(lines) - 1} signal lines", f"{n_signals} as the record line says", lines[0][0])
-    signals, signal_flags = [], set()
-    for index, (number, line) in enumerate(lines[1:]):
-        signal, flags = _parse_signal_line(line, index, source, number)
-        signals.append(signal)
-        signal_flags.update(flags)
-    if len({signal.lead for signal in signals}) < n_signals:
-        signal_flags.add("duplicate_lead")
-    subject = parse_comments(comments)
-    return Header(
-        name, fs, n_samples, tuple(signals), tuple(comment.strip() for comment in comments),
-        subject.age, subject.sex, subject.codes, subject.patient,
-        tuple(sorted({*record_flags, *signal_flags, *subject.flags})), _dialect(lines[1:], comments),
-    )
+    return lines, comments
 
 
-def _parse_record_line(
-    numbered: tuple[int, str], source: str | Path
-) -> tuple[str, int, float, int | None, tuple[str, ...]]:
-    """Name, number of signals, rate, samples (None: not given), flags; time and date are ignored."""
+def parse_record_line(numbered: tuple[int, str], source: str | Path) -> RecordLine:
+    """Reads the first line of a header.
+
+    Raises:
+        ReadError: no name, a name with a path, or no number of signals.
+    """
     number, line = numbered
     name, *fields = line.split()
     flags = []
     stem, slash, segments = name.partition("/")
-    if slash and segments.isdigit():
-        raise ReadError(source, f"a multi-segment header ({segments} segments)", "a single recording", number)
-    if slash or "\\" in name or not name.isprintable():
+    n_segments = int(segments) if segments.isascii() and segments.isdigit() and len(segments) < 10 else 0
+    if (slash and not n_segments) or "\\" in name or not name.isprintable():
         raise ReadError(source, f"record name {name!r}", "a name without a path", number)
     if _EXTENSION.search(stem):
         stem = _EXTENSION.sub("", stem)
@@ -161,33 +223,48 @@ def _parse_record_line(
     n_signals = _integer(fields[0]) if fields else None
     if not n_signals or n_signals < 1:
         raise ReadError(source, f"number of signals {' '.join(fields[:1]) or 'missing'}", "a number above 0", number)
-    fs = DEFAULT_RATE
+    frame_rate = DEFAULT_RATE
     if len(fields) > 1:
         match = _FREQUENCY.fullmatch(fields[1])
-        fs = float(match[1]) if match else math.nan
-        if not LOWEST_RATE <= fs <= HIGHEST_RATE:
-            expected = f"{LOWEST_RATE} to {HIGHEST_RATE} Hz"
-            raise ReadError(source, f"sampling rate {fields[1]}", expected, number)
+        frame_rate = float(match[1]) if match else math.nan
+        if not 0 < frame_rate <= HIGHEST_RATE:
+            check_rate(math.nan, source, numbered)
     else:
         flags.append("default_rate")
-    n_samples = None
+    n_frames = None
     if len(fields) > 2:
-        n_samples = _integer(fields[2])
-        if n_samples is None or n_samples < 0:
+        n_frames = _integer(fields[2])
+        if n_frames is None or n_frames < 0:
             flags.append("sample_count_unreadable")
-            n_samples = None
-    return stem, n_signals, fs, n_samples or None, tuple(flags)
+            n_frames = None
+    return RecordLine(stem, n_segments, n_signals, frame_rate, n_frames or None, tuple(flags))
+
+
+def check_rate(fs: float, source: str | Path, record_line: tuple[int, str]) -> None:
+    """Raises a `ReadError` where a header's sampling rate is none of an ECG."""
+    if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+        number, line = record_line
+        written = line.split()[2]
+        found = written if not math.isfinite(fs) or written == f"{fs:g}" else f"{written} a frame, {fs:g} Hz"
+        raise ReadError(source, f"sampling rate {found}", f"{LOWEST_RATE} to {HIGHEST_RATE} Hz", number)
+
+
+def _samples_per_frame(signals: Sequence[SignalSpec]) -> int:
+    """How many samples of a frame most leads have, out of those with a known name or else all; of two the larger."""
+    leads = [signal for signal in signals if is_known_lead(signal.lead)] or signals
+    counts = Counter(signal.samples_per_frame for signal in leads)
+    return max(counts, key=lambda per_frame: (counts[per_frame], per_frame))
 
 
 def _parse_signal_line(
-    line: str, index: int, source: str | Path, number: int
+    line: str, index: int, source: str | Path, number: int, lead_names: Mapping[str, str] | None, layout: bool
 ) -> tuple[SignalSpec, tuple[str, ...]]:
     """One signal line: file, format, gain, up to five integers, and the rest, which is the lead name."""
     match = _SIGNAL.fullmatch(line)
     if match is None:
         raise ReadError(source, f"signal line {line!r}", "file name, format, gain, integers, lead name", number)
     file, form, scale, resolution, zero, initial, checksum, _, name = match.groups()
-    if not _stays_in_folder(file):
+    if not stays_in_folder(file) and not (layout and file == NOTHING):
         raise ReadError(source, f"signal file {file!r}", "a file in the folder of the header", number)
     format_fields = _parse_format(form)
     if format_fields is None:
@@ -198,18 +275,20 @@ def _parse_signal_line(
         raise ReadError(source, f"gain {scale}", expected, number)
     gain, baseline, unit, flags = gain_fields
     adc_zero = _integer(zero) or 0
+    lead, sign = signed_lead(name or f"signal {index + 1}", lead_names)
     spec = SignalSpec(
-        file, *format_fields, gain, float(adc_zero) if baseline is None else baseline, unit, _integer(resolution),
-        adc_zero, _integer(initial), _integer(checksum), canonical_lead(name or f"signal {index + 1}"),
+        file, *format_fields, sign * gain, float(adc_zero) if baseline is None else baseline, unit,
+        _integer(resolution), adc_zero, _integer(initial), _integer(checksum), lead,
     )
     return spec, flags
 
 
 @lru_cache(maxsize=1024)
-def _stays_in_folder(file: str) -> bool:
+def stays_in_folder(file: str) -> bool:
     """Whether a file name is relative and leads nowhere above; ``~``, a signal without samples, is no file."""
     path = PurePosixPath(file)
-    return not path.is_absolute() and ".." not in path.parts and "\\" not in file and file != "~" and file.isprintable()
+    odd = path.is_absolute() or ".." in path.parts or "\\" in file or not file.isprintable()
+    return not odd and file != NOTHING
 
 
 @lru_cache(maxsize=1024)
@@ -235,12 +314,22 @@ def _parse_gain(text: str) -> tuple[float, float | None, str, tuple[str, ...]] |
     baseline = float(match[2] or "nan")
     if not _GAINS[0] <= abs(gain) <= _GAINS[1] or abs(baseline) > _LARGEST_BASELINE:
         return None
-    unit = match[3] or "mV"
-    if unit.casefold() not in _UNITS:
-        flags.append("unknown_unit")
-    else:
-        unit = _UNITS[unit.casefold()][0]
-    return gain, None if math.isnan(baseline) else baseline, unit, tuple(flags)
+    unit, unit_flags = _parse_unit(match[3] or "mV")
+    return gain, None if math.isnan(baseline) else baseline, unit, (*flags, *unit_flags)
+
+
+def _parse_unit(text: str) -> tuple[str, tuple[str, ...]]:
+    """A unit in its usual spelling, with flags; what is no voltage stays as it is."""
+    match = _VOLTAGE.fullmatch(text.casefold())
+    prefix = match[1].strip() if match else None
+    if prefix and prefix[-1] == _MU:  # a wrong encoding puts letters before it
+        prefix = _MU
+    if prefix in _PREFIXES:
+        return _PREFIXES[prefix], ()
+    # Where an encoding has lost a sign, that was the micro sign: no other prefix is out of the alphabet.
+    if prefix and not any(character.isascii() and character.isalnum() for character in prefix):
+        return "uV", ("garbled_unit",)
+    return text, ("unknown_unit",)
 
 
 def _integer(text: str | None) -> int | None:

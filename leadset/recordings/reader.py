@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from leadset.recordings.errors import ReadError
+from leadset.recordings.foreign import describe_file
 from leadset.recordings.header import Header, parse_header
-from leadset.recordings.signals import read_raw, to_millivolts
+from leadset.recordings.segments import is_multi_segment, join_headers, read_raw
+from leadset.recordings.signals import counts_of_matrix, to_millivolts
 
 # Longest header that is looked at; real ones have a few kilobytes.
 _LONGEST_HEADER = 1 << 20
@@ -25,7 +29,7 @@ class Recording:
         fs: sampling rate in Hz.
         leads: distinct lead names in standard spelling, in file order, one for each row of ``signal``.
         age: years or None. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes.
-        flags: out of `leadset.recordings.errors.FLAGS`.
+        flags: out of `leadset.signals.FLAGS`.
         patient: who it was recorded from, where the header says so.
         path: the header file, None for a recording that comes from no file.
     """
@@ -47,43 +51,70 @@ class Recording:
         return self.signal.shape[1] / self.fs
 
 
-def read_recording(path: str | Path) -> Recording:
+def read_recording(path: str | Path, lead_names: Mapping[str, str] | None = None) -> Recording:
     """Reads a recording given its header, its signal file, or their common stem.
+
+    Args:
+        path: the file; that of the first of several segments is not meant, but that of the header that names them.
+        lead_names: what names of leads stand for that `leadset.leads.signed_lead` does not understand.
 
     Raises:
         ReadError: the header or a signal file is missing, damaged, or contradicts the other; the message names the
             file, the line, what was found and what was expected.
     """
-    path = header_path(path)
-    header = read_header(path)
+    given, path = Path(path), header_path(path)
+    if not path.is_file() and given.is_file():
+        raise ReadError(given, describe_file(given), f"a header beside it, {path.name}")
+    header = read_header(path, lead_names)
     return assemble(header, read_raw(header, path.parent), path, path)
 
 
-def recording_from_parts(header_text: str, raw: np.ndarray, source: str = "recording") -> Recording:
-    """The same `Recording` from the header's text and its counts (leads, samples), as ``run_model`` receives them.
+def recording_from_parts(
+    header_text: str, raw: np.ndarray, source: str = "recording", lead_names: Mapping[str, str] | None = None
+) -> Recording:
+    """The same `Recording` from the header's text and the matrix of its MATLAB file, as ``run_model`` receives them.
+
+    Args:
+        header_text: of the file.
+        raw: (leads, samples) as the file has them; of a recording in another format, its counts.
+        source: what messages call the recording.
+        lead_names: as for `read_recording`.
 
     Raises:
         ReadError: the text is no header, or the array has another number of leads or no samples.
     """
-    return assemble(parse_header(header_text, source), np.asarray(raw), source, None)
+    header, raw = parse_header(header_text, source, lead_names), np.asarray(raw)
+    if all(signal.file.casefold().endswith(".mat") for signal in header.stored):
+        raw = counts_of_matrix(raw, header, source)
+    return assemble(header, raw, source, None)
 
 
-def read_header(path: str | Path) -> Header:
-    """Reads a header file in UTF-8 or Latin-1.
+def read_header(path: str | Path, lead_names: Mapping[str, str] | None = None) -> Header:
+    """Reads a header file in UTF-8, UTF-16 or Latin-1; of a recording in several segments, the headers of all.
+
+    Args:
+        path: the file.
+        lead_names: as for `read_recording`.
 
     Raises:
         ReadError: no such file, or it is not a header (see `parse_header`).
     """
-    return parse_header(read_header_text(path), path)
+    path = Path(path)
+    text = read_header_text(path)
+    if is_multi_segment(text):
+        # A segment has no segments of its own: headers that name each other would never end.
+        return join_headers(
+            text, path, lambda part, layout: parse_header(read_header_text(part), part, lead_names, layout)
+        )
+    return parse_header(text, path, lead_names)
 
 
-def read_header_text(path: str | Path) -> str:
-    """The text of a header file in UTF-8 or Latin-1.
+def read_header_text(path: Path) -> str:
+    """The text of a header file.
 
     Raises:
-        ReadError: no such file, or one that is too long to be a header.
+        ReadError: no such file, or one that is too long or cannot be read.
     """
-    path = Path(path)
     try:
         if not path.is_file():
             raise ReadError(path, "no such file", "a header")
@@ -93,8 +124,9 @@ def read_header_text(path: str | Path) -> str:
             content = file.read()
     except OSError as error:
         raise ReadError(path, str(error), "a readable header") from error
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
 
@@ -122,6 +154,8 @@ def assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | N
         ReadError: see `recording_from_parts`.
     """
     flags = (*header.flags, *length_flags(header, raw, source))
+    if raw.dtype.kind == "f" and not header.segments and (raw[np.isfinite(raw)] % 1).any():
+        flags = (*flags, "fractional_counts")
     signal_mv = to_millivolts(raw, header)
     leads = tuple(dict.fromkeys(header.leads))
     if len(leads) < len(header.leads):

@@ -6,61 +6,68 @@ Memory is only ever reserved by the size of a file, never by a number that a hea
 from __future__ import annotations
 
 import hashlib
-import struct
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from leadset.recordings.errors import ReadError
 from leadset.recordings.header import Header, SignalSpec
+from leadset.recordings.matlab import check_rows, read_matrix
+from leadset.recordings.storage import DECODERS, FLAC_BITS, INVALID, OFFSET_BINARY, read_flac
+from leadset.signals import LARGEST_HEART_MV
 
-# Formats read here: 16-bit little-endian and big-endian, and two 12-bit samples in three bytes.
-_SAMPLE_TYPES = {16: np.dtype("<i2"), 61: np.dtype(">i2")}
-_PACKED_12_BIT = 212
-# The count that WFDB formats keep for "no valid sample".
-_INVALID_SAMPLE = {16: -32768, 24: -(1 << 23), 32: -(1 << 31), 61: -32768, 80: -128, 160: -32768,
-                   212: -2048, 310: -512, 311: -512, 516: -32768, 524: -(1 << 23)}  # fmt: skip
-
-# MATLAB v4: type (30 = little-endian, int16, full matrix), rows, columns, imaginary flag, length of the name with its
-# final zero; then the name.
-MAT4 = struct.Struct("<5i4s")
-MAT4_INT16 = 30
 _LARGEST_FLOAT32_INTEGER = 1 << 24
-# A signal file's name on its way through wfdb.
-_SIGNAL_FILE = "signals.dat"
+# Counts from which on a format is at the end of its 16 bits: an amplifier at its end, or a mark for a missing sample.
+_END_OF_RANGE = dict.fromkeys((16, 61, 160, 516), (1 << 15) - 1)
 
 
-def read_raw(header: Header, folder: str | Path) -> np.ndarray:
-    """Counts (leads, samples) in file order: int16, or int32 where a format needs it.
+def read_counts(header: Header, folder: str | Path) -> np.ndarray:
+    """Counts (signals, samples) of a recording of one segment, in file order: int16, or int32 where a format needs it.
 
-    All samples that the file holds, more or fewer than announced. The array is laid out sample after sample, as in
-    the file.
+    All samples that the files hold of the signals of the leads' rate, more or fewer than announced; skewed signals are
+    moved back, and what they lack at their end is invalid. Samples of one file without skew are laid out as in it.
 
     Raises:
-        ReadError: a signal file is missing, empty, damaged, or of another number of leads.
+        ReadError: a signal file is missing, empty, damaged, of another number of signals, or in an unknown format.
     """
     folder = Path(folder)
-    groups = [(file, tuple(signals)) for file, signals in groupby(header.signals, key=lambda signal: signal.file)]
+    groups = [(file, tuple(signals)) for file, signals in groupby(header.stored, key=lambda signal: signal.file)]
     if len({file for file, _ in groups}) < len(groups):
         raise ReadError(folder / header.name, "a file named on lines apart", "one block of signal lines for each file")
+    per_frame = header.signals[0].samples_per_frame
     blocks = []
     for file, signals in groups:
+        if all(signal.samples_per_frame != per_frame for signal in signals):
+            continue
         path = folder / file
         if not path.is_file():
             raise ReadError(path, "no such file", f"the signal of {header.name}")
         try:
-            raw = _read_group(path, signals, header)
+            frames = _read_frames(path, signals, header)
         except OSError as error:
             raise ReadError(path, str(error), "a readable file") from error
-        if raw.shape[1] == 0:
+        if len(frames) == 0:
             raise ReadError(path, "no whole sample", _announced(header))
-        blocks.append(raw)
+        blocks.append(_leads_of(frames, signals, per_frame))
     if len(blocks) == 1:
         return blocks[0]
     shortest = min(block.shape[1] for block in blocks)
     return np.concatenate([block[:, :shortest] for block in blocks])
+
+
+def counts_of_matrix(matrix: np.ndarray, header: Header, source: str | Path) -> np.ndarray:
+    """Counts (signals, samples) in file order from the matrix of a MATLAB file that a header belongs to.
+
+    Raises:
+        ReadError: it has another number of rows, or samples that its format cannot hold.
+    """
+    if matrix.ndim != 2 or matrix.dtype.kind not in "iuf":
+        found = f"{matrix.dtype} samples of shape {matrix.shape}"
+        raise ReadError(source, found, f"numbers ({len(header.stored)}, samples)")
+    frames = _frames_of_matrix(matrix, header.stored, source)
+    return _leads_of(frames, header.stored, header.signals[0].samples_per_frame)
 
 
 def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
@@ -90,15 +97,16 @@ def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
     return signal_mv
 
 
-def in_format_16(raw: np.ndarray, header: Header) -> np.ndarray:
-    """Counts (leads, samples) as format 16 holds them: "no valid sample" is another count there than in other formats.
+def in_format(raw: np.ndarray, header: Header, form: int = 16) -> np.ndarray:
+    """Counts (leads, samples) as a format holds them: "no valid sample" is another count there than in other formats.
 
-    int16 where they fit.
+    int16 where they fit, but int32 for the formats that need it.
     """
-    counts = raw.copy()
+    wide = INVALID[form] < INVALID[16]
+    counts = raw.astype(np.result_type(raw.dtype, np.int32)) if wide else raw.copy()
     for row, signal in zip(counts, header.signals, strict=True):
-        row[row == _INVALID_SAMPLE.get(signal.format)] = _INVALID_SAMPLE[16]
-    return _narrow(counts)
+        row[row == INVALID.get(signal.format)] = INVALID[form]
+    return counts if wide else _narrow(counts)
 
 
 def signal_hash(raw: np.ndarray) -> str:
@@ -122,90 +130,87 @@ def checksum_mismatches(raw: np.ndarray, header: Header) -> tuple[str, ...]:
     )
 
 
-def _read_group(path: Path, signals: tuple[SignalSpec, ...], header: Header) -> np.ndarray:
-    """Counts (leads, samples) of the signals that share one file."""
+def _read_frames(path: Path, signals: tuple[SignalSpec, ...], header: Header) -> np.ndarray:
+    """Frames (frames, samples per frame) of the signals that share one file."""
     first = signals[0]
     if path.suffix.casefold() == ".mat":
-        return _read_mat(path, len(signals))
-    plain = all(s.samples_per_frame == 1 and s.skew == 0 and s.format == first.format for s in signals)
-    if plain and first.format in _SAMPLE_TYPES:
-        samples = np.fromfile(path, dtype=_SAMPLE_TYPES[first.format], offset=first.byte_offset)
-    elif plain and first.format == _PACKED_12_BIT:
-        samples = _unpack_12_bit(np.fromfile(path, dtype=np.uint8, offset=first.byte_offset))
-    else:
-        return _read_with_wfdb(path, signals, header)
-    n_frames, rest = divmod(samples.size, len(signals))
-    if rest and header.n_samples is None and first.format in _SAMPLE_TYPES:
-        raise ReadError(path, f"{samples.size} samples", f"a multiple of {len(signals)} leads")
-    frames = samples[: n_frames * len(signals)].reshape(n_frames, len(signals))
-    return frames.astype(np.int16, copy=False).T
+        width = sum(signal.samples_per_frame for signal in signals)
+        return _frames_of_matrix(read_matrix(path, width), signals, path)
+    if len({signal.format for signal in signals}) > 1:
+        formats = ", ".join(dict.fromkeys(str(signal.format) for signal in signals))
+        raise ReadError(path, f"formats {formats}", "one format for the signals of one file")
+    if first.format in FLAC_BITS:
+        return _frames_of_flac(path, signals)
+    if first.format not in DECODERS:
+        known = " ".join(map(str, sorted({*DECODERS, *FLAC_BITS})))
+        raise ReadError(path, f"format {first.format}", f"{_announced(header)} in one of the formats {known}")
+    decoder = DECODERS[first.format]
+    samples = decoder.decode(np.fromfile(path, dtype=np.uint8, offset=first.byte_offset))
+    width = sum(signal.samples_per_frame for signal in signals)
+    if header.n_samples is not None and decoder.block > 1:
+        announced = header.n_samples // header.signals[0].samples_per_frame * width
+        if announced < samples.size < announced + decoder.block:  # the rest of a block is no sample
+            samples = samples[:announced]
+    n_frames, rest = divmod(samples.size, width)
+    if rest and header.n_samples is None and decoder.block == 1:
+        raise ReadError(path, f"{samples.size} samples", f"a multiple of {width} leads")
+    frames = samples[: n_frames * width].reshape(n_frames, width)
+    return _sum_differences(frames, signals) if first.format == 8 else frames
 
 
-def _read_mat(path: Path, n_leads: int) -> np.ndarray:
-    """``val`` (leads, samples) of a MATLAB file: int16 v4 directly, anything else through scipy."""
-    with open(path, "rb", buffering=0) as file:
-        content = file.read()
-    if len(content) < MAT4.size:
-        raise ReadError(path, f"{len(content)} bytes", "a MATLAB file")
-    kind, rows, columns, imaginary, name_length, name = MAT4.unpack_from(content)
-    if (kind, imaginary, name_length, name) != (MAT4_INT16, 0, 4, b"val\0"):
-        return _load_mat(path, n_leads)
-    if rows != n_leads:
-        raise ReadError(path, f"{rows} rows", f"{n_leads}, one for each signal line of the header")
-    n_samples = min((len(content) - MAT4.size) // (2 * rows), max(columns, 0))
-    return np.frombuffer(content, "<i2", n_samples * rows, MAT4.size).reshape(n_samples, rows).T
+def _frames_of_flac(path: Path, signals: tuple[SignalSpec, ...]) -> np.ndarray:
+    first = signals[0]
+    per_frame = first.samples_per_frame
+    if any(signal.samples_per_frame != per_frame for signal in signals):
+        raise ReadError(path, "signals of several rates", "one rate for the channels of a FLAC file")
+    samples = read_flac(path, first.format, first.byte_offset, len(signals))
+    n_frames = len(samples) // per_frame
+    frames = samples[: n_frames * per_frame].reshape(n_frames, per_frame, len(signals)).swapaxes(1, 2)
+    return frames.reshape(n_frames, -1)
 
 
-def _load_mat(path: Path, n_leads: int) -> np.ndarray:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path, variable_names=["val"])
-    except Exception as error:  # scipy meets damaged files with errors of many kinds
-        raise ReadError(path, f"no MATLAB file that can be read ({error})", "a matrix `val`") from error
-    raw = content.get("val")
-    if raw is None:
-        raise ReadError(path, "no matrix of this name", "a matrix `val`")
-    if not isinstance(raw, np.ndarray) or raw.ndim != 2 or len(raw) != n_leads or raw.dtype.kind not in "iuf":
-        raise ReadError(path, f"`val` of shape {raw.shape}, {raw.dtype}", f"numbers ({n_leads}, samples)")
-    return _narrow(raw)
-
-
-def _unpack_12_bit(packed: np.ndarray) -> np.ndarray:
-    """Format 212: bytes to int16 samples; two samples share three bytes, the middle one holding both upper halves."""
-    triples = packed[: packed.size // 3 * 3].reshape(-1, 3).astype(np.int16)
-    middle = triples[:, 1]
-    samples = np.stack([triples[:, 0] | (middle & 0x0F) << 8, triples[:, 2] | (middle & 0xF0) << 4], axis=1).reshape(-1)
-    if packed.size % 3 == 2:  # an odd number of samples ends in two bytes
-        samples = np.append(samples, np.int16(packed[-2]) | (np.int16(packed[-1]) & 0x0F) << 8)
-    return (samples ^ 0x800) - 0x800  # sign of a 12-bit number
+def _frames_of_matrix(matrix: np.ndarray, signals: Sequence[SignalSpec], source: str | Path) -> np.ndarray:
+    """Frames from a MATLAB matrix (samples per frame, frames); the header's format says what its numbers mean."""
+    check_rows(source, matrix.shape, sum(signal.samples_per_frame for signal in signals))
+    zeros = np.repeat(
+        [OFFSET_BINARY.get(signal.format, 0) for signal in signals], [signal.samples_per_frame for signal in signals]
+    )
+    if zeros.any():
+        low, high = matrix.min(axis=1, initial=0), matrix.max(axis=1, initial=0)
+        if ((zeros > 0) & ((low < 0) | (high >= 2 * zeros))).any():
+            found = f"samples of {low.min():g} to {high.max():g}"
+            raise ReadError(source, found, f"0 to {2 * zeros.max() - 1}, as formats 80 and 160 hold them")
+        matrix = matrix.astype(np.result_type(matrix.dtype, np.int32)) - zeros[:, None]
+    return (matrix if matrix.dtype == np.int16 else _narrow(matrix)).T
 
 
-def _read_with_wfdb(path: Path, signals: tuple[SignalSpec, ...], header: Header) -> np.ndarray:
-    """Counts of the rarer formats, several samples per frame, and skewed signals."""
-    import wfdb
-
-    # No WFDB format takes less than a bit per sample: whatever announces more would only reserve memory.
-    if (header.n_samples or 0) * len(signals) > 8 * path.stat().st_size:
-        raise ReadError(path, f"{path.stat().st_size} bytes", _announced(header))
-    # wfdb understands strict headers alone, and finds them by the record name, which may be that of another file: it
-    # gets one that says what was understood of this one.
-    lines = [f"signals {len(signals)} {header.fs} {header.n_samples or ''}", *map(_signal_line, signals)]
-    try:
-        with TemporaryDirectory() as scratch:
-            Path(scratch, _SIGNAL_FILE).symlink_to(path.resolve())
-            Path(scratch, "signals.hea").write_text("\n".join([*lines, ""]))
-            record = wfdb.rdrecord(str(Path(scratch, "signals")), physical=False)
-    except Exception as error:  # wfdb meets damaged files with errors of many kinds
-        expected = f"{_announced(header)} in format {signals[0].format}"
-        raise ReadError(path, f"what wfdb cannot read ({error})", expected) from error
-    return _narrow(record.d_signal.T)
+def _sum_differences(frames: np.ndarray, signals: Sequence[SignalSpec]) -> np.ndarray:
+    """Format 8: differences to counts; the first one is that to the header's initial value."""
+    counts, column = np.empty(frames.shape, dtype=np.int32), 0
+    for signal in signals:
+        columns = slice(column, column := column + signal.samples_per_frame)
+        differences = frames[:, columns].reshape(-1)
+        counts[:, columns] = (np.cumsum(differences, dtype=np.int32) + (signal.initial or 0)).reshape(len(frames), -1)
+    return counts
 
 
-def _signal_line(signal: SignalSpec) -> str:
-    """What counts depend on, in the form that wfdb reads."""
-    form = f"{signal.format}x{signal.samples_per_frame}:{signal.skew}+{signal.byte_offset}"
-    return f"{_SIGNAL_FILE} {form} 200/mV 0 0 {signal.initial or 0} 0 0 lead"
+def _leads_of(frames: np.ndarray, signals: Sequence[SignalSpec], per_frame: int) -> np.ndarray:
+    """Counts (signals, samples) of the signals with ``per_frame`` samples in each of the frames, skew taken back."""
+    if all(signal.samples_per_frame == 1 and signal.skew == 0 for signal in signals):
+        return frames.T
+    rows, column = [], 0
+    for signal in signals:
+        columns = slice(column, column := column + signal.samples_per_frame)
+        if signal.samples_per_frame != per_frame:
+            continue
+        row = frames[:, columns].reshape(-1)
+        skew = min(signal.skew * per_frame, row.size)
+        if skew:
+            # A format that is not known here has no invalid sample of its own.
+            fill = INVALID.get(signal.format, INVALID[16])
+            row = np.concatenate([row[skew:], np.full(skew, fill, dtype=row.dtype)])
+        rows.append(row)
+    return np.stack(rows)
 
 
 def _narrow(raw: np.ndarray) -> np.ndarray:
@@ -221,15 +226,21 @@ def _narrow(raw: np.ndarray) -> np.ndarray:
 
 
 def _blank_invalid(signal_mv: np.ndarray, raw: np.ndarray, signals: tuple[SignalSpec, ...]) -> None:
-    """Puts NaN where a count stands for "no valid sample"."""
-    invalid = [_INVALID_SAMPLE.get(signal.format) for signal in signals]
-    highest = max((count for count in invalid if count is not None), default=None)
-    # One pass over the whole array spares most recordings the passes over each lead; NaN counts go through it.
-    if highest is None or raw.size == 0 or raw.min() > highest:
+    """Puts NaN where a count stands for "no valid sample", or for a voltage at the end of 16 bits that no heart has."""
+    if raw.size == 0:
         return
-    for row, counts, count in zip(signal_mv, raw, invalid, strict=True):
-        if count is not None:
-            row[counts == count] = np.nan
+    invalid = max((INVALID[signal.format] for signal in signals if signal.format in INVALID), default=None)
+    end = min((_END_OF_RANGE[signal.format] for signal in signals if signal.format in _END_OF_RANGE), default=None)
+    # Two passes over the whole array spare most recordings those over each lead; NaN counts go through them.
+    lowest, highest = raw.min(), raw.max()
+    if invalid is not None and not lowest > invalid:
+        for row, counts, signal in zip(signal_mv, raw, signals, strict=True):
+            row[counts == INVALID.get(signal.format)] = np.nan
+    if end is not None and not (lowest > -end and highest < end):
+        for row, counts, signal in zip(signal_mv, raw, signals, strict=True):
+            if signal.format in _END_OF_RANGE:
+                at_end = (counts == end) | (counts == -end)
+                row[at_end & (np.abs(row) > LARGEST_HEART_MV)] = np.nan
 
 
 def _reach(raw: np.ndarray) -> float:

@@ -13,6 +13,8 @@ _FIELD = re.compile(r"<?([A-Za-z _-]+)>?[:=](.*)")
 # Some headers put `Age: 47  Sex: M` on one line.
 _NEXT_FIELD = re.compile(r"(?<=\S)\s{2,}(?=[A-Za-z]+:)")
 _AGE = re.compile(r"[<>~]?\s*([+-]?\d+(?:\.\d*)?)\s*\+?\s*([a-z]*)\.?")
+# Tables that went through floating-point numbers write `164934002.0`.
+_DECIMAL = re.compile(r"([0-9]+)\.0*")
 _LABEL_SEPARATOR = re.compile(r"[,;|]|(?<=\d)\s+(?=\d)")
 
 _SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
@@ -81,6 +83,8 @@ def parse_codes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     for label in map(str.strip, _LABEL_SEPARATOR.split(text)):
         if label.casefold() in UNKNOWN_WORDS:
             continue
+        if decimal := _DECIMAL.fullmatch(label):
+            label = decimal[1]
         codes[canonical_code(label)] = None
         if label.casefold() in TEXT_LABELS:
             flags.add("text_labels")

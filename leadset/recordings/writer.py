@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from leadset.recordings.header import Header, SignalSpec
-from leadset.recordings.signals import MAT4, MAT4_INT16
+from leadset.recordings.matlab import MAT4, MAT4_INT16
 from leadset.utils.files import write_atomically
 
 

@@ -27,7 +27,7 @@ from leadset.recordings.reader import Recording, read_recording
 from leadset.utils.files import write_atomically
 
 # Raised whenever `prepare` or the layout changes what a chunk holds.
-STORE_VERSION = 3
+STORE_VERSION = 4
 # Recordings per chunk: small enough to lose little to a kill, large enough for few files.
 CHUNK = 64
 _DIGEST_STRIDE = 8

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from leadset.models.extra_inputs import RecordingContext, extra_inputs, missing_inputs
 from leadset.models.prediction import lead_rows
-from leadset.preprocess import InputSpec, cut_window, random_start
+from leadset.preprocess import InputSpec, cut_window, signal_start
 from leadset.store.packed import Store
 from leadset.training.curriculum import Curriculum
 
@@ -79,7 +79,7 @@ class StepBatches(Dataset):
         extra = missing_inputs(self.spec, len(self.rows), len(members))
         for i, member in enumerate(members):
             samples, statistics = self.store[member]
-            start = random_start(samples.shape[1], self.spec, rng)
+            start = signal_start(samples, statistics, self.rows, self.spec, rng)
             windows[i], masks[i] = cut_window(samples, statistics, self.rows, start, self.spec)
             if extra:
                 for name, values in extra_inputs(self.contexts[member], start, self.spec, len(self.rows)).items():

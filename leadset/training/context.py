@@ -19,7 +19,7 @@ import leadset
 from leadset.classes import LabelSpace
 from leadset.config import Config
 from leadset.leads import lead_set_name
-from leadset.models import create_member, model_entry
+from leadset.models import create_network, model_entry
 from leadset.preprocess import InputSpec
 from leadset.training.checkpoint import read_progress
 from leadset.training.data import TrainingData
@@ -131,7 +131,7 @@ class TrainingContext:
     def build(self, job: Job) -> nn.Module:
         """The untrained network; its initial weights depend on the seed alone."""
         torch.manual_seed(self.config.seed)
-        return create_member(job.architecture, job.leads, len(self.space), job.options).to(self.device)
+        return create_network(job.architecture, job.leads, len(self.space), job.options).to(self.device)
 
     def measure(self, job: Job) -> Cost:
         """What training the network costs."""

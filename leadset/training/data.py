@@ -13,11 +13,12 @@ import numpy as np
 from leadset.classes import LabelSpace
 from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Transform
-from leadset.recordings import find_recordings
+from leadset.recordings import ReadError, find_recordings, read_header
 from leadset.store.beat_store import BeatStore, build_beats
+from leadset.store.groups import patient_groups
 from leadset.store.packed import Failure, Store, StoredRecording, build_store
 from leadset.training.normals import plain_sinus_rhythm
-from leadset.training.split import patient_groups, stratified_parts
+from leadset.training.split import stratified_parts
 from leadset.utils.files import write_atomically
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
@@ -62,6 +63,7 @@ class TrainingData:
             alias, 0, or NaN where the source does not annotate the class (`LabelSpace`).
         part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
             come behind the recordings of the folder.
+        groups: (n_folder,) number of the heart that each recording of the folder is of (`leadset.store.groups`).
         failures: recordings that could not be read or delineated.
         beats: by `BeatsKey`, for the networks that need beats; numbered as the stores.
     """
@@ -71,6 +73,7 @@ class TrainingData:
     labels: np.ndarray
     targets: np.ndarray
     part: np.ndarray
+    groups: np.ndarray
     failures: tuple[Failure, ...]
     beats: dict[BeatsKey, BeatStore] = field(default_factory=dict)
 
@@ -114,7 +117,8 @@ class TrainingData:
 
     def valid_folds(self, n: int, seed: int) -> np.ndarray:
         """Fold number (n_valid,) of each validation recording, for fitting on some and judging on the others."""
-        return split_recordings([self.first.recordings[i] for i in self.valid], self.labels[self.valid], [1] * n, seed)
+        recordings = [self.first.recordings[i] for i in self.valid]
+        return split_recordings(recordings, self.labels[self.valid], self.groups[self.valid], [1] * n, seed)
 
     @property
     def fingerprint(self) -> str:
@@ -155,12 +159,12 @@ class TrainingData:
         names = {TRAIN: "train", VALID: "validation", -1: "excluded"}
         with write_atomically(path) as file:
             writer = csv.writer(file)
-            writer.writerow(["recording", "source", "digest", "part", "reason"])
-            for recording, part in self._of_folder():
+            writer.writerow(["recording", "source", "digest", "group", "part", "reason"])
+            for (recording, part), group in zip(self._of_folder(), self.groups.tolist(), strict=True):
                 reason = "no diagnosis in the header" if part < 0 else ""
-                writer.writerow([recording.name, recording.source, recording.digest, names[part], reason])
+                writer.writerow([recording.name, recording.source, recording.digest, group, names[part], reason])
             for failure in self.failures:
-                writer.writerow([Path(failure.path).stem, "", "", "excluded", failure.message])
+                writer.writerow([Path(failure.path).stem, "", "", "", "excluded", failure.message])
 
 
 def load_training_data(
@@ -175,14 +179,15 @@ def load_training_data(
 ) -> TrainingData:
     """Finds, prepares and splits the recordings of a folder.
 
-    Twins (equal signals) and recordings of one patient stay in one part; classes and sources are spread evenly.
+    Recordings of one heart (`leadset.store.groups`) stay in one part; classes and sources are spread evenly.
     ``beats`` names those that are wanted too.
 
     Raises:
         OSError: no such folder.
-        ValueError: no recording, none that can be read, or none with a diagnosis.
+        ValueError: no recording, none that can be read, or none with a diagnosis that is a class here.
     """
     paths = find_recordings(folder)
+    _check_diagnoses(folder, paths, space)
     stores = {transform: build_store(paths, transform, cache, workers) for transform in dict.fromkeys(transforms)}
     delineated = {
         (transform, leads, reliable): build_beats(stores[transform], leads, cache, workers, reliable=reliable)
@@ -198,20 +203,40 @@ def load_training_data(
     labels = np.array([space.encode(recording.codes) for recording in recordings])
     labelled = np.flatnonzero([bool(space.diagnoses(recording.codes)) for recording in recordings])
     if not len(labelled):
-        raise ValueError(f"{folder}: none of {len(recordings)} recordings has a diagnosis, expected '# Dx:' lines")
+        raise ValueError(f"{folder}: none of the {len(recordings)} recordings that can be read has a diagnosis")
     part = np.full(len(recordings), -1)
     shares = [1 - validation_share, validation_share]
-    part[labelled] = split_recordings([recordings[i] for i in labelled], labels[labelled], shares, seed)
+    groups = patient_groups(next(iter(stores.values())), folder, workers)
+    part[labelled] = split_recordings(
+        [recordings[i] for i in labelled], labels[labelled], groups[labelled], shares, seed
+    )
     targets = space.targets_for_training(recordings)
     # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
     targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
-    return TrainingData(stores, space, labels, targets, part, tuple(failures.values()), delineated)
+    return TrainingData(stores, space, labels, targets, part, groups, tuple(failures.values()), delineated)
+
+
+def _check_diagnoses(folder: str | Path, paths: Sequence[Path], space: LabelSpace) -> None:
+    """Raises a `ValueError` where no header has a class of the label space, before hours go into preparing."""
+    codes: set[str] = set()
+    for path in paths:
+        try:
+            found = read_header(path).codes
+        except ReadError:  # counted when it is prepared
+            continue
+        if space.training_index.keys() & found:
+            return
+        codes.update(space.diagnoses(found))
+    if codes:
+        found = ", ".join(sorted(codes)[:3]) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
+        raise ValueError(f"{folder}: no diagnosis is a class of label space {space.name}, found codes {found}")
+    raise ValueError(f"{folder}: none of {len(paths)} recordings has a diagnosis, expected '# Dx:' lines")
 
 
 def split_recordings(
-    recordings: Sequence[StoredRecording], labels: np.ndarray, shares: Sequence[float], seed: int
+    recordings: Sequence[StoredRecording], labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int
 ) -> np.ndarray:
-    """Part number (n,) of each recording: classes and sources spread evenly, twins and one patient's on one side."""
+    """Part number (n,) of each recording: classes and sources spread evenly, no group (n,) divided."""
     sources = np.array([recording.source for recording in recordings])
     spread = np.concatenate([labels, sources[:, None] == np.unique(sources)], axis=1)
-    return stratified_parts(spread, patient_groups(recordings), shares, seed)
+    return stratified_parts(spread, groups, shares, seed)

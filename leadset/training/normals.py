@@ -8,7 +8,7 @@ import numpy as np
 
 from leadset.classes import LabelSpace
 from leadset.store.packed import Store
-from leadset.training.split import patient_groups, stratified_parts
+from leadset.training.split import stratified_parts
 
 #: With fewer normal recordings than this all are needed for training.
 FEWEST = 40
@@ -38,15 +38,16 @@ def balanced_by_source(store: Store, indices: np.ndarray) -> np.ndarray:
     return np.repeat(indices, repeats[number])
 
 
-def hold_out(store: Store, indices: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divides indices in two, evenly for each source, with twins and patients on one side; the second is ``share``.
+def hold_out(
+    store: Store, indices: np.ndarray, groups: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divides indices in two, evenly for each source, without dividing a group (n,); the second is ``share``.
 
     Where there are too few to spare any, the second is empty.
     """
     if len(indices) < FEWEST:
         return indices, indices[:0]
-    chosen = [store.recordings[i] for i in indices]
-    sources = np.array([recording.source for recording in chosen])
+    sources = np.array([store.recordings[i].source for i in indices])
     by_source = sources[:, None] == np.unique(sources)
-    part = stratified_parts(by_source, patient_groups(chosen), [1 - share, share], seed)
+    part = stratified_parts(by_source, groups[indices], [1 - share, share], seed)
     return indices[part == 0], indices[part == 1]

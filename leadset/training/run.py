@@ -20,7 +20,7 @@ from leadset.config import Config, load_config
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import lead_set_name
-from leadset.models import create_member, list_models
+from leadset.models import create_network, list_models
 from leadset.models.cost import model_cost
 from leadset.training.context import WORK_FOLDER, Job, TrainingContext, read_json, write_json
 from leadset.training.data import TrainingData, beats_keys, load_training_data
@@ -69,7 +69,7 @@ class Run:
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
             for name in names:
                 options = self.config.options(name, self.preset)
-                spec = create_member(name, leads, len(self.space), options).input_spec
+                spec = create_network(name, leads, len(self.space), options).input_spec
                 yield Job(name, options, leads, spec)
 
     def _processes(self) -> int:
@@ -209,7 +209,7 @@ class Run:
         return fit_thresholds(probabilities, labels, self.space, provenance)
 
     def _validated(self, job: Job) -> ValidationOutputs:
-        return ValidationOutputs(np.load(self.context.file(job, "npy")), job.kind == "restorer")
+        return ValidationOutputs(np.load(self.context.file(job, "npy")), job.kind == "reconstruction")
 
     def _member(
         self, job: Job, network: ValidationOutputs, truth: ValidationTargets, probabilities: np.ndarray

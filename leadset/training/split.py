@@ -6,42 +6,9 @@ single recordings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
-if TYPE_CHECKING:
-    from leadset.store.packed import StoredRecording
-
-
-def related_groups(*keys: Sequence[str | None]) -> np.ndarray:
-    """Group number (n,) of each recording: recordings that share a key in any of the lists belong together.
-
-    Args:
-        keys: lists of n keys, such as signal digests (twins) and patient identifiers; None relates to nothing.
-    """
-    n = len(keys[0])
-    nodes: dict[tuple[int, str], int] = {}
-    edges = [
-        (i, n + nodes.setdefault((kind, key), len(nodes)))
-        for kind, values in enumerate(keys)
-        for i, key in enumerate(values)
-        if key is not None
-    ]
-    size = n + len(nodes)
-    rows, columns = np.array(edges, dtype=int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
-    return connected_components(graph, directed=False)[1][:n]
-
-
-def patient_groups(recordings: Iterable[StoredRecording]) -> np.ndarray:
-    """Group number (n,) of each recording: twins (equal signals) and those of one patient of a source are together."""
-    recordings = list(recordings)
-    patients = [recording.patient and f"{recording.source}/{recording.patient}" for recording in recordings]
-    return related_groups([recording.digest for recording in recordings], patients)
 
 
 def stratified_parts(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:

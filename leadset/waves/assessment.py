@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
 
 from leadset.leads import LIMB_WEIGHTS, canonical_lead
-from leadset.signals import HIGHEST_RATE, LOWEST_RATE, known
+from leadset.signals import HIGHEST_RATE, LOWEST_RATE, MIN_KNOWN_S, known
 from leadset.waves.delineator import Delineation, delineate
 from leadset.waves.electrodes import stack_levels, suspect_exchange
-from leadset.waves.levels import LEVELS, QRS_LEVELS, wave_levels
-from leadset.waves.limb_leads import compare_limb_leads
+from leadset.waves.levels import LEVELS, QRS_LEVELS, partly_shown, wave_levels
+from leadset.waves.limb_leads import LimbLeads, compare_limb_leads
 from leadset.waves.quality import CLIPPED_SHARE, NOISY, Repaired, repair
 
 #: What may be wrong with a lead; `leadset.signals.QUALITY_FLAGS` says what it means.
 REASONS: tuple[str, ...] = ("missing", "constant", "flat", "clipped", "noise", "wander", "spikes")
-#: Seconds of known samples below which nothing can be said: a heart of 60 beats a minute has two beats in them.
-SHORTEST_S = 2.0
 #: Median over the beats of their quality in the best lead below which they are noise that looks like beats. Noise
 #: reaches 0.20; of 949 real recordings that were published for their diagnoses the lowest has 0.41.
 LEGIBLE = 0.25
@@ -114,8 +112,8 @@ def _obstacle(signal: np.ndarray, fs: float) -> str:
     most = int(np.count_nonzero(known(signal), axis=1).max())
     if not most:
         return "every sample is missing"
-    if most < SHORTEST_S * fs:
-        return f"no lead is known for {SHORTEST_S:g} s"
+    if most < MIN_KNOWN_S * fs:
+        return f"no lead is known for {MIN_KNOWN_S:g} s"
     return ""
 
 
@@ -197,17 +195,25 @@ def _suspicions(signal: np.ndarray, leads: tuple[str, ...], delineation: Delinea
              if pair <= bad and {"I", "II", "III"} - pair <= good]
     levels = {name: row for name, row in zip(names, wave_levels(signal, delineation), strict=True)
               if name in good and not np.isnan(row[QRS_LEVELS]).any()}
-    shown = np.array([~np.isnan(levels[name]) for name in levels if name in LIMB_WEIGHTS])
-    if not len(shown):
-        return (*loose, *_exchange(levels))
-    shared = shown.all(axis=0)
-    limbs = compare_limb_leads({name: row[shared] for name, row in levels.items() if name in LIMB_WEIGHTS})
+    partly = {name for name, part in zip(names, partly_shown(delineation), strict=True) if part}
+    limbs = _compare_limb_leads({name: row for name, row in levels.items() if name not in partly})
     if limbs is None:
         return (*loose, *_exchange(levels))
-    for name, row in (("I", limbs.first), ("II", limbs.second)):
-        levels[name] = np.full(LEVELS, np.nan)
-        levels[name][shared] = row
-    return (*loose, *limbs.suspicions, *_exchange(levels))
+    return (*loose, *limbs.suspicions, *_exchange(levels | {"I": limbs.first, "II": limbs.second}))
+
+
+def _compare_limb_leads(levels: dict[str, np.ndarray]) -> LimbLeads | None:
+    """Limb leads among levels (8,) of the same beats, by the waves that all of them show; NaN where one does not."""
+    limbs = {name: row for name, row in levels.items() if name in LIMB_WEIGHTS}
+    if not limbs:
+        return None
+    shared = ~np.isnan(np.stack(list(limbs.values()))).any(axis=0)
+    found = compare_limb_leads({name: row[shared] for name, row in limbs.items()})
+    if found is None:
+        return None
+    first, second = np.full((2, LEVELS), np.nan)
+    first[shared], second[shared] = found.first, found.second
+    return replace(found, first=first, second=second)
 
 
 def _exchange(levels: dict[str, np.ndarray]) -> tuple[str, ...]:

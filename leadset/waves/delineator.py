@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.signals import HIGHEST_RATE, LOWEST_RATE
+from leadset.signals import HIGHEST_RATE, LOWEST_RATE, known
 from leadset.utils.memory import reuse_temporary_arrays
 from leadset.utils.nan_statistics import median
 from leadset.waves.envelope import measure
@@ -24,6 +24,7 @@ from leadset.waves.quality import (
     repair,
 )
 from leadset.waves.rules import rule_marks
+from leadset.waves.stretches import join_stretches, known_stretches
 from leadset.waves.wavelet import transform
 
 #: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
@@ -100,6 +101,23 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: expected one of {', '.join(METHODS)}")
     reuse_temporary_arrays()
+    stretches = known_stretches(signal, fs)
+    if not stretches:
+        return _delineate_whole(signal, fs, method)
+    parts = [_delineate_whole(signal[list(part.rows), part.start : part.stop], fs, method) for part in stretches]
+    joined = join_stretches(stretches, parts, len(signal), fs)
+    flags = [set() if known(row).all() else {"missing samples"} for row in signal]
+    for part, one in zip(stretches, parts, strict=True):
+        for row, found in zip(part.rows, one.flags, strict=True):
+            flags[row] |= found
+    for row in np.flatnonzero(~joined.covered):
+        flags[row] = flags[row] or {"flat"}
+    return Delineation(float(fs), joined.marks, fuse(joined.marks, fs), joined.quality, joined.beat_quality,
+                       tuple(map(frozenset, flags)), method)
+
+
+def _delineate_whole(signal: np.ndarray, fs: float, method: str) -> Delineation:
+    """A recording (leads, samples) whose leads are known from beginning to end, or as good as that."""
     repaired = repair(signal)
     marks, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)

@@ -7,7 +7,7 @@ import numpy as np
 from leadset.signals import known
 from leadset.utils.nan_statistics import median
 from leadset.waves.delineator import Delineation
-from leadset.waves.marks import PEND, PON, QRSEND, QRSON, TEND, TON
+from leadset.waves.marks import PEND, PON, QRSEND, QRSON, TEND, TON, R
 
 #: Equal parts of the complex, each of which has a level.
 QRS_PARTS = 6
@@ -34,7 +34,7 @@ def wave_levels(signal_mv: np.ndarray, delineation: Delineation) -> np.ndarray:
     Returns:
         (leads, 8) mV: the mean of the P wave over the line from its onset to its end; the means of the six equal parts
         of the complex, and of the T wave, over the 20 ms before the complex. NaN where at least half of the beats lack
-        the wave, or the lead is missing.
+        the wave.
     """
     fused, fs = delineation.fused, delineation.fs
     levels = np.full((len(signal_mv), len(fused), LEVELS), np.nan)
@@ -49,8 +49,16 @@ def wave_levels(signal_mv: np.ndarray, delineation: Delineation) -> np.ndarray:
     half = _AT_MARK * fs / 2
     at_ends = [_mean(total, fused[:, mark] - half, fused[:, mark] + half) for mark in (PON, PEND)]
     levels[:, :, P_LEVEL] = _mean(total, fused[:, PON], fused[:, PEND]) - (at_ends[0] + at_ends[1]) / 2
-    seen = ~np.isnan(levels)
-    return np.where(seen.mean(axis=1) > _MOST_BEATS, median(levels, axis=1), np.nan)
+    shown = ~np.isnan(delineation.marks[:, :, R]) | ~partly_shown(delineation)[:, None]
+    levels[~shown] = np.nan
+    share = (~np.isnan(levels)).sum(axis=1) / shown.sum(axis=1)[:, None]
+    return np.where(share > _MOST_BEATS, median(levels, axis=1), np.nan)
+
+
+def partly_shown(delineation: Delineation) -> np.ndarray:
+    """(leads,) whether a lead shows some of the beats, but not most of them, as on paper: it is judged by those."""
+    shown = ~np.isnan(delineation.marks[:, :, R])
+    return shown.any(axis=1) & (shown.sum(axis=1) <= _MOST_BEATS * shown.shape[1])
 
 
 def _running_total(signal: np.ndarray) -> np.ndarray:

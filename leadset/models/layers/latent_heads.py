@@ -1,4 +1,4 @@
-"""What is read off the latents of a restoring network: attributes of the patient and the heart, and classes.
+"""Heads on the latents of a reconstruction model: attributes of the patient and the heart, and classes.
 
 After the later release of the ECGAD code (Jiang et al., arXiv 2408.17154); the class head is the one-dimensional
 residual network of Hong et al. (2020).
@@ -11,14 +11,12 @@ from torch import Tensor, nn
 
 _KERNEL, _GROUPS, _DROPOUT = 16, 32, 0.5
 _BLOCKS, _FIRST_WIDTH = 16, 128
-#: Blocks that downsample_mask the time axis, and the one that doubles the channels.
+#: Blocks that halve the time axis, and the one that doubles the channels.
 _HALVING, _WIDENING = (1, 7, 13), 12
 
 
 class AttributeRegressor(nn.Sequential):
-    """Latents (b, f, n) to attributes (b, a): two hidden layers of a tenth and a hundredth of what goes in.
-
-    Never fewer units than attributes.
+    """Latents (b, f, n) to attributes (b, a) through hidden layers a tenth and a hundredth as wide, or a.
     """
 
     def __init__(self, features: int, tokens: int, attributes: int) -> None:
@@ -63,7 +61,7 @@ class _Block(nn.Module):
 class ClassHead(nn.Sequential):
     """Latents (b, f, n) to logits (b, k): sixteen residual blocks of grouped convolutions, mean over time.
 
-    The published first block owns a normalisation that it skips; here it is used, like those of all others.
+    Departs from the published code, whose first block has a normalisation that it does not apply: here it applies it.
     """
 
     def __init__(self, features: int, classes: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from leadset.models.layers.masking import masked_mean
-from leadset.models.layers.mish import Mish
+from leadset.models.layers.stem import Stem
 
 STEM_KERNEL = 25
 KERNEL = 15
@@ -37,13 +37,13 @@ class SplitBlock(nn.Module):
         stride = (1, 1) if cascade else (1, 2)
         # Activation before the norm here, after it everywhere else: the published order.
         self.expand = nn.Sequential(
-            nn.Conv2d(inputs, SCALE * width, 1, bias=False), Mish(), nn.BatchNorm2d(SCALE * width)
+            nn.Conv2d(inputs, SCALE * width, 1, bias=False), nn.Mish(), nn.BatchNorm2d(SCALE * width)
         )
         self.branches = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(width, width, (1, KERNEL), stride, (0, KERNEL // 2), bias=False),
                 nn.BatchNorm2d(width),
-                Mish(),
+                nn.Mish(),
             )
             for _ in range(SCALE - 1)
         )
@@ -51,18 +51,14 @@ class SplitBlock(nn.Module):
         self.merge = nn.Sequential(nn.Conv2d(SCALE * width, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.attention = attention(outputs)
         self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.BatchNorm2d(outputs))
-        self.activation = Mish()
+        self.activation = nn.Mish()
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, f, 1, t) to (b, f', 1, ⌈t/2⌉)."""
         # The stride of a 1 × 1 convolution, taken before it: oneDNN's strided kernel corrupts memory in its backward
-        # pass for narrow tensors of this layout (seen with PyTorch 2.13 at 8 features, 3 recordings, 2 threads).
-        halved = x[..., ::2].contiguous(memory_format=torch.channels_last)
-        *groups, bypass = (
-            # Copied once here, or twice by the convolution that gets it: for its value and for its gradient.
-            group.contiguous(memory_format=torch.channels_last)
-            for group in self.expand(halved if self.cascade else x).chunk(SCALE, 1)
-        )
+        # pass for narrow tensors with features innermost (PyTorch 2.13 at 8 features, 3 recordings, 2 threads).
+        halved = x[..., ::2]
+        *groups, bypass = self.expand(halved if self.cascade else x).chunk(SCALE, 1)
         outputs: list[Tensor] = []
         for branch, group in zip(self.branches, groups, strict=True):
             outputs.append(branch(group + outputs[-1] if self.cascade and outputs else group))
@@ -74,7 +70,7 @@ class TemporalEncoder(nn.Module):
     """Stem convolution, `SplitBlock`s, mean over time.
 
     Args:
-        channels: input channels.
+        channels: input channels l.
         widths: features of the stem, then of each block.
         attention: builds a block's attention from its number of features.
         cascade: see `SplitBlock`.
@@ -84,20 +80,18 @@ class TemporalEncoder(nn.Module):
         self, channels: int, widths: Sequence[int], attention: Callable[[int], nn.Module], cascade: bool = False
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(channels, widths[0], (1, STEM_KERNEL), bias=False), nn.BatchNorm2d(widths[0]), Mish()
+        self.stem = Stem(
+            nn.Conv2d(channels, widths[0], (1, STEM_KERNEL), bias=False), nn.BatchNorm2d(widths[0]), nn.Mish()
         )
         self.blocks = nn.Sequential(*(SplitBlock(f_in, f_out, attention, cascade) for f_in, f_out in pairwise(widths)))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Features (b, f) of ``x`` (b, c, t), t ≥ 25.
+        """Features (b, f) of ``x`` (b, l, t), t ≥ 25.
 
         The mean runs over the positions whose centre is a real sample by ``mask`` (b, t); the convolutions before it
         see padding as the zeros it is made of.
         """
-        # Features innermost in memory: CPU convolutions then need no reordering of their input and output.
-        x = x.unsqueeze(2).to(memory_format=torch.channels_last)
-        x = self.blocks(self.stem(x)).squeeze(2)
+        x = self.blocks(self.stem(x.unsqueeze(2))).squeeze(2)
         if mask is not None:
             margin = STEM_KERNEL // 2
             mask = mask[:, margin : mask.shape[1] - margin : 2 ** len(self.blocks)]

@@ -226,5 +226,5 @@ class NothingToLearn(ValueError):
 #: What a network of each of `leadset.models.registry.KINDS` learns.
 TASKS: dict[str, Callable[[TrainingData, Config, InputSpec, tuple[str, ...]], TrainingTask]] = {
     "classifier": classifying,
-    "restorer": restoring,
+    "reconstruction": restoring,
 }

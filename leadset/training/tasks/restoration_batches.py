@@ -15,7 +15,7 @@ from leadset.anomaly.masks import training_masks
 from leadset.anomaly.windows import beats_within, cut_heartbeats
 from leadset.models.cross_restoration import BEAT_SAMPLES
 from leadset.models.prediction import lead_rows
-from leadset.preprocess import InputSpec, cut_window, random_start
+from leadset.preprocess import InputSpec, cut_window, signal_start
 from leadset.training.curriculum import Pool
 
 
@@ -76,7 +76,7 @@ class RestorationBatches(Dataset):
         beat = np.empty((n, len(self.rows), BEAT_SAMPLES), dtype=np.float32)
         for i, member in enumerate(members):
             samples, statistics = self.recordings[member]
-            start = random_start(samples.shape[1], self.spec, rng)
+            start = signal_start(samples, statistics, self.rows, self.spec, rng)
             record[i], recorded[i] = cut_window(samples, statistics, self.rows, start, self.spec)
             centres, _ = beats_within(self.beats[member], start, int(recorded[i].sum()))
             beat[i] = cut_heartbeats(record[i], rng.choice(centres, 1))[0]

@@ -1,7 +1,7 @@
-"""Convolutions along time as a trained network needs them: normalisation folded into weights, channels last in memory.
+"""Convolutions along time for evaluation: normalisation folded into weights, features innermost in memory.
 
-The answers are the same but for rounding, in less time on a processor: nothing is copied from one memory layout to
-another between two layers, and transposed convolutions are computed as such only where a stride makes that pay.
+Outputs are the same up to rounding, in less time on a CPU: nothing is copied from one memory layout to another between
+two layers, and transposed convolutions of stride 1 are computed as plain ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _by_time(x: Tensor) -> Tensor:
 class FoldedConvolution(nn.Module):
     """A convolution and the normalisation behind it, with copies of their weights.
 
-    A transposed one of stride 1 becomes the plain one with its kernel turned round. What has one sample in or out is a
+    A transposed one of stride 1 becomes the plain one with its kernel reversed. With one sample in or out it is a
     matrix product.
 
     Args:
@@ -53,7 +53,7 @@ class FoldedConvolution(nn.Module):
             self.register_buffer(f"weight{i}", _channels_last(part).clone())
 
     def forward(self, *parts: Tensor) -> Tensor:
-        """Parts (b, c, 1, t) with channels last, of which any may have a batch of one for all, to (b, o, 1, t')."""
+        """Parts (b, c, 1, t) with channels last, any of which may have a batch of one for all, to (b, o, 1, t')."""
         whole = self._answer(parts[0], self.weight0, self.bias)
         for i, part in enumerate(parts[1:], 1):
             whole = whole + self._answer(part, getattr(self, f"weight{i}"), None)
@@ -73,10 +73,10 @@ class FoldedConvolution(nn.Module):
 
 
 class FoldedStack(nn.Module):
-    """A stack of convolutions, each with or without normalisation behind it, and of activations: see above.
+    """Convolutions, each with or without normalisation behind it, and activations, as in the stack that it replaces.
 
     Args:
-        layers: what it answers like, in evaluation mode.
+        layers: the stack, in evaluation mode.
         parts: how many tensors share the input channels of the first, each as many.
     """
 
@@ -91,7 +91,7 @@ class FoldedStack(nn.Module):
                 self.steps.append(layer)
 
     def forward(self, *parts: Tensor) -> Tensor:
-        """Parts (b, c, t), of which any may have a batch of one for all, to (b, o, t')."""
+        """Parts (b, c, t), any of which may have a batch of one for all, to (b, o, t')."""
         first, *others = self.steps
         x = first(*map(_channels_last, parts))
         for step in others:

@@ -1,0 +1,162 @@
+"""Weights that ship: ``pretrained/NAME.safetensors``, each with a card of the same name.
+
+A file holds one universal network of twelve leads in half precision, from which the network of any lead set is cut, and
+says in its metadata how the network is built, which classes it answers and how it was trained.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from leadset.leads import LEADS, resolve_leads
+from leadset.models.lead_cut import cut_leads
+from leadset.models.registry import create_model, model_entry, model_options
+from leadset.utils.files import write_atomically
+
+FOLDER = Path(__file__).parent / "pretrained"
+FORMAT = 1
+_KEY = "leadset"
+#: What the metadata say at least: the network, its options, its classes by key, and the leads in the order of its
+#: tensors.
+_FIELDS = ("format", "network", "options", "classes", "leads")
+
+
+def shipped_networks(folder: Path = FOLDER) -> list[str]:
+    """Names of the networks whose weights ship, sorted."""
+    return sorted(path.stem for path in folder.glob("*.safetensors"))
+
+
+def write_shipped(model: nn.Module, classes: Sequence[str], about: dict[str, Any], folder: Path = FOLDER) -> Path:
+    """Writes weights as they ship.
+
+    Args:
+        model: of twelve leads, made by `create_model`.
+        classes: key of each logit.
+        about: how it was trained, as plain values.
+        folder: where to.
+
+    Raises:
+        ValueError: weights that are not finite in half precision.
+    """
+    tensors = {name: _halved(name, tensor.detach().cpu()) for name, tensor in model.state_dict().items()}
+    metadata = {
+        "format": FORMAT, "network": model.model_name, "options": model.options, "classes": list(classes),
+        "leads": list(LEADS), **about,
+    }  # fmt: skip
+    path = folder / f"{model.model_name}.safetensors"
+    with write_atomically(path, "wb") as file:
+        file.write(save(tensors, metadata={_KEY: json.dumps(metadata)}))
+    return path
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor.contiguous()
+    half = tensor.to(torch.float16).contiguous()
+    if not half.isfinite().all():
+        raise ValueError(f"{name}: its largest number is {tensor.abs().max():g}, expected finite ones up to 65504")
+    return half
+
+
+def read_shipped(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors, as float32 where they are floating, and metadata of a file of `write_shipped`.
+
+    Raises:
+        ValueError: no such file, not one of these, of another format, or with numbers that are not finite.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get(_KEY, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{path}: no weights could be read ({error})") from error
+    missing = [key for key in _FIELDS if not isinstance(metadata, dict) or key not in metadata]
+    if missing:
+        raise ValueError(f"{path}: found no {', '.join(missing)} in its metadata, expected weights that ship")
+    if metadata["format"] != FORMAT:
+        raise ValueError(f"{path}: found format {metadata['format']!r}, expected {FORMAT}")
+    if metadata["leads"] != list(LEADS):
+        raise ValueError(f"{path}: found leads {metadata['leads']}, expected the twelve in standard order")
+    tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path}: found numbers in {name} that are not finite")
+    return tensors, metadata
+
+
+def load_shipped(
+    name: str,
+    leads: int | str | Sequence[str] = 12,
+    n_classes: int | None = None,
+    folder: Path = FOLDER,
+    **options: Any,
+) -> nn.Module:
+    """The network of a lead set with the weights that ship.
+
+    Args:
+        name: one of `shipped_networks`.
+        leads: as of `create_model`; the network is cut to them.
+        n_classes: logits; where it is not the number of the file's classes, the head is new and untrained.
+        folder: of the files.
+        options: of the architecture; they must be those of the file, which are taken where none is given.
+
+    Returns:
+        The network; ``pretrained`` holds the file's metadata and, under ``"new"``, the names of tensors that are not
+        from it.
+
+    Raises:
+        ValueError: no weights ship for this network, an option is not the file's, the network cannot be cut to these
+            leads, or the file is damaged or does not fit.
+        TypeError: an option that the architecture does not have.
+    """
+    model_entry(name)
+    known = shipped_networks(folder)
+    if name not in known:
+        raise ValueError(f"no weights ship for {name}: expected one of {', '.join(known) or 'none'}")
+    path = folder / f"{name}.safetensors"
+    tensors, metadata = read_shipped(path)
+    if metadata["network"] != name:
+        raise ValueError(f"{path}: found weights of {metadata['network']}, expected {name}")
+    _check_options(path, name, metadata["options"], options)
+    classes = len(metadata["classes"])
+    model = create_model(name, leads, classes if n_classes is None else n_classes, **metadata["options"])
+    model.pretrained = metadata | {"new": _fill(path, model, cut_leads(model, tensors, resolve_leads(leads)), classes)}
+    return model
+
+
+def _check_options(path: Path, name: str, own: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuses options that are neither the file's nor, where it names none, the architecture's defaults."""
+    parameters = inspect.signature(model_entry(name).build).parameters
+    for option, value in given.items():
+        if option not in model_options(name):
+            raise TypeError(f"{name} has no option {option!r}")
+        default = parameters[option].default if option in parameters else None
+        expected = own.get(option, default)
+        if json.dumps(value) != json.dumps(expected):
+            raise ValueError(f"{path}: its network has {option}={expected!r}, found {option}={value!r}")
+
+
+def _fill(path: Path, model: nn.Module, tensors: dict[str, Tensor], classes: int) -> list[str]:
+    """Loads tensors; those of a head with another number of classes stay as they are, and are named."""
+    own = model.state_dict()
+    if own.keys() != tensors.keys():
+        strange = ", ".join(sorted(own.keys() ^ tensors.keys()))
+        raise ValueError(f"{path}: found other tensors than the network has, among them {strange}")
+    new = []
+    for name, tensor in own.items():
+        here, there = tuple(tensor.shape), tuple(tensors[name].shape)
+        if here != there:
+            if here[1:] != there[1:] or there[0] != classes:
+                raise ValueError(f"{path}: found {name} of shape {there}, expected {here}")
+            new.append(name)
+    model.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in new}, strict=False)
+    return new

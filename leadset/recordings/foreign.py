@@ -1,0 +1,63 @@
+"""Files that hold recordings in a form that is not read: told apart, so that messages can name them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from leadset.leads import is_known_lead
+from leadset.recordings.matlab import describe, list_variables
+
+# How much of a file is looked at.
+_START = 4096
+_BY_ENDING = {
+    ".edf": "EDF", ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".scp": "SCP-ECG", ".ecg": "ECG file of a device",
+    ".h5": "HDF5", ".hdf5": "HDF5", ".npy": "NumPy array", ".npz": "NumPy arrays",
+}  # fmt: skip
+_BY_CONTENT = ((0, b"ISHNE1.0", "ISHNE"), (128, b"DICM", "DICOM"), (0, b"\xffBIOSEMI", "BDF"))
+# Root elements of what devices export.
+_XML = {
+    "restingecg": "GE MUSE XML", "annotatedecg": "HL7 aECG", "restingecgdata": "Philips XML",
+    "cardiologyxml": "GE CardioSoft XML", "sapphire": "GE Sapphire XML",
+}  # fmt: skip
+_ROOT = re.compile(rb"<(?:\w+:)?([A-Za-z]\w*)")
+_SIGNAL_FILES = {".mat": "MATLAB file", ".dat": "signal file"}
+
+
+def foreign_format(path: Path) -> str:
+    """What a file is that looks like a recording but is not read, such as ``"EDF"``; empty for any other file."""
+    ending = path.suffix.casefold()
+    if ending not in {*_BY_ENDING, ".xml", ".csv"}:
+        return ""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_START)
+    except OSError:
+        return ""
+    if ending == ".xml":
+        roots = [match[1].decode().casefold() for match in _ROOT.finditer(start)]
+        return next((_XML.get(root, "XML of an ECG") for root in roots if root in _XML or "ecg" in root), "")
+    if ending == ".csv":
+        names = re.split(r"[,;\t]", start.decode("latin-1").splitlines()[0].replace('"', "")) if start.strip() else []
+        return "CSV of leads" if sum(map(is_known_lead, map(str.strip, names))) >= 2 else ""
+    return next((name for at, sign, name in _BY_CONTENT if start.startswith(sign, at)), _BY_ENDING[ending])
+
+
+def is_signal_file(path: Path) -> bool:
+    """Whether a file's name is that of one with the samples that a header describes."""
+    return path.suffix.casefold() in _SIGNAL_FILES
+
+
+def without_header(path: Path) -> str:
+    """What a signal file is that no header names."""
+    return f"{_SIGNAL_FILES[path.suffix.casefold()]} without a header"
+
+
+def describe_file(path: Path) -> str:
+    """What a file is that was taken for a recording, for a message; of a MATLAB file, with its variables."""
+    if path.suffix.casefold() == ".mat":
+        return f"{without_header(path)}, variables {describe(list_variables(path))}"
+    if is_signal_file(path):
+        return without_header(path)
+    foreign = foreign_format(path)
+    return f"{foreign}, which is not read" if foreign else "a file of another kind"

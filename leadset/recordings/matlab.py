@@ -1,0 +1,111 @@
+"""The matrix ``val`` of MATLAB files of every version."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from leadset.recordings.errors import ReadError
+
+# MATLAB v4: type (30 = little-endian, int16, full matrix), rows, columns, imaginary flag, length of the name with its
+# final zero; then the name.
+MAT4 = struct.Struct("<5i4s")
+MAT4_INT16 = 30
+#: The variable that holds the samples in the Challenge's files.
+MATRIX = "val"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# MATLAB v7.3 puts a text of this length in front of the HDF5 file.
+_USER_BLOCK = 512
+
+
+def read_matrix(path: Path, n_rows: int) -> np.ndarray:
+    """``val`` (rows, columns): int16 v4 directly, v7.3 through h5py, anything else through scipy.
+
+    Raises:
+        ReadError: it is no MATLAB file, is damaged, or has no such matrix; the message names the variables that it has.
+    """
+    with open(path, "rb", buffering=0) as file:
+        content = file.read()
+    if len(content) < MAT4.size:
+        raise ReadError(path, f"{len(content)} bytes", "a MATLAB file")
+    kind, rows, columns, imaginary, name_length, name = MAT4.unpack_from(content)
+    if (kind, imaginary, name_length, name) == (MAT4_INT16, 0, 4, b"val\0"):
+        check_rows(path, (rows, columns), n_rows)
+        n_columns = min((len(content) - MAT4.size) // (2 * rows), max(columns, 0))
+        return np.frombuffer(content, "<i2", n_columns * rows, MAT4.size).reshape(n_columns, rows).T
+    del content
+    variables = _variables_73(path) if is_version_73(path) else _variables(path, [MATRIX]) or _variables(path, None)
+    matrix = variables.get(MATRIX)
+    if matrix is None:
+        raise ReadError(path, f"variables {describe(variables)}", f"a matrix `{MATRIX}`")
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "iuf":
+        raise ReadError(path, f"variables {describe(variables)}", f"`{MATRIX}` of numbers ({n_rows}, samples)")
+    check_rows(path, matrix.shape, n_rows)
+    return matrix
+
+
+def check_rows(path: str | Path, shape: tuple[int, int], expected: int) -> None:
+    """Raises a `ReadError` where a matrix has another number of rows than a header has signal lines."""
+    rows, columns = shape
+    if rows != expected:
+        found = f"{rows} rows of {columns} samples"
+        raise ReadError(path, found, f"{expected}, one for each signal line of the header")
+
+
+def is_version_73(path: Path) -> bool:
+    """Whether a file is one of MATLAB v7.3, which is HDF5 behind a line of text."""
+    with open(path, "rb") as file:
+        start = file.read(_USER_BLOCK + len(_HDF5))
+    return _HDF5 in (start[: len(_HDF5)], start[_USER_BLOCK:]) or start.startswith(b"MATLAB 7.3")
+
+
+def list_variables(path: Path) -> dict[str, object]:
+    """The variables of a MATLAB file by name.
+
+    Raises:
+        ReadError: it is none, or is damaged.
+    """
+    return _variables_73(path) if is_version_73(path) else _variables(path, None)
+
+
+def describe(variables: Mapping[str, object]) -> str:
+    """Names of variables with their shapes and types, as messages name what a file holds."""
+    shapes = {name: " x ".join(map(str, getattr(value, "shape", ()))) for name, value in variables.items()}
+    named = [f"{name} ({shapes[name]} {_kind(value)})" for name, value in variables.items()]
+    return ", ".join(named) or "none"
+
+
+def _kind(value: object) -> str:
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return type(value).__name__
+    return f"struct of {', '.join(dtype.names)}" if dtype.names else str(dtype)
+
+
+def _variables(path: Path, names: list[str] | None) -> dict[str, object]:
+    """Those of some names, or all."""
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path, variable_names=names)
+    except Exception as error:  # scipy meets damaged files with errors of many kinds
+        raise ReadError(path, f"no MATLAB file that can be read ({error})", f"a matrix `{MATRIX}`") from error
+    return {name: value for name, value in content.items() if not name.startswith("__")}
+
+
+def _variables_73(path: Path) -> dict[str, object]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ReadError(path, "a MATLAB file of version 7.3, which is HDF5 (h5py is not installed)",
+                        "another version (save with '-v7'), or the package: pip install leadset[formats]") from error
+    try:
+        with h5py.File(path, "r") as file:
+            # MATLAB's first dimension is HDF5's last.
+            return {name: np.array(item).T if isinstance(item, h5py.Dataset) else item.name
+                    for name, item in file.items() if not name.startswith("#")}  # fmt: skip
+    except (OSError, RuntimeError) as error:
+        raise ReadError(path, f"no HDF5 file that can be read ({error})", f"a matrix `{MATRIX}`") from error

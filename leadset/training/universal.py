@@ -1,0 +1,318 @@
+"""Universal networks: one set of weights for every lead set, trained on endless simulated recordings alone.
+
+    python -m leadset.training.universal NETWORK WORK [--steps STEPS] [--ship FOLDER]
+
+Every recording is drawn fresh, prepared by the path that a real one takes, and half of them lose a random part of their
+leads: missing leads are zero. The first convolution of such a network can be cut to any lead set
+(`leadset.models.lead_cut`), so that one training serves them all. A batch is a function of the seed and the step
+alone, and the state on disk is replaced atomically: a killed run goes on where it stopped and ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from leadset import __version__
+from leadset.classes import CHALLENGE, LabelSpace, label_space
+from leadset.leads import LEAD_SETS, LEADS
+from leadset.models import create_model
+from leadset.models.prediction import lead_rows
+from leadset.models.shipped import write_shipped
+from leadset.preprocess import InputSpec, cut_window, prepare, random_start
+from leadset.simulate import SimulatedStream
+from leadset.training.batches import GAIN_SD, NOISE_SHARE, Batch
+from leadset.training.checkpoint import load_state, read_progress, save_state
+from leadset.training.trainer import GRADIENT_NORM, SAVE_EVERY_S
+from leadset.utils.memory import keep_freed_memory
+from leadset.utils.weights import save_weights
+
+_SINUS_RHYTHM, _SINUS_ARRHYTHMIA = "426783006", "427393009"
+#: What sources call the same heart: (codes that are there, code, share of the recordings in which a source adds it).
+#: CPSC 2018 has one class of right bundle branch block for complete and incomplete ones; a prolonged PR interval is a
+#: first-degree block elsewhere; inverted and nonspecific T waves are abnormal ones; PTB-XL notes a sinus rhythm however
+#: slow it is.
+ADDED: tuple[tuple[str, str, float], ...] = (
+    ("713426002", "59118001", 0.4),
+    ("164947007", "270492004", 0.5),
+    ("59931005", "164934002", 0.3),
+    ("428750005", "164934002", 0.4),
+    ("426177001", _SINUS_RHYTHM, 0.1),
+)
+#: Share of the recordings with anything beside a sinus rhythm whose source, like CPSC 2018, keeps that for normal ones.
+NORMAL_ONLY_SHARE = 0.5
+#: Simulated at rates that recorders have, and how often each: low ones cost less, and after resampling to the
+#: network's rate they are the same recordings (`tests/test_universal.py`).
+RATES, RATE_SHARES = (500, 250, 200), (0.2, 0.2, 0.6)
+SECONDS = 10.0
+#: Share of the groups that are shorter than a window, and how long they are (s): padded and masked.
+SHORT_SHARE, SHORT_SECONDS = 0.05, (5.0, 9.5)
+#: The level of all noise is between that of the simulator over this and times this.
+NOISE_FACTOR = 2.0
+#: Share of recordings whose voltages are lost, as in public copies with unit SD in every lead.
+UNIT_SD_SHARE = 0.1
+#: Share of recordings that lose leads; of those, shares that keep a Challenge lead set, lead I alone, any others.
+REDUCED_SHARE = 0.5
+CHALLENGE_SET_SHARE, LEAD_I_SHARE = 0.6, 0.15
+#: Recordings simulated together: more leave the processor's cache.
+GROUP = 32
+# Trapezoidal schedule: steps in which the learning rate rises, and share of all steps in which it falls.
+WARM_UP_STEPS, COOL_DOWN_SHARE = 300, 0.25
+LOG_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a universal network is trained; what is not here is fixed in this module.
+
+    Attributes:
+        network: a registered architecture.
+        options: of that architecture.
+        steps: optimiser steps; may be changed before the cool-down begins without changing what came before.
+        batch_size: recordings a step, a multiple of `GROUP`.
+        learning_rate: at its highest.
+        weight_decay: of weights other than biases and normalisation gains.
+        plain_steps: those that learn what is simulated; the others learn what sources would call it (`draw_targets`).
+        seed: of initial weights, dropout, recordings and augmentation.
+        space: name of the label space.
+    """
+
+    network: str
+    options: dict[str, Any] = field(default_factory=dict)
+    steps: int = 5000
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    plain_steps: int = 0
+    seed: int = 2021
+    space: str = CHALLENGE
+
+    def __post_init__(self) -> None:
+        if self.batch_size < GROUP or self.batch_size % GROUP:
+            raise ValueError(f"batch_size={self.batch_size}: expected a multiple of {GROUP}")
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps}: expected at least 1")
+
+    def untrained(self) -> nn.Module:
+        """The network of twelve leads with its initial weights."""
+        torch.manual_seed(self.seed)
+        return create_model(self.network, LEADS, len(label_space(self.space)), **self.options)
+
+
+#: What ships, by network.
+RECIPES: dict[str, Recipe] = {
+    recipe.network: recipe
+    for recipe in (
+        Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),
+        Recipe("mvms_net", {"width": 64, "student": True}, steps=1000),
+        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=1400, learning_rate=2e-3),
+    )
+}
+
+
+def draw_targets(codes: Iterable[str], space: LabelSpace, rng: np.random.Generator) -> np.ndarray:
+    """Targets (k,) bool as one of the sources might have labelled a simulated recording."""
+    codes = set(codes)
+    only_normal, *draws = rng.random(1 + len(ADDED)).tolist()
+    added = {code for (there, code, share), draw in zip(ADDED, draws, strict=True) if there in codes and draw < share}
+    if codes - {_SINUS_RHYTHM, _SINUS_ARRHYTHMIA} and only_normal < NORMAL_ONLY_SHARE:
+        codes.discard(_SINUS_RHYTHM)
+    return space.encode_for_training(codes | added)
+
+
+def draw_rows(rng: np.random.Generator) -> list[int]:
+    """Rows of the leads that a training recording keeps: all twelve, a lead set, one lead, or any of them."""
+    kind = rng.random() / REDUCED_SHARE
+    if kind >= 1:
+        return list(range(len(LEADS)))
+    if kind < CHALLENGE_SET_SHARE:
+        smaller = [leads for leads in LEAD_SETS.values() if 1 < len(leads) < len(LEADS)]
+        return lead_rows(smaller[rng.integers(len(smaller))])
+    if kind < CHALLENGE_SET_SHARE + LEAD_I_SHARE:
+        return lead_rows(("I",))
+    return sorted(rng.choice(len(LEADS), rng.integers(1, len(LEADS)), replace=False).tolist())
+
+
+def _simulated_group(
+    index: int, recipe: Recipe, spec: InputSpec, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, list[tuple[str, ...]]]:
+    """Windows (g, 12, t), masks (g, t) and codes of group ``index`` of the recipe's endless recordings."""
+    rate = int(rng.choice(RATES, p=RATE_SHARES))
+    seconds = float(rng.uniform(*SHORT_SECONDS)) if rng.random() < SHORT_SHARE else SECONDS
+    noise = NOISE_FACTOR ** rng.uniform(-1, 1)
+    stream = SimulatedStream(GROUP, recipe.seed, seconds, rate, noise=noise)
+    stream.position = index
+    signals, codes = next(stream)
+    windows = np.zeros((GROUP, len(LEADS), spec.samples), dtype=np.float32)
+    masks = np.empty((GROUP, spec.samples), dtype=bool)
+    for i, signal in enumerate(signals):
+        if rng.random() < UNIT_SD_SHARE:
+            signal = signal / signal.std(axis=1, keepdims=True)
+        prepared = prepare(signal, rate, LEADS, spec.transform)
+        rows = draw_rows(rng)
+        start = random_start(prepared.samples.shape[1], spec, rng)
+        windows[i, rows], masks[i] = cut_window(prepared.samples, prepared.statistics, rows, start, spec)
+        sd = windows[i, rows].std()
+        noisy = windows[i, rows] + NOISE_SHARE * sd * rng.standard_normal((len(rows), spec.samples), np.float32)
+        windows[i, rows] = noisy * masks[i] * np.float32(np.exp(GAIN_SD * rng.standard_normal()))
+    return windows, masks, codes
+
+
+def simulated_batch(step: int, recipe: Recipe, spec: InputSpec) -> Batch:
+    """Batch ``step`` of a recipe: windows of twelve leads of which half of the recordings lack some."""
+    rng = np.random.default_rng([recipe.seed, step])
+    groups = recipe.batch_size // GROUP
+    parts = [_simulated_group(step * groups + i, recipe, spec, rng) for i in range(groups)]
+    windows, masks, codes = zip(*parts, strict=True)
+    space = label_space(recipe.space)
+    every = [one for group in codes for one in group]
+    if step < recipe.plain_steps:
+        labels = np.array([space.encode_for_training(one) for one in every], dtype=np.float32)
+    else:
+        labels = np.array([draw_targets(one, space, rng) for one in every], dtype=np.float32)
+    mask = np.concatenate(masks)
+    return Batch(
+        torch.from_numpy(np.concatenate(windows)),
+        None if mask.all() else torch.from_numpy(mask),
+        torch.from_numpy(labels),
+        {},
+    )
+
+
+def trapezoid(step: int, steps: int) -> float:
+    """Learning rate as a share of its highest: rises, stays, and falls to zero as one minus a square root.
+
+    Until it falls it does not depend on ``steps``, so that a run can be shortened or extended on the way (Hägele et
+    al., Scaling laws and compute-optimal training beyond fixed training durations, 2024).
+    """
+    falling = COOL_DOWN_SHARE * steps
+    left = (steps - step) / falling
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * (1.0 if left >= 1 else 1 - math.sqrt(1 - left))
+
+
+def fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 faster than float32."""
+    return torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, bfloat16: bool) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        logits = model(batch.windows, batch.mask, **batch.extra)
+    loss = F.binary_cross_entropy_with_logits(logits.float(), batch.labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+    optimizer.step()
+    return loss.detach()
+
+
+def _resumed(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: dict) -> dict:
+    """The progress of an unfinished run of the same recipe, restored; of none, a fresh one."""
+    progress = read_progress(state)
+    if progress is None:
+        return {"recipe": recipe, "step": 0, "core_seconds": 0.0, "losses": []}
+    then, now = ({k: v for k, v in r.items() if k != "steps"} for r in (progress["recipe"], recipe))
+    if then != now:
+        raise ValueError(f"{state}: found the run of recipe {then}, expected {now}; remove the file to start again")
+    load_state(state, model, optimizer)
+    return progress | {"recipe": recipe}
+
+
+def train(
+    recipe: Recipe,
+    work: Path,
+    log: Callable[[str], None] = print,
+    stop_requested: Callable[[int], bool] = lambda step: False,
+) -> nn.Module | None:
+    """Trains a universal network, or goes on where a run in the same folder stopped.
+
+    Args:
+        recipe: what and for how long.
+        work: folder of ``NETWORK.state`` while it is unfinished, then of ``NETWORK.safetensors`` and ``.json``.
+        log: called with a line now and then.
+        stop_requested: asked before each step, with its number; true saves the state and returns None.
+
+    Raises:
+        ValueError: the state in ``work`` is of another recipe.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    state, model = work / f"{recipe.network}.state", recipe.untrained().train()
+    optimizer, spec, bfloat16 = _optimizer(model, recipe), model.input_spec, fast_bfloat16()
+    progress = _resumed(state, model, optimizer, json.loads(json.dumps(asdict(recipe))))
+    before, started, saved = progress["core_seconds"], time.process_time(), time.monotonic()
+    for step in range(progress["step"], recipe.steps):
+        if stop_requested(step):
+            save_state(state, model, optimizer, None, progress)
+            return None
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * trapezoid(step, recipe.steps)
+        loss = _train_step(model, optimizer, simulated_batch(step, recipe, spec), bfloat16)
+        progress["losses"].append(float(loss))
+        progress |= {"step": step + 1, "core_seconds": before + time.process_time() - started}
+        if (step + 1) % LOG_EVERY == 0:
+            mean, seconds = np.mean(progress["losses"]), progress["core_seconds"]
+            progress["losses"] = []
+            log(f"{recipe.network} step {step + 1}/{recipe.steps} loss {mean:.4f} core {seconds:.0f} s")
+        if time.monotonic() - saved > SAVE_EVERY_S:
+            save_state(state, model, optimizer, None, progress)
+            saved = time.monotonic()
+    save_weights(work / f"{recipe.network}.safetensors", model.eval())
+    (work / f"{recipe.network}.json").write_text(json.dumps(progress, indent=1))
+    state.unlink(missing_ok=True)
+    return model
+
+
+def ship(recipe: Recipe, work: Path, folder: Path) -> Path:
+    """Writes the trained weights in ``work`` as they ship, with how they were made; returns the file."""
+    model = recipe.untrained()
+    model.load_state_dict(load_file(work / f"{recipe.network}.safetensors"))
+    progress = json.loads((work / f"{recipe.network}.json").read_text())
+    about = {
+        "data": "simulation alone", "space": recipe.space, "recipe": progress["recipe"],
+        "recordings": progress["step"] * recipe.batch_size, "core_hours": round(progress["core_seconds"] / 3600, 2),
+        "added": ADDED, "normal_only_share": NORMAL_ONLY_SHARE,
+        "version": __version__,
+    }  # fmt: skip
+    return write_shipped(model, label_space(recipe.space).keys, about, folder)
+
+
+def main() -> None:
+    """Trains one network on one thread."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("network", choices=sorted(RECIPES))
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--ship", type=Path, metavar="FOLDER", help="write the weights there as they ship")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    recipe = RECIPES[arguments.network]
+    if arguments.steps is not None:
+        recipe = Recipe(**asdict(recipe) | {"steps": arguments.steps})
+    if not (arguments.work / f"{recipe.network}.safetensors").exists():
+        train(recipe, arguments.work, lambda line: print(line, flush=True))
+    if arguments.ship is not None:
+        print(ship(recipe, arguments.work, arguments.ship))
+
+
+if __name__ == "__main__":
+    main()
