@@ -11,8 +11,10 @@ are those of five folds, each by a model of the others (`fit_quality`).
 Electrodes: the share of recordings with each suspicion as they are, of which some are true (LUDB's leads are scaled
 one by one; ``quality_2011`` was recorded by beginners), and the share of recordings in which a simulated exchange is
 named. The density was learned from ``ptbxl``, which is scored by folds, in levels; all others are scored from signals,
-delineated as they would be after the exchange. `RARE_MARGIN` was set after a first look at all of them, everything
-else before. ``sinus`` are recordings labelled as sinus rhythm, of whatever rate and with whatever else.
+delineated as they would be after the exchange. `MARGIN` was set before any of these was looked at; `RARE_MARGIN`, the
+tolerance of limb leads and the limits of the verdict were set with all of them in view, so that false alarms of rare
+suspicions, of limb leads and of the verdict are not held out. ``sinus`` are recordings labelled as sinus rhythm, of
+whatever rate and with whatever else.
 """
 
 from __future__ import annotations
