@@ -31,6 +31,22 @@ LIMB_WEIGHTS: dict[str, tuple[float, float]] = {
     "aVF": (-0.5, 1.0),
 }
 
+#: The leads that are recorded; the other four limb leads follow from I and II.
+INDEPENDENT_LEADS: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+
+#: Lead vectors of the independent leads in Frank's axes (X to the patient's left, Y to the feet, Z to the back): Dower,
+#: Machado & Osborne, "On deriving the electrocardiogram from vectorcardiographic leads", Clin. Cardiol. 3:87-95, 1980.
+DOWER: tuple[tuple[float, float, float], ...] = (
+    (0.632, -0.235, 0.059),
+    (0.235, 1.066, -0.132),
+    (-0.515, 0.157, -0.917),
+    (0.044, 0.164, -1.387),
+    (0.882, 0.098, -1.277),
+    (1.213, 0.127, -0.601),
+    (1.125, 0.127, -0.086),
+    (0.831, 0.076, 0.230),
+)
+
 _RANK = {lead: i for i, lead in enumerate(LEADS)}
 
 #: Leads with names of their own outside the twelve: posterior and right-sided ones, and those of Frank.

@@ -47,6 +47,26 @@ FLAGS: dict[str, str] = {
     "unknown_unit": "unit is not a voltage: taken as mV",
 }
 
+#: What assessing a recording (`leadset.waves.assess`) found, each followed by a colon and what it is about: a lead
+#: (``"noise:V1"``), or electrodes or leads joined by ``-`` (``"exchanged:RA-LA"``); ``dextrocardia`` stands alone.
+QUALITY_FLAGS: dict[str, str] = {
+    "clipped": "a lead sits on its own extreme for many samples",
+    "constant": "a lead has the same value throughout",
+    "dextrocardia": "limb and chest leads are those of a heart on the right side",
+    "exchanged": "two electrodes, or two leads, have probably changed places",
+    "flat": "a lead varies too little for a heartbeat",
+    "inconsistent": "limb leads contradict each other: I + III = II and what follows from it do not hold",
+    "inverted": "a lead is probably upside down",
+    "loose": "both leads of an electrode are bad and the third limb lead is good: bad contact",
+    "missing": "a lead has missing samples",
+    "noise": "a lead is probably of no use",
+    "reversed": "the chest leads are probably in reverse order",
+    "scaled": "a limb lead, or each of them, has another scale than the others",
+    "spikes": "a lead has jumps in a few seconds",
+    "unusable": "no lead shows heartbeats: nothing can be said, and why",
+    "wander": "a lead's baseline wanders",
+}
+
 
 #: Facts that preparing a recording found, each followed by a colon and the lead that it is about (``"flat:V1"``).
 PREPARING_FLAGS: dict[str, str] = {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from leadset.leads import LEADS
+from leadset.leads import INDEPENDENT_LEADS, LEADS
 from leadset.simulate.draws import Draws
-from leadset.simulate.leadfield import ELECTRODE_WEIGHTS, ELECTRODES, RECORDED, twelve_leads
+from leadset.simulate.leadfield import ELECTRODE_WEIGHTS, ELECTRODES, twelve_leads
 
 
 def swap_electrodes(signals: np.ndarray, first: str, second: str) -> np.ndarray:
@@ -22,7 +22,7 @@ def swap_electrodes(signals: np.ndarray, first: str, second: str) -> np.ndarray:
     one, two = signals[..., LEADS.index("I"), :], signals[..., LEADS.index("II"), :]
     # Potentials against Wilson's terminal, the mean of the limb electrodes, which no swap among them moves.
     limbs = [-(one + two) / 3, (2 * one - two) / 3, (2 * two - one) / 3]
-    chest = [signals[..., LEADS.index(name), :] for name in RECORDED[2:]]
+    chest = [signals[..., LEADS.index(name), :] for name in INDEPENDENT_LEADS[2:]]
     potentials = np.stack(limbs + chest, axis=-2)
     order = list(range(len(ELECTRODES)))
     i, j = ELECTRODES.index(first), ELECTRODES.index(second)

@@ -7,28 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from leadset.leads import LEADS, LIMB_WEIGHTS
+from leadset.leads import DOWER, INDEPENDENT_LEADS, LEADS, LIMB_WEIGHTS
 from leadset.simulate.draws import Draws
-
-#: The leads that are recorded; the other four limb leads follow from I and II.
-RECORDED: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
-
-#: Lead vectors (8, 3) in the order of ``RECORDED``: Dower, Machado & Osborne, "On deriving the electrocardiogram from
-#: vectorcardiographic leads", Clin. Cardiol. 3:87-95, 1980.
-DOWER = np.array([
-    [0.632, -0.235, 0.059],
-    [0.235, 1.066, -0.132],
-    [-0.515, 0.157, -0.917],
-    [0.044, 0.164, -1.387],
-    [0.882, 0.098, -1.277],
-    [1.213, 0.127, -0.601],
-    [1.125, 0.127, -0.086],
-    [0.831, 0.076, 0.230],
-])
 
 #: Lead vectors of the average torso: real recordings show more of X in lead I and less in V1 than Dower's; P, QRS and T
 #: all say so.
-TORSO = DOWER.copy()
+TORSO = np.array(DOWER)
 TORSO[[0, 2], 0] *= 1.15, 0.8
 
 #: How the atria are seen, relative to the ventricles: they lie behind them, farther from the chest electrodes.
@@ -42,7 +26,7 @@ ELECTRODES: tuple[str, ...] = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "
 
 
 def _electrode_weights() -> np.ndarray:
-    weights = np.zeros((len(RECORDED), len(ELECTRODES)))
+    weights = np.zeros((len(INDEPENDENT_LEADS), len(ELECTRODES)))
     weights[0, :2] = -1, 1
     weights[1, [0, 2]] = -1, 1
     weights[2:, :3] = -1 / 3  # Wilson's central terminal
@@ -77,8 +61,8 @@ def twelve_leads(recorded: np.ndarray) -> np.ndarray:
     """All twelve leads (n, 12, t) from the eight recorded ones (n, 8, t), by Einthoven's and Goldberger's relations."""
     out = np.empty((recorded.shape[0], len(LEADS), recorded.shape[2]), dtype=recorded.dtype)
     for i, lead in enumerate(LEADS):
-        if lead in RECORDED:
-            out[:, i] = recorded[:, RECORDED.index(lead)]
+        if lead in INDEPENDENT_LEADS:
+            out[:, i] = recorded[:, INDEPENDENT_LEADS.index(lead)]
         else:
             first, second = LIMB_WEIGHTS[lead]
             np.multiply(recorded[:, 0], first, out=out[:, i])

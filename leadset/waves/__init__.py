@@ -1,12 +1,13 @@
-"""Wavelet transform, PQRST delineation and the features computed from the marks."""
+"""Wavelet transform, PQRST delineation, the features computed from the marks, and signal quality."""
 
 from __future__ import annotations
 
+from leadset.waves.assessment import Quality, assess
 from leadset.waves.delineator import METHODS, Delineation, delineate
 from leadset.waves.features import BEAT_FEATURES, LEAD_FEATURES, RECORD_FEATURES, Feature, Features, extract_features
 from leadset.waves.marks import MARKS
 
 __all__ = [
     "BEAT_FEATURES", "LEAD_FEATURES", "MARKS", "METHODS", "RECORD_FEATURES", "Delineation", "Feature", "Features",
-    "delineate", "extract_features",
+    "Quality", "assess", "delineate", "extract_features",
 ]
