@@ -20,6 +20,8 @@ from leadset.utils.files import write_atomically
 
 #: What `test_entry` writes beside the answers if asked to; scoring takes no notice of it.
 DETAILS_FILE = "details.csv"
+#: Its columns after the name of the recording.
+DETAILS = ("abnormality", "flags", "quality", "usable", "lead_quality", "quality_flags")
 
 
 def training_code(data_directory: str, model_directory: str, folder: str | Path = ".") -> None:
@@ -78,7 +80,8 @@ def test_entry(
             several folders hold that stem.
         per_model: also write each architecture's own answers to ``<output_directory>/<architecture>/``.
         details: also write `DETAILS_FILE`: of each recording its probability of being anything but plain sinus rhythm,
-            where a detector takes part, and what was repaired or looks wrong.
+            where a detector takes part, what was repaired or looks wrong, and its quality (`leadset.waves.Quality`):
+            overall, by lead, whether it is usable, and what is wrong or suspected.
 
     Raises:
         OSError, ValueError: no entry, no data folder or no recording in it, or one whose answer would have the name of
@@ -94,15 +97,26 @@ def test_entry(
     answers = tqdm(predict_all(entry, list(headers.values())), "answer", len(headers), unit="rec")
     for name, answer in zip(headers, answers, strict=True):
         _write(outputs / f"{name}.csv", answer, answer.labels, answer.probabilities)
-        rows.append((name, "" if answer.abnormality is None else answer.abnormality, "; ".join(answer.flags)))
+        rows.append((name, *_details(answer)))
         if answer.failed:
             failures.append((name, answer.flags[-1]))
         for architecture, own in answer.by_model.items() if per_model else ():
             _write(outputs / architecture / f"{name}.csv", answer, *own)
     if details:
         with write_atomically(outputs / DETAILS_FILE) as file:
-            csv.writer(file, lineterminator="\n").writerows([("recording", "abnormality", "flags"), *rows])
+            csv.writer(file, lineterminator="\n").writerows([("recording", *DETAILS), *rows])
     return TestReport(len(headers), failures)
+
+
+def _details(answer: Answer) -> tuple:
+    """A row in the order of `DETAILS`."""
+    abnormality = "" if answer.abnormality is None else answer.abnormality
+    row = (abnormality, "; ".join(answer.flags))
+    quality = answer.quality
+    if quality is None:
+        return (*row, "", "", "", "")
+    by_lead = "; ".join(f"{lead} {value:.3f}" for lead, value in zip(quality.leads, quality.by_lead, strict=True))
+    return (*row, f"{quality.overall:.3f}", int(quality.usable), by_lead, "; ".join(quality.flags))
 
 
 def _write(path: Path, answer: Answer, labels: np.ndarray, probabilities: np.ndarray) -> None:

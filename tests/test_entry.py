@@ -39,6 +39,8 @@ from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec, Prepared, cut_window, prepare, window_starts
 from leadset.recordings import Recording, find_recordings, read_recording
 from leadset.scoring import evaluate
+from leadset.simulate import simulate
+from leadset.simulate.faults import swap_electrodes
 from leadset.simulate.write import write_dataset
 from leadset.store.beat_store import build_beats
 from leadset.store.packed import build_store
@@ -341,10 +343,33 @@ def test_details_are_written_beside_the_same_answers(entry_folder, simulated, tm
         answer = entry.predict(path)
         assert float(rows[path.stem]["abnormality"]) == answer.abnormality
         assert rows[path.stem]["flags"] == "; ".join(answer.flags)
+        assert rows[path.stem]["quality"] == f"{answer.quality.overall:.3f}" and rows[path.stem]["usable"] == "1"
+        assert rows[path.stem]["quality_flags"] == "; ".join(answer.quality.flags)
+        assert rows[path.stem]["lead_quality"].count(";") == 11
     assert rows["BAD"]["abnormality"] == "" and rows["BAD"]["flags"].startswith("unanswered")
+    assert rows["BAD"]["quality"] == rows["BAD"]["usable"] == ""
     assert evaluate(simulated, detailed).n_recordings == N
     write_recording(data, "details", make_counts(n_samples=2000))
     assert test_model.main([str(entry_folder), str(data), str(tmp_path / "other"), "--details"]) == 1
+
+
+def test_exchanged_electrodes_are_answered_and_suspected(entry_folder, simulated):
+    entry = load_entry(entry_folder)
+    recording = read_recording(find_recordings(simulated)[0])
+    assert recording.leads == LEAD_SETS[12]
+    recording.signal = swap_electrodes(simulate(1, seed=2, labels="NSR", marks=False).signals[0], "RA", "LA")
+    answer = entry.predict(recording)
+    assert not answer.failed and answer.quality.suspicions == ("exchanged:RA-LA",)
+
+
+def test_what_shows_no_heartbeats_is_unanswered_and_says_why(entry_folder, simulated):
+    entry = load_entry(entry_folder)
+    recording = read_recording(find_recordings(simulated)[0])
+    recording.signal = 0.1 * np.random.default_rng(0).standard_normal((12, 5000)).astype(np.float32)
+    answer = entry.predict(recording)
+    assert answer.flags[-1] == "unanswered: no heartbeats in any lead, only white noise"
+    assert np.array_equal(answer.probabilities, entry.manifest.prior) and answer.labels.any()
+    assert not answer.quality.usable and answer.quality.overall == 0
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
@@ -376,9 +401,10 @@ def test_run_model_always_answers(entry_folder):
 
 def test_failures_are_counted_named_and_strict(entry_folder, tmp_path, capsys):
     data = tmp_path / "data"
-    write_recording(data / "a", "GOOD", make_counts(n_samples=2000))
+    counts = (1000 * simulate(1, seed=2, labels="NSR", marks=False).signals[0]).astype(np.int16)
+    write_recording(data / "a", "GOOD", counts)
     write_recording(data / "a", "BAD", make_counts(n_samples=2000), text="BAD 12 500 2000\n")
-    write_recording(data / "b", "GOOD", make_counts(n_samples=2000))
+    write_recording(data / "b", "GOOD", counts)
     assert test_model.main([str(entry_folder), str(data), str(tmp_path / "out")]) == 0
     shown = capsys.readouterr()
     assert "3 answers written; 1 recordings failed" in shown.out

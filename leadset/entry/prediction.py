@@ -20,6 +20,7 @@ from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.models.shipped import FOLDER as SHIPPED
 from leadset.preprocess import InputSpec, Prepared, Transform, prepare, preparing_flags, usable_leads
 from leadset.recordings import Recording, read_recording
+from leadset.waves import Quality, assess
 from leadset.waves.beats import Beats, find_beats
 
 # Recordings read ahead and answered together: enough to fill groups of windows, few enough to stay small in memory.
@@ -38,6 +39,7 @@ class Answer:
         flags: what was repaired or looks wrong; ``"unanswered: …"`` says that only the prior could be given, and why.
         by_model: labels and probabilities of each network alone, by architecture.
         abnormality: probability that the recording is anything but plain sinus rhythm, where a detector takes part.
+        quality: of its leads and as a whole, and what is suspected of its electrodes; None where it cannot be read.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Answer:
     flags: tuple[str, ...]
     by_model: dict[str, tuple[np.ndarray, np.ndarray]]
     abnormality: float | None = None
+    quality: Quality | None = None
 
     @property
     def failed(self) -> bool:
@@ -66,6 +69,7 @@ class PreparedInput:
     sex: str | None = None
     flags: tuple[str, ...] = ()
     error: str = ""
+    quality: Quality | None = None
 
     def input_of(self, spec: InputSpec) -> tuple:
         """What a network with this input is asked with."""
@@ -180,18 +184,23 @@ class Entry:
                     for reliable in delineations(member.spec)
                 }
             }
+            quality = assess(recording.signal, recording.fs, recording.leads)
         except Exception as error:
             return PreparedInput(name, error=str(error) or type(error).__name__)
         zero = [f"zero_lead:{lead}" for lead in trained.leads if lead not in with_derived(leads)]
         flags = (*recording.flags, *next(iter(prepared.values())).flags, *zero)
-        return PreparedInput(recording.name, leads, prepared, beats, recording.age, recording.sex, flags)
+        if not quality.usable:
+            return PreparedInput(recording.name, flags=flags, error=quality.unusable_because, quality=quality)
+        return PreparedInput(
+            recording.name, leads, prepared, beats, recording.age, recording.sex, flags, quality=quality
+        )
 
     def _answers(self, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
         answers: dict[int, Answer] = {}
         readable: dict[tuple[str, ...], list[int]] = {}
         for i, one in enumerate(inputs):
             if one.prepared is None:
-                answers[i] = self.unanswered(one.name, one.error)
+                answers[i] = self.unanswered(one.name, one.error, one.flags, one.quality)
             else:
                 readable.setdefault(self.trained_set(one.leads).leads, []).append(i)
         for leads, members in readable.items():
@@ -209,7 +218,7 @@ class Entry:
         abnormality = next((output.abnormality for output in outputs if output.abnormality is not None), None)
         for i, one in enumerate(inputs):
             if not np.isfinite(joint[i]).all():
-                yield self.unanswered(one.name, "the networks gave no finite probability", one.flags)
+                yield self.unanswered(one.name, "the networks gave no finite probability", one.flags, one.quality)
                 continue
             by_model = {
                 member.architecture: (_decide(member.rule, output.probabilities[i]), output.probabilities[i])
@@ -217,7 +226,7 @@ class Entry:
             }
             known = abnormality is not None and np.isfinite(abnormality[i])
             abnormal = float(abnormality[i]) if known else None
-            yield Answer(one.name, self.space.keys, labels[i], joint[i], one.flags, by_model, abnormal)
+            yield Answer(one.name, self.space.keys, labels[i], joint[i], one.flags, by_model, abnormal, one.quality)
 
     def detector(self, leads: Iterable[str]) -> Detector:
         """The anomaly detector that answers for recordings with these leads, with its reference if it has one.
@@ -232,14 +241,17 @@ class Entry:
         trained_on = lead_set_name(trained.leads)
         raise ValueError(f"{self.folder}: no reconstruction model among the networks on {trained_on} leads")
 
-    def unanswered(self, name: str, reason: str, flags: tuple[str, ...] = ()) -> Answer:
+    def unanswered(
+        self, name: str, reason: str, flags: tuple[str, ...] = (), quality: Quality | None = None
+    ) -> Answer:
         """The answer where nothing can be judged: class shares of the training data, the commonest class decided."""
         labels = np.zeros(len(self.space), dtype=bool)
         labels[int(np.argmax(self.manifest.prior))] = True
         prior = self.manifest.prior
         architectures = {member.architecture for trained in self.manifest.sets for member in trained.members}
         by_model = dict.fromkeys(architectures, (labels, prior))
-        return Answer(name, self.space.keys, labels, prior, (*flags, f"unanswered: {reason}"), by_model)
+        flags = (*flags, f"unanswered: {reason}")
+        return Answer(name, self.space.keys, labels, prior, flags, by_model, quality=quality)
 
     def __repr__(self) -> str:
         sets = ", ".join(lead_set_name(trained.leads) for trained in self.manifest.sets)
