@@ -42,8 +42,8 @@ from leadset.preprocess import Prepared, Transform, prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
+from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
-from leadset.training.split import patient_groups
 from leadset.training.universal import RECIPES
 from leadset.utils.files import write_atomically
 
@@ -89,10 +89,11 @@ def _prepared(path: Path, leads: tuple[str, ...] | None, transform: Transform) -
 
 def challenge(data: Path, work: Path, transform: Transform) -> TestSet:
     """All recordings of the Challenge, with the classes that are there often enough."""
-    store = build_store(find_recordings(data / "challenge" / "training"), transform, work / "store", n_jobs=1)
+    folder = data / "challenge" / "training"
+    store = build_store(find_recordings(folder), transform, work / "store", n_jobs=1)
     labels = np.array([SPACE.encode_for_training(recording.codes) for recording in store.recordings])
     recordings = [store[i] for i in range(len(store.recordings))]
-    return _test_set(recordings, labels, patient_groups(store.recordings), (*LEAD_SETS.values(), ("I",)))
+    return _test_set(recordings, labels, patient_groups(store, folder), tuple(LEAD_SETS.values()))
 
 
 def ptbxl(data: Path, transform: Transform) -> TestSet:
@@ -106,7 +107,7 @@ def ptbxl(data: Path, transform: Transform) -> TestSet:
         names = {STATEMENTS[code] for code in ast.literal_eval(row["scp_codes"]) if code in STATEMENTS}
         labels_of_one[[SPACE.abbreviations.index(name) for name in names]] = True
     patients = np.array([row["patient_id"] or f"record {row['ecg_id']}" for row in table])
-    return _test_set(recordings, labels, patients, (*LEAD_SETS.values(), ("I",)))
+    return _test_set(recordings, labels, patients, tuple(LEAD_SETS.values()))
 
 
 def af_2017(data: Path, transform: Transform) -> TestSet:
