@@ -226,15 +226,17 @@ def _train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch
 
 
 def _resumed(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: dict) -> dict:
-    """The progress of an unfinished run of the same recipe, restored; of none, a fresh one."""
+    """The progress of an unfinished run of the same recipe, restored; where there is none to read, a fresh one."""
+    fresh = {"recipe": recipe, "steps": recipe["steps"], "step": 0, "core_seconds": 0.0, "losses": []}
     progress = read_progress(state)
     if progress is None:
-        return {"recipe": recipe, "step": 0, "core_seconds": 0.0, "losses": []}
+        return fresh
     then, now = ({k: v for k, v in r.items() if k != "steps"} for r in (progress["recipe"], recipe))
     if then != now:
         raise ValueError(f"{state}: found the run of recipe {then}, expected {now}; remove the file to start again")
-    load_state(state, model, optimizer)
-    return progress | {"recipe": recipe}
+    if load_state(state, model, optimizer, progress["steps"]) is None:
+        return fresh
+    return progress | {"recipe": recipe, "steps": recipe["steps"]}
 
 
 def train(
