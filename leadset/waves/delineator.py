@@ -14,16 +14,21 @@ from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
 from leadset.waves.marks import R, drop_disordered
 from leadset.waves.quality import (
+    BRIDGED,
     CLIPPED_SHARE,
     FLAGS,
     NOISY,
     Repaired,
     badness,
     beat_quality,
+    find_missing,
+    known_share,
+    long_gaps,
     measurements,
     repair,
 )
 from leadset.waves.rules import rule_marks
+from leadset.waves.stretches import Stretch, find_stretches, join_beats
 from leadset.waves.wavelet import transform
 
 #: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
@@ -32,8 +37,18 @@ METHODS = {"learned": learned_marks, "wavelet": rule_marks}
 EXCERPT, OVERLAP = 240.0, 4.0
 #: A lead without a rhythm: what is added to its log odds of being bad, and the least that these then are.
 ILLEGIBLE, ILLEGIBLE_AT_LEAST = 4.0, 1.0
-#: A mark this close (ms) to samples that were missing in the input is dropped.
+#: A mark this close (ms) to a longer gap in the input is dropped; an R peak only within the gap.
 GUARD = 20
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Marks (leads, beats, 13), beat quality (leads, beats), quality (leads,) and flags of leads."""
+
+    marks: np.ndarray
+    beats: np.ndarray
+    quality: np.ndarray
+    flags: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True)
@@ -100,14 +115,47 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: expected one of {', '.join(METHODS)}")
     reuse_temporary_arrays()
-    repaired = repair(signal)
+    missing = find_missing(signal)
+    stretches = find_stretches(missing, fs)
+    if len(stretches) == 1 and stretches[0].stop - stretches[0].start == signal.shape[1]:
+        found = _delineate_stretch(repair(signal, missing), fs, method)
+    else:
+        found = _delineate_stretches(signal, missing, fs, method, stretches)
+    return Delineation(float(fs), found.marks, fuse(found.marks, fs), found.quality,
+                       found.quality[:, None] * found.beats, found.flags, method)
+
+
+def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Found:
+    """Marks of leads that are known from start to end, but for gaps."""
     marks, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)
     whole = ~np.isnan(marks[:, :, R]).all(axis=0)  # a complex that is cut off is no beat
     marks, beats = marks[:, whole], beats[:, whole]
     quality = repaired.usable * (1 - repaired.gaps) * (1 - repaired.clipped) / (1 + np.exp(odds))
-    return Delineation(float(fs), marks, fuse(marks, fs), quality, quality[:, None] * beats,
-                       _flags(repaired, quality), method)
+    if marks.shape[1] and repaired.gaps.any():
+        share = known_share(repaired, marks[:, :, R], fs)
+        quality, beats = quality * share.mean(axis=1), beats * share
+    return _Found(marks, beats, quality, _flags(repaired, quality))
+
+
+def _delineate_stretches(signal: np.ndarray, missing: np.ndarray, fs: float, method: str,
+                         stretches: list[Stretch]) -> _Found:
+    """The same of leads of which some are known here and there: each stretch by itself, then all beats together."""
+    parts = []
+    length, quality = np.zeros(len(signal)), np.zeros(len(signal))
+    named: list[list[frozenset[str]]] = [[] for _ in signal]
+    for stretch in stretches:
+        part = np.s_[stretch.rows, stretch.start : stretch.stop]
+        found = _delineate_stretch(repair(signal[part], missing[part]), fs, method)
+        own, duration = len(stretch.own), stretch.stop - stretch.start
+        seen = ~np.isnan(found.marks[:own, :, R]).all(axis=0)
+        parts.append((stretch.own, found.marks[:own, seen] + stretch.start, found.beats[:own, seen]))
+        for lead, value, names in zip(stretch.own, found.quality[:own], found.flags[:own], strict=True):
+            length[lead] += duration
+            quality[lead] += value * duration
+            named[lead].append(names | ({"missing samples"} if duration < signal.shape[1] else set()))
+    flags = tuple(frozenset.union(*names) - ({"flat"} - frozenset.intersection(*names)) for names in named)
+    return _Found(*join_beats(len(signal), fs, parts), quality / length, flags)
 
 
 def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...]:
@@ -156,9 +204,12 @@ def _drop_unseen(marks: np.ndarray, repaired: Repaired, fs: float) -> None:
         return
     marks[outside] = np.nan
     if repaired.gaps.any():
+        gaps = long_gaps(repaired.missing, round(BRIDGED * fs / 1000))
         guard = round(GUARD * fs / 1000)
-        reach = np.cumsum(np.pad(repaired.missing, ((0, 0), (guard + 1, guard))), axis=1)
-        lost = reach[:, 2 * guard + 1 :] > reach[:, : -2 * guard - 1]
-        at = np.nan_to_num(marks).round().astype(int)
-        marks[lost[np.arange(leads)[:, None, None], at]] = np.nan
+        reach = np.cumsum(np.pad(gaps, ((0, 0), (guard + 1, guard))), axis=1)
+        near = reach[:, 2 * guard + 1 :] > reach[:, : -2 * guard - 1]
+        at, rows = np.nan_to_num(marks).round().astype(int), np.arange(leads)[:, None, None]
+        lost = near[rows, at]
+        lost[:, :, R] = gaps[rows[:, :, 0], at[:, :, R]]  # without it there would be no beat
+        marks[lost] = np.nan
     drop_disordered(marks)
