@@ -80,7 +80,10 @@ def without_noise(envelope: Envelope, usable: np.ndarray, beats: np.ndarray) -> 
     around = around.reshape(len(rows), n, -1)[:, :, ::2]
     half = (SURROUNDINGS - PEAK_REACH) // 2
     peak = around[:, :, half:-half].max(axis=2)
-    low = np.mean(peak / np.maximum(np.quantile(peak, 0.75, axis=1, keepdims=True), 1e-9), axis=0) < LOW
+    quartile = np.sort(peak, axis=1)[:, 3 * (n - 1) // 4, None]
+    low = np.mean(peak / np.maximum(quartile, 1e-9), axis=0) < LOW
+    if not low.any():
+        return beats
     contrast = (peak[:, low] / np.maximum(median(around[:, low]), 1e-9)).mean(axis=0)
     low[low] = (contrast < STANDS_OUT) | (peak[:, low] < SMALLEST).all(axis=0)
     return beats[~low]

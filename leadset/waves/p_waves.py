@@ -7,6 +7,7 @@ in some beats, and at any distance. So the P wave of a beat is judged with those
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
@@ -84,8 +85,11 @@ def rhythm_change(beat: np.ndarray) -> np.ndarray:
     if len(beat) < 4:
         return np.zeros(len(beat))
     intervals = np.diff(beat).astype(float)
-    around = lambda x: median_filter(x, min(2 * NEIGHBOURS, 2 * len(x)) - 1, mode="mirror")  # noqa: E731
-    return np.pad(around(np.abs(np.diff(intervals))) / around(intervals)[1:], 1, mode="edge")
+    changes = np.abs(np.diff(intervals))
+    if len(beat) <= 2 * NEIGHBOURS:
+        return np.full(len(beat), np.median(changes) / np.median(intervals))
+    around = partial(median_filter, size=2 * NEIGHBOURS - 1, mode="mirror")
+    return np.pad(around(changes) / around(intervals)[1:], 1, mode="edge")
 
 
 def _coherent(mean: np.ndarray, distance: np.ndarray) -> np.ndarray:

@@ -86,8 +86,11 @@ def repair(signal: np.ndarray, missing: np.ndarray | None = None) -> Repaired:
 def find_missing(signal: np.ndarray) -> np.ndarray:
     """(leads, samples) which samples are NaN, infinite, impossible or at the ends of a converter's range."""
     missing = ~known(signal)
-    for row, gaps in zip(signal, missing, strict=True):
-        there = row[~gaps] if gaps.any() else row
+    with np.errstate(invalid="ignore"):
+        suspect = ~(np.ptp(signal, axis=1) < RANGE_END)  # NaN is, too
+    for lead in np.nonzero(suspect)[0]:
+        row, gaps = signal[lead], missing[lead]
+        there = row[~gaps]
         low, high = there.min(initial=np.inf), there.max(initial=-np.inf)
         if high - low >= RANGE_END:
             middle = np.median(there)
