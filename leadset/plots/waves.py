@@ -48,7 +48,9 @@ def plot_marks(signal_mv: np.ndarray, leads: Sequence[str], found: Delineation, 
 
 
 def _draw_wave(axis, row, fs, onsets, ends, peaks, colour) -> None:
-    for start, stop in zip(onsets, ends, strict=True):
+    there = ~np.isnan(peaks[:, 0])
+    limits = [np.where(np.isnan(limit), peaks[:, 0], limit)[there] for limit in (onsets, ends)]  # from R if cut off
+    for start, stop in zip(*limits, strict=True):
         if stop < len(row):
             inside = np.arange(int(np.ceil(start)), int(stop) + 1)
             axis.plot(inside / fs, row[inside], color=colour, linewidth=1.6)
