@@ -12,6 +12,7 @@ from leadset.utils.nan_statistics import median
 from leadset.waves.envelope import measure
 from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
+from leadset.waves.lone_p import find_lone_p
 from leadset.waves.marks import R, drop_disordered
 from leadset.waves.quality import (
     BRIDGED,
@@ -35,6 +36,8 @@ from leadset.waves.wavelet import transform
 METHODS = {"learned": learned_marks, "wavelet": rule_marks}
 #: Seconds of a recording that are analysed at a time, so that thresholds follow changes, and the overlap of excerpts.
 EXCERPT, OVERLAP = 240.0, 4.0
+#: Seconds within which two lone P waves of different stretches or excerpts are one.
+P_APART = 0.1
 #: A lead without a rhythm: what is added to its log odds of being bad, and the least that these then are.
 ILLEGIBLE, ILLEGIBLE_AT_LEAST = 4.0, 1.0
 #: A mark this close (ms) to a longer gap in the input is dropped; an R peak only within the gap.
@@ -43,9 +46,10 @@ GUARD = 20
 
 @dataclass(frozen=True)
 class _Found:
-    """Marks (leads, beats, 13), beat quality (leads, beats), quality (leads,) and flags of leads."""
+    """Marks (leads, beats, 13), lone P waves (p, 4), beat quality (leads, beats), quality (leads,), flags of leads."""
 
     marks: np.ndarray
+    p_only: np.ndarray
     beats: np.ndarray
     quality: np.ndarray
     flags: tuple[frozenset[str], ...]
@@ -59,6 +63,8 @@ class Delineation:
         fs: sampling rate in Hz that positions refer to.
         marks: (leads, beats, 13) in the order of `leadset.waves.MARKS`; the beats are common to all leads.
         fused: (beats, 13) one set of marks for all leads.
+        p_only: (p, 4) Pon P1 P2 Pend of P waves that no complex follows (blocked beats, the end of a recording), common
+            to all leads; they are in neither ``marks`` nor ``fused``.
         quality: (leads,) from 0 (unreadable) to 1 (clean).
         beat_quality: (leads, beats) the same for each beat, 0 where the complex is missing.
         flags: per lead the names of what is wrong with it, out of `leadset.waves.quality.FLAGS`.
@@ -68,6 +74,7 @@ class Delineation:
     fs: float
     marks: np.ndarray
     fused: np.ndarray
+    p_only: np.ndarray
     quality: np.ndarray
     beat_quality: np.ndarray
     flags: tuple[frozenset[str], ...]
@@ -121,13 +128,13 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
         found = _delineate_stretch(repair(signal, missing), fs, method)
     else:
         found = _delineate_stretches(signal, missing, fs, method, stretches)
-    return Delineation(float(fs), found.marks, fuse(found.marks, fs), found.quality,
+    return Delineation(float(fs), found.marks, fuse(found.marks, fs), found.p_only, found.quality,
                        found.quality[:, None] * found.beats, found.flags, method)
 
 
 def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Found:
     """Marks of leads that are known from start to end, but for gaps."""
-    marks, beats, odds = _all_excerpts(repaired, fs, method)
+    marks, p_only, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)
     whole = ~np.isnan(marks[:, :, R]).all(axis=0)  # a complex that is cut off is no beat
     marks, beats = marks[:, whole], beats[:, whole]
@@ -135,13 +142,13 @@ def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Found:
     if marks.shape[1] and repaired.gaps.any():
         share = known_share(repaired, marks[:, :, R], fs)
         quality, beats = quality * share.mean(axis=1), beats * share
-    return _Found(marks, beats, quality, _flags(repaired, quality))
+    return _Found(marks, p_only, beats, quality, _flags(repaired, quality))
 
 
 def _delineate_stretches(signal: np.ndarray, missing: np.ndarray, fs: float, method: str,
                          stretches: list[Stretch]) -> _Found:
     """The same of leads of which some are known here and there: each stretch by itself, then all beats together."""
-    parts = []
+    parts, p_only = [], [np.empty((0, 4))]
     length, quality = np.zeros(len(signal)), np.zeros(len(signal))
     named: list[list[frozenset[str]]] = [[] for _ in signal]
     for stretch in stretches:
@@ -149,13 +156,15 @@ def _delineate_stretches(signal: np.ndarray, missing: np.ndarray, fs: float, met
         found = _delineate_stretch(repair(signal[part], missing[part]), fs, method)
         own, duration = len(stretch.own), stretch.stop - stretch.start
         seen = ~np.isnan(found.marks[:own, :, R]).all(axis=0)
+        p_only.append(found.p_only + stretch.start)
         parts.append((stretch.own, found.marks[:own, seen] + stretch.start, found.beats[:own, seen]))
         for lead, value, names in zip(stretch.own, found.quality[:own], found.flags[:own], strict=True):
             length[lead] += duration
             quality[lead] += value * duration
             named[lead].append(names | ({"missing samples"} if duration < signal.shape[1] else set()))
     flags = tuple(frozenset.union(*names) - ({"flat"} - frozenset.intersection(*names)) for names in named)
-    return _Found(*join_beats(len(signal), fs, parts), quality / length, flags)
+    marks, beats = join_beats(len(signal), fs, parts)
+    return _Found(marks, _distinct(np.concatenate(p_only), P_APART * fs), beats, quality / length, flags)
 
 
 def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...]:
@@ -166,12 +175,13 @@ def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...
     return tuple(frozenset(name for name in FLAGS if wrong[name][lead]) for lead in range(len(quality)))
 
 
-def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Marks (leads, beats, 13) in input samples, beat quality (leads, beats) and log odds of badness (leads,)."""
+def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarray, ...]:
+    """Marks (leads, beats, 13) and lone P waves (p, 4) in input samples, beat quality (leads, beats) and log odds of
+    badness (leads,)."""
     samples = repaired.signal.shape[1]
     step, overlap, joint = round(EXCERPT * fs), round(OVERLAP * fs), 0.1 * fs
     starts = range(0, max(samples - step // 2, 1), step)
-    marks, beats, odds = [], [], []
+    marks, lone, beats, odds = [], [], [], []
     for start in starts:
         stop = samples if start == starts[-1] else start + step
         first, last = max(start - overlap, 0), min(stop + overlap, samples)
@@ -181,6 +191,8 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         sharpness = beat_quality(envelope, part[:, :, R])
         bad = badness(measurements(grid, envelope))
         odds.append(np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST)))
+        p_only = grid.to_input(find_lone_p(grid, part)) + first
+        lone.append(p_only[(p_only[:, 1] >= start) & (p_only[:, 1] < stop)])
         part = grid.to_input(part) + first
         r = _beat_positions(part)
         inside = (r >= (start - joint if start else 0)) & (r < (stop + joint if stop < samples else samples))
@@ -188,7 +200,15 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         beats.append(sharpness[:, inside])
     joined, qualities = np.concatenate(marks, axis=1), np.concatenate(beats, axis=1)
     distinct = np.diff(_beat_positions(joined), prepend=-np.inf) > 2 * joint  # both excerpts have a beat at a joint
-    return joined[:, distinct], qualities[:, distinct], np.mean(odds, axis=0)
+    lone = _distinct(np.concatenate(lone), P_APART * fs)
+    lone = lone[(lone[:, 0] >= 0) & (lone[:, 3] <= samples - 1)]
+    return joined[:, distinct], lone, qualities[:, distinct], np.mean(odds, axis=0)
+
+
+def _distinct(p_only: np.ndarray, apart: float) -> np.ndarray:
+    """P waves (p, 4) in order, one of those whose peaks are nearer than ``apart`` samples."""
+    ordered = p_only[np.argsort(p_only[:, 1], kind="stable")]
+    return ordered[np.diff(ordered[:, 1], prepend=-np.inf) > apart]
 
 
 def _beat_positions(marks: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
 from leadset.utils.nan_statistics import median
+from leadset.waves.rhythm import rhythm_change
 from leadset.waves.search import gather, ms
 
 #: Width of the sliding mean under which slopes of one complex merge.
@@ -26,6 +27,8 @@ SPIKE = 0.25
 #: A beat this much lower than the upper quartile of the beats is one of noise in a pause, unless its height is so many
 #: times the median of what lies around it (white noise reaches 1.5; of 51 021 annotated beats none is lower in both).
 LOW, STANDS_OUT = 0.25, 1.7
+#: Confidence that a low beat needs in any rhythm, and in a regular one: that with changes of RR below `REGULAR`.
+LEAST_SURE, LEAST_SURE_IN_REGULAR, REGULAR = 0.4, 0.9, 0.03
 #: Reach of a complex and of what lies around it.
 PEAK_REACH, SURROUNDINGS = ms(100), ms(400)
 #: Smallest height (mV per grid sample) of a complex: below about 0.03 mV peak to peak nothing is called a beat.
@@ -71,8 +74,12 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     return Envelope(leads, blocks, height, common, legible)
 
 
-def without_noise(envelope: Envelope, usable: np.ndarray, beats: np.ndarray) -> np.ndarray:
-    """The beats (n,), in grid samples, without those that are noise in a pause of the rhythm in ``usable`` leads."""
+def without_noise(envelope: Envelope, usable: np.ndarray, beats: np.ndarray, sure: np.ndarray | None = None
+                  ) -> np.ndarray:
+    """The beats (n,), in grid samples, without those that are noise in a pause of the rhythm in ``usable`` leads.
+
+    With the confidence ``sure`` (n,) of each, low ones of low confidence are left out, too: P waves of a block.
+    """
     rows, n = np.nonzero(usable)[0], len(beats)
     if n < 2:
         return beats
@@ -84,9 +91,16 @@ def without_noise(envelope: Envelope, usable: np.ndarray, beats: np.ndarray) -> 
     low = np.mean(peak / np.maximum(quartile, 1e-9), axis=0) < LOW
     if not low.any():
         return beats
+    weak = np.zeros(n, dtype=bool) if sure is None else low & (sure < _least_sure(beats[~low]))
     contrast = (peak[:, low] / np.maximum(median(around[:, low]), 1e-9)).mean(axis=0)
     low[low] = (contrast < STANDS_OUT) | (peak[:, low] < SMALLEST).all(axis=0)
-    return beats[~low]
+    return beats[~(low | weak)]
+
+
+def _least_sure(beats: np.ndarray) -> float:
+    """Confidence that a low beat needs between other beats (n,): more if these have a regular rhythm without it."""
+    regular = len(beats) > 3 and rhythm_change(beats).max() < REGULAR
+    return LEAST_SURE_IN_REGULAR if regular else LEAST_SURE
 
 
 def _spiky(scales: np.ndarray) -> np.ndarray:

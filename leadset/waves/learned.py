@@ -87,8 +87,8 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
         return marks
     maps = heat_maps(network.logits(grid.scales, envelope, usable, network.load_weights(weights)))
     seen = np.nonzero(usable)[0]
-    beats = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
-    beats = without_noise(envelope, usable, beats * network.HEAT_CELL) // network.HEAT_CELL
+    beats, sure = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
+    beats = without_noise(envelope, usable, beats * network.HEAT_CELL, sure) // network.HEAT_CELL
     if not len(beats):
         return marks
     marks = np.full((leads, len(beats), len(MARKS)), np.nan)
@@ -113,10 +113,11 @@ def heat_maps(logits: np.ndarray) -> np.ndarray:
     return np.reciprocal(maps, out=maps)
 
 
-def find_beats(heat: np.ndarray) -> np.ndarray:
-    """Cells (beats,) of the beats in the R heat (t,) common to all leads."""
+def find_beats(heat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (beats,) of the beats in the R heat (t,) common to all leads, and their confidences."""
     mass = np.convolve(heat, np.ones(2 * ABOUT[QRS_HEAT + PEAK] + 1) / FULL_HEAT, "same")
-    return np.nonzero((mass == maximum_filter1d(mass, 2 * REFRACTORY + 1)) & (mass > BEAT_HEAT))[0]
+    beats = np.nonzero((mass == maximum_filter1d(mass, 2 * REFRACTORY + 1)) & (mass > BEAT_HEAT))[0]
+    return beats, mass[beats]
 
 
 def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, marks: np.ndarray) -> None:

@@ -7,15 +7,13 @@ in some beats, and at any distance. So the P wave of a beat is judged with those
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-from scipy.ndimage import median_filter, uniform_filter1d
+from scipy.ndimage import uniform_filter1d
 
+from leadset.waves.rhythm import NEIGHBOURS, rhythm_change
 from leadset.waves.search import ms
 
-#: Beats on either side that are looked at.
-NEIGHBOURS = 15
 #: How much the mean confidence of these beats counts in that of a beat: a P wave that noise hides is believed where
 #: others are seen.
 TRUST = 0.4
@@ -78,18 +76,6 @@ def is_p(sure: np.ndarray, place: np.ndarray, beat: np.ndarray) -> np.ndarray:
         least = needs.coherent + needs.slope * np.minimum(change, LARGEST_CHANGE)
         enough &= ~doubtful | (_coherent(mean, distance) >= least)
     return (sure ** (1 - TRUST) * common**TRUST >= needs.own) & enough
-
-
-def rhythm_change(beat: np.ndarray) -> np.ndarray:
-    """(beats,) median change from one RR interval to the next over the median interval, of the beats around each."""
-    if len(beat) < 4:
-        return np.zeros(len(beat))
-    intervals = np.diff(beat).astype(float)
-    changes = np.abs(np.diff(intervals))
-    if len(beat) <= 2 * NEIGHBOURS:
-        return np.full(len(beat), np.median(changes) / np.median(intervals))
-    around = partial(median_filter, size=2 * NEIGHBOURS - 1, mode="mirror")
-    return np.pad(around(changes) / around(intervals)[1:], 1, mode="edge")
 
 
 def _coherent(mean: np.ndarray, distance: np.ndarray) -> np.ndarray:
