@@ -26,7 +26,7 @@ FEWEST = 3
 LIKE_OF_FEW, LIKE, SIZES = 0.9, 0.75, (0.45, 2.2)
 #: Where a T wave ends that was not found, after R; shortest pause that is searched; what is left free before the next
 #: wave; least distance of two P waves.
-T_ENDS, SHORTEST_PAUSE, FREE, APART = ms(360), ms(280), ms(40), ms(280)
+T_ENDS, SHORTEST_PAUSE, FREE, APART = ms(360), ms(400), ms(40), ms(280)
 #: A blocked beat makes a pause: the RR interval with its P wave is so many times the median of the others, unless this
 #: share of the searched pauses has one.
 LONGER, MOST = 1.3, 0.6
