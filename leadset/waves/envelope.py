@@ -19,6 +19,8 @@ BLOCK, N_BLOCKS = ms(1500), 9
 #: Height of a typical complex over the background of its lead: above the first number a lead counts in the common
 #: envelope; below the second a block holds no rhythm (noise of any colour, sines and ramps reach 1.7).
 CONTRAST_FLOOR, LEGIBLE = 2.0, 1.9
+#: The same for complexes at up to 300 a minute, of which hardly smoothed slopes leave more than half of the time free.
+FINE_MERGE, FINE_LEGIBLE = ms(40), 5.0
 #: Share of blocks with a rhythm that makes a lead legible.
 LEGIBLE_SHARE = 0.5
 #: Slope of scale 4 over that of scale 1 below which a lead shows pacing spikes rather than complexes. Spikes up to 6 ms
@@ -65,6 +67,9 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     height, background = running_median(np.stack([blocks, median(cut[:, :, ::2])]))
     contrast = height / np.maximum(background, 1e-6)
     counted = usable[:, None] & (height > SMALLEST) & (contrast >= LEGIBLE)
+    fast = usable & (counted.mean(axis=1) < LEGIBLE_SHARE)
+    if fast.any():  # narrow complexes without rest between their envelopes
+        counted[fast] = (height[fast] > SMALLEST) & (_fine_contrast(energy[fast]) >= FINE_LEGIBLE)
     legible = counted.mean(axis=1) >= LEGIBLE_SHARE
     legible &= not _spiky(scales)[legible].all()
     counted &= legible[:, None]
@@ -72,6 +77,13 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     share = weight / np.maximum(weight.sum(axis=0), 1e-9) / np.maximum(height, SMALLEST)
     common = np.einsum("lt,lt->t", between_blocks(share, samples), leads)
     return Envelope(leads, blocks, height, common, legible)
+
+
+def _fine_contrast(energy: np.ndarray) -> np.ndarray:
+    """(leads, blocks) height of the slopes of (leads, t) energy over their background, hardly smoothed."""
+    cut = cut_blocks(np.sqrt(np.maximum(uniform_filter1d(energy, FINE_MERGE, axis=1), 0)))
+    height, background = running_median(np.stack([cut.max(axis=2), median(cut[:, :, ::2])]))
+    return height / np.maximum(background, 1e-6)
 
 
 def without_noise(envelope: Envelope, usable: np.ndarray, beats: np.ndarray, sure: np.ndarray | None = None

@@ -28,7 +28,7 @@ def cells(duration: float) -> int:
 
 
 #: Mean R heat over the leads that makes a beat, and the refractory period.
-BEAT_HEAT, REFRACTORY = 0.15, cells(200)
+BEAT_HEAT, REFRACTORY = 0.15, cells(176)
 #: The heat of one certain mark, summed over cells (a Gaussian of 14 ms).
 FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
 #: Cells about the maximum whose centroid is the position, for each heat map. Where heat has two peaks, as it has where
