@@ -63,6 +63,35 @@ def test_folders_are_searched_equal_names_told_apart_and_damage_skipped(folder: 
     assert "2 recordings delineated, 1 skipped" in message
 
 
+def test_a_complex_cut_off_by_the_start_is_drawn(folder: Path, tmp_path: Path, capsys) -> None:
+    wfdb = pytest.importorskip("wfdb")
+    pytest.importorskip("matplotlib")
+    lead = wfdb.rdrecord(str(folder / "a" / "rec")).p_signal[300 - 12 :]  # begins within a complex
+    wfdb.wrsamp("cut", fs=500, units=["mV", "mV"], sig_name=["I", "II"], fmt=["16", "16"], p_signal=lead,
+                write_dir=str(tmp_path))
+    output = tmp_path / "out" / "marks.csv"
+    assert main(["delineate", str(tmp_path / "cut"), "--plot", "-o", str(output)]) == 0
+    first = read_rows(output)[0]
+    assert first["QRSon"] == "" != first["R"]
+    assert (output.parent / "cut.png").read_bytes()[:4] == b"\x89PNG"
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("fails", ["plot_marks", "write_annotations"])
+def test_what_cannot_be_made_beside_the_marks_costs_no_rows(folder: Path, capsys, monkeypatch, fails: str) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("cannot draw")
+
+    monkeypatch.setattr(f"leadset.commands.delineate.{fails}", broken)
+    output = folder / "marks.csv"
+    assert main(["delineate", str(folder / "a"), str(folder / "b"), "--plot", "-o", str(output)]) == 1
+    assert len(read_rows(output)) == 2 * 3 * 12
+    message = capsys.readouterr().err
+    assert message.count("RuntimeError: cannot draw") == 2
+    assert "2 recordings delineated, 1 skipped" in message
+    assert "2 recordings without annotations or picture" in message
+
+
 def test_names_that_wfdb_would_not_write(folder: Path, capsys) -> None:
     wfdb = pytest.importorskip("wfdb")
     (folder / "a" / "rec.hea").rename(folder / "a" / "rec 1.5 \N{GREEK SMALL LETTER ALPHA}.hea")

@@ -156,6 +156,19 @@ def test_rhythms_and_lengths(method: str, rr: float, beats: int, seconds: float)
     assert_ordered(found.marks)
 
 
+@pytest.mark.parametrize(("method", "rate"), [("learned", 260), ("learned", 280), ("wavelet", 260)])
+@pytest.mark.parametrize("width", [0.008, 0.010])
+@pytest.mark.parametrize("t_wave", [0, 0.12])
+def test_fast_rhythms_of_narrow_complexes(method: str, rate: float, width: float, t_wave: float) -> None:
+    t, r = np.arange(5000) / 500, 0.3 + 60 / rate * np.arange(int(9.4 * rate / 60))
+    signal = 0.005 * np.random.default_rng(0).standard_normal(5000)
+    for height, offset, sd in ((1, 0, width), (-0.2, 0.025, width), (t_wave, 0.11, 0.02)):
+        signal += height * np.exp(-0.5 * ((t - r[:, None] - offset) / sd) ** 2).sum(axis=0)
+    found = delineate(signal, 500, method).r_peaks
+    assert abs(len(found) - len(r)) <= 1
+    assert (np.abs(found[:, None] - 500 * r).min(axis=1) <= 4).all()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_bad_leads_abstain(method: str) -> None:
     signal, r = synthetic(500, noise=0.005)

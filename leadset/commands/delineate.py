@@ -6,14 +6,15 @@ import argparse
 import csv
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 from leadset.plots.waves import plot_marks
-from leadset.recordings import ReadError, find_recordings, read_recording
+from leadset.recordings import ReadError, Recording, find_recordings, read_recording
 from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
-from leadset.waves.delineator import METHODS, delineate
+from leadset.waves.delineator import METHODS, Delineation, delineate
 from leadset.waves.export import ANNOTATOR, CSV_COLUMNS, csv_rows, write_annotations
 
 
@@ -30,11 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Delineates the recordings; a bad one is reported and skipped. Returns 1 if any was, else 0."""
+    """Delineates the recordings; a bad one is reported and skipped, and so is a file beside the marks that cannot be
+    made. Returns 1 if there was any of these, else 0."""
     paths = [found for path in arguments.records for found in (find_recordings(path) if path.is_dir() else [path])]
     names = _distinct_names(paths)
     folder = arguments.output.parent if arguments.output else Path()
-    failed = 0
+    skipped = incomplete = 0
     with write_atomically(arguments.output) if arguments.output else nullcontext(sys.stdout) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(CSV_COLUMNS)
@@ -44,18 +46,39 @@ def run(arguments: argparse.Namespace) -> int:
                 for flag in recording.flags:
                     print(f"{path}: {explain_flag(flag)}", file=sys.stderr)
                 found = delineate(recording.signal, recording.fs, arguments.method)
-                if arguments.output and len(found.fused):
-                    write_annotations(found, name, folder)
-                if arguments.plot:
-                    title = f"{name}, {recording.fs:g} Hz, {len(found.fused)} beats"
-                    plot_marks(recording.signal, recording.leads, found, folder / f"{name}.png", title)
             except (ReadError, OSError, ValueError) as error:
-                failed += 1
+                skipped += 1
                 print(f"skipped {path}: {error}", file=sys.stderr)
-            else:
-                table.writerows(csv_rows(name, recording.leads, found))
-    print(f"{len(paths) - failed} recordings delineated, {failed} skipped", file=sys.stderr)
-    return 1 if failed else 0
+                continue
+            table.writerows(csv_rows(name, recording.leads, found))
+            incomplete += _write_beside(path, name, folder, recording, found, arguments)
+    print(f"{len(paths) - skipped} recordings delineated, {skipped} skipped", file=sys.stderr)
+    if incomplete:
+        print(f"{incomplete} recordings without annotations or picture: see above", file=sys.stderr)
+    return 1 if skipped or incomplete else 0
+
+
+def _write_beside(path: Path, name: str, folder: Path, recording: Recording, found: Delineation,
+                  arguments: argparse.Namespace) -> bool:
+    """Writes annotations and picture as asked for; whether one of them failed, which is reported."""
+    title = f"{name}, {recording.fs:g} Hz, {len(found.fused)} beats"
+    failed = False
+    if arguments.output and len(found.fused):
+        failed |= _reported(path, "annotations", write_annotations, found, name, folder)
+    if arguments.plot:
+        failed |= _reported(path, "picture", plot_marks, recording.signal, recording.leads, found,
+                            folder / f"{name}.png", title)
+    return failed
+
+
+def _reported(path: Path, what: str, make: Callable[..., object], *arguments: object) -> bool:
+    """Whether ``make(*arguments)`` failed; whatever the reason, the marks stay."""
+    try:
+        make(*arguments)
+    except Exception as error:
+        print(f"no {what} of {path}: {type(error).__name__}: {error}", file=sys.stderr)
+        return True
+    return False
 
 
 def _distinct_names(paths: list[Path]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from leadset.simulate.av_block import AV_BLOCKS
 from leadset.simulate.mixture import NAMES
 from leadset.simulate.write import write_dataset
 
@@ -17,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each recording (default: 10)")
     parser.add_argument("--rate", type=int, help="samples a second (default: what each source's recorder has)")
     parser.add_argument(
-        "--labels", help=f"main diagnoses to draw from, with commas between, out of {' '.join(NAMES)} (default: all)"
+        "--labels", help=f"main diagnoses to draw from, with commas between, out of {' '.join(NAMES)} (default: all),"
+        f" and {' '.join(AV_BLOCKS)}"
     )
     parser.add_argument(
         "--faults", type=float, default=0.0, metavar="SHARE",

@@ -35,6 +35,7 @@ def plot_marks(signal_mv: np.ndarray, leads: Sequence[str], found: Delineation, 
         axis.plot(time, row[:shown], color="0.35", linewidth=0.7)
         for colour, (on, peaks, end, _) in zip(COLOURS.values(), BRACKETS, strict=True):
             _draw_wave(axis, row[:shown], found.fs, beats[:, on], beats[:, end], beats[:, peaks], colour)
+        _draw_wave(axis, row[:shown], found.fs, *(found.p_only[:, at] for at in (0, 3, [1, 2])), COLOURS["P"])
         axis.set_ylabel(f"{name}\nq {quality:.2f}", rotation=0, ha="right", va="center", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=7)
@@ -48,7 +49,9 @@ def plot_marks(signal_mv: np.ndarray, leads: Sequence[str], found: Delineation, 
 
 
 def _draw_wave(axis, row, fs, onsets, ends, peaks, colour) -> None:
-    for start, stop in zip(onsets, ends, strict=True):
+    there = ~np.isnan(peaks[:, 0])
+    limits = [np.where(np.isnan(limit), peaks[:, 0], limit)[there] for limit in (onsets, ends)]  # from R if cut off
+    for start, stop in zip(*limits, strict=True):
         if stop < len(row):
             inside = np.arange(int(np.ceil(start)), int(stop) + 1)
             axis.plot(inside / fs, row[inside], color=colour, linewidth=1.6)

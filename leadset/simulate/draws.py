@@ -24,12 +24,17 @@ class Draws:
 
     def __init__(self, seed: int, indices: Sequence[int], purpose: int = 0) -> None:
         self.n = len(indices)
+        self._key = seed, indices
         self._streams = [
             np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(int(i), purpose))))
             for i in indices
         ]
         # Small draws are served from blocks: a call per recording and parameter would dominate the run time.
         self._blocks = {"normal": np.empty((self.n, 0)), "uniform": np.empty((self.n, 0))}
+
+    def apart(self, purpose: int) -> Draws:
+        """Draws of the same recordings for another purpose, which change nothing in these."""
+        return Draws(*self._key, purpose)
 
     def normal(self, *shape: int) -> np.ndarray:
         """Standard normal numbers (n, *shape)."""

@@ -11,7 +11,7 @@ from leadset.leads import LEADS
 from leadset.simulate.device import DEVICES, Device
 from leadset.simulate.draws import Draws
 from leadset.simulate.leadfield import twelve_leads
-from leadset.simulate.marks import beat_marks
+from leadset.simulate.marks import beat_marks, lone_p_marks
 from leadset.simulate.mixture import parse_labels
 from leadset.simulate.scene import draw_scene
 
@@ -31,6 +31,7 @@ class Simulated:
         ages: years (n,).
         sexes: ``"Male"`` or ``"Female"`` of each recording.
         marks: of each recording (12, beats, 13) in samples, NaN = missing, in the order of `leadset.delineate`.
+        p_only: of each recording (12, p, 4) Pon P1 P2 Pend of P waves that no complex follows, else as ``marks``.
         noise: RMS in mV (n, 12) of what is not the heart. This and the marks are empty where they were not asked for.
     """
 
@@ -40,6 +41,7 @@ class Simulated:
     ages: np.ndarray
     sexes: list[str]
     marks: list[np.ndarray]
+    p_only: list[np.ndarray]
     noise: np.ndarray
 
 
@@ -63,7 +65,8 @@ def simulate(
         seconds: length, 2 s to an hour.
         rate: sampling rate in Hz, 100 to 2000.
         labels: main diagnoses to draw from, as abbreviations (``"AF,NSR"`` or a sequence) or with weights; None for
-            the default mixture. Every recording also carries the label of its rhythm.
+            the default mixture. Every recording also carries the label of its rhythm. Second- and third-degree AV block
+            (``av_block.AV_BLOCKS``) are in no mixture, but can be named here.
         start: index of the first.
         noise: factor on the level of all noise; 0 for the heart alone.
         marks: whether fiducial marks and noise levels are wanted.
@@ -86,6 +89,7 @@ def simulate(
         ages=np.concatenate([part.ages for part in parts]),
         sexes=[sex for part in parts for sex in part.sexes],
         marks=[mark for part in parts for mark in part.marks],
+        p_only=[mark for part in parts for mark in part.p_only],
         noise=np.concatenate([part.noise for part in parts]),
     )
 
@@ -109,6 +113,7 @@ def simulate_indices(
         ages=scene.heart.age,
         sexes=["Female" if x else "Male" for x in scene.heart.female],
         marks=beat_marks(scene.heart, scene.beats, scene.offsets, seconds, fs) if marks else [],
+        p_only=lone_p_marks(scene.heart, scene.beats, scene.offsets, seconds, fs) if marks else [],
         noise=twelve_leads(scene.noise_leads).std(axis=-1) if marks else np.empty((0, len(LEADS))),
     )
 

@@ -41,6 +41,7 @@ class Heart:
     flutter: AtrialWaves
     block: np.ndarray  # atrial waves for a beat of the ventricles
     block_varies: np.ndarray
+    av_block: np.ndarray  # number in `av_block.AV_BLOCKS`, -1 without
     pr: np.ndarray
     p_duration: np.ndarray
     qrs_duration: np.ndarray  # (n, kinds)
@@ -91,6 +92,7 @@ def draw_hearts(draws: Draws, age: np.ndarray, female: np.ndarray) -> Heart:
         flutter=_flutter(draws),
         block=np.ones(n, dtype=int),
         block_varies=np.zeros(n, dtype=bool),
+        av_block=np.full(n, -1),
         pr=np.clip(0.159 + 0.003 * older - 0.006 * female + 0.022 * draws.normal(), 0.115, 0.197),
         p_duration=np.clip(0.115 + 0.001 * older - 0.004 * female + 0.010 * draws.normal(), 0.080, 0.135),
         qrs_duration=np.clip(0.091 - 0.006 * female + 0.009 * draws.normal(), 0.068, 0.111)[:, None].repeat(2, 1),

@@ -90,6 +90,18 @@ def beat_marks(heart: Heart, beats: Beats, offsets: WaveOffsets, seconds: float,
     return out
 
 
+def lone_p_marks(heart: Heart, beats: Beats, offsets: WaveOffsets, seconds: float, fs: float) -> list[np.ndarray]:
+    """Marks (12, n, 4), Pon P1 P2 Pend, of P waves that no complex follows, of each recording; see `beat_marks`."""
+    out = []
+    for row in range(heart.n):
+        onset = beats.p_onset[row]
+        beat = np.flatnonzero(beats.used[row] & ~beats.conducted[row] & (onset >= 0) & (onset < seconds))
+        marks = onset[beat, None] + heart.p_duration[row] * offsets.p[row, beats.p_kind[row, beat]].transpose(1, 0, 2)
+        marks[(marks < 0) | (marks >= seconds)] = np.nan
+        out.append((marks * fs).astype(np.float32))
+    return out
+
+
 def _waves(loops: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Loops (n, kinds, components, 5) as waves (n, kinds, 12, fractions) in mV."""
     n, kinds = loops.shape[:2]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from leadset.simulate.av_block import AV_BLOCKS
 from leadset.simulate.conditions import CONDITIONS
 from leadset.simulate.draws import Draws
 
@@ -95,27 +96,30 @@ def parse_labels(labels: str | Iterable[str] | Mapping[str, float] | None) -> di
     if isinstance(labels, str):
         labels = [name for name in labels.split(",") if name.strip()]
     weights = dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels, 1.0)
-    known = {name.casefold(): name for name in NAMES}
+    known = {name.casefold(): name for name in (*NAMES, *AV_BLOCKS)}
+    names = ", ".join(known.values())
     unknown = [name for name in weights if name.strip().casefold() not in known]
     if unknown:
-        raise ValueError(f"cannot simulate {', '.join(map(repr, unknown))}: expected labels out of {', '.join(NAMES)}")
+        raise ValueError(f"cannot simulate {', '.join(map(repr, unknown))}: expected labels out of {names}")
     if not weights or min(weights.values()) < 0 or sum(weights.values()) <= 0:
-        raise ValueError(f"no label to simulate: expected labels out of {', '.join(NAMES)}, weights at least zero")
+        raise ValueError(f"no label to simulate: expected labels out of {names}, weights at least zero")
     return {known[name.strip().casefold()]: float(weight) for name, weight in weights.items()}
 
 
-def draw_diagnoses(draws: Draws, weights: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+def draw_diagnoses(draws: Draws, weights: Mapping[str, float], sinus: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Diagnoses of n recordings.
 
     Args:
         draws: where they come from.
         weights: weight of each main diagnosis, from `parse_labels`; companions come from the same names.
+        sinus: (n,) recordings that have sinus rhythm and no other diagnosis of these.
 
     Returns:
         ``present`` (n, conditions) bool and ``main`` (n,), the column of the main diagnosis.
     """
     column = {name: i for i, name in enumerate(NAMES)}
-    main = draws.choice(np.array([weights.get(name, 0.0) for name in NAMES]))
+    only = np.arange(len(NAMES)) == column["NSR"]
+    main = draws.choice(np.where(sinus[:, None], only, [weights.get(name, 0.0) for name in NAMES]))
     rhythm = np.array([column[name] for name in RHYTHMS])[draws.choice(_RHYTHM_TABLE[main])]
     present = np.zeros((draws.n, len(NAMES)), dtype=bool)
     rows = np.arange(draws.n)
@@ -128,6 +132,7 @@ def draw_diagnoses(draws: Draws, weights: Mapping[str, float]) -> tuple[np.ndarr
     # A sinus arrhythmia is slow as often as sinus rhythm is.
     slow = present[:, column["SA"]] & (chance[:, column["SB"]] < _SLOW_ARRHYTHMIA) & ~present[:, column["SB"]]
     present[:, column["SB"]] |= slow & bool(weights.get("SB"))
+    present[sinus] = only
     return present, main
 
 

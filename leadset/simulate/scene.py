@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len
 
+from leadset.simulate.av_block import block_codes, draw_blocks, with_blocks
 from leadset.simulate.conditions import CONDITIONS
 from leadset.simulate.device import Device
 from leadset.simulate.draws import Draws
@@ -100,16 +101,19 @@ def draw_scene(
         dtype: of the signals.
         alter: a last change to the hearts, after those of their diagnoses.
     """
-    present, main = draw_diagnoses(draws, weights)
+    block = draw_blocks(draws, weights)
+    present, main = draw_diagnoses(draws, weights, sinus=block >= 0)
     codes = draw_codes(draws, present)
+    codes = [own if number < 0 else block_codes(number) for own, number in zip(codes, block, strict=True)]
     heart = draw_hearts(draws, *_draw_persons(draws, main))
     for column, condition in enumerate(CONDITIONS.values()):
         condition.change(heart, present[:, column], draws)
+    heart.av_block = block
     if alter is not None:
         alter(heart)
     vectors = lead_vectors(draws)
     offsets = fit_durations(heart, vectors)
-    beats = draw_beats(draws, heart, seconds)
+    beats = with_blocks(draws, heart, draw_beats(draws, heart, seconds), seconds)
 
     samples = round(seconds * fs)
     padded = next_fast_len(round(LEAD_IN * fs) + samples + round(LEAD_OUT * fs), real=True)

@@ -6,35 +6,53 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.signals import HIGHEST_RATE, LOWEST_RATE, known
+from leadset.signals import HIGHEST_RATE, LOWEST_RATE
 from leadset.utils.memory import reuse_temporary_arrays
 from leadset.utils.nan_statistics import median
 from leadset.waves.envelope import measure
 from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
+from leadset.waves.lone_p import find_lone_p
 from leadset.waves.marks import R, drop_disordered
 from leadset.waves.quality import (
+    BRIDGED,
     CLIPPED_SHARE,
     FLAGS,
     NOISY,
     Repaired,
     badness,
     beat_quality,
+    find_missing,
+    known_share,
+    long_gaps,
     measurements,
     repair,
 )
 from leadset.waves.rules import rule_marks
-from leadset.waves.stretches import join_stretches, known_stretches
+from leadset.waves.stretches import Stretch, at_rest, find_stretches, join_beats
 from leadset.waves.wavelet import transform
 
 #: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
 METHODS = {"learned": learned_marks, "wavelet": rule_marks}
 #: Seconds of a recording that are analysed at a time, so that thresholds follow changes, and the overlap of excerpts.
 EXCERPT, OVERLAP = 240.0, 4.0
+#: Seconds within which two lone P waves of different stretches or excerpts are one.
+P_APART = 0.1
 #: A lead without a rhythm: what is added to its log odds of being bad, and the least that these then are.
 ILLEGIBLE, ILLEGIBLE_AT_LEAST = 4.0, 1.0
-#: A mark this close (ms) to samples that were missing in the input is dropped.
+#: A mark this close (ms) to a longer gap in the input is dropped; an R peak only within the gap.
 GUARD = 20
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Marks (leads, beats, 13), lone P waves (p, 4), beat quality (leads, beats), quality (leads,), flags of leads."""
+
+    marks: np.ndarray
+    p_only: np.ndarray
+    beats: np.ndarray
+    quality: np.ndarray
+    flags: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,8 @@ class Delineation:
         fs: sampling rate in Hz that positions refer to.
         marks: (leads, beats, 13) in the order of `leadset.waves.MARKS`; the beats are common to all leads.
         fused: (beats, 13) one set of marks for all leads.
+        p_only: (p, 4) Pon P1 P2 Pend of P waves that no complex follows (blocked beats, the end of a recording), common
+            to all leads; they are in neither ``marks`` nor ``fused``.
         quality: (leads,) from 0 (unreadable) to 1 (clean).
         beat_quality: (leads, beats) the same for each beat, 0 where the complex is missing.
         flags: per lead the names of what is wrong with it, out of `leadset.waves.quality.FLAGS`.
@@ -54,6 +74,7 @@ class Delineation:
     fs: float
     marks: np.ndarray
     fused: np.ndarray
+    p_only: np.ndarray
     quality: np.ndarray
     beat_quality: np.ndarray
     flags: tuple[frozenset[str], ...]
@@ -101,31 +122,49 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: expected one of {', '.join(METHODS)}")
     reuse_temporary_arrays()
-    stretches = known_stretches(signal, fs)
-    if not stretches:
-        return _delineate_whole(signal, fs, method)
-    parts = [_delineate_whole(signal[list(part.rows), part.start : part.stop], fs, method) for part in stretches]
-    joined = join_stretches(stretches, parts, len(signal), fs)
-    flags = [set() if known(row).all() else {"missing samples"} for row in signal]
-    for part, one in zip(stretches, parts, strict=True):
-        for row, found in zip(part.rows, one.flags, strict=True):
-            flags[row] |= found
-    for row in np.flatnonzero(~joined.covered):
-        flags[row] = flags[row] or {"flat"}
-    return Delineation(float(fs), joined.marks, fuse(joined.marks, fs), joined.quality, joined.beat_quality,
-                       tuple(map(frozenset, flags)), method)
+    missing = find_missing(signal)
+    stretches = find_stretches(missing | at_rest(signal, fs), fs)
+    if len(stretches) == 1 and stretches[0].stop - stretches[0].start == signal.shape[1]:
+        found = _delineate_stretch(repair(signal, missing), fs, method)
+    else:
+        found = _delineate_stretches(signal, missing, fs, method, stretches)
+    return Delineation(float(fs), found.marks, fuse(found.marks, fs), found.p_only, found.quality,
+                       found.quality[:, None] * found.beats, found.flags, method)
 
 
-def _delineate_whole(signal: np.ndarray, fs: float, method: str) -> Delineation:
-    """A recording (leads, samples) whose leads are known from beginning to end, or as good as that."""
-    repaired = repair(signal)
-    marks, beats, odds = _all_excerpts(repaired, fs, method)
+def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Found:
+    """Marks of leads that are known from start to end, but for gaps."""
+    marks, p_only, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)
     whole = ~np.isnan(marks[:, :, R]).all(axis=0)  # a complex that is cut off is no beat
     marks, beats = marks[:, whole], beats[:, whole]
     quality = repaired.usable * (1 - repaired.gaps) * (1 - repaired.clipped) / (1 + np.exp(odds))
-    return Delineation(float(fs), marks, fuse(marks, fs), quality, quality[:, None] * beats,
-                       _flags(repaired, quality), method)
+    if marks.shape[1] and repaired.gaps.any():
+        share = known_share(repaired, marks[:, :, R], fs)
+        quality, beats = quality * share.mean(axis=1), beats * share
+    return _Found(marks, p_only, beats, quality, _flags(repaired, quality))
+
+
+def _delineate_stretches(signal: np.ndarray, missing: np.ndarray, fs: float, method: str,
+                         stretches: list[Stretch]) -> _Found:
+    """The same of leads of which some are known here and there: each stretch by itself, then all beats together."""
+    parts, p_only = [], [np.empty((0, 4))]
+    length, quality = np.zeros(len(signal)), np.zeros(len(signal))
+    named: list[list[frozenset[str]]] = [[] for _ in signal]
+    for stretch in stretches:
+        part = np.s_[stretch.rows, stretch.start : stretch.stop]
+        found = _delineate_stretch(repair(signal[part], missing[part]), fs, method)
+        own, duration = len(stretch.own), stretch.stop - stretch.start
+        seen = ~np.isnan(found.marks[:own, :, R]).all(axis=0)
+        p_only.append(found.p_only + stretch.start)
+        parts.append((stretch.own, found.marks[:own, seen] + stretch.start, found.beats[:own, seen]))
+        for lead, value, names in zip(stretch.own, found.quality[:own], found.flags[:own], strict=True):
+            length[lead] += duration
+            quality[lead] += value * duration
+            named[lead].append(names | ({"missing samples"} if duration < signal.shape[1] else set()))
+    flags = tuple(frozenset.union(*names) - ({"flat"} - frozenset.intersection(*names)) for names in named)
+    marks, beats = join_beats(len(signal), fs, parts)
+    return _Found(marks, _distinct(np.concatenate(p_only), P_APART * fs), beats, quality / length, flags)
 
 
 def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...]:
@@ -136,12 +175,13 @@ def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...
     return tuple(frozenset(name for name in FLAGS if wrong[name][lead]) for lead in range(len(quality)))
 
 
-def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Marks (leads, beats, 13) in input samples, beat quality (leads, beats) and log odds of badness (leads,)."""
+def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarray, ...]:
+    """Marks (leads, beats, 13) and lone P waves (p, 4) in input samples, beat quality (leads, beats) and log odds of
+    badness (leads,)."""
     samples = repaired.signal.shape[1]
     step, overlap, joint = round(EXCERPT * fs), round(OVERLAP * fs), 0.1 * fs
     starts = range(0, max(samples - step // 2, 1), step)
-    marks, beats, odds = [], [], []
+    marks, lone, beats, odds = [], [], [], []
     for start in starts:
         stop = samples if start == starts[-1] else start + step
         first, last = max(start - overlap, 0), min(stop + overlap, samples)
@@ -151,6 +191,8 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         sharpness = beat_quality(envelope, part[:, :, R])
         bad = badness(measurements(grid, envelope))
         odds.append(np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST)))
+        p_only = grid.to_input(find_lone_p(grid, part)) + first
+        lone.append(p_only[(p_only[:, 1] >= start) & (p_only[:, 1] < stop)])
         part = grid.to_input(part) + first
         r = _beat_positions(part)
         inside = (r >= (start - joint if start else 0)) & (r < (stop + joint if stop < samples else samples))
@@ -158,7 +200,15 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         beats.append(sharpness[:, inside])
     joined, qualities = np.concatenate(marks, axis=1), np.concatenate(beats, axis=1)
     distinct = np.diff(_beat_positions(joined), prepend=-np.inf) > 2 * joint  # both excerpts have a beat at a joint
-    return joined[:, distinct], qualities[:, distinct], np.mean(odds, axis=0)
+    lone = _distinct(np.concatenate(lone), P_APART * fs)
+    lone = lone[(lone[:, 0] >= 0) & (lone[:, 3] <= samples - 1)]
+    return joined[:, distinct], lone, qualities[:, distinct], np.mean(odds, axis=0)
+
+
+def _distinct(p_only: np.ndarray, apart: float) -> np.ndarray:
+    """P waves (p, 4) in order, one of those whose peaks are nearer than ``apart`` samples."""
+    ordered = p_only[np.argsort(p_only[:, 1], kind="stable")]
+    return ordered[np.diff(ordered[:, 1], prepend=-np.inf) > apart]
 
 
 def _beat_positions(marks: np.ndarray) -> np.ndarray:
@@ -174,9 +224,12 @@ def _drop_unseen(marks: np.ndarray, repaired: Repaired, fs: float) -> None:
         return
     marks[outside] = np.nan
     if repaired.gaps.any():
+        gaps = long_gaps(repaired.missing, round(BRIDGED * fs / 1000))
         guard = round(GUARD * fs / 1000)
-        reach = np.cumsum(np.pad(repaired.missing, ((0, 0), (guard + 1, guard))), axis=1)
-        lost = reach[:, 2 * guard + 1 :] > reach[:, : -2 * guard - 1]
-        at = np.nan_to_num(marks).round().astype(int)
-        marks[lost[np.arange(leads)[:, None, None], at]] = np.nan
+        reach = np.cumsum(np.pad(gaps, ((0, 0), (guard + 1, guard))), axis=1)
+        near = reach[:, 2 * guard + 1 :] > reach[:, : -2 * guard - 1]
+        at, rows = np.nan_to_num(marks).round().astype(int), np.arange(leads)[:, None, None]
+        lost = near[rows, at]
+        lost[:, :, R] = gaps[rows[:, :, 0], at[:, :, R]]  # without it there would be no beat
+        marks[lost] = np.nan
     drop_disordered(marks)

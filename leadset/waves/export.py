@@ -13,7 +13,8 @@ from leadset.waves.delineator import Delineation
 from leadset.waves.marks import MARKS, P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, R
 
 #: Header of the CSV: positions are samples, counted from 0, fractions included; an empty field is a missing mark. Beats
-#: count from 0; the lead ``all`` holds the marks common to all leads.
+#: count from 0; the lead ``all`` holds the marks common to all leads, at last, without a number of a beat, those of P
+#: waves that no complex follows.
 CSV_COLUMNS: tuple[str, ...] = ("recording", "fs", "lead", "beat", *MARKS, "quality")
 #: Name of the annotator: the extension of the annotation files.
 ANNOTATOR = "pqrst"
@@ -22,17 +23,24 @@ BRACKETS = ((PON, (P1, P2), PEND, "p"), (QRSON, (R,), QRSEND, "N"), (TON, (T1, T
 
 
 def csv_rows(name: str, leads: Sequence[str], delineation: Delineation) -> Iterator[list[str]]:
-    """Rows of one recording under `CSV_COLUMNS`: every lead and beat, then the common marks."""
+    """Rows of one recording under `CSV_COLUMNS`: every lead and beat, the common marks, then the lone P waves."""
     tables = [*zip(leads, delineation.marks, delineation.beat_quality, strict=True),
               ("all", delineation.fused, np.full(len(delineation.fused), delineation.recording_quality))]
     for lead, marks, qualities in tables:
         for beat, (row, quality) in enumerate(zip(marks, qualities, strict=True)):
-            positions = ["" if np.isnan(value) else f"{value:.1f}" for value in row]
-            yield [name, f"{delineation.fs:g}", lead, str(beat), *positions, f"{quality:.3f}"]
+            yield [name, f"{delineation.fs:g}", lead, str(beat), *_positions(row), f"{quality:.3f}"]
+    for wave in delineation.p_only:
+        row = np.concatenate([wave, np.full(len(MARKS) - len(wave), np.nan)])
+        yield [name, f"{delineation.fs:g}", "all", "", *_positions(row), f"{delineation.recording_quality:.3f}"]
+
+
+def _positions(row: np.ndarray) -> list[str]:
+    return ["" if np.isnan(value) else f"{value:.1f}" for value in row]
 
 
 def write_annotations(delineation: Delineation, name: str, folder: Path) -> Path:
-    """Writes ``<name>.pqrst``: WFDB annotations ``( p )``, ``( N )``, ``( t )``, with a lead's number as their channel.
+    """Writes ``<name>.pqrst``: WFDB annotations ``( p )``, ``( N )``, ``( t )``, with a lead's number as their channel;
+    P waves that no complex follows are in channel 0.
 
     Raises:
         ValueError: there is no mark to write.
@@ -41,8 +49,9 @@ def write_annotations(delineation: Delineation, name: str, folder: Path) -> Path
 
     entries = sorted(
         (round(float(row[column])), lead, symbol)
-        for lead, beats in enumerate(delineation.marks) for row in beats
-        for on, peaks, end, letter in BRACKETS
+        for lead, rows, brackets in (*((n, beats, BRACKETS) for n, beats in enumerate(delineation.marks)),
+                                     (0, delineation.p_only, BRACKETS[:1]))
+        for row in rows for on, peaks, end, letter in brackets
         for column, symbol in ((on, "("), *((peak, letter) for peak in peaks), (end, ")"))
         if not np.isnan(row[column])
     )

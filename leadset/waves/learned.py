@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
+from scipy.ndimage import maximum_filter1d
 
 from leadset.waves import network
-from leadset.waves.envelope import Envelope
+from leadset.waves.envelope import Envelope, without_noise
 from leadset.waves.fiducials import P_RULE, T_RULE, by_row, empty_marks, name_peaks, peaks_between
 from leadset.waves.marks import MARKS, P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S, drop_disordered
+from leadset.waves.p_waves import is_p
 from leadset.waves.search import gather, ms
 from leadset.waves.wavelet import GRID_RATE, Transform
 
@@ -27,7 +28,7 @@ def cells(duration: float) -> int:
 
 
 #: Mean R heat over the leads that makes a beat, and the refractory period.
-BEAT_HEAT, REFRACTORY = 0.15, cells(200)
+BEAT_HEAT, REFRACTORY = 0.15, cells(176)
 #: The heat of one certain mark, summed over cells (a Gaussian of 14 ms).
 FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
 #: Cells about the maximum whose centroid is the position, for each heat map. Where heat has two peaks, as it has where
@@ -36,11 +37,10 @@ ABOUT: tuple[int, ...] = (4, 3, 4, 3, 2, 3, 5, 3, 5)
 WIDEST = max(ABOUT)
 #: Confidence, averaged over a wave's three marks, from which it exists.
 QRS_CONFIDENCE, T_CONFIDENCE = 0.15, 0.2
-#: The same for P waves; few leads confirm one another less, so that their confidences are lower.
-P_CONFIDENCE, P_CONFIDENCE_OF_FEW, FEW_LEADS = 0.7, 0.2, 3
-#: How much the mean of all leads counts in the confidence of a P wave, taken over so many beats on either
-#: side: flutter and noise look like a P wave in some beats, P waves come with most beats.
-P_TRUST, P_NEIGHBOURS = 0.4, 15
+#: A P or T wave moves the signal from the line between its onset and its end by this many mV at least.
+SMALLEST_WAVE = 0.004
+#: Points of a wave at which that is looked at.
+MOVE_POINTS = 13
 #: A peak of the slopes is used if it, or the second peak of the wave, lies this near to the peak of the heat.
 PEAK_REACH = ms(60)
 ONSET, PEAK, END = 0, 1, 2
@@ -87,7 +87,8 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
         return marks
     maps = heat_maps(network.logits(grid.scales, envelope, usable, network.load_weights(weights)))
     seen = np.nonzero(usable)[0]
-    beats = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
+    beats, sure = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
+    beats = without_noise(envelope, usable, beats * network.HEAT_CELL, sure) // network.HEAT_CELL
     if not len(beats):
         return marks
     marks = np.full((leads, len(beats), len(MARKS)), np.nan)
@@ -112,10 +113,11 @@ def heat_maps(logits: np.ndarray) -> np.ndarray:
     return np.reciprocal(maps, out=maps)
 
 
-def find_beats(heat: np.ndarray) -> np.ndarray:
-    """Cells (beats,) of the beats in the R heat (t,) common to all leads."""
+def find_beats(heat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (beats,) of the beats in the R heat (t,) common to all leads, and their confidences."""
     mass = np.convolve(heat, np.ones(2 * ABOUT[QRS_HEAT + PEAK] + 1) / FULL_HEAT, "same")
-    return np.nonzero((mass == maximum_filter1d(mass, 2 * REFRACTORY + 1)) & (mass > BEAT_HEAT))[0]
+    beats = np.nonzero((mass == maximum_filter1d(mass, 2 * REFRACTORY + 1)) & (mass > BEAT_HEAT))[0]
+    return beats, mass[beats]
 
 
 def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, marks: np.ndarray) -> None:
@@ -144,12 +146,14 @@ def _p_and_t_waves(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np
         np.stack([p - cells(180), p, np.maximum(t - cells(340), beat + cells(30)), t]),
         np.stack([p, np.minimum(p + cells(180), beat), t, np.minimum(t + cells(340), following)]))
     sure_p, sure_t = (sure_limits[::2] + sure + sure_limits[1::2]) / 3
-    enough = P_CONFIDENCE_OF_FEW if leads <= FEW_LEADS else P_CONFIDENCE
-    there = np.stack([_trusted(sure_p, leads) >= enough, sure_t >= T_CONFIDENCE]) & ~np.isnan(marks[:, R])
+    by_lead = lambda values: values.reshape(leads, -1)  # noqa: E731
+    supposed = is_p(by_lead(sure_p), by_lead(peak[0]), by_lead(beat)[0] * network.HEAT_CELL)
+    there = np.stack([supposed.ravel(), sure_t >= T_CONFIDENCE]) & ~np.isnan(marks[:, R])
+    on, end = np.stack([p_on, np.fmax(t_on, marks[:, QRSEND])]), np.stack([np.fmin(p_end, marks[:, QRSON]), t_end])
+    there[there] = _moves(grid.signal, np.tile(heat.rows, (2, 1))[there], on[there], end[there])
     wave, pair = np.nonzero(there)
     if not len(wave):
         return
-    on, end = np.stack([p_on, np.fmax(t_on, marks[:, QRSEND])]), np.stack([np.fmin(p_end, marks[:, QRSON]), t_end])
     on, peak, end = on[there], peak[there], end[there]
     one, two = peaks_between(grid.scales, heat.rows[pair], on, end, by_row((P_RULE, T_RULE), wave))
     stray = ~(np.fmin(np.abs(one - peak), np.abs(two - peak)) <= PEAK_REACH)
@@ -157,8 +161,10 @@ def _p_and_t_waves(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np
     marks[pair[:, None], P_AND_T[wave]] = np.stack([on, one, two, end], axis=1)
 
 
-def _trusted(sure: np.ndarray, leads: int) -> np.ndarray:
-    """Confidences (leads * beats,) of P waves after looking at the other leads and the beats around."""
-    own = np.maximum(sure, 1e-3).reshape(leads, -1)
-    common = uniform_filter1d(own.mean(axis=0), 2 * P_NEIGHBOURS + 1, mode="mirror")
-    return (own ** (1 - P_TRUST) * common**P_TRUST).ravel()
+def _moves(signal: np.ndarray, rows: np.ndarray, on: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(n,) whether the signal leaves the line between onset and end of each wave, so that there is a wave at all."""
+    share = np.linspace(0, 1, MOVE_POINTS)
+    at = on[:, None] + share * (end - on)[:, None]
+    values = signal[rows[:, None], np.clip(np.rint(at), 0, signal.shape[1] - 1).astype(int)]
+    away = values - values[:, :1] - share * (values[:, -1:] - values[:, :1])
+    return np.ptp(away, axis=1) >= SMALLEST_WAVE

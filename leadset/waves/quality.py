@@ -27,6 +27,12 @@ HUGE_RANGE, LOW_RANGE = 3.0, 0.4
 MOST_MISSING, CLIPPED_SHARE, NOISY = 0.5, 0.02, 0.5
 #: An extreme value farther from the mean than this share of the range is a rail; a nearer one is the baseline.
 RAIL_DISTANCE = 0.2
+#: A sample at an extreme of its lead that lies so many mV from the lead's median is the end of a range, no voltage.
+RANGE_END = 15.0
+#: Missing stretches of up to so many ms are bridged and may hold marks; a longer one holds none.
+BRIDGED = 40.0
+#: Quality of a beat whose R is bridged, and reach in ms around R in which missing samples count.
+BRIDGED_QUALITY, KNOWN_REACH = 0.7, 50.0
 #: Reach around a beat for its quality; median over peak of the slopes there in a clean and in an unreadable beat.
 BEAT_REACH, CLEAN_RATIO, POOR_RATIO = ms(400), 0.15, 0.6
 #: Logistic model of badness: measurement -> weight. See benchmarks/fit_quality.py.
@@ -58,9 +64,9 @@ class Repaired:
     usable: np.ndarray
 
 
-def repair(signal: np.ndarray) -> Repaired:
-    """Bridges missing samples (NaN, infinite, impossible) and finds leads that cannot be used."""
-    missing = ~known(signal)
+def repair(signal: np.ndarray, missing: np.ndarray | None = None) -> Repaired:
+    """Bridges ``missing`` samples (those of `find_missing`) and finds leads that cannot be used."""
+    missing = find_missing(signal) if missing is None else missing
     if missing.any():
         signal = signal.copy()
         for row, gaps in zip(signal, missing, strict=True):
@@ -75,6 +81,45 @@ def repair(signal: np.ndarray) -> Repaired:
     extreme = (signal == floor) | (signal == ceiling)
     clipped = _count(extreme[:, :-2] & extreme[:, 1:-1] & extreme[:, 2:]) / signal.shape[1]
     return Repaired(signal, missing, gaps, clipped, flat, ~flat & (gaps <= MOST_MISSING))
+
+
+def find_missing(signal: np.ndarray) -> np.ndarray:
+    """(leads, samples) which samples are NaN, infinite, impossible or at the ends of a converter's range."""
+    missing = ~known(signal)
+    with np.errstate(invalid="ignore"):
+        suspect = ~(np.ptp(signal, axis=1) < RANGE_END)  # NaN is, too
+    for lead in np.nonzero(suspect)[0]:
+        row, gaps = signal[lead], missing[lead]
+        there = row[~gaps]
+        low, high = there.min(initial=np.inf), there.max(initial=-np.inf)
+        if high - low >= RANGE_END:
+            middle = np.median(there)
+            gaps |= ((row == low) & (middle - low >= RANGE_END)) | ((row == high) & (high - middle >= RANGE_END))
+    return missing
+
+
+def long_gaps(missing: np.ndarray, longer: int) -> np.ndarray:
+    """(leads, samples) ``missing`` without the runs of up to ``longer`` samples."""
+    out = np.zeros_like(missing)
+    for row, lead in enumerate(missing):
+        for start, stop in runs(lead):
+            out[row, start:stop] = stop - start > longer
+    return out
+
+
+def runs(mask: np.ndarray) -> np.ndarray:
+    """(n, 2) first and last sample (exclusive) of every run of True in (samples,)."""
+    return np.flatnonzero(np.diff(np.pad(mask, 1).astype(np.int8))).reshape(-1, 2)
+
+
+def known_share(repaired: Repaired, r: np.ndarray, fs: float) -> np.ndarray:
+    """(leads, beats) share of known samples about each R (leads, beats), less where R is bridged; 1 without R."""
+    reach = round(KNOWN_REACH * fs / 1000)
+    total = np.cumsum(np.pad(repaired.missing, ((0, 0), (reach + 1, reach))), axis=1)
+    at, rows = np.nan_to_num(r).round().astype(int), np.arange(len(r))[:, None]
+    share = 1 - (total[rows, at + 2 * reach + 1] - total[rows, at]) / (2 * reach + 1)
+    share = np.where(repaired.missing[rows, at], np.minimum(share, BRIDGED_QUALITY), share)
+    return np.where(np.isnan(r), 1, share)
 
 
 def _count(mask: np.ndarray) -> np.ndarray:

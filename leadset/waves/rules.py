@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from leadset.waves.consensus import draw_together, drop_solitary_p, look_again
-from leadset.waves.envelope import Envelope
+from leadset.waves.envelope import Envelope, without_noise
 from leadset.waves.fiducials import (
     P_RULE,
     T_RULE,
@@ -36,7 +36,7 @@ def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.nd
         (leads, beats, 13) in grid samples, NaN = missing.
     """
     leads, samples = grid.signal.shape
-    beats = find_beats(envelope.common)
+    beats = without_noise(envelope, usable, find_beats(envelope.common))
     marks = np.full((leads, len(beats), len(MARKS)), np.nan)
     seen = np.nonzero(usable)[0]
     if not len(beats):

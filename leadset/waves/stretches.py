@@ -1,119 +1,114 @@
-"""Leads that are known for a part of a recording only: each part is delineated by itself, and the beats are joined.
+"""Leads that are known for a part of the recording only: paper ECGs, late or cut leads, long gaps.
 
-A paper ECG shows each lead for 2.5 s. Bridged by a line, or at rest where nothing was recorded, such a lead would look
-like one without a heartbeat.
+Such a lead is delineated where it is known, together with the leads that are known there, and judged by that stretch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.signals import LONGEST_BRIDGE_S, MIN_KNOWN_S, MIN_KNOWN_SHARE, MIN_SD_MV, known, runs
+from leadset.signals import MIN_SD_MV
+from leadset.utils.nan_statistics import median
 from leadset.waves.marks import MARKS, R
+from leadset.waves.quality import runs
 
-# Where a lead rests for so long, nothing was recorded; looked for in blocks of a quarter of that.
-_REST_S, _BLOCKS = 2.0, 4
-# Beats of two stretches this close are one.
-_SAME_BEAT_S = 0.15
+#: Seconds of a gap that cuts a lead into stretches, of the shortest stretch that is delineated, and within which the
+#: stretches of leads begin and end together.
+LONG_GAP, SHORTEST, TOGETHER = 1.5, 1.0, 0.1
+#: Seconds of rest that no heart has between its beats in a lead; looked for in blocks of a quarter of that.
+REST, _BLOCKS = 2.0, 4
+#: Beats of different stretches nearer than so many seconds are one.
+SAME_BEAT = 0.1
 
 
-class Stretch(NamedTuple):
-    """Samples ``start`` to ``stop`` of a recording, in which the leads of these rows are known."""
+@dataclass(frozen=True)
+class Stretch:
+    """Leads ``own`` whose known stretch reaches from ``start`` to ``stop``, and others ``beside`` known there, too."""
 
+    own: tuple[int, ...]
+    beside: tuple[int, ...]
     start: int
     stop: int
-    rows: tuple[int, ...]
+
+    @property
+    def rows(self) -> list[int]:
+        """Own leads, then those beside."""
+        return [*self.own, *self.beside]
 
 
-class Joined(NamedTuple):
-    """What the stretches of a recording say together, as in `leadset.waves.Delineation`; covered: (leads,) bool."""
+def at_rest(signal: np.ndarray, fs: float) -> np.ndarray:
+    """(leads, samples) True where a lead rests for two seconds: nothing was recorded, whatever the file says.
 
-    marks: np.ndarray
-    quality: np.ndarray
-    beat_quality: np.ndarray
-    covered: np.ndarray
-
-
-def known_stretches(signal: np.ndarray, fs: float) -> list[Stretch]:
-    """The stretches to delineate one by one; none where every lead is known for most of the recording, or hardly ever.
-
-    Args:
-        signal: (leads, samples) in mV.
-        fs: sampling rate in Hz.
+    A prepared recording is at rest where samples were missing.
     """
-    there = known(signal) & ~_at_rest(signal, fs)
-    mostly = there.mean(axis=1) >= MIN_KNOWN_SHARE
-    found: list[Stretch] = []
-    for row in np.flatnonzero(~mostly):
-        gap_starts, gap_ends = runs(~there[row])
-        long = gap_ends - gap_starts > LONGEST_BRIDGE_S * fs
-        bridged = np.ones(signal.shape[1], dtype=bool)
-        for start, stop in zip(gap_starts[long], gap_ends[long], strict=True):
-            bridged[start:stop] = False
-        for start, stop in zip(*runs(bridged), strict=True):
-            if stop - start >= MIN_KNOWN_S * fs:
-                _add(found, Stretch(int(start), int(stop), (int(row),)), _REST_S / _BLOCKS * fs)
-    if found and mostly.any():
-        found.append(Stretch(0, signal.shape[1], tuple(np.flatnonzero(mostly).tolist())))
-    return found
-
-
-def _add(found: list[Stretch], new: Stretch, tolerance: float) -> None:
-    """Adds a stretch of one lead; leads that are known at about the same time are delineated together."""
-    for i, other in enumerate(found):
-        if abs(other.start - new.start) <= tolerance and abs(other.stop - new.stop) <= tolerance:
-            found[i] = Stretch(max(other.start, new.start), min(other.stop, new.stop), other.rows + new.rows)
-            return
-    found.append(new)
-
-
-def _at_rest(signal: np.ndarray, fs: float) -> np.ndarray:
-    """(leads, samples) True where a lead changes for seconds by less than one without a heartbeat does."""
     leads, samples = signal.shape
-    block = max(round(_REST_S * fs / _BLOCKS), 1)
+    block = max(round(REST * fs / _BLOCKS), 1)
     blocks = signal[:, : samples // block * block].reshape(leads, -1, block)
     rest = np.zeros(signal.shape, dtype=bool)
     with np.errstate(invalid="ignore"):  # infinity less infinity
         still = blocks.max(axis=2) - blocks.min(axis=2) < 2 * MIN_SD_MV  # False where a sample is NaN
-    for row in np.flatnonzero(still.any(axis=1)):
-        for first, last in zip(*runs(still[row]), strict=True):
+    for row in np.flatnonzero(still.any(axis=1) & ~still.all(axis=1)):
+        for first, last in runs(still[row]):
             if last - first >= _BLOCKS:
                 rest[row, first * block : last * block] = True
     return rest
 
 
-def join_stretches(stretches: Sequence[Stretch], found: Sequence, leads: int, fs: float) -> Joined:
-    """Joins the delineations of stretches.
+def find_stretches(missing: np.ndarray, fs: float) -> list[Stretch]:
+    """Stretches of leads by their (leads, samples) missing samples; leads without long gap, or without any signal, make
+    the first, from start to end."""
+    samples = missing.shape[1]
+    whole, parts = [], {}
+    for lead, gaps in enumerate(missing):
+        known = _between_long_gaps(gaps, fs)
+        if not len(known) or known[0, 1] - known[0, 0] == samples:
+            whole.append(lead)
+            continue
+        for start, stop in known:
+            key = round(start / (TOGETHER * fs)), round(stop / (TOGETHER * fs))
+            parts.setdefault(key, []).append((lead, int(start), int(stop)))
+    found = [Stretch(tuple(whole), (), 0, samples)] if whole or not parts else []
+    everywhere = [(lead, start, stop) for group in parts.values() for lead, start, stop in group]
+    everywhere += [(lead, 0, samples) for lead in whole]
+    for group in parts.values():
+        own = tuple(lead for lead, _, _ in group)
+        start, stop = max(start for _, start, _ in group), min(stop for _, _, stop in group)
+        beside = tuple(sorted(lead for lead, a, b in everywhere if lead not in own and a <= start and stop <= b))
+        found.append(Stretch(own, beside, start, stop))
+    return found
+
+
+def _between_long_gaps(missing: np.ndarray, fs: float) -> np.ndarray:
+    """(n, 2) stretches of (samples,) between gaps of `LONG_GAP`, if `SHORTEST` or longer."""
+    if not missing.any():
+        return np.array([[0, len(missing)]])
+    gaps = [(start, stop) for start, stop in runs(missing) if stop - start >= LONG_GAP * fs]
+    bounds = np.array([0, *(edge for gap in gaps for edge in gap), len(missing)]).reshape(-1, 2)
+    return bounds[(bounds[:, 1] - bounds[:, 0] >= SHORTEST * fs) & (bounds[:, 1] > bounds[:, 0])]
+
+
+def join_beats(leads: int, fs: float, parts: Sequence[tuple[Sequence[int], np.ndarray, np.ndarray]]
+               ) -> tuple[np.ndarray, np.ndarray]:
+    """Marks (leads, beats, 13) and beat quality (leads, beats) of a recording out of those of its stretches.
 
     Args:
-        stretches: see `known_stretches`.
-        found: the `Delineation` of each.
-        leads: number of leads of the recording.
+        leads: of the recording.
         fs: sampling rate in Hz.
+        parts: per stretch its rows, marks (rows, beats, 13) in samples of the recording, beat quality (rows, beats).
     """
-    beats = sorted(
-        (r + part.start, which, beat)
-        for which, (part, one) in enumerate(zip(stretches, found, strict=True))
-        for beat, r in enumerate(one.fused[:, R]) if not np.isnan(r)
-    )  # fmt: skip
-    at, first = [], -np.inf
-    for r, _, _ in beats:
-        if r - first > _SAME_BEAT_S * fs:
-            first = r
-        at.append(first)
-    columns = np.unique(at, return_inverse=True)[1] if at else np.zeros(0, dtype=int)
-    n_beats = len(set(at))
-    marks, sharpness = np.full((leads, n_beats, len(MARKS)), np.nan), np.zeros((leads, n_beats))
-    for (_, which, beat), column in zip(beats, columns, strict=True):
-        rows = list(stretches[which].rows)
-        marks[rows, column] = found[which].marks[:, beat] + stretches[which].start
-        sharpness[rows, column] = found[which].beat_quality[:, beat]
-    weights, quality = np.zeros(leads), np.zeros(leads)
-    for part, one in zip(stretches, found, strict=True):
-        weights[list(part.rows)] += part.stop - part.start
-        quality[list(part.rows)] += one.quality * (part.stop - part.start)
-    covered = weights > 0
-    return Joined(marks, np.divide(quality, weights, out=quality, where=covered), sharpness, covered)
+    positions = [median(marks[:, :, R], axis=0) for _, marks, _ in parts]
+    order = np.argsort(np.concatenate(positions), kind="stable")
+    at = np.concatenate(positions)[order]
+    number = np.empty(len(at), dtype=int)
+    number[order] = np.cumsum(np.diff(at, prepend=-np.inf) > SAME_BEAT * fs) - 1
+    beats = int(number.max(initial=-1)) + 1
+    joined, quality = np.full((leads, beats, len(MARKS)), np.nan), np.zeros((leads, beats))
+    first = 0
+    for rows, marks, qualities in parts:
+        places = number[first : first + marks.shape[1]]
+        first += marks.shape[1]
+        joined[np.ix_(rows, places)], quality[np.ix_(rows, places)] = marks, qualities
+    return joined, quality

@@ -1,0 +1,77 @@
+"""No beat in silence, and no P wave where there is none."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from annotated import SCORED, Tally, read_ludb, score_leads
+from synthetic_leads import synthetic
+
+import leadset
+from leadset.waves import METHODS, delineate
+from leadset.waves.marks import P1, R
+from leadset.waves.p_waves import is_p
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("leads", [1, 12])
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
+@pytest.mark.parametrize("silence", [3, 8])
+@pytest.mark.parametrize("where", ["start", "middle", "end"])
+def test_no_beat_in_silence(method: str, leads: int, noise: float, silence: int, where: str) -> None:
+    fs = 500
+    beats, pause = synthetic(fs)[0], np.zeros(silence * fs)
+    parts = {"start": [pause, beats], "middle": [beats, pause, beats], "end": [beats, pause]}[where]
+    signal = np.linspace(1, 0.5, leads)[:, None] * np.concatenate(parts)
+    signal += noise * np.random.default_rng(0).standard_normal(signal.shape)
+    assert len(delineate(signal, fs, method).r_peaks) == (24 if where == "middle" else 12)
+
+
+@pytest.mark.parametrize("leads", [1, 12])
+@pytest.mark.parametrize("rate", [60, 90])
+@pytest.mark.parametrize("step", [1e-6, 5e-6])
+def test_no_p_wave_without_noise_where_there_is_none(leads: int, rate: int, step: float) -> None:
+    fs = 500
+    t = np.arange(20 * fs) / fs
+    signal = np.zeros(len(t))
+    for at in np.arange(0.6, 19.5, 60 / rate):
+        for height, offset, sd in ((-0.1, -0.032, 0.008), (1, 0, 0.011), (-0.2, 0.034, 0.009), (0.3, 0.28, 0.04)):
+            signal += height * np.exp(-0.5 * ((t - at - offset) / sd) ** 2)
+    signal = np.rint(signal / step) * step * np.linspace(1, 0.5, leads)[:, None]
+    found = delineate(signal, fs)
+    assert found.present[:, :, R].all()
+    assert not found.present[:, :, P1].any()
+
+
+def test_p_waves_are_judged_with_the_beats_around() -> None:
+    beat = 200.0 * np.arange(20)
+    irregular = beat + 30 * np.random.default_rng(0).standard_normal(20)
+    sure = np.full((1, 20), 0.6)
+    near, anywhere = (beat - 40)[None], (beat - np.random.default_rng(1).integers(20, 100, 20))[None]
+    assert is_p(sure, near, beat).all()
+    assert is_p(sure, anywhere, beat).all()  # complete block: a regular rhythm, P waves anywhere
+    assert is_p(sure, near + irregular - beat, irregular).all()
+    assert not is_p(sure, anywhere + irregular - beat, irregular).any()  # as in fibrillation
+    assert is_p(np.full((1, 20), 0.9), anywhere + irregular - beat, irregular).all()  # second-degree block
+    assert not is_p(np.full((1, 20), 0.3), near, beat).any()
+    lonely = np.where(np.arange(20) == 7, 0.05, sure)
+    assert is_p(lonely, near, beat).sum() == 19  # a premature ventricular beat
+
+
+def test_p_waves_of_single_leads(real_data: Path) -> None:
+    shares = []
+    with (real_data / "af_2017" / "REFERENCE.csv").open() as file:
+        names = [name for name, label, *_ in csv.reader(file) if label == "A"]
+    for name in names[::8]:
+        recording = leadset.read_recording(real_data / "af_2017" / f"{name}.hea")
+        shares.append(delineate(recording.signal, recording.fs).present[0, :, P1].mean())
+    assert np.median(shares) <= 0.05
+    assert np.mean(shares) <= 0.1
+    tallies = {name: Tally() for name in SCORED}
+    for recording in read_ludb(real_data / "ludb", every=5):
+        score_leads(recording, [delineate(lead, recording.fs).marks[0] for lead in recording.signal], tallies)
+    assert tallies["P peak"].sensitivity >= 98
+    assert tallies["P peak"].predictivity >= 97
