@@ -85,7 +85,7 @@ PREPARING_FLAGS: dict[str, str] = {
 
 def explain_flag(flag: str) -> str:
     """A flag with its meaning, as messages show it; a flag of another kind as it is."""
-    meaning = {**FLAGS, **PREPARING_FLAGS}.get(flag.partition(":")[0])
+    meaning = {**QUALITY_FLAGS, **FLAGS, **PREPARING_FLAGS}.get(flag.partition(":")[0])
     return f"{flag} ({meaning})" if meaning else flag
 
 

@@ -119,6 +119,22 @@ def test_a_bad_recording_ends_nothing(folder, tmp_path, capsys):
     assert main(["predict", "--strict", str(tmp_path / "bad.hea"), good]) == 1
 
 
+def test_predict_says_what_is_suspected_of_electrodes(tmp_path, capsys):
+    """Right and left arm exchanged: lead I upside down, II and III as well as aVR and aVL exchanged."""
+    from leadset.recordings import parse_header
+    from leadset.recordings.writer import write_recording
+
+    signal = recording(label="NSR", seed=3).signal
+    exchanged = signal[[0, 2, 1, 4, 3, *range(5, 12)]] * np.array([-1] + [1] * 11)[:, None]
+    lines = ["A1 12 500 5000", *(f"A1.mat 16+24 1000/mV 16 0 0 0 0 {lead}" for lead in LEADS)]
+    write_recording(tmp_path / "A1.hea", parse_header("\n".join(lines)), np.rint(exchanged * 1000).astype(np.int16))
+    assert main(["predict", str(tmp_path / "A1.hea"), "--json", "-"]) == 0
+    (value,) = json.loads(capsys.readouterr().out)
+    assert value["quality"]["suspected"] == ["exchanged:RA-LA"]
+    assert main(["predict", str(tmp_path / "A1.hea")]) == 0
+    assert "suspected: exchanged:RA-LA (two electrodes" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("wrong", [["--per-model"], ["--details"]])
 def test_options_of_the_other_form_are_refused(folder, wrong):
     with pytest.raises(SystemExit) as stop:

@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from leadset.classes import LabelSpace
     from leadset.entry import Answer
+    from leadset.waves import Quality
 
 # Classes that are shown of a recording besides those decided, by falling probability.
 _MOST_SHOWN, _LEAST_SHOWN = 5, 0.05
@@ -117,6 +119,7 @@ def _described(answer: Answer, space: LabelSpace) -> str:
             lines.append(f"  {mark} {answer.probabilities[k]:6.1%}  {diagnosis.abbreviation:<8} {diagnosis.name}")
     if answer.flags:
         lines.append(f"    flags: {', '.join(answer.flags)}")
+    lines += [f"    suspected: {explain_flag(suspicion)}" for suspicion in answer.quality.suspicions]
     return "\n".join(lines)
 
 
@@ -129,6 +132,17 @@ def _plain(answer: Answer, space: LabelSpace) -> dict[str, Any]:
         "abnormality": answer.abnormality,
         "answered": not answer.failed,
         "flags": list(answer.flags),
+        "quality": answer.quality and _plain_quality(answer.quality),
+    }
+
+
+def _plain_quality(quality: Quality) -> dict[str, Any]:
+    by_lead = [round(float(value), 4) for value in quality.by_lead]
+    return {
+        "overall": round(float(quality.overall), 4),
+        "usable": bool(quality.usable),
+        "leads": dict(zip(quality.leads, by_lead, strict=True)),
+        "suspected": list(quality.suspicions),
     }
 
 
