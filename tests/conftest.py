@@ -15,8 +15,8 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 #: The slowest test files, slowest first. They start first, so that none of them is waited for at the end, and an idle
 #: worker, which takes tests from the end of another one's list, does not set their fixtures up a second time.
 SLOWEST_FILES = (
-    "test_wheel.py", "test_adding.py", "test_models.py", "test_entry.py", "test_head.py", "test_training.py",
-    "test_pretraining.py", "test_star.py", "test_crnn.py",
+    "test_wheel.py", "test_adding.py", "test_models.py", "test_head.py", "test_entry.py", "test_training.py",
+    "test_one_path.py", "test_pretraining.py", "test_star.py", "test_beats.py", "test_entry_bad_input.py",
 )  # fmt: skip
 
 
@@ -47,6 +47,16 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def entry_folder(tmp_path_factory) -> Path:
+    """An entry of untrained networks, to be read alone."""
+    from untrained_entry import write_untrained_entry
+
+    folder = tmp_path_factory.mktemp("entry")
+    write_untrained_entry(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,124 @@
+"""The files that are scored: outputs, written and read back, and the labels of headers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leadset import scoring
+from leadset.classes import Diagnosis, LabelSpace
+from leadset.scoring.labels import read_labels
+
+THREE = LabelSpace(
+    "three", "-", (Diagnosis(("1",), "A", "a"), Diagnosis(("3", "2"), "B", "b"), Diagnosis(("9",), "N", "normal")), "9"
+)
+
+
+def write(folder: Path, name: str, *lines: str, end: str = "\n") -> Path:
+    """Writes an output file of the given lines after the recording id."""
+    path = folder / f"{name}.csv"
+    path.write_bytes("".join(line + end for line in (f"#{name}", *lines)).encode())
+    return path
+
+
+def test_written_outputs_are_read_back(tmp_path: Path):
+    labels, probabilities = np.array([True, False, True]), np.array([0.1, 1e-17, 2 / 3], dtype=np.float32)
+    scoring.write_output(tmp_path / "R1.csv", "R1", THREE.keys, labels, probabilities)
+    text = (tmp_path / "R1.csv").read_text()
+    assert text.startswith("#R1\n1,3|2,9\n1,0,1\n") and text.count("\n") == 4
+    answers = scoring.read_outputs([tmp_path / "R1.csv"], THREE)
+    assert answers.decisions.tolist() == [[True, False, True]]
+    assert answers.scalars.tolist() == [[float(p) for p in probabilities]]
+    assert [path.name for path in tmp_path.iterdir()] == ["R1.csv"]
+
+
+def test_an_empty_answer_is_a_file_of_empty_lines(tmp_path: Path):
+    scoring.write_output(tmp_path / "R1.csv", "R1", [], [], [])
+    assert (tmp_path / "R1.csv").read_text() == "#R1\n\n\n\n"
+    answers = scoring.read_outputs([tmp_path / "R1.csv"], THREE)
+    assert not answers.decisions.any() and not answers.scalars.any()
+    assert answers.unanswered == (str(tmp_path / "R1.csv"),)
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    path = tmp_path / "R1.csv"
+    scoring.write_output(path, "R1", ["1"], [1], [0.5])
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        scoring.write_output(path, "R1", ["1"], [0], [0.25])
+    assert path.read_text() == "#R1\n1\n1\n0.5\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("recording_id", "codes", "labels"), [("R1", ["1"], [1, 0]), ("R1\nR2", ["1"], [1]), ("R1", ["1,2"], [1])]
+)
+def test_outputs_that_would_break_the_lines_are_refused(
+    tmp_path: Path, recording_id: str, codes: list[str], labels: list[int]
+):
+    with pytest.raises(ValueError, match=r"R1\.csv: found"):
+        scoring.write_output(tmp_path / "R1.csv", recording_id, codes, labels, [0.5])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("lines", "decisions", "scalars"),
+    [
+        (("1,2|3,9", "1,0,0", "0.5,0.25,0"), [1, 0, 0], [0.5, 0.25, 0]),
+        (("9,2,1,3", "0,0,1,1", "0,0.25,0.5,0.75"), [1, 1, 0], [0.5, 0.5, 0]),  # columns of one class: any, mean
+        (("77,3", "1,1", "1,0.5"), [0, 1, 0], [0, 0.5, 0]),  # unscored and missing codes
+        (("1|9,3", "1,0", "0.5,0"), [1, 0, 1], [0.5, 0, 0.5]),  # one column, two classes
+        ((" 1 , 2 |3,9", " 1,T ,\t0", " .5 ,1e-1, 0"), [1, 1, 0], [0.5, 0.1, 0]),
+        (("1,2,9", "True,true,t", "1,1,1"), [1, 1, 1], [1, 1, 1]),
+        (("1,2,9", "1.0,2,TRUE", "1,1,1"), [1, 0, 0], [1, 1, 1]),
+        (("1,2,9", ",nan,yes", ",inf,abc"), [0, 0, 0], [0, 0, 0]),
+        (("1,2,9", "1,1,1", "-inf,nan,1e-3"), [1, 1, 1], [0, 0, 1e-3]),
+        (("1,2,9", "1,1", "1,1"), [0, 0, 0], [0, 0, 0]),  # lines that do not fit together
+        (("1,2,9", "1,1,1"), [0, 0, 0], [0, 0, 0]),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_reading_outputs(tmp_path: Path, lines: tuple[str, ...], decisions: list, scalars: list, end: str):
+    answers = scoring.read_outputs([write(tmp_path, "R1", *lines, end=end)], THREE)
+    assert answers.decisions.tolist() == [[bool(decision) for decision in decisions]]
+    assert answers.scalars.tolist() == [scalars]
+    assert bool(answers.unanswered) == (len({line.count(",") for line in lines}) > 1 or len(lines) < 3)
+
+
+def test_a_file_without_any_of_the_classes_answers_nothing(tmp_path: Path):
+    lines = {"R1": ("1,9", "1,0", "0.5,0"), "R2": ("<html>", "<body>", "</body>"), "R3": ("77", "1", "1")}
+    paths = [write(tmp_path, name, *text) for name, text in lines.items()]
+    answers = scoring.read_outputs(paths, THREE)
+    assert answers.unanswered == tuple(map(str, paths[1:]))
+    assert answers.scalars.tolist() == [[0.5, 0, 0], *[[0, 0, 0]] * 2]
+
+
+def test_files_with_other_class_lines_keep_their_rows(tmp_path: Path):
+    paths = [
+        write(tmp_path, "R1", "1,9", "1,0", "0.5,0"),
+        write(tmp_path, "R2", "9,1", "1,0", "0.75,0"),
+        write(tmp_path, "R3", "1,9", "0,1", "0,1"),
+    ]
+    answers = scoring.read_outputs(paths, THREE)
+    assert answers.scalars.tolist() == [[0.5, 0, 0], [0, 0, 0.75], [0, 0, 1]]
+    assert answers.decisions.tolist() == [[True, False, False], [False, False, True], [False, False, True]]
+
+
+@pytest.mark.parametrize(
+    ("line", "classes"),
+    [
+        ("#Dx: 1,3", [1, 1, 0]), ("# Dx: 1 , 3", [1, 1, 0]), ("#Dx:2\r", [0, 1, 0]), ("  # dx :\t9", [0, 0, 1]),
+        ("#Dx: 1,1,77", [1, 0, 0]), ("#Dx: 2,3\n#Dx: 9", [0, 1, 1]), ("#Dx: ", [0, 0, 0]), ("#Dx: 11", [0, 0, 0]),
+        ("#Rx: Dx: 1", [0, 0, 0]),
+    ],
+)  # fmt: skip
+def test_reading_labels(tmp_path: Path, line: str, classes: list[int]):
+    labelled, other = tmp_path / "R1.hea", tmp_path / "R2.hea"
+    labelled.write_text(f"R1 12 500 5000\nR1.mat 16+24 1000/mV 16 0 0 0 0 I\n#Age: 2\n{line}\n#Sx: 9\n")
+    other.write_text("R2 12 500 5000\n#Dx: 1\n")
+    assert read_labels([labelled, other], THREE).astype(int).tolist() == [classes, [1, 0, 0]]
