@@ -108,7 +108,7 @@ def lead_sets(value: Any) -> tuple[tuple[str, ...], ...]:
     """Distinct lead sets, each a size, its text or its names."""
     if not isinstance(value, list) or not value:
         raise Refused(value, 'a list of at least one lead set, such as ["12", "II,V5"]')
-    found: list[tuple[str, ...]] = []
+    resolved_sets: list[tuple[str, ...]] = []
     for leads in value:
         names = leads if isinstance(leads, list) else [str(leads)]
         if isinstance(leads, bool | float | dict) or not all(isinstance(name, str) for name in names):
@@ -117,10 +117,10 @@ def lead_sets(value: Any) -> tuple[tuple[str, ...], ...]:
             resolved = resolve_leads(leads)
         except ValueError as error:
             raise Refused(value, f'lead sets by size or names, such as ["12", "II,V5"]: {error}') from None
-        if resolved in found:
+        if resolved in resolved_sets:
             raise Refused(value, f"each lead set once, found {','.join(resolved)} twice")
-        found.append(resolved)
-    return tuple(found)
+        resolved_sets.append(resolved)
+    return tuple(resolved_sets)
 
 
 @cache

@@ -144,8 +144,8 @@ def resolve_leads(leads: int | str | Sequence[str]) -> tuple[str, ...]:
     names = sort_leads(leads)
     unknown = [name for name in names if name not in _RANK]
     if unknown or not names or len(set(names)) < len(names):
-        found = ", ".join(names) or "(empty)"
-        raise ValueError(f"not a lead set: {found}; expected distinct names out of {' '.join(LEADS)}")
+        listed = ", ".join(names) or "(empty)"
+        raise ValueError(f"not a lead set: {listed}; expected distinct names out of {' '.join(LEADS)}")
     return names
 
 

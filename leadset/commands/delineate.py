@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Delineates the recordings; a bad one is reported and skipped, and so is a file beside the marks that cannot be
     made. Returns 1 if there was any of these, else 0."""
-    paths = [found for path in arguments.records for found in (find_recordings(path) if path.is_dir() else [path])]
+    paths = [file for path in arguments.records for file in (find_recordings(path) if path.is_dir() else [path])]
     names = _distinct_names(paths)
     folder = arguments.output.parent if arguments.output else Path()
     skipped = incomplete = 0
@@ -45,28 +45,28 @@ def run(arguments: argparse.Namespace) -> int:
                 recording = read_recording(path)
                 for flag in recording.flags:
                     print(f"{path}: {explain_flag(flag)}", file=sys.stderr)
-                found = delineate(recording.signal, recording.fs, arguments.method)
+                delineation = delineate(recording.signal, recording.fs, arguments.method)
             except (ReadError, OSError, ValueError) as error:
                 skipped += 1
                 print(f"skipped {path}: {error}", file=sys.stderr)
                 continue
-            table.writerows(csv_rows(name, recording.leads, found))
-            incomplete += _write_beside(path, name, folder, recording, found, arguments)
+            table.writerows(csv_rows(name, recording.leads, delineation))
+            incomplete += _write_beside(path, name, folder, recording, delineation, arguments)
     print(f"{len(paths) - skipped} recordings delineated, {skipped} skipped", file=sys.stderr)
     if incomplete:
         print(f"{incomplete} recordings without annotations or picture: see above", file=sys.stderr)
     return 1 if skipped or incomplete else 0
 
 
-def _write_beside(path: Path, name: str, folder: Path, recording: Recording, found: Delineation,
+def _write_beside(path: Path, name: str, folder: Path, recording: Recording, delineation: Delineation,
                   arguments: argparse.Namespace) -> bool:
     """Writes annotations and picture as asked for; whether one of them failed, which is reported."""
-    title = f"{name}, {recording.fs:g} Hz, {len(found.fused)} beats"
+    title = f"{name}, {recording.fs:g} Hz, {len(delineation.fused)} beats"
     failed = False
-    if arguments.output and len(found.fused):
-        failed |= _reported(path, "annotations", write_annotations, found, name, folder)
+    if arguments.output and len(delineation.fused):
+        failed |= _reported(path, "annotations", write_annotations, delineation, name, folder)
     if arguments.plot:
-        failed |= _reported(path, "picture", plot_marks, recording.signal, recording.leads, found,
+        failed |= _reported(path, "picture", plot_marks, recording.signal, recording.leads, delineation,
                             folder / f"{name}.png", title)
     return failed
 

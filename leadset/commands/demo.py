@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(_table({name: {m: _pair(s) for m, s in by_model.items()} for name, by_model in scores.items()}))
     if ablations := manifest.provenance["detector"]:
         print("\nOn validation recordings, cross-fitted: all together with the anomaly detector and without")
-        print(_table({name: _ablation_pairs(found) for name, found in ablations.items()}))
+        print(_table({name: _ablation_pairs(ablation) for name, ablation in ablations.items()}))
     print(f"\ndone in {(time.monotonic() - started) / 60:.1f} min; everything is in {out}")
     return 0
 
@@ -88,9 +88,9 @@ def _simulate(folder: Path, n: int, seed: int) -> None:
         ValueError: an earlier demo left another number of recordings.
     """
     if folder.exists():
-        found = len(find_recordings(folder))
-        if found != n:
-            raise ValueError(f"{folder}: found {found} recordings, expected {n}; name another folder, or remove it")
+        n_earlier = len(find_recordings(folder))
+        if n_earlier != n:
+            raise ValueError(f"{folder}: found {n_earlier} recordings, expected {n}; name another folder, or remove it")
     else:
         _leadset("simulate", folder, "-n", n, "--seed", seed, "--labels", DIAGNOSES)
 
@@ -108,8 +108,8 @@ def _pair(scores: Scores) -> tuple[float, float]:
     return scores.challenge_metric, scores.auroc
 
 
-def _ablation_pairs(found: dict) -> dict[str, tuple[float, float]]:
-    return {way: (found[way]["challenge_metric"], found[way]["auroc"]) for way in ("with", "without")}
+def _ablation_pairs(ablation: dict) -> dict[str, tuple[float, float]]:
+    return {way: (ablation[way]["challenge_metric"], ablation[way]["auroc"]) for way in ("with", "without")}
 
 
 def _table(pairs: dict[str, dict[str, tuple[float, float]]]) -> str:

@@ -38,9 +38,9 @@ def _processes(words: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Audits the folder; returns 0, or 1 if not one recording can be used."""
     space = label_space(arguments.label_space or load_config().label_space)
-    found = survey(arguments.data)
-    rows = audit_folder(arguments.data, found.headers, space, arguments.jobs)
-    print(report(rows, space, found))
+    contents = survey(arguments.data)
+    rows = audit_folder(arguments.data, contents.headers, space, arguments.jobs)
+    print(report(rows, space, contents))
     if arguments.output:
         write_csv(rows, arguments.output)
         print(f"\n{len(rows)} lines written to {arguments.output}")
@@ -51,13 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def report(rows: Sequence[Audit], space: LabelSpace, found: Found | None = None) -> str:
+def report(rows: Sequence[Audit], space: LabelSpace, contents: Found | None = None) -> str:
     """The audit as text: sources, classes, other codes, oddities, repeats, what will be skipped, what is not read."""
     parts = [
         _sources(rows), _classes(rows, space), _other_codes(rows, space),
         _oddities(rows), _repeats(rows), _skipped(rows),
     ] if rows else []  # fmt: skip
-    parts += [_others(found)] if found and found.others else []
+    parts += [_others(contents)] if contents and contents.others else []
     return "\n\n".join(part for part in parts if part)
 
 
@@ -124,7 +124,7 @@ def _repeats(rows: Sequence[Audit]) -> str:
 
 
 def _skipped(rows: Sequence[Audit]) -> str:
-    """Reasons that differ in names and numbers only are told once, by the first of them."""
+    """Reasons that differ in names and numbers only are reported once, by the first of them."""
     reasons: dict[str, list[Audit]] = {}
     for row in rows:
         if row.error:
@@ -137,12 +137,12 @@ def _skipped(rows: Sequence[Audit]) -> str:
     return "\n".join(lines)
 
 
-def _others(found: Found) -> str:
+def _others(contents: Found) -> str:
     """The files that look like recordings and are not read, by what they are."""
     kinds: dict[str, list[str]] = {}
-    for path, kind in found.others.items():
+    for path, kind in contents.others.items():
         kinds.setdefault(kind, []).append(path.name)
-    lines = [f"{len(found.others)} files look like recordings and are not read:"]
+    lines = [f"{len(contents.others)} files look like recordings and are not read:"]
     lines += [f"{len(names):>6} × {kind}: {_few(names)}" for kind, names in kinds.items()]
     return "\n".join(lines)
 

@@ -32,10 +32,10 @@ def _names(words: str) -> list[str]:
 
 def _hours(words: str) -> float:
     """``2``, ``2h``, ``30m`` or ``90s`` in hours."""
-    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([hms]?)", words.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([hms]?)", words.strip())
+    if match is None:
         raise argparse.ArgumentTypeError(f"found {words!r}, expected hours (2, 1.5h), minutes (30m) or seconds (90s)")
-    return float(found[1]) * _HOURS[found[2]]
+    return float(match[1]) * _HOURS[match[2]]
 
 
 _OPTIONS = (

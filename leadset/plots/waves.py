@@ -17,7 +17,9 @@ COLOURS = {"P": "#0072B2", "QRS": "#D55E00", "T": "#009E73"}
 _PLOT_SECONDS, _LEAD_HEIGHT = 10.0, 0.9
 
 
-def plot_marks(signal_mv: np.ndarray, leads: Sequence[str], found: Delineation, target: Path, title: str = "") -> None:
+def plot_marks(
+    signal_mv: np.ndarray, leads: Sequence[str], delineation: Delineation, target: Path, title: str = ""
+) -> None:
     """Draws all leads, one below the other, with P, QRS and T coloured; the format is that of ``target``'s ending.
 
     Recordings longer than 10 s are drawn up to there.
@@ -26,16 +28,18 @@ def plot_marks(signal_mv: np.ndarray, leads: Sequence[str], found: Delineation, 
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    shown = min(signal_mv.shape[1], round(_PLOT_SECONDS * found.fs))
-    time = np.arange(shown) / found.fs
+    shown = min(signal_mv.shape[1], round(_PLOT_SECONDS * delineation.fs))
+    time = np.arange(shown) / delineation.fs
     figure = Figure(figsize=(14, 1 + _LEAD_HEIGHT * len(leads)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(leads), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, name, row, beats, quality in zip(axes, leads, signal_mv, found.marks, found.quality, strict=True):
+    by_lead = zip(axes, leads, signal_mv, delineation.marks, delineation.quality, strict=True)
+    for axis, name, row, beats, quality in by_lead:
         axis.plot(time, row[:shown], color="0.35", linewidth=0.7)
         for colour, (on, peaks, end, _) in zip(COLOURS.values(), BRACKETS, strict=True):
-            _draw_wave(axis, row[:shown], found.fs, beats[:, on], beats[:, end], beats[:, peaks], colour)
-        _draw_wave(axis, row[:shown], found.fs, *(found.p_only[:, at] for at in (0, 3, [1, 2])), COLOURS["P"])
+            _draw_wave(axis, row[:shown], delineation.fs, beats[:, on], beats[:, end], beats[:, peaks], colour)
+        lone = (delineation.p_only[:, at] for at in (0, 3, [1, 2]))
+        _draw_wave(axis, row[:shown], delineation.fs, *lone, COLOURS["P"])
         axis.set_ylabel(f"{name}\nq {quality:.2f}", rotation=0, ha="right", va="center", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=7)

@@ -42,8 +42,8 @@ class Prepared:
 
 def usable_leads(flags: Iterable[str]) -> tuple[str, ...]:
     """The leads with a signal, recorded or derived, of a recording with these flags of preparing."""
-    told = [flag.partition(":")[::2] for flag in flags]
-    lost = {lead for kind, lead in told if kind in _UNUSABLE} - {lead for kind, lead in told if kind == "derived"}
+    pairs = [flag.partition(":")[::2] for flag in flags]
+    lost = {lead for kind, lead in pairs if kind in _UNUSABLE} - {lead for kind, lead in pairs if kind == "derived"}
     return tuple(lead for lead in LEADS if lead not in lost)
 
 
@@ -99,10 +99,10 @@ def _checked(signal: np.ndarray, fs: float, leads: Sequence[str]) -> Repaired:
         raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE} to {HIGHEST_RATE} Hz")
     repaired = repair(signal, fs, leads)
     if not repaired.usable:
-        found = ", ".join(leads) or "none"
+        recorded = ", ".join(leads) or "none"
         kinds = {flag.partition(":")[0] for flag in repaired.flags}
-        found += " with mostly invalid samples" if "nonfinite" in kinds else ""
-        found += " without any signal (flat)" if "flat" in kinds else ""
+        recorded += " with mostly invalid samples" if "nonfinite" in kinds else ""
+        recorded += " without any signal (flat)" if "flat" in kinds else ""
         hint = "" if repaired.leads else "; the table [leads] of leadset.toml can say what a name stands for"
-        raise ValueError(f"no usable lead: found {found}, expected some of {' '.join(LEADS)}{hint}")
+        raise ValueError(f"no usable lead: found {recorded}, expected some of {' '.join(LEADS)}{hint}")
     return repaired

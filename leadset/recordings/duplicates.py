@@ -97,13 +97,13 @@ def _candidates(beats: Sequence[np.ndarray]) -> list[tuple[int, int, float]]:
         )
         for key, count in zip(map(tuple, keys.T.tolist()), counts.tolist(), strict=True):
             votes[key] = votes.get(key, 0) + count
-    found = []
+    candidates = []
     for (i, j, shift), count in votes.items():
         overlap = min(len(intervals[i]) - max(shift, 0), len(intervals[j]) - max(-shift, 0))
         if count >= max(1, AGREEING_SHARE * (overlap - RUN + 1)):
             delay = beats[i][max(shift, 0) :][: overlap + 1] - beats[j][max(-shift, 0) :][: overlap + 1]
-            found.append((i, j, float(np.median(delay))))
-    return found
+            candidates.append((i, j, float(np.median(delay))))
+    return candidates
 
 
 def correlation(one: np.ndarray, other: np.ndarray, delay_s: float) -> float:

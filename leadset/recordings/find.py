@@ -51,7 +51,7 @@ def survey(folder: str | Path) -> Found:
         raise NotADirectoryError(f"{folder}: a file, expected a folder of recordings (.hea files)")
     visited: set[str] = set()
     closed: list[OSError] = []
-    found = Found()
+    contents = Found()
     for root, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
         real = os.path.realpath(root)
         if real in visited:
@@ -59,14 +59,14 @@ def survey(folder: str | Path) -> Found:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        _sort(Path(root), [name for name in files if not name.startswith(".")], found)
-    if closed and not found.headers:
+        _sort(Path(root), [name for name in files if not name.startswith(".")], contents)
+    if closed and not contents.headers:
         raise closed[0]
     for error in closed:
         warnings.warn(f"{error.filename}: {error.strerror}; what recordings it holds are left out", stacklevel=3)
-    found.headers.sort()
-    found.others = dict(sorted(found.others.items()))
-    return found
+    contents.headers.sort()
+    contents.others = dict(sorted(contents.others.items()))
+    return contents
 
 
 def find_recordings(folder: str | Path) -> list[Path]:
@@ -78,16 +78,16 @@ def find_recordings(folder: str | Path) -> list[Path]:
         OSError: as `survey`.
         ValueError: there is no header in it.
     """
-    found = survey(folder)
-    if not found.headers:
-        others = f"; not read: {found.count_others()}" if found.others else ""
+    contents = survey(folder)
+    if not contents.headers:
+        others = f"; not read: {contents.count_others()}" if contents.others else ""
         raise ValueError(f"{folder}: no recording in it or below, expected .hea files{others}")
-    if found.others:
-        warnings.warn(f"{folder}: not read: {found.count_others()} (leadset doctor names them)", stacklevel=2)
-    return found.headers
+    if contents.others:
+        warnings.warn(f"{folder}: not read: {contents.count_others()} (leadset doctor names them)", stacklevel=2)
+    return contents.headers
 
 
-def _sort(folder: Path, files: Iterable[str], found: Found) -> None:
+def _sort(folder: Path, files: Iterable[str], contents: Found) -> None:
     """Adds what one folder holds."""
     headers, signals, rest = [], [], []
     for name in files:
@@ -101,10 +101,11 @@ def _sort(folder: Path, files: Iterable[str], found: Found) -> None:
             segments, signal_files = _named_in(header)
             parts |= segments
             named |= signal_files
-    found.headers += [header for header in headers if header.stem not in parts]
+    contents.headers += [header for header in headers if header.stem not in parts]
     own = {header.stem for header in headers}
-    found.others |= {path: without_header(path) for path in signals if path.stem not in own and path.name not in named}
-    found.others |= {path: kind for path in rest if (kind := foreign_format(path))}
+    alone = [path for path in signals if path.stem not in own and path.name not in named]
+    contents.others |= {path: without_header(path) for path in alone}
+    contents.others |= {path: kind for path in rest if (kind := foreign_format(path))}
 
 
 def _named_in(header: Path) -> tuple[set[str], set[str]]:

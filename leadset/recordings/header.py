@@ -158,13 +158,13 @@ def parse_header(
     lines, comments = split_lines(text, source)
     record = parse_record_line(lines[0], source)
     if record.n_segments:
-        found = f"a multi-segment header ({record.n_segments} segments)"
-        raise ReadError(source, found, "a single recording", lines[0][0])
+        kind = f"a multi-segment header ({record.n_segments} segments)"
+        raise ReadError(source, kind, "a single recording", lines[0][0])
     if len(lines) - 1 != record.n_signals:
-        found, expected = f"{len(lines) - 1} signal lines", f"{record.n_signals} as the record line says"
+        present, expected = f"{len(lines) - 1} signal lines", f"{record.n_signals} as the record line says"
         if len(lines) == record.n_signals and "sample_count_unreadable" in record.flags:
-            found += f" and a record line {lines[0][1]!r} that runs into one"
-        raise ReadError(source, found, expected, lines[0][0])
+            present += f" and a record line {lines[0][1]!r} that runs into one"
+        raise ReadError(source, present, expected, lines[0][0])
     parsed = [
         _parse_signal_line(line, i, source, number, lead_names, layout) for i, (number, line) in enumerate(lines[1:])
     ]
@@ -245,8 +245,8 @@ def check_rate(fs: float, source: str | Path, record_line: tuple[int, str]) -> N
     if not LOWEST_RATE <= fs <= HIGHEST_RATE:
         number, line = record_line
         written = line.split()[2]
-        found = written if not math.isfinite(fs) or written == f"{fs:g}" else f"{written} a frame, {fs:g} Hz"
-        raise ReadError(source, f"sampling rate {found}", f"{LOWEST_RATE} to {HIGHEST_RATE} Hz", number)
+        rate = written if not math.isfinite(fs) or written == f"{fs:g}" else f"{written} a frame, {fs:g} Hz"
+        raise ReadError(source, f"sampling rate {rate}", f"{LOWEST_RATE} to {HIGHEST_RATE} Hz", number)
 
 
 def _samples_per_frame(signals: Sequence[SignalSpec]) -> int:
@@ -287,8 +287,8 @@ def _parse_signal_line(
 def stays_in_folder(file: str) -> bool:
     """Whether a file name is relative and leads nowhere above; ``~``, a signal without samples, is no file."""
     path = PurePosixPath(file)
-    odd = path.is_absolute() or ".." in path.parts or "\\" in file or not file.isprintable()
-    return not odd and file != NOTHING
+    unsafe = path.is_absolute() or ".." in path.parts or "\\" in file or not file.isprintable()
+    return not unsafe and file != NOTHING
 
 
 @lru_cache(maxsize=1024)

@@ -51,8 +51,8 @@ def check_rows(path: str | Path, shape: tuple[int, int], expected: int) -> None:
     """Raises a `ReadError` where a matrix has another number of rows than a header has signal lines."""
     rows, columns = shape
     if rows != expected:
-        found = f"{rows} rows of {columns} samples"
-        raise ReadError(path, found, f"{expected}, one for each signal line of the header")
+        size = f"{rows} rows of {columns} samples"
+        raise ReadError(path, size, f"{expected}, one for each signal line of the header")
 
 
 def is_version_73(path: Path) -> bool:

@@ -53,12 +53,12 @@ def _patients_of_table(rows: csv.DictReader) -> dict[str, str]:
     files = [columns[name] for name in columns if name in _FILE_COLUMNS]
     if patient is None or not files:
         return {}
-    found: dict[str, str] = {}
+    patients: dict[str, str] = {}
     for row in rows:
         value = _plain_identifier(row[patient])
         if value is not None:
-            found |= {_key(row[file]): value for file in files if row[file]}
-    return found
+            patients |= {_key(row[file]): value for file in files if row[file]}
+    return patients
 
 
 def _plain_identifier(text: str | None) -> str | None:

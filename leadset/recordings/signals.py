@@ -64,8 +64,8 @@ def counts_of_matrix(matrix: np.ndarray, header: Header, source: str | Path) -> 
         ReadError: it has another number of rows, or samples that its format cannot hold.
     """
     if matrix.ndim != 2 or matrix.dtype.kind not in "iuf":
-        found = f"{matrix.dtype} samples of shape {matrix.shape}"
-        raise ReadError(source, found, f"numbers ({len(header.stored)}, samples)")
+        content = f"{matrix.dtype} samples of shape {matrix.shape}"
+        raise ReadError(source, content, f"numbers ({len(header.stored)}, samples)")
     frames = _frames_of_matrix(matrix, header.stored, source)
     return _leads_of(frames, header.stored, header.signals[0].samples_per_frame)
 
@@ -178,8 +178,8 @@ def _frames_of_matrix(matrix: np.ndarray, signals: Sequence[SignalSpec], source:
     if zeros.any():
         low, high = matrix.min(axis=1, initial=0), matrix.max(axis=1, initial=0)
         if ((zeros > 0) & ((low < 0) | (high >= 2 * zeros))).any():
-            found = f"samples of {low.min():g} to {high.max():g}"
-            raise ReadError(source, found, f"0 to {2 * zeros.max() - 1}, as formats 80 and 160 hold them")
+            sample_range = f"samples of {low.min():g} to {high.max():g}"
+            raise ReadError(source, sample_range, f"0 to {2 * zeros.max() - 1}, as formats 80 and 160 hold them")
         matrix = matrix.astype(np.result_type(matrix.dtype, np.int32)) - zeros[:, None]
     return (matrix if matrix.dtype == np.int16 else _narrow(matrix)).T
 

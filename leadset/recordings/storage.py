@@ -124,8 +124,8 @@ def read_flac(path: Path, form: int, offset: int, n_signals: int) -> np.ndarray:
         with open(path, "rb") as file, soundfile.SoundFile(file) as flac:
             bits = {"PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}.get(flac.subtype, 99)
             if flac.format != "FLAC" or flac.channels != n_signals or bits > FLAC_BITS[form]:
-                found = f"{flac.format} of {flac.channels} channels, {flac.subtype}"
-                raise ReadError(path, found, expected)
+                content = f"{flac.format} of {flac.channels} channels, {flac.subtype}"
+                raise ReadError(path, content, expected)
             dtype = "int32" if bits == 24 else "int16"
             blocks = [np.empty((0, n_signals), dtype)]
             if offset < flac.frames:

@@ -29,8 +29,8 @@ def write_recording(path: str | Path, header: Header, raw: np.ndarray, start: st
     if len(path.stem.split()) != 1:
         raise ValueError(f"{path}: found the record name {path.stem!r}, expected one without blanks")
     if raw.dtype != np.int16 or raw.ndim != 2 or len(raw) != len(header.signals) or raw.shape[1] == 0:
-        found, expected = f"{raw.dtype} samples of shape {raw.shape}", f"int16 samples ({len(header.signals)}, samples)"
-        raise ValueError(f"{path}: found {found}, expected {expected}")
+        given, expected = f"{raw.dtype} samples of shape {raw.shape}", f"int16 samples ({len(header.signals)}, samples)"
+        raise ValueError(f"{path}: found {given}, expected {expected}")
     old = header.dialect == "2021"
     record_line = f"{path.stem} {len(raw)} {_plain(header.fs)} {raw.shape[1]} {start}".rstrip()
     signal_lines = [_signal_line(path.stem, *signal, old) for signal in zip(header.signals, raw, strict=True)]

@@ -41,8 +41,8 @@ def write_output(
     """
     codes = [str(code) for code in codes]
     if not len(codes) == len(labels) == len(probabilities):
-        found = f"{len(codes)} codes, {len(labels)} labels, {len(probabilities)} probabilities"
-        raise ValueError(f"{path}: found {found}, expected as many of each")
+        lengths = f"{len(codes)} codes, {len(labels)} labels, {len(probabilities)} probabilities"
+        raise ValueError(f"{path}: found {lengths}, expected as many of each")
     for text in (str(recording_id), *codes):
         if "\n" in text or "\r" in text or ("," in text and text in codes):
             raise ValueError(f"{path}: found {text!r}, expected a recording id or code without comma and line break")

@@ -226,15 +226,15 @@ def _check_diagnoses(folder: str | Path, paths: Sequence[Path], space: LabelSpac
     codes: set[str] = set()
     for path in paths:
         try:
-            found = read_header(path).codes
+            header_codes = read_header(path).codes
         except ReadError:  # counted when it is prepared
             continue
-        if space.training_index.keys() & found:
+        if space.training_index.keys() & header_codes:
             return
-        codes.update(space.diagnoses(found))
+        codes.update(space.diagnoses(header_codes))
     if codes:
-        found = ", ".join(sorted(codes)[:3]) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
-        raise ValueError(f"{folder}: no diagnosis is a class of label space {space.name}, found codes {found}")
+        listed = ", ".join(sorted(codes)[:3]) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
+        raise ValueError(f"{folder}: no diagnosis is a class of label space {space.name}, found codes {listed}")
     raise ValueError(f"{folder}: none of {len(paths)} recordings has a diagnosis, expected '# Dx:' lines")
 
 

@@ -65,7 +65,8 @@ class Quality:
     @property
     def flags(self) -> tuple[str, ...]:
         """All of it as flags: ``"noise:V1"``, the suspicions, ``"unusable: REASON"``."""
-        by_lead = [f"{reason}:{lead}" for lead, found in zip(self.leads, self.reasons, strict=True) for reason in found]
+        pairs = zip(self.leads, self.reasons, strict=True)
+        by_lead = [f"{reason}:{lead}" for lead, reasons in pairs for reason in reasons]
         return (*by_lead, *self.suspicions, *([] if self.usable else [f"unusable: {self.unusable_because}"]))
 
 
@@ -167,8 +168,8 @@ def _has_legible_stretch(repaired: Repaired, fs: float, method: str) -> bool:
     if not len(signal) or last <= 0:
         return False
     starts = np.linspace(0, last, min(1 + -(-2 * last // length), MOST_STRETCHES)).astype(int)  # half a stretch apart
-    found = (delineate(signal[:, a : a + length], fs, method) for a in starts)
-    return any(len(one.r_peaks) >= STRETCH_BEATS and _legibility(one) >= NOISY for one in found)
+    delineations = (delineate(signal[:, a : a + length], fs, method) for a in starts)
+    return any(len(one.r_peaks) >= STRETCH_BEATS and _legibility(one) >= NOISY for one in delineations)
 
 
 def _kind_of_noise(signal: np.ndarray, fs: float) -> str:
@@ -208,15 +209,15 @@ def _compare_limb_leads(levels: dict[str, np.ndarray]) -> LimbLeads | None:
     if not limbs:
         return None
     shared = ~np.isnan(np.stack(list(limbs.values()))).any(axis=0)
-    found = compare_limb_leads({name: row[shared] for name, row in limbs.items()})
-    if found is None:
+    limb_leads = compare_limb_leads({name: row[shared] for name, row in limbs.items()})
+    if limb_leads is None:
         return None
     first, second = np.full((2, LEVELS), np.nan)
-    first[shared], second[shared] = found.first, found.second
-    return replace(found, first=first, second=second)
+    first[shared], second[shared] = limb_leads.first, limb_leads.second
+    return replace(limb_leads, first=first, second=second)
 
 
 def _exchange(levels: dict[str, np.ndarray]) -> tuple[str, ...]:
     """Exchanged electrodes, if any, of those that lead to these levels."""
-    found = suspect_exchange(stack_levels(levels))
-    return (found,) if found else ()
+    exchange = suspect_exchange(stack_levels(levels))
+    return (exchange,) if exchange else ()

@@ -69,8 +69,8 @@ def find_r_peaks(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int
     from leadset.waves import delineate
 
     rows = list(rows)
-    found = delineate(samples[rows] * statistics[0, rows, None], rate, METHOD)
-    return _whole(found.r_peaks) if _is_legible(found) else np.zeros(0, dtype=int)
+    delineation = delineate(samples[rows] * statistics[0, rows, None], rate, METHOD)
+    return _whole(delineation.r_peaks) if _is_legible(delineation) else np.zeros(0, dtype=int)
 
 
 def find_beats(

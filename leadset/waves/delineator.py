@@ -45,7 +45,7 @@ GUARD = 20
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Marked:
     """Marks (leads, beats, 13), lone P waves (p, 4), beat quality (leads, beats), quality (leads,), flags of leads."""
 
     marks: np.ndarray
@@ -125,14 +125,14 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     missing = find_missing(signal)
     stretches = find_stretches(missing | at_rest(signal, fs), fs)
     if len(stretches) == 1 and stretches[0].stop - stretches[0].start == signal.shape[1]:
-        found = _delineate_stretch(repair(signal, missing), fs, method)
+        marked = _delineate_stretch(repair(signal, missing), fs, method)
     else:
-        found = _delineate_stretches(signal, missing, fs, method, stretches)
-    return Delineation(float(fs), found.marks, fuse(found.marks, fs), found.p_only, found.quality,
-                       found.quality[:, None] * found.beats, found.flags, method)
+        marked = _delineate_stretches(signal, missing, fs, method, stretches)
+    return Delineation(float(fs), marked.marks, fuse(marked.marks, fs), marked.p_only, marked.quality,
+                       marked.quality[:, None] * marked.beats, marked.flags, method)
 
 
-def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Found:
+def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Marked:
     """Marks of leads that are known from start to end, but for gaps."""
     marks, p_only, beats, odds = _all_excerpts(repaired, fs, method)
     _drop_unseen(marks, repaired, fs)
@@ -142,29 +142,29 @@ def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Found:
     if marks.shape[1] and repaired.gaps.any():
         share = known_share(repaired, marks[:, :, R], fs)
         quality, beats = quality * share.mean(axis=1), beats * share
-    return _Found(marks, p_only, beats, quality, _flags(repaired, quality))
+    return _Marked(marks, p_only, beats, quality, _flags(repaired, quality))
 
 
 def _delineate_stretches(signal: np.ndarray, missing: np.ndarray, fs: float, method: str,
-                         stretches: list[Stretch]) -> _Found:
+                         stretches: list[Stretch]) -> _Marked:
     """The same of leads of which some are known here and there: each stretch by itself, then all beats together."""
     parts, p_only = [], [np.empty((0, 4))]
     length, quality = np.zeros(len(signal)), np.zeros(len(signal))
     named: list[list[frozenset[str]]] = [[] for _ in signal]
     for stretch in stretches:
         part = np.s_[stretch.rows, stretch.start : stretch.stop]
-        found = _delineate_stretch(repair(signal[part], missing[part]), fs, method)
+        marked = _delineate_stretch(repair(signal[part], missing[part]), fs, method)
         own, duration = len(stretch.own), stretch.stop - stretch.start
-        seen = ~np.isnan(found.marks[:own, :, R]).all(axis=0)
-        p_only.append(found.p_only + stretch.start)
-        parts.append((stretch.own, found.marks[:own, seen] + stretch.start, found.beats[:own, seen]))
-        for lead, value, names in zip(stretch.own, found.quality[:own], found.flags[:own], strict=True):
+        seen = ~np.isnan(marked.marks[:own, :, R]).all(axis=0)
+        p_only.append(marked.p_only + stretch.start)
+        parts.append((stretch.own, marked.marks[:own, seen] + stretch.start, marked.beats[:own, seen]))
+        for lead, value, names in zip(stretch.own, marked.quality[:own], marked.flags[:own], strict=True):
             length[lead] += duration
             quality[lead] += value * duration
             named[lead].append(names | ({"missing samples"} if duration < signal.shape[1] else set()))
     flags = tuple(frozenset.union(*names) - ({"flat"} - frozenset.intersection(*names)) for names in named)
     marks, beats = join_beats(len(signal), fs, parts)
-    return _Found(marks, _distinct(np.concatenate(p_only), P_APART * fs), beats, quality / length, flags)
+    return _Marked(marks, _distinct(np.concatenate(p_only), P_APART * fs), beats, quality / length, flags)
 
 
 def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...]:

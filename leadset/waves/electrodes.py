@@ -49,7 +49,7 @@ def _chest_exchange(order: tuple[int, ...]) -> np.ndarray:
 
 def _exchanges() -> dict[str, np.ndarray]:
     """Suspicion: (8, 8) matrix that takes it back."""
-    found = {
+    matrices = {
         "exchanged:RA-LA": limb_exchange((-1, 0), (-1, 1)),
         "exchanged:RA-LL": limb_exchange((1, -1), (0, -1)),
         "reversed:V1-V6": _chest_exchange((5, 4, 3, 2, 1, 0)),
@@ -57,11 +57,11 @@ def _exchanges() -> dict[str, np.ndarray]:
     for a, b in combinations(range(len(CHEST)), 2):
         order = list(range(len(CHEST)))
         order[a], order[b] = b, a
-        found[f"exchanged:{CHEST[a]}-{CHEST[b]}"] = _chest_exchange(tuple(order))
+        matrices[f"exchanged:{CHEST[a]}-{CHEST[b]}"] = _chest_exchange(tuple(order))
     for i, lead in enumerate(CHEST):
-        found[f"inverted:{lead}"] = np.diag(np.where(np.arange(len(INDEPENDENT_LEADS)) == 2 + i, -1.0, 1.0))
-    found["dextrocardia"] = np.linalg.inv(mirrored())
-    return found
+        matrices[f"inverted:{lead}"] = np.diag(np.where(np.arange(len(INDEPENDENT_LEADS)) == 2 + i, -1.0, 1.0))
+    matrices["dextrocardia"] = np.linalg.inv(mirrored())
+    return matrices
 
 
 def mirrored() -> np.ndarray:
@@ -169,8 +169,8 @@ def gains(levels: np.ndarray, density: Density | None = None) -> dict[str, float
 
 def suspect_exchange(levels: np.ndarray, density: Density | None = None) -> str | None:
     """The exchange that explains levels (8, 8) of the independent leads best, or None; see `gains`."""
-    found = gains(levels, density)
-    best = max(found, key=found.__getitem__, default=None)
+    gain_of = gains(levels, density)
+    best = max(gain_of, key=gain_of.__getitem__, default=None)
     if best is None:
         return None
-    return best if found[best] > (MARGIN if best.startswith("exchanged") else RARE_MARGIN) else None
+    return best if gain_of[best] > (MARGIN if best.startswith("exchanged") else RARE_MARGIN) else None

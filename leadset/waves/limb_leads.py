@@ -114,8 +114,8 @@ def _name_faults(names: list[str], measured: np.ndarray, implied: np.ndarray, li
             others = _name_faults([names[i] for i in rest], measured[rest], implied[rest], limit)
             return (f"exchanged:{names[a]}-{names[b]}", *others)
     faults = []
-    for name, found, expected in zip(names, measured, implied, strict=True):
-        scale = found @ expected / max(expected @ expected, 1e-12)
-        proportional = np.linalg.norm(found - scale * expected) <= TOLERANCE * np.linalg.norm(found)
+    for name, row, expected in zip(names, measured, implied, strict=True):
+        scale = row @ expected / max(expected @ expected, 1e-12)
+        proportional = np.linalg.norm(row - scale * expected) <= TOLERANCE * np.linalg.norm(row)
         faults.append(f"{('scaled' if scale > 0 else 'inverted') if proportional else 'inconsistent'}:{name}")
     return tuple(faults)

@@ -55,8 +55,8 @@ def find_lone_p(grid: Transform, marks: np.ndarray) -> np.ndarray:
     template = median(pieces.reshape(len(w), len(at), -1), axis=1)
     like = LIKE if len(usable) > 3 else LIKE_OF_FEW
     inner = np.maximum(start, before), np.minimum(stop, w.shape[1] - after - 1)
-    found = [_alike(w, template, before, like, *pause) for pause in zip(*inner, strict=True)]
-    places = _in_pauses(found, interval, median(marks[:, :, R], axis=0))
+    candidates = [_alike(w, template, before, like, *pause) for pause in zip(*inner, strict=True)]
+    places = _in_pauses(candidates, interval, median(marks[:, :, R], axis=0))
     return places[:, None] + limits
 
 
@@ -117,22 +117,22 @@ def _alike(w: np.ndarray, template: np.ndarray, before: int, least: float, start
     power = max(np.sum(template**2), 1e-12)
     like, size = product / np.sqrt(np.maximum(energy * power, 1e-12)), product / power
     possible = local_maxima(like[None])[0] & (like >= least) & (size >= SIZES[0]) & (size <= SIZES[1])
-    found: list[int] = []
+    chosen: list[int] = []
     for place in sorted(np.flatnonzero(possible), key=lambda place: -like[place]):
-        if all(abs(place - other) >= APART for other in found):
-            found.append(int(place))
-    return start + np.sort(found).astype(float)
+        if all(abs(place - other) >= APART for other in chosen):
+            chosen.append(int(place))
+    return start + np.sort(chosen).astype(float)
 
 
-def _in_pauses(found: list[np.ndarray], interval: np.ndarray, r: np.ndarray) -> np.ndarray:
+def _in_pauses(candidates: list[np.ndarray], interval: np.ndarray, r: np.ndarray) -> np.ndarray:
     """Those of the places found in each pause (n,) where a blocked beat can be; ``interval`` numbers the beat after."""
     rr = np.diff(r)
-    with_p = np.array([len(places) > 0 for places in found])
+    with_p = np.array([len(places) > 0 for places in candidates])
     inner = (interval > 0) & (interval < len(r))
     others = np.delete(rr, interval[inner & with_p] - 1)
     often = with_p[inner].mean() >= MOST if inner.any() else False
     kept = [np.empty(0)]
-    for places, after, edge in zip(found, interval, ~inner, strict=True):
+    for places, after, edge in zip(candidates, interval, ~inner, strict=True):
         if edge or often or not len(others) or rr[after - 1] >= LONGER * np.median(others):
             kept.append(places)
     return np.concatenate(kept)

@@ -70,15 +70,15 @@ def find_stretches(missing: np.ndarray, fs: float) -> list[Stretch]:
         for start, stop in known:
             key = round(start / (TOGETHER * fs)), round(stop / (TOGETHER * fs))
             parts.setdefault(key, []).append((lead, int(start), int(stop)))
-    found = [Stretch(tuple(whole), (), 0, samples)] if whole or not parts else []
+    stretches = [Stretch(tuple(whole), (), 0, samples)] if whole or not parts else []
     everywhere = [(lead, start, stop) for group in parts.values() for lead, start, stop in group]
     everywhere += [(lead, 0, samples) for lead in whole]
     for group in parts.values():
         own = tuple(lead for lead, _, _ in group)
         start, stop = max(start for _, start, _ in group), min(stop for _, _, stop in group)
         beside = tuple(sorted(lead for lead, a, b in everywhere if lead not in own and a <= start and stop <= b))
-        found.append(Stretch(own, beside, start, stop))
-    return found
+        stretches.append(Stretch(own, beside, start, stop))
+    return stretches
 
 
 def _between_long_gaps(missing: np.ndarray, fs: float) -> np.ndarray:
