@@ -183,16 +183,16 @@ def test_waves_are_those_of_the_delineation(normals):
     beats = find_beats(samples, statistics, 500, LEADS)
     found = dict(zip(feature_names(LEADS)[-158:], wave_features(beats, LEADS), strict=True))
     signal = samples * statistics[0][:, None]
-    told = extract_features(delineate(signal, 500, "wavelet"), signal, LEADS)
-    record = dict(zip((f.name for f in RECORD_FEATURES), told.record, strict=True))
+    features = extract_features(delineate(signal, 500, "wavelet"), signal, LEADS)
+    record = dict(zip((f.name for f in RECORD_FEATURES), features.record, strict=True))
     for name, tolerance in (("pr_interval", 0.02), ("qrs_duration", 0.03), ("qt_interval", 0.03)):
         assert found[f"waves {name}"] == pytest.approx(record[name], abs=tolerance)
     angle = np.degrees(np.arctan2(found["waves QRS in aVF"], found["waves QRS in I"]))
     assert angle == pytest.approx(record["qrs_axis"], abs=15)
-    assert found["V5 r_amplitude heights"] ** 2 == pytest.approx(told.leads[10, 2], rel=1e-5)
+    assert found["V5 r_amplitude heights"] ** 2 == pytest.approx(features.leads[10, 2], rel=1e-5)
     columns = {feature.name: i for i, feature in enumerate(LEAD_FEATURES)}
     for name in ("q_share", "t_inverted", "r_to_s"):
-        expected = np.nan_to_num(told.leads[:, columns[name]])
+        expected = np.nan_to_num(features.leads[:, columns[name]])
         np.testing.assert_allclose([found[f"{lead} {name} shares"] for lead in LEADS], expected, atol=1e-6)
     assert found["V1 s_amplitude heights"] < 0 and found["waves p_share"] > 0.9
     nothing, unseen = (wave_features(beats_at(np.arange(n), 12), LEADS) for n in (0, 5))
@@ -205,8 +205,9 @@ def test_waves_are_those_of_the_delineation(normals):
 def test_unreliable_beats_have_no_say(normals):
     rng = np.random.default_rng(0)
     noise = prepare(rng.normal(0, 0.3, (12, 5000)), 500, LEADS, TRANSFORM)
-    told = noise.samples, noise.statistics, 500, LEADS
-    assert len(find_beats(*told).at) and find_beats(*told, reliable=True).features.shape == (12, 0, BEAT_FEATURES)
+    arguments = noise.samples, noise.statistics, 500, LEADS
+    assert len(find_beats(*arguments).at)
+    assert find_beats(*arguments, reliable=True).features.shape == (12, 0, BEAT_FEATURES)
     clean = [find_beats(*normals[0], 500, LEADS, reliable=reliable) for reliable in (False, True)]
     np.testing.assert_array_equal(clean[0].features, clean[1].features)
     np.testing.assert_array_equal(clean[1].r_peaks, find_r_peaks(*normals[0], range(12), 500))

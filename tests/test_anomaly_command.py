@@ -56,10 +56,10 @@ def test_authors_files_are_read_and_checked(array_folder, tmp_path):
 def test_verb_on_authors_files(array_folder, tmp_path, capsys):
     assert main(["anomaly", "fit", str(array_folder), str(tmp_path / "model"), *FIT]) == 0
     assert main(["anomaly", "score", str(tmp_path / "model"), str(array_folder), "-o", str(tmp_path / "s.csv")]) == 0
-    told = capsys.readouterr().out
-    assert "detection AUC of 6 recordings: " in told
-    assert all(f" by {name}" in told for name in ("deviation score", "lasting deviation score", "score"))
-    assert "localisation AUC: " in told and "Dice: " in told
+    output = capsys.readouterr().out
+    assert "detection AUC of 6 recordings: " in output
+    assert all(f" by {name}" in output for name in ("deviation score", "lasting deviation score", "score"))
+    assert "localisation AUC: " in output and "Dice: " in output
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
     assert len(rows) == 12 and float(rows[0]["score"]) > 0 and "V6_beat" in rows[0]
     for row in rows:
@@ -76,8 +76,8 @@ def test_verb_on_recordings(tmp_path, capsys):
     assert json.loads((model / "detector.json").read_text())["detector"]["scoring"]["masking"] == "published"
     assert not (model / "store").exists()
     assert main(["anomaly", "score", str(model), str(data), "-o", str(tmp_path / "s.csv")]) == 1, "one is broken"
-    told = capsys.readouterr()
-    assert "broken.hea" in told.err and "10 labelled recordings scored, 1 skipped" in told.out
+    output = capsys.readouterr()
+    assert "broken.hea" in output.err and "10 labelled recordings scored, 1 skipped" in output.out
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
     assert len(rows) == 10
     for row in rows:

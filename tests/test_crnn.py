@@ -50,9 +50,9 @@ def test_options_change_the_count_by_what_they_add():
     # A hidden layer of the attention, and a direction in it without bias, which the softmax would take away.
     assert count_parameters(create_model("crnn_pqrst", beat_pooling="attention")) - count == 128 * 64 + 64 + 64
     for leads in LEAD_SETS:
-        told = 2 * (23 + 14 * leads)
+        n_inputs = 2 * (23 + 14 * leads)
         models = [create_model("crnn_pqrst", leads, record_features=also) for also in (True, False)]
-        assert count_parameters(models[0]) - count_parameters(models[1]) == told * 256 + 256 + 256 * 300
+        assert count_parameters(models[0]) - count_parameters(models[1]) == n_inputs * 256 + 256 + 256 * 300
     alone = [create_model("crnn_pqrst", branches=branch) for branch in ("signal", "beats")]
     assert [model.input_spec.extra for model in alone] == [{}, {"beats": 40}]
     assert create_model("crnn_pqrst", branches="signal", record_features=True).input_spec.extra == {"record": True}
@@ -125,12 +125,12 @@ def test_absent_beats_do_not_reach_the_answer(pooling):
     shorter = create_model("crnn_pqrst", 2, 5, beats=8, beat_pooling=pooling, **SMALL).eval()
     shorter.load_state_dict(model.state_dict())
     with torch.inference_mode():
-        told = model(x, beats=features)
-        torch.testing.assert_close(told, shorter(x, beats=features[:, :, :8]))
-        assert not torch.allclose(told, model(x, beats=features.roll(1, 0)))
+        output = model(x, beats=features)
+        torch.testing.assert_close(output, shorter(x, beats=features[:, :, :8]))
+        assert not torch.allclose(output, model(x, beats=features.roll(1, 0)))
         none = model(x, beats=torch.full_like(features, torch.nan))
         torch.testing.assert_close(none, model(x), rtol=0, atol=0)
-        assert not torch.allclose(none, told)
+        assert not torch.allclose(none, output)
 
 
 @pytest.mark.parametrize("branches", ["both", "signal"])
@@ -141,11 +141,11 @@ def test_features_of_the_recording_reach_the_head_and_missing_ones_are_told_from
     model(x, record=record)
     model.eval()
     with torch.inference_mode():
-        told, nothing = model(x, record=record), torch.full_like(record, torch.nan)
+        output, nothing = model(x, record=record), torch.full_like(record, torch.nan)
         torch.testing.assert_close(model(x), model(x, record=nothing), rtol=0, atol=0)
         average = model.record.standardise.mean.expand(4, -1)
         for other in (record.roll(1, 0), nothing, average):
-            assert not torch.allclose(told, model(x, record=other))
+            assert not torch.allclose(output, model(x, record=other))
         assert not torch.allclose(model(x, record=average), model(x, record=nothing))
         assert model(x[:1], record=record[:1] * torch.inf).isfinite().all()
 
@@ -180,18 +180,18 @@ def test_standardisation_is_that_of_all_training_values():
 
 def test_areas_of_the_benchmark_are_averaged_within_folds():
     rng = np.random.default_rng(0)
-    labels, told = rng.random((60, 3)) < 0.4, rng.random((2, 1, 60, 3))
+    labels, answers = rng.random((60, 3)) < 0.4, rng.random((2, 1, 60, 3))
     fold = rng.integers(beat_branches.FOLDS, size=60)
     labels[fold == 1, 2] = False  # a class that a fold has no positive of
-    told[1] += fold[:, None]  # how folds differ from each other is not judged
+    answers[1] += fold[:, None]  # how folds differ from each other is not judged
     counts = rng.integers(1, 3, 60)
     expected = []
-    for (answer,) in told:
+    for (answer,) in answers:
         by_class = [
             np.mean([roc_auc_score(*(np.repeat(v[fold == f, k], counts[fold == f]) for v in (labels, answer)))
                      for f in range(beat_branches.FOLDS) if labels[fold == f, k].any()])
             for k in range(3)
         ]  # fmt: skip
         expected.append([np.mean(by_class)])
-    areas = beat_branches.Areas(labels, told, [fold])
+    areas = beat_branches.Areas(labels, answers, [fold])
     np.testing.assert_allclose(areas(counts), expected)

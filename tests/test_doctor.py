@@ -71,7 +71,7 @@ def test_repeats_are_marked(folder):
     assert namesakes == {"training/beta/g2/A0001.hea": "training/alpha/g1/A0001.hea"}
 
 
-def test_what_cannot_be_used_is_told_and_ends_nothing(folder, monkeypatch):
+def test_what_cannot_be_used_is_reported_and_ends_nothing(folder, monkeypatch):
     errors = {path.split("/")[-1]: row.error for path, row in _rows(folder).items() if row.error}
     assert set(errors) == {"B0001.hea", "B0002.hea", "B0003.hea", "B0004.hea", "B0005.hea"}
     assert "no usable lead: found ECG" in errors["B0001.hea"]

@@ -46,7 +46,7 @@ K = len(SPACE)
 SHARES = np.full(1 + K, 0.05)
 
 
-def found_and_true(n=300, d=12, seed=0):
+def features_and_targets(n=300, d=12, seed=0):
     """Features (n, d) of which the first tells abnormal recordings, and targets: these, and class 3 among them."""
     rng = np.random.default_rng(seed)
     abnormal = rng.random(n) < 0.6
@@ -61,37 +61,37 @@ def found_and_true(n=300, d=12, seed=0):
 def test_head_learns_what_features_tell_and_is_calibrated():
     shares = np.append([0.6, 0.4], np.full(K - 1, 0.02))[[0, 2, 2, 2, 1, *[2] * (K - 4)]]
     shares[1 + SPACE.normal_index] = 0.4
-    head = fit_head(*found_and_true(n=2000), shares)
-    features, targets = found_and_true(n=2000, seed=1)
-    told, abnormal = head(features), targets[:, 0]
-    assert told.shape == (2000, 1 + K)
-    assert auroc(targets[:, [0]], told[:, [0]])[0] > 0.8
-    assert auroc(targets[:, [4]], told[:, [4]])[0] > 0.65
-    sure = told[:, 0] > np.quantile(told[:, 0], 0.5)
-    assert told[sure, 0].mean() == pytest.approx(abnormal[sure].mean(), abs=0.06)
-    assert told[~sure, 0].mean() == pytest.approx(abnormal[~sure].mean(), abs=0.06)
+    head = fit_head(*features_and_targets(n=2000), shares)
+    features, targets = features_and_targets(n=2000, seed=1)
+    probabilities, abnormal = head(features), targets[:, 0]
+    assert probabilities.shape == (2000, 1 + K)
+    assert auroc(targets[:, [0]], probabilities[:, [0]])[0] > 0.8
+    assert auroc(targets[:, [4]], probabilities[:, [4]])[0] > 0.65
+    sure = probabilities[:, 0] > np.quantile(probabilities[:, 0], 0.5)
+    assert probabilities[sure, 0].mean() == pytest.approx(abnormal[sure].mean(), abs=0.06)
+    assert probabilities[~sure, 0].mean() == pytest.approx(abnormal[~sure].mean(), abs=0.06)
     # A class that was never seen is unlikely, not impossible.
-    assert 0 < told[:, 8].max() < 0.05
+    assert 0 < probabilities[:, 8].max() < 0.05
 
 
 def test_features_that_tell_nothing_leave_the_shares():
     """Out of fold, too: the folds' own shares would make noise look as if it misled."""
     rng = np.random.default_rng(0)
     targets = rng.random((80, 1 + K)) < 0.05
-    told = cross_fit(np.ones((80, 5)), targets, SHARES, np.arange(80) % 5)
-    np.testing.assert_allclose(told, 0.05)
+    probabilities = cross_fit(np.ones((80, 5)), targets, SHARES, np.arange(80) % 5)
+    np.testing.assert_allclose(probabilities, 0.05)
     np.testing.assert_allclose(fit_head(np.ones((0, 5)), targets[:0], SHARES)(np.ones((1, 5))), 0.05)
 
 
 def test_head_answers_a_recording_alike_whatever_is_beside_it():
-    features, targets = found_and_true()
+    features, targets = features_and_targets()
     head = fit_head(features, targets, SHARES)
     together = head(features)
     np.testing.assert_array_equal(together, np.concatenate([head(row[None]) for row in features]))
 
 
 def test_head_bears_missing_and_extreme_features():
-    features, targets = found_and_true()
+    features, targets = features_and_targets()
     features[:5] = np.nan
     features[5:, 4] = 1.0  # the same everywhere
     head = fit_head(features, targets, SHARES)
@@ -104,13 +104,13 @@ def test_head_bears_missing_and_extreme_features():
 
 
 def test_no_recording_is_judged_by_a_head_that_saw_it():
-    features, targets = found_and_true(n=60)
+    features, targets = features_and_targets(n=60)
     parts = np.arange(60) % 5
-    told = cross_fit(features, targets, SHARES, parts)
+    probabilities = cross_fit(features, targets, SHARES, parts)
     changed = targets ^ (parts == 2)[:, None]
     again = cross_fit(features, changed, SHARES, parts)
-    np.testing.assert_array_equal(told[parts == 2], again[parts == 2])
-    assert (told[parts != 2] != again[parts != 2]).any()
+    np.testing.assert_array_equal(probabilities[parts == 2], again[parts == 2])
+    assert (probabilities[parts != 2] != again[parts != 2]).any()
 
 
 def spoilt_heads():
@@ -129,7 +129,7 @@ def spoilt_heads():
 @pytest.mark.parametrize("spoil", spoilt_heads())
 def test_hostile_heads_are_refused(tmp_path, spoil):
     path = tmp_path / "head.safetensors"
-    head = fit_head(*found_and_true(), SHARES)
+    head = fit_head(*features_and_targets(), SHARES)
     head.write(path)
     again = Head.read(path, 12, K)
     assert all(np.array_equal(getattr(head, name), getattr(again, name)) for name in ("centre", "scale", "weights"))
@@ -186,7 +186,7 @@ def test_a_detector_that_knows_nothing_changes_nothing():
 
 def validated(n=200, seed=0):
     """A classifier that is fairly good, and a detector whose features tell class 3."""
-    features, targets = found_and_true(n=n, seed=seed)
+    features, targets = features_and_targets(n=n, seed=seed)
     labels = targets[:, 1:]
     rng = np.random.default_rng(seed + 1)
     p = 1 / (1 + np.exp(-(4 * labels + rng.normal(-3.0, 1.0, labels.shape))))
@@ -295,10 +295,10 @@ def test_validation_features_are_those_of_answers(simulated, tmp_path):
     valid = [row.split(",")[0] for row in (tmp_path / "split.csv").read_text().splitlines() if ",validation," in row]
     asked = [path for path in find_recordings(simulated) if path.stem in valid]
     inputs = [entry._prepare(path).input_of(trained_set.members[0].spec) for path in asked]
-    told = predictor(inputs).probabilities
+    probabilities = predictor(inputs).probabilities
     features = np.load(saved)
     assert features.shape == (len(valid), len(feature_names(("I", "II"))))
-    np.testing.assert_array_equal(predictor.head(features)[:, 1:], told)
+    np.testing.assert_array_equal(predictor.head(features)[:, 1:], probabilities)
 
 
 def test_a_recording_that_cannot_be_scored_gets_the_prior(trained, simulated, monkeypatch):

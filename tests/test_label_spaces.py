@@ -175,9 +175,9 @@ def test_loss_is_that_of_the_entries_that_are_known():
 def test_where_all_is_known_the_loss_is_the_usual_one_to_the_bit():
     logits, targets = partly_known(37, 26)
     targets = targets.nan_to_num()
-    ours, usual = cross_entropy(logits, targets), F.binary_cross_entropy_with_logits(logits, targets)
-    assert torch.equal(ours, usual)
-    assert torch.equal(*(torch.autograd.grad(loss, logits)[0] for loss in (ours, usual)))
+    ours, standard = cross_entropy(logits, targets), F.binary_cross_entropy_with_logits(logits, targets)
+    assert torch.equal(ours, standard)
+    assert torch.equal(*(torch.autograd.grad(loss, logits)[0] for loss in (ours, standard)))
 
 
 def test_scores_of_known_entries():

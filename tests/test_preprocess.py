@@ -100,10 +100,10 @@ def test_a_limb_lead_of_gaps_only_is_derived(signal):
 
 
 def test_flat_clipped_and_implausible_are_flagged(signal):
-    odd = signal.copy()
-    odd[6] = 0.25
-    odd[10] = np.clip(odd[10], -0.02, 0.02)
-    assert set(prepare(odd, 500, LEADS, Transform()).flags) == {"flat:V1", "clipped:V5"}
+    faulty = signal.copy()
+    faulty[6] = 0.25
+    faulty[10] = np.clip(faulty[10], -0.02, 0.02)
+    assert set(prepare(faulty, 500, LEADS, Transform()).flags) == {"flat:V1", "clipped:V5"}
     assert "implausible_amplitude" in prepare(signal * 1000, 500, LEADS, Transform()).flags
 
 

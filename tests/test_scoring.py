@@ -61,8 +61,8 @@ def test_classes_of_one_kind_have_no_auroc(label: int, auroc: float, auprc: floa
 
 def test_scalars_that_are_not_finite_count_as_zero():
     labels = np.array([[1, 0, 1, 0]]).T
-    odd, zero = np.array([[0.9, math.inf, math.nan, 0.1]]).T, np.array([[0.9, 0, 0, 0.1]]).T
-    assert scoring.auroc(labels, odd) == scoring.auroc(labels, zero)
+    not_finite, zero = np.array([[0.9, math.inf, math.nan, 0.1]]).T, np.array([[0.9, 0, 0, 0.1]]).T
+    assert scoring.auroc(labels, not_finite) == scoring.auroc(labels, zero)
 
 
 def test_f_measure_and_accuracy_by_hand():

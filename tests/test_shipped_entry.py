@@ -144,12 +144,12 @@ def test_options_of_the_other_form_are_refused(folder, wrong):
 
 def test_calibration_undoes_what_was_done_to_probabilities():
     rng = np.random.default_rng(0)
-    truth = rng.uniform(-5, 2, (4000, 3))
-    targets = (rng.random(truth.shape) < expit(truth)).astype(float)
+    true_logits = rng.uniform(-5, 2, (4000, 3))
+    targets = (rng.random(true_logits.shape) < expit(true_logits)).astype(float)
     targets[:200, 1] = np.nan
-    distorted = expit(2.5 * truth + [1.0, -1.0, 0.0])
+    distorted = expit(2.5 * true_logits + [1.0, -1.0, 0.0])
     fitted = fit_calibration(distorted, targets, {"part": "test"})
-    np.testing.assert_allclose(logit(fitted(distorted)), truth, atol=0.6)
+    np.testing.assert_allclose(logit(fitted(distorted)), true_logits, atol=0.6)
     again = Calibration.from_json(fitted.to_json())
     np.testing.assert_array_equal(again(distorted), fitted(distorted))
 

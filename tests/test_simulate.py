@@ -256,10 +256,10 @@ def test_sampling_rates_show_the_same_heart():
 
 def test_noise_can_be_left_out_and_turned_up():
     made = [simulate(8, seed=17, noise=noise) for noise in (0, 1, 3)]
-    quiet, usual, loud = (m.signals for m in made)
-    np.testing.assert_allclose((usual - quiet).std(axis=-1), made[1].noise, rtol=0.02, atol=1e-4)
+    quiet, default, loud = (m.signals for m in made)
+    np.testing.assert_allclose((default - quiet).std(axis=-1), made[1].noise, rtol=0.02, atol=1e-4)
     assert not made[0].noise.any()
-    assert np.abs(loud - quiet).std() > 2 * np.abs(usual - quiet).std() > 0
+    assert np.abs(loud - quiet).std() > 2 * np.abs(default - quiet).std() > 0
     assert np.abs(simulate(8, seed=17, noise=1000).signals[:, 1]).max() <= 16  # recorders clip
     with pytest.raises(ValueError, match="noise"):
         simulate(1, noise=-1)

@@ -20,7 +20,7 @@ TRANSFORM = Transform(250)
 
 @pytest.fixture
 def data(tmp_path):
-    """Three folders of recordings, among them a twin at another gain, a bad header and a header without signal."""
+    """Three folders of recordings, among them a duplicate at another gain, a bad header and a header without signal."""
     folder = tmp_path / "data"
     for i in range(CHUNK + 3):
         write_recording(folder / "alpha" / "g1", f"A{i:04}", make_counts(n_samples=300 + i, seed=i))
@@ -71,7 +71,7 @@ def test_a_recording_without_a_signal_is_not_learnt_from(tmp_path, count):
     assert "no usable lead" in store.failures[0].message
 
 
-def test_twins_share_a_digest_whatever_their_gain(data, tmp_path):
+def test_duplicates_share_a_digest_whatever_their_gain(data, tmp_path):
     store = build(data, tmp_path / "cache")
     digests = {recording.name: recording.digest for recording in store.recordings}
     assert digests["A0000"] == digests["B0001"] != digests["A0001"]

@@ -19,7 +19,7 @@ from leadset.waves.wavelet import multipliers, transform
 
 RATES = (100, 250, 257, 360, 500, 1000)
 #: True offsets from R in ms; limits at 2.5 standard deviations.
-TRUTH = {
+TRUE_OFFSETS = {
     "qRs": {PON: -220, P1: -170, PEND: -120, QRSON: -52, Q: -32, R: 0, S: 34, QRSEND: 56, TON: 180, T1: 280, TEND: 380},
     "R": {PON: -220, P1: -170, PEND: -120, QRSON: -30, R: 0, QRSEND: 30, TON: 180, T1: 280, TEND: 380},
     "QS": {PON: -220, P1: -170, PEND: -120, QRSON: -35, R: 0, QRSEND: 35, TON: 180, T1: 280, TEND: 380},
@@ -72,12 +72,12 @@ def test_synthetic_marks_lie_where_they_were_drawn(method: str, fs: int, kind: s
     found = delineate(signal, fs, method)
     assert found.marks.shape == (1, 12, 13)
     offsets = 1000 * (found.marks[0] / fs - r[:, None])
-    for column, truth in TRUTH[kind].items():
+    for column, true_offset in TRUE_OFFSETS[kind].items():
         # experts, from whom the learned method has its limits, let a complex of one narrow bump begin early
         allowed = 2 + 1000 / fs if column in (P1, R, T1) else 18 if (method, column) == ("learned", QRSON) else 15
         seen = offsets[~np.isnan(offsets[:, column]), column]
         assert len(seen) >= 11, MARKS[column]
-        assert abs(np.median(seen) - truth) <= allowed, MARKS[column]
+        assert abs(np.median(seen) - true_offset) <= allowed, MARKS[column]
     assert np.isnan(found.marks[0][:, [P2, T2]]).all()
     assert found.quality[0] > 0.9
     assert found.flags == (frozenset(),)
@@ -249,7 +249,7 @@ def test_floor_on_annotated_leads(real_data: Path, method: str, floors: dict[str
         assert tallies[name].predictivity >= predictivity, name
 
 
-def test_bad_leads_and_unacceptable_recordings_are_told(real_data: Path) -> None:
+def test_bad_leads_and_unacceptable_recordings_are_reported(real_data: Path) -> None:
     recordings = list(read_quality(real_data / "quality_2011"))[::2]
     quality = [delineate(signal, fs, "wavelet").quality for _, signal, fs, _, _ in recordings]
     leads, whole = areas(quality, [r[4] for r in recordings], [r[3] for r in recordings])
