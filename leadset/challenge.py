@@ -51,7 +51,7 @@ def run_model(model: Entry, header: str, recording: np.ndarray) -> tuple[list[st
         recording: (l, t) raw counts in file order.
     """
     try:
-        answer = model.predict(recording_from_parts(header, recording))
+        answer = model.predict(recording_from_parts(header, recording, lead_names=model.lead_names))
     except Exception as error:  # the driver would turn it into an empty answer, which is worth less than any other
         answer = model.unanswered("recording", str(error) or type(error).__name__)
     return list(answer.codes), answer.labels.astype(int), answer.probabilities

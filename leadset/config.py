@@ -63,6 +63,7 @@ class Config:
     workers: Annotated[int, rules.workers]
     keep_work: Annotated[bool, rules.on_or_off]
     cache: Annotated[str, rules.text]
+    leads: Annotated[dict[str, str], rules.lead_names]
     pretrain: Pretrain
     presets: Annotated[dict[str, dict[str, dict[str, Any]]], rules.presets]
     files: tuple[str, ...] = field(compare=False)
@@ -128,16 +129,31 @@ def load_config(
         ValueError: a file is no TOML; an unknown key, or a value that does not fit; a setting that is given twice. The
             message names file (or option), key, what was found and what was expected.
     """
-    own = None if folder is None else Path(folder) / OWN_FILE
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    paths = [DEFAULT_FILE]
-    paths += [own] if own is not None and own.is_file() else []
-    paths += [Path(name) for name in (named, path) if name]
-    settings = list(settings)
+    paths, settings = _files(path, folder), list(settings)
     _refuse_repeats(settings)
     layers = [(str(path), _read(path)) for path in paths]
     layers += [(setting.source, _table(setting)) for setting in settings]
     return _assemble(layers, tuple(map(str, paths)), {setting.key: setting.value for setting in settings})
+
+
+def load_lead_names(folder: str | Path | None = ".") -> dict[str, str]:
+    """The table ``[leads]`` alone, for verbs that need no more of it; see `load_config`.
+
+    Checking presets imports every architecture, which takes longer than delineating a recording.
+    """
+    names: dict[str, str] = {}
+    for file in _files(None, folder):
+        names |= _apply(rules.lead_names, _read(file).get("leads", {}), str(file), "leads")
+    return names
+
+
+def _files(path: str | Path | None, folder: str | Path | None) -> list[Path]:
+    """The files of a configuration, later ones override earlier ones."""
+    own = None if folder is None else Path(folder) / OWN_FILE
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    files = [DEFAULT_FILE]
+    files += [own] if own is not None and own.is_file() else []
+    return files + [Path(name) for name in (named, path) if name]
 
 
 def default_config() -> Config:

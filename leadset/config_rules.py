@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from leadset.classes import label_space, list_label_spaces
-from leadset.leads import resolve_leads
+from leadset.leads import LEADS, own_lead_names, resolve_leads
 
 #: Takes a value; returns it, converted, or raises `Refused`.
 Rule = Callable[[Any], Any]
@@ -121,6 +121,22 @@ def lead_sets(value: Any) -> tuple[tuple[str, ...], ...]:
             raise Refused(value, f"each lead set once, found {','.join(resolved)} twice")
         resolved_sets.append(resolved)
     return tuple(resolved_sets)
+
+
+def lead_names(value: Any) -> dict[str, str]:
+    """A table of lead names, each with the lead that it stands for, as `leadset.leads.own_lead_names` returns it."""
+    _refuse_all_but_tables(value)
+    names: dict[str, str] = {}
+    for written, meant in value.items():
+        try:
+            own = own_lead_names({written: meant})
+        except ValueError:
+            expected = f"one of {' '.join(LEADS)}, behind '-' where it was recorded upside down"
+            raise Refused(meant, expected, written) from None
+        if own.keys() & names.keys():
+            raise Refused(meant, "each name once, in upper or lower case", written)
+        names |= own
+    return names
 
 
 @cache

@@ -103,6 +103,22 @@ def _lead_of(match: re.Match) -> str:
     return f"aV{match['goldberger'].upper()}" if match["goldberger"] else f"V{match['chest']}"
 
 
+def own_lead_names(lead_names: Mapping[str, str]) -> dict[str, str]:
+    """Checked names for `signed_lead`: in lower case, each with its lead in standard spelling (``-II`` if inverted).
+
+    Raises:
+        ValueError: one stands for none of the twelve leads.
+    """
+    names: dict[str, str] = {}
+    for written, meant in lead_names.items():
+        lead, sign = signed_lead(meant) if isinstance(meant, str) else ("", 1)
+        if lead not in _RANK:
+            expected = f"one of {' '.join(LEADS)}, behind '-' where it was recorded upside down"
+            raise ValueError(f"lead name {written!r}: found {meant!r}, expected {expected}")
+        names[written.strip().casefold()] = lead if sign > 0 else f"-{lead}"
+    return names
+
+
 def canonical_lead(name: str, lead_names: Mapping[str, str] | None = None) -> str:
     """The standard spelling of a lead's name, see `signed_lead`; other and inverted leads keep their name."""
     lead, sign = signed_lead(name, lead_names)

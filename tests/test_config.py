@@ -15,7 +15,7 @@ import team_code
 from leadset import challenge
 from leadset.classes import label_space
 from leadset.commands.demo import CONFIG as DEMO
-from leadset.config import DEFAULT_FILE, Config, Pretrain, default_config, load_config, parse_setting
+from leadset.config import DEFAULT_FILE, Config, Pretrain, default_config, load_config, load_lead_names, parse_setting
 from leadset.leads import resolve_leads
 from leadset.models import create_network, list_models
 
@@ -127,6 +127,18 @@ def test_provenance_is_plain_and_complete():
     assert kept["values"]["lead_sets"] == [["II", "V5"]] and kept["values"]["pretrain"]["below"] == 0
 
 
+def test_lead_names_of_later_files_win_in_whatever_case_and_can_be_read_alone(tmp_path, monkeypatch):
+    Path("leadset.toml").write_text("leads = {'Channel 7' = '-avr', 'my II' = 'II'}")
+    Path("named.toml").write_text("leads = {'CHANNEL 7' = 'Lead V1'}")
+    assert load_config().leads == load_lead_names() == {"channel 7": "-aVR", "my ii": "II"}
+    monkeypatch.setenv("LEADSET_CONFIG", "named.toml")
+    assert load_config().leads == load_lead_names() == {"channel 7": "V1", "my ii": "II"}
+    assert load_config(folder=None).leads == load_lead_names(None) == {"channel 7": "V1"}
+    Path("named.toml").write_text("leads = {'CHANNEL 7' = 'V9'}")
+    with pytest.raises(ValueError, match=r"^named\.toml: found leads\.CHANNEL 7 = 'V9', expected one of"):
+        load_lead_names()
+
+
 # --- mistakes --------------------------------------------------------------------------------------------------------
 
 MISTAKES = {
@@ -168,6 +180,11 @@ MISTAKES = {
     "pretrain.mixed_share = 1.0": r"pretrain.mixed_share = 1.0, expected a number between 0 and 1",
     "pretrain.bank_time_share = 0": r"pretrain.bank_time_share = 0, expected a number between 0 and 1",
     "pretrain.passes = 3": r"unknown key 'pretrain.passes', expected one of below",
+    "leads = 'II'": r"leads = 'II', expected a table",
+    "leads.'channel 7' = 'V9'": r"leads.channel 7 = 'V9', expected one of I II III aVR .* V6, behind '-' where",
+    "leads.'channel 7' = 2": r"leads.channel 7 = 2, expected one of I II III",
+    "leads.'channel 7' = ''": r"leads.channel 7 = '', expected one of I II III",
+    "leads = {'my II' = 'II', 'MY II' = 'V1'}": r"leads.MY II = 'V1', expected each name once",
     "presets = 3": r"presets = 3, expected a table",
     "presets.compact = 3": r"presets.compact = 3, expected a table",
     "presets.compact.star = 3": r"presets.compact.star = 3, expected a table",

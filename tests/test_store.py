@@ -90,7 +90,7 @@ def test_processes_build_the_same_bytes(data, tmp_path):
 
 def test_second_build_reads_no_recording(data, tmp_path, monkeypatch):
     first = build(data, tmp_path / "cache")
-    monkeypatch.setattr(store_module, "read_recording", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(store_module, "read_recording", lambda path, lead_names: pytest.fail(f"{path} was read again"))
     second = build(data, tmp_path / "cache")
     assert second.recordings == first.recordings
     assert second.failures == first.failures
@@ -102,6 +102,17 @@ def test_changed_file_and_other_transform_are_built_anew(data, tmp_path):
     store = build(data, tmp_path / "cache")
     assert [r.n_samples for r in store.recordings if r.name == "A0003"] == [round(777 / 2 + 0.1)]
     assert build(data, tmp_path / "cache", Transform(500)).recordings[0].n_samples == 300
+
+
+def test_other_lead_names_are_built_anew_and_none_are_found_again(data, tmp_path):
+    first = build(data, tmp_path / "cache")
+    paths, names = find_recordings(data), {"v1": "-V2", "v2": "V1"}
+    named = build_store(paths, TRANSFORM, tmp_path / "cache", n_jobs=1, progress=False, lead_names=names)
+    assert not set(first.files) & set(named.files)
+    np.testing.assert_array_equal(named[0][0][6], first[0][0][7])
+    np.testing.assert_array_equal(named[0][1][0, 6], first[0][1][0, 7])
+    assert named[0][0][7].any() and (named[0][0][7] != first[0][0][6]).any()
+    assert build_store(paths, TRANSFORM, tmp_path / "cache", progress=False, lead_names={}).files == first.files
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "no index", "half an index", "index of another shape"])

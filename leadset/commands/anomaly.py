@@ -6,7 +6,7 @@ import argparse
 import csv
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +30,7 @@ from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
 from leadset.classes import LabelSpace, label_space
-from leadset.config import load_config
+from leadset.config import load_config, load_lead_names
 from leadset.entry.detectors import DetectorFolder
 from leadset.leads import LEADS, lead_set_name, resolve_leads
 from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES, CrossRestoration
@@ -133,7 +133,8 @@ def _fit(arguments: argparse.Namespace) -> int:
         order = np.random.default_rng(settings.seed).permutation(len(recordings))
         held_out, train = np.split(order, [round(_HELD_OUT_SHARE * len(order)) if len(order) >= FEWEST else 0])
     else:
-        recordings = build_store(find_recordings(arguments.data), TRANSFORM, cache)
+        names = load_lead_names(arguments.call.folder)
+        recordings = build_store(find_recordings(arguments.data), TRANSFORM, cache, lead_names=names)
         for failure in recordings.failures:
             print(f"skipped {failure.path}: {failure.message}", file=sys.stderr)
         normal = plain_sinus_rhythm(recordings, space)
@@ -196,7 +197,8 @@ def _score(arguments: argparse.Namespace) -> int:
         else:
             of_entry = detectors.space if arguments.label_space is None else None
             space = of_entry or _label_space(arguments.label_space)
-            failed = _score_folder(detectors, arguments.data, table, space)
+            names = {**detectors.lead_names, **load_lead_names(arguments.call.folder)}
+            failed = _score_folder(detectors, arguments.data, table, space, names)
     return 1 if failed else 0
 
 
@@ -261,12 +263,14 @@ class _Table:
         })  # fmt: skip
 
 
-def _score_folder(detectors: DetectorFolder, folder: Path, table: _Table, space: LabelSpace) -> int:
+def _score_folder(
+    detectors: DetectorFolder, folder: Path, table: _Table, space: LabelSpace, lead_names: Mapping[str, str]
+) -> int:
     """Scores a folder's recordings; the number of those that cannot be read, each with its reason on stderr."""
     abnormal, scored, failed = [], [], 0
     for path in tqdm(find_recordings(folder), desc="score", unit="rec", leave=False):
         try:
-            recording = read_recording(path)
+            recording = read_recording(path, lead_names)
             detector = detectors.for_leads(recording.leads)
             score = detector.score(recording.signal, recording.fs, recording.leads)
         except (ReadError, OSError, ValueError) as error:
@@ -334,8 +338,10 @@ def _print_dice(masks: list[np.ndarray], maps: list[np.ndarray]) -> None:
 
 
 def _localise(arguments: argparse.Namespace) -> int:
-    recording = read_recording(arguments.record)
-    detector = DetectorFolder(arguments.model).for_leads(recording.leads)
+    detectors = DetectorFolder(arguments.model)
+    names = {**detectors.lead_names, **load_lead_names(arguments.call.folder)}
+    recording = read_recording(arguments.record, names)
+    detector = detectors.for_leads(recording.leads)
     if arguments.plot and detector.reference is None:
         raise ValueError(f"{arguments.model}: --plot draws in units of normal recordings, {detector.no_reference}")
     score = detector.score(recording.signal, recording.fs, recording.leads)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+from leadset.config import load_lead_names
 from leadset.plots.waves import plot_marks
 from leadset.recordings import ReadError, Recording, find_recordings, read_recording
 from leadset.signals import explain_flag
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Delineates the recordings; a bad one is reported and skipped, and so is a file beside the marks that cannot be
     made. Returns 1 if there was any of these, else 0."""
     paths = [file for path in arguments.records for file in (find_recordings(path) if path.is_dir() else [path])]
-    names = _distinct_names(paths)
+    names, lead_names = _distinct_names(paths), load_lead_names(arguments.call.folder)
     folder = arguments.output.parent if arguments.output else Path()
     skipped = incomplete = 0
     with write_atomically(arguments.output) if arguments.output else nullcontext(sys.stdout) as file:
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         table.writerow(CSV_COLUMNS)
         for path, name in zip(paths, names, strict=True):
             try:
-                recording = read_recording(path)
+                recording = read_recording(path, lead_names)
                 for flag in recording.flags:
                     print(f"{path}: {explain_flag(flag)}", file=sys.stderr)
                 delineation = delineate(recording.signal, recording.fs, arguments.method)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from leadset.classes import LabelSpace, label_space
-from leadset.config import load_config
+from leadset.config import load_config, load_lead_names
 from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.audit import Audit, audit_folder, write_csv
 from leadset.recordings.find import Found, survey
@@ -38,8 +38,8 @@ def _processes(words: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Audits the folder; returns 0, or 1 if not one recording can be used."""
     space = label_space(arguments.label_space or load_config().label_space)
-    contents = survey(arguments.data)
-    rows = audit_folder(arguments.data, contents.headers, space, arguments.jobs)
+    contents, names = survey(arguments.data), load_lead_names(arguments.call.folder)
+    rows = audit_folder(arguments.data, contents.headers, space, arguments.jobs, names)
     print(report(rows, space, contents))
     if arguments.output:
         write_csv(rows, arguments.output)

@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from leadset.config import load_lead_names
 from leadset.leads import canonical_lead
 from leadset.recordings import find_recordings
 from leadset.recordings.extract import extract_leads
@@ -25,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Extracts a folder; returns 0, or 1 if a recording failed, which does not keep the others from being written."""
-    leads = [canonical_lead(lead) for lead in arguments.leads]
+    names = load_lead_names(arguments.call.folder)
+    leads = [canonical_lead(lead, names) for lead in arguments.leads]
     if len(set(leads)) < len(leads):
         arguments.call.usage_error(f"a lead is named twice: {' '.join(leads)}")
     source, target = arguments.input_directory, arguments.output_directory
@@ -35,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     failed = 0
     for header_file in header_files:
         try:
-            flags = extract_leads(header_file, target / header_file.relative_to(source), leads, arguments.key)
+            target_file = target / header_file.relative_to(source)
+            flags = extract_leads(header_file, target_file, leads, arguments.key, names)
         except (OSError, ValueError) as error:
             failed += 1
             print(f"{arguments.call.name}: {error}", file=sys.stderr)

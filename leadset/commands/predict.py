@@ -1,7 +1,7 @@
 """``leadset predict RECORD…``: diagnoses of recordings, by a trained entry or the one that ships.
 
 With MODEL DATA OUTPUTS, where MODEL is the folder of a trained entry, it writes one file of labels and probabilities
-per recording, as the Challenge asks for it.
+per recording, as the Challenge asks for it. As in the organisers' driver, lead names are then those of training alone.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ def _predict_folder(arguments: argparse.Namespace) -> int:
 
 def _predict_records(arguments: argparse.Namespace) -> int:
     """What was asked for of each recording; the number of recordings that failed."""
+    from leadset.config import load_lead_names
     from leadset.entry import load_entry
 
-    entry = load_entry(arguments.entry)
+    entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
     answers = list(entry.predict(_headers(map(Path, arguments.paths))))
     if arguments.json:
         text = json.dumps([_plain(answer, entry.space) for answer in answers], indent=1)

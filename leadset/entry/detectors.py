@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from leadset.anomaly.detector import DETECTOR_FILE, Detector
@@ -41,6 +41,11 @@ class DetectorFolder:
         if self._entry is None:
             return next(iter(self._detectors))
         return sort_leads({lead for trained in self._entry.manifest.sets for lead in trained.leads})
+
+    @property
+    def lead_names(self) -> Mapping[str, str]:
+        """What names of leads stood for where an entry was trained; a detector of its own keeps none."""
+        return self._entry.lead_names if self._entry else {}
 
     @property
     def space(self) -> LabelSpace | None:

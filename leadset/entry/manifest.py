@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from leadset.anomaly.detector import DetectorFiles
 from leadset.classes import LabelSpace, label_space
 from leadset.entry.decision import DecisionRule, veto
 from leadset.entry.ensemble import Ensemble, Evidence, read_probabilities
-from leadset.leads import resolve_leads
+from leadset.leads import own_lead_names, resolve_leads
 from leadset.preprocess import InputSpec
 from leadset.utils.files import write_atomically
 
@@ -154,6 +154,8 @@ class Manifest:
         prior: (k,) share of the training recordings that have each class: the answer where nothing can be read.
         sets: the trained lead sets, largest first.
         provenance: versions, seed, preset, data counts and fingerprint.
+        lead_names: what names of leads stood for in training, as for `leadset.recordings.read_recording`; entries of
+            0.1.0 have none.
     """
 
     label_space: str
@@ -161,6 +163,7 @@ class Manifest:
     prior: np.ndarray
     sets: tuple[TrainedSet, ...]
     provenance: dict[str, Any]
+    lead_names: Mapping[str, str] = field(default_factory=dict)
 
     def _by_class(self) -> Iterator[np.ndarray]:
         """Whatever has one number for each class."""
@@ -201,6 +204,7 @@ class Manifest:
             "classes": list(self.classes),
             "prior": [float(p) for p in self.prior],
             "provenance": self.provenance,
+            "lead_names": self.lead_names,
             "lead_sets": [trained.to_json() for trained in self.sets],
         }
         with write_atomically(folder / FILE_NAME) as file:
@@ -232,6 +236,7 @@ class Manifest:
                 read_probabilities(values["prior"]),
                 sets,
                 dict(values["provenance"]),
+                own_lead_names(values.get("lead_names", {})),
             )
             for numbers in manifest._by_class():
                 if numbers.shape != (len(manifest.classes),):

@@ -38,16 +38,16 @@ def predict_all(entry: Entry, headers: Sequence[Path], processes: int | None = N
         parts = [headers[i : i + _AT_A_TIME] for i in range(0, len(headers), _AT_A_TIME)]
         # A process that is killed, for want of memory say, breaks the pool: this one answers what is left.
         with suppress(BrokenProcessPool), worker_pool(processes) as pool:
-            for answers in pool.map(partial(_answers, entry.folder), parts):
+            for answers in pool.map(partial(_answers, entry.folder, tuple(entry.lead_names.items())), parts):
                 yield from answers
                 answered += len(answers)
     yield from entry.predict(headers[answered:])
 
 
-def _answers(folder: Path, headers: Sequence[Path]) -> list[Answer]:
-    return list(_entry(folder).predict(headers))
+def _answers(folder: Path, lead_names: tuple[tuple[str, str], ...], headers: Sequence[Path]) -> list[Answer]:
+    return list(_entry(folder, lead_names).predict(headers))
 
 
 @lru_cache(maxsize=1)
-def _entry(folder: Path) -> Entry:
-    return Entry(folder, "cpu", readers=0)
+def _entry(folder: Path, lead_names: tuple[tuple[str, str], ...]) -> Entry:
+    return Entry(folder, "cpu", readers=0, lead_names=dict(lead_names))

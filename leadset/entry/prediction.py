@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from leadset.anomaly.detector import Detector
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.entry.networks import Predictor, load_member, load_member_detector
-from leadset.leads import lead_set_name, sort_leads, with_derived
+from leadset.leads import lead_set_name, own_lead_names, signed_lead, sort_leads, with_derived
 from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.models.shipped import FOLDER as SHIPPED
 from leadset.preprocess import InputSpec, Prepared, Transform, prepare, preparing_flags, usable_leads
@@ -85,15 +85,23 @@ class Entry:
         folder: as `train_model.py` wrote it.
         device: where to run; a GPU if there is one.
         readers: threads that read recordings ahead while the networks work.
+        lead_names: as for `leadset.recordings.read_recording`; these go before those that it was trained with.
 
     Raises:
         FileNotFoundError: there is no entry in the folder.
-        ValueError: the entry is damaged or not of this kit.
+        ValueError: the entry is damaged or not of this kit, or a name stands for none of the twelve leads.
     """
 
-    def __init__(self, folder: str | Path, device: str | torch.device | None = None, readers: int = 2) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        device: str | torch.device | None = None,
+        readers: int = 2,
+        lead_names: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder, self.readers = Path(folder), readers
         self.manifest = Manifest.read(self.folder)
+        self.lead_names = {**self.manifest.lead_names, **own_lead_names(lead_names or {})}
         self.space = self.manifest.space_in(self.folder)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._predictors: dict[tuple[tuple[str, ...], str], Predictor] = {}
@@ -118,7 +126,7 @@ class Entry:
 
     def load(self, leads: Iterable[str]) -> None:
         """Loads the networks that recordings with these leads need, ahead of the first recording."""
-        trained = self.trained_set(leads)
+        trained = self.trained_set(signed_lead(lead, self.lead_names)[0] for lead in leads)
         for member in trained.members:
             self._predictor(trained, member)
 
@@ -166,7 +174,7 @@ class Entry:
         name = recording.name if isinstance(recording, Recording) else Path(recording).stem
         try:
             if not isinstance(recording, Recording):
-                recording = read_recording(recording)
+                recording = read_recording(recording, self.lead_names)
             usable = set(usable_leads(preparing_flags(recording.signal, recording.fs, recording.leads)))
             leads = tuple(lead for lead in sort_leads(recording.leads) if lead in usable)
             trained = self.trained_set(leads)
@@ -268,6 +276,10 @@ def _batched(items: Iterable) -> Iterator[tuple]:
         yield group
 
 
-def load_entry(model_dir: str | Path | None = None, device: str | torch.device | None = None) -> Entry:
+def load_entry(
+    model_dir: str | Path | None = None,
+    device: str | torch.device | None = None,
+    lead_names: Mapping[str, str] | None = None,
+) -> Entry:
     """Opens a model folder, by default the entry that ships; see `Entry`."""
-    return Entry(SHIPPED if model_dir is None else model_dir, device)
+    return Entry(SHIPPED if model_dir is None else model_dir, device, lead_names=lead_names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -63,16 +63,20 @@ class Audit:
     error: str = ""
 
 
-def audit_recording(path: Path, folder: Path, space: LabelSpace) -> Audit:
+def audit_recording(
+    path: Path, folder: Path, space: LabelSpace, lead_names: Mapping[str, str] | None = None
+) -> Audit:
     """Reads and prepares one recording of ``folder`` as training would; never raises on what it finds in the files."""
-    return _audited(path, folder, space)[0]
+    return _audited(path, folder, space, lead_names)[0]
 
 
-def _audited(path: Path, folder: Path, space: LabelSpace) -> tuple[Audit, np.ndarray]:
+def _audited(
+    path: Path, folder: Path, space: LabelSpace, lead_names: Mapping[str, str] | None
+) -> tuple[Audit, np.ndarray]:
     """The audit of a recording, and the times of its heartbeats."""
     row = Audit(path.relative_to(folder).as_posix(), _source(path.parent.relative_to(folder)))
     try:
-        header = read_header(path)
+        header = read_header(path, lead_names)
         classes = tuple(itertools.compress(space.abbreviations, space.encode(header.codes)))
         row = replace(
             row, name=header.name, dialect=header.dialect, fs=header.fs, leads=header.leads, age=header.age,
@@ -96,7 +100,11 @@ def _comparable(recording: Recording) -> np.ndarray:
 
 
 def audit_folder(
-    folder: str | Path, paths: Sequence[Path], space: LabelSpace, n_jobs: int | None = None
+    folder: str | Path,
+    paths: Sequence[Path],
+    space: LabelSpace,
+    n_jobs: int | None = None,
+    lead_names: Mapping[str, str] | None = None,
 ) -> list[Audit]:
     """Audits header files below ``folder``, in their order, with duplicates, patients and repeated file names.
 
@@ -106,6 +114,7 @@ def audit_folder(
         space: the classes.
         n_jobs: worker processes, as joblib counts them; by default this process alone for a few hundred recordings, and
             one per core for more.
+        lead_names: as for `leadset.recordings.read_recording`.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
@@ -113,12 +122,12 @@ def audit_folder(
     if n_jobs is None:
         n_jobs = 1 if len(paths) <= _FEW else -1
     pool = Parallel(n_jobs=n_jobs, return_as="generator")
-    audited = pool(delayed(_audited)(path, Path(folder), space) for path in paths)
+    audited = pool(delayed(_audited)(path, Path(folder), space, lead_names) for path in paths)
     audited = tqdm(audited, total=len(paths), desc="audit", unit="rec", disable=None)
     rows, beats = map(list, zip(*audited, strict=True)) if paths else ([], [])
     patients = find_patients(folder, zip(paths, (row.patient for row in rows), strict=True))
     rows = [replace(row, patient=patient) for row, patient in zip(rows, patients, strict=True)]
-    return _mark_repeats(rows, same_recordings(beats, lambda i: _comparable(read_recording(paths[i]))))
+    return _mark_repeats(rows, same_recordings(beats, lambda i: _comparable(read_recording(paths[i], lead_names))))
 
 
 def write_csv(rows: Iterable[Audit], path: str | Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,13 @@ _DATE = re.compile(r"(\d{1,2})[-/](\d{1,2}|[A-Za-z]{3})[-/](\d{4})")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
-def extract_leads(header_file: Path, output_file: Path, leads: Sequence[str], key: str = "val") -> tuple[str, ...]:
+def extract_leads(
+    header_file: Path,
+    output_file: Path,
+    leads: Sequence[str],
+    key: str = "val",
+    lead_names: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
     """Writes one recording with ``leads``, in that order; returns the flags of reading it.
 
     Args:
@@ -29,12 +35,13 @@ def extract_leads(header_file: Path, output_file: Path, leads: Sequence[str], ke
         output_file: header to write; its `.mat` file goes beside it.
         leads: lead names in standard spelling.
         key: name of the matrix of counts in a MATLAB file.
+        lead_names: as for `leadset.recordings.read_recording`.
 
     Raises:
         ReadError: the recording cannot be read, lacks a lead, or its samples do not fit into 16 bits.
         OSError: a file cannot be written.
     """
-    header = read_header(header_file)
+    header = read_header(header_file, lead_names)
     lacking = [lead for lead in leads if lead not in header.leads]
     if lacking:
         raise ReadError(header_file, f"leads {' '.join(header.leads)}", f"{' '.join(lacking)} among them")

@@ -1,9 +1,10 @@
 """The packed store: prepared recordings as int16 in memory-mapped chunk files, one copy for all lead sets and models.
 
-A chunk holds up to `CHUNK` recordings of one folder. Its name is a digest of the transform and of the identity (name,
-size, modification time) of every file in it: a changed file makes a new chunk, an unchanged one is found again. Each
-recording is its statistics (5 × 12 float32) followed by its samples (12 × t int16). A chunk counts only once its index
-is there and agrees with the data in length and checksum; what a kill left half-written is built again.
+A chunk holds up to `CHUNK` recordings of one folder. Its name is a digest of the transform, of the user's lead names
+and of the identity (name, size, modification time) of every file in it: a changed file makes a new chunk, an unchanged
+one is found again. Each recording is its statistics (5 × 12 float32) followed by its samples (12 × t int16). A chunk
+counts only once its index is there and agrees with the data in length and checksum; what a kill left half-written is
+built again.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
@@ -147,7 +149,9 @@ def _identities(paths: Sequence[Path]) -> dict[Path, list]:
     return {path: by_folder[path.parent].get(path.stem, []) for path in paths}
 
 
-def _planned_chunks(paths: Sequence[Path], transform: Transform) -> Iterator[tuple[str, list[Path]]]:
+def _planned_chunks(
+    paths: Sequence[Path], transform: Transform, lead_names: Mapping[str, str]
+) -> Iterator[tuple[str, list[Path]]]:
     """Splits the recordings, folder by folder, into chunks named by what they will hold."""
     identities = _identities(paths)
     for folder, members in groupby(sorted(paths), key=lambda path: path.parent):
@@ -155,6 +159,7 @@ def _planned_chunks(paths: Sequence[Path], transform: Transform) -> Iterator[tup
         for first in range(0, len(members), CHUNK):
             part = members[first : first + CHUNK]
             content = [STORE_VERSION, asdict(transform), str(folder), [identities[path] for path in part]]
+            content += [sorted(lead_names.items())] if lead_names else []
             yield blake2b(json.dumps(content).encode(), digest_size=16).hexdigest(), part
 
 
@@ -234,7 +239,12 @@ def ensure_chunk(
 
 
 def build_store(
-    paths: Sequence[Path], transform: Transform, folder: Path, n_jobs: int = -1, progress: bool = True
+    paths: Sequence[Path],
+    transform: Transform,
+    folder: Path,
+    n_jobs: int = -1,
+    progress: bool = True,
+    lead_names: Mapping[str, str] | None = None,
 ) -> Store:
     """Prepares recordings in parallel, or finds them prepared, and opens the store.
 
@@ -244,11 +254,13 @@ def build_store(
         folder: where chunks are kept; made if missing. Several stores may share it.
         n_jobs: worker processes, as joblib counts them; joblib's own configuration (a Dask cluster, say) applies.
         progress: show a progress bar.
+        lead_names: as `leadset.recordings.read_recording`.
 
     A killed build goes on where it stopped. Memory is bounded by one recording per worker, plus the index.
     """
-    plan = [(folder / f"{key}.i16", part) for key, part in _planned_chunks(paths, transform)]
-    return build_chunks(plan, ensure_chunk, transform, n_jobs, "prepare" if progress else None)
+    plan = [(folder / f"{key}.i16", part) for key, part in _planned_chunks(paths, transform, lead_names or {})]
+    ensure = partial(ensure_chunk, read=partial(read_recording, lead_names=lead_names))
+    return build_chunks(plan, ensure, transform, n_jobs, "prepare" if progress else None)
 
 
 def build_chunks(

@@ -181,11 +181,12 @@ def load_training_data(
     seed: int,
     workers: int = -1,
     beats: Iterable[BeatsKey] = (),
+    lead_names: Mapping[str, str] | None = None,
 ) -> TrainingData:
     """Finds, prepares and splits the recordings of a folder.
 
     Recordings of one heart (`leadset.store.groups`) stay in one part; classes and sources are spread evenly.
-    ``beats`` names those that are wanted too.
+    ``beats`` names those that are wanted too; ``lead_names`` is as for `leadset.recordings.read_recording`.
 
     Raises:
         OSError: no such folder.
@@ -193,7 +194,10 @@ def load_training_data(
     """
     paths = find_recordings(folder)
     _check_diagnoses(folder, paths, space)
-    stores = {transform: build_store(paths, transform, cache, workers) for transform in dict.fromkeys(transforms)}
+    stores = {
+        transform: build_store(paths, transform, cache, workers, lead_names=lead_names)
+        for transform in dict.fromkeys(transforms)
+    }
     delineated = {
         (transform, leads, reliable): build_beats(stores[transform], leads, cache, workers, reliable=reliable)
         for transform, leads, reliable in dict.fromkeys(beats)

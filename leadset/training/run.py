@@ -135,6 +135,7 @@ class Run:
             seed=self.config.seed,
             workers=self.config.workers,
             beats=[key for job in self.jobs for key in beats_keys(job.spec, job.leads)],
+            lead_names=self.config.leads,
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
@@ -314,8 +315,9 @@ class Run:
             "seconds": round(self.limit.used, 1),
         }
         manifest = Manifest(
-            self.space.copy_to(self.folder), self.space.keys, targets.shares[1:], tuple(sets), provenance
-        )
+            self.space.copy_to(self.folder), self.space.keys, targets.shares[1:], tuple(sets), provenance,
+            self.config.leads,
+        )  # fmt: skip
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
