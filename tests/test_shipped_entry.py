@@ -135,6 +135,11 @@ def test_predict_says_what_is_suspected_of_electrodes(tmp_path, capsys):
     assert "suspected: exchanged:RA-LA (two electrodes" in capsys.readouterr().out
 
 
+def test_a_recording_that_is_not_there_is_an_error(tmp_path, capsys):
+    assert main(["predict", str(tmp_path / "model"), str(tmp_path)]) == 1
+    assert "model: no such file or folder, expected a recording" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("wrong", [["--per-model"], ["--details"]])
 def test_options_of_the_other_form_are_refused(folder, wrong):
     with pytest.raises(SystemExit) as stop:

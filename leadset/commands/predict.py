@@ -104,7 +104,12 @@ def _predict_records(arguments: argparse.Namespace) -> int:
 def _headers(paths: Iterable[Path]) -> list[Path]:
     from leadset.recordings import find_recordings
 
-    return [header for path in paths for header in (find_recordings(path) if path.is_dir() else [path])]
+    headers: list[Path] = []
+    for path in paths:
+        if not (path.exists() or path.with_name(f"{path.name}.hea").exists()):
+            raise FileNotFoundError(f"{path}: no such file or folder, expected a recording")
+        headers += find_recordings(path) if path.is_dir() else [path]
+    return headers
 
 
 def _described(answer: Answer, space: LabelSpace) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,8 +43,9 @@ def read_patient_tables(folder: str | Path) -> dict[str, str]:
         try:
             with open(file, newline="", encoding="utf-8-sig", errors="replace") as opened:
                 patients.update(_patients_of_table(csv.DictReader(opened)))
-        except (OSError, csv.Error):  # a table that cannot be read names no patient; recordings do not depend on it
-            continue
+        except (OSError, csv.Error) as error:  # recordings can be read without it, but patients may then be divided
+            text = f"{file}: patients are not known from this table, which cannot be read: {error}"
+            warnings.warn(text, stacklevel=2)
     return patients
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.signals import known
+from leadset.signals import known, runs
 from leadset.utils.nan_statistics import median
 from leadset.waves.envelope import Envelope
 from leadset.waves.search import gather, ms
@@ -102,14 +102,9 @@ def long_gaps(missing: np.ndarray, longer: int) -> np.ndarray:
     """(leads, samples) ``missing`` without the runs of up to ``longer`` samples."""
     out = np.zeros_like(missing)
     for row, lead in enumerate(missing):
-        for start, stop in runs(lead):
+        for start, stop in zip(*runs(lead), strict=True):
             out[row, start:stop] = stop - start > longer
     return out
-
-
-def runs(mask: np.ndarray) -> np.ndarray:
-    """(n, 2) first and last sample (exclusive) of every run of True in (samples,)."""
-    return np.flatnonzero(np.diff(np.pad(mask, 1).astype(np.int8))).reshape(-1, 2)
 
 
 def known_share(repaired: Repaired, r: np.ndarray, fs: float) -> np.ndarray:

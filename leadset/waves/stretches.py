@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadset.signals import MIN_SD_MV
+from leadset.signals import MIN_SD_MV, runs
 from leadset.utils.nan_statistics import median
 from leadset.waves.marks import MARKS, R
-from leadset.waves.quality import runs
 
 #: Seconds of a gap that cuts a lead into stretches, of the shortest stretch that is delineated, and within which the
 #: stretches of leads begin and end together.
@@ -51,7 +50,7 @@ def at_rest(signal: np.ndarray, fs: float) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # infinity less infinity
         still = blocks.max(axis=2) - blocks.min(axis=2) < 2 * MIN_SD_MV  # False where a sample is NaN
     for row in np.flatnonzero(still.any(axis=1) & ~still.all(axis=1)):
-        for first, last in runs(still[row]):
+        for first, last in zip(*runs(still[row]), strict=True):
             if last - first >= _BLOCKS:
                 rest[row, first * block : last * block] = True
     return rest
@@ -85,7 +84,7 @@ def _between_long_gaps(missing: np.ndarray, fs: float) -> np.ndarray:
     """(n, 2) stretches of (samples,) between gaps of `LONG_GAP`, if `SHORTEST` or longer."""
     if not missing.any():
         return np.array([[0, len(missing)]])
-    gaps = [(start, stop) for start, stop in runs(missing) if stop - start >= LONG_GAP * fs]
+    gaps = [(start, stop) for start, stop in zip(*runs(missing), strict=True) if stop - start >= LONG_GAP * fs]
     bounds = np.array([0, *(edge for gap in gaps for edge in gap), len(missing)]).reshape(-1, 2)
     return bounds[(bounds[:, 1] - bounds[:, 0] >= SHORTEST * fs) & (bounds[:, 1] > bounds[:, 0])]
 
