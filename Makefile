@@ -26,9 +26,9 @@ weights: $(VENV)/installed
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 
-$(VENV)/installed: requirements.txt
+$(VENV)/installed: requirements.txt requirements-extras.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --requirement requirements.txt
+	$(RUN) -m pip install --quiet --requirement requirements.txt --requirement requirements-extras.txt
 	touch $@
 
 clean:
