@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from leadset.models.layers.heartmaasters import DROPOUT, RECEPTIVE_FIELD, ConvStages, glorot, length_after
+from leadset.models.layers.heartmaasters import DROPOUT, NORMS, RECEPTIVE_FIELD, ConvStages, glorot, length_after
+from leadset.models.layers.options import one_of
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
 
@@ -32,6 +33,7 @@ class HeartMAASters(nn.Module):
         rate: sampling rate of the input in Hz (500 as published).
         seconds: window length.
         filter: name of the filter (`leadset.preprocess.FILTERS`).
+        norm: ``"none"`` as published, or ``"batch"`` after every convolution.
     """
 
     def __init__(
@@ -43,13 +45,14 @@ class HeartMAASters(nn.Module):
         rate: int = 500,
         seconds: float = 10.0,
         filter: str = "heartmaasters",
+        norm: str = "none",
     ) -> None:
         super().__init__()
         samples = round(rate * seconds)
         if samples < RECEPTIVE_FIELD:
             raise ValueError(f"{seconds} s at {rate} Hz are {samples} samples: expected at least {RECEPTIVE_FIELD}")
         self.input_spec = InputSpec(Transform(rate, filter), samples)
-        self.stages = ConvStages(len(leads), width)
+        self.stages = ConvStages(len(leads), width, one_of("norm", norm, NORMS) == "batch")
         self.lead_axes = {"stages.0.weight": 1}
         self.dense1 = nn.Linear(4 * width * length_after(samples), 8 * width)
         self.dropout = nn.Dropout(DROPOUT)

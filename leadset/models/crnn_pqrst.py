@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from leadset.models.extra_inputs import given_or_missing
-from leadset.models.layers.heartmaasters import DROPOUT, RECEPTIVE_FIELD, ConvStages, glorot, length_after
+from leadset.models.layers.heartmaasters import DROPOUT, NORMS, RECEPTIVE_FIELD, ConvStages, glorot, length_after
 from leadset.models.layers.masking import apply_mask
 from leadset.models.layers.options import one_of
 from leadset.models.layers.recurrent import AttendedStates, LastStates
@@ -24,7 +24,6 @@ HEAD = (300, 200, 150)
 #: Seconds and millivolts beyond which a feature is implausible; it is clipped, so that a wrong unit does not spoil the
 #: standardisation.
 PLAUSIBLE = 10.0
-NORMS = ("none", "batch")
 BRANCHES = ("both", "signal", "beats")
 #: How the recurrent states of the beats become one vector.
 POOLINGS = {"last": LastStates, "attention": AttendedStates}

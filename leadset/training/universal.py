@@ -116,8 +116,11 @@ RECIPES: dict[str, Recipe] = {
     recipe.network: recipe
     for recipe in (
         Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),
-        Recipe("mvms_net", {"width": 64, "student": True}, steps=1000),
-        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=1400, learning_rate=2e-3),
+        Recipe("mvms_net", {"width": 64, "student": True}, steps=4000),
+        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=4000, learning_rate=2e-3),
+        Recipe("cnn_heartmaasters", {"rate": 100, "norm": "batch"}, steps=2500, learning_rate=2e-3),
+        Recipe("resunet_lc", {"width": 16, "rate": 100, "samples": 1024}, steps=3500, batch_size=64),
+        Recipe("star", {"width": 16, "cascade": True, "head": "gated"}, steps=2500, batch_size=64, learning_rate=2e-3),
     )
 }
 

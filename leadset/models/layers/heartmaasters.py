@@ -11,6 +11,8 @@ KERNELS = (5, 5, 5, 5, 5, 4, 4)
 #: Channels of each stage in multiples of the first one's.
 GROWTH = (1, 1, 2, 2, 4, 4, 4)
 DROPOUT = 0.3
+#: What may normalise between a convolution and its ReLU.
+NORMS = ("none", "batch")
 #: Stages whose pooling is followed by dropout.
 _DROPPING = (4, 5)
 #: Samples that one output of the last stage sees: fewer in a window leave nothing to pool.
