@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
@@ -20,7 +20,6 @@ from leadset.utils.files import write_atomically
 if TYPE_CHECKING:
     from leadset.classes import LabelSpace
     from leadset.entry import Answer
-    from leadset.waves import Quality
 
 # Classes that are shown of a recording besides those decided, by falling probability.
 _MOST_SHOWN, _LEAST_SHOWN = 5, 0.05
@@ -83,11 +82,12 @@ def _predict_records(arguments: argparse.Namespace) -> int:
     """What was asked for of each recording; the number of recordings that failed."""
     from leadset.config import load_lead_names
     from leadset.entry import load_entry
+    from leadset.entry.plain import plain_answer
 
     entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
     answers = list(entry.predict(_headers(map(Path, arguments.paths))))
     if arguments.json:
-        text = json.dumps([_plain(answer, entry.space) for answer in answers], indent=1)
+        text = json.dumps([plain_answer(answer, entry.space) for answer in answers], indent=1)
         if arguments.json == "-":
             print(text)
         else:
@@ -127,29 +127,6 @@ def _described(answer: Answer, space: LabelSpace) -> str:
         lines.append(f"    flags: {', '.join(answer.flags)}")
     lines += [f"    suspected: {explain_flag(suspicion)}" for suspicion in answer.quality.suspicions]
     return "\n".join(lines)
-
-
-def _plain(answer: Answer, space: LabelSpace) -> dict[str, Any]:
-    probabilities = [round(float(p), 6) for p in answer.probabilities]
-    return {
-        "recording": answer.name,
-        "labels": [name for name, label in zip(space.abbreviations, answer.labels, strict=True) if label],
-        "probabilities": dict(zip(space.abbreviations, probabilities, strict=True)),
-        "abnormality": answer.abnormality,
-        "answered": not answer.failed,
-        "flags": list(answer.flags),
-        "quality": answer.quality and _plain_quality(answer.quality),
-    }
-
-
-def _plain_quality(quality: Quality) -> dict[str, Any]:
-    by_lead = [round(float(value), 4) for value in quality.by_lead]
-    return {
-        "overall": round(float(quality.overall), 4),
-        "usable": bool(quality.usable),
-        "leads": dict(zip(quality.leads, by_lead, strict=True)),
-        "suspected": list(quality.suspicions),
-    }
 
 
 def _write_csv(path: str, answers: Iterable[Answer], space: LabelSpace) -> None:
