@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -182,11 +182,14 @@ def load_training_data(
     workers: int = -1,
     beats: Iterable[BeatsKey] = (),
     lead_names: Mapping[str, str] | None = None,
+    held_out: Collection[str] = (),
 ) -> TrainingData:
     """Finds, prepares and splits the recordings of a folder.
 
     Recordings of one heart (`leadset.store.groups`) stay in one part; classes and sources are spread evenly.
     ``beats`` names those that are wanted too; ``lead_names`` is as for `leadset.recordings.read_recording`.
+    ``held_out`` are headers' paths: these recordings are prepared with the others, so that the folds of a
+    cross-validation share one store, and then taken away before anything is looked at.
 
     Raises:
         OSError: no such folder.
@@ -203,9 +206,13 @@ def load_training_data(
         for transform, leads, reliable in dict.fromkeys(beats)
     }
     failures = {failure.path: failure for kept in (stores, delineated) for s in kept.values() for failure in s.failures}
-    stores = {transform: store.without(failures) for transform, store in stores.items()}
-    delineated = {key: store.without(failures) for key, store in delineated.items()}
+    failures = {path: failure for path, failure in failures.items() if path not in held_out}
+    gone = {*failures, *held_out}
+    stores = {transform: store.without(gone) for transform, store in stores.items()}
+    delineated = {key: store.without(gone) for key, store in delineated.items()}
     recordings = next(iter(stores.values())).recordings
+    if not recordings and not failures:
+        raise ValueError(f"{folder}: all of {len(paths)} recordings are held out, expected some to learn from")
     if not recordings:
         example = next(iter(failures.values()))
         raise ValueError(f"{folder}: none of {len(paths)} recordings can be read; the first: {example.message}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
 
@@ -55,10 +55,14 @@ class Run:
         data_folder: recordings with labels.
         model_folder: where the entry goes; unfinished work is kept in a folder inside it.
         config: the choices of `default.toml` and what overrides them.
+        held_out: paths of headers whose recordings are no part of the run.
     """
 
-    def __init__(self, data_folder: str | Path, model_folder: str | Path, config: Config) -> None:
+    def __init__(
+        self, data_folder: str | Path, model_folder: str | Path, config: Config, held_out: Collection[str] = ()
+    ) -> None:
         self.data_folder, self.folder, self.config = Path(data_folder), Path(model_folder), config
+        self.held_out = frozenset(held_out)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.preset = config.preset
         if self.preset == "auto":
@@ -136,6 +140,7 @@ class Run:
             workers=self.config.workers,
             beats=[key for job in self.jobs for key in beats_keys(job.spec, job.leads)],
             lead_names=self.config.leads,
+            held_out=self.held_out,
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
@@ -327,7 +332,12 @@ def _readable(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
-def train_entry(data_folder: str | Path, model_folder: str | Path, config: Config | None = None) -> Manifest:
+def train_entry(
+    data_folder: str | Path,
+    model_folder: str | Path,
+    config: Config | None = None,
+    held_out: Collection[str] = (),
+) -> Manifest:
     """Trains an entry on a folder of recordings.
 
     A run that was interrupted or killed goes on where it stopped when it is started again with the same data, model
@@ -337,6 +347,8 @@ def train_entry(data_folder: str | Path, model_folder: str | Path, config: Confi
         data_folder: recordings with labels, nested as they are published.
         model_folder: made if missing.
         config: by default `leadset.config.load_config`.
+        held_out: paths of headers, as `find_recordings` gives them: nothing of these recordings is learnt from,
+            calibrated on or counted.
 
     Raises:
         OSError: no such data folder, or the model folder cannot be written.
@@ -344,7 +356,7 @@ def train_entry(data_folder: str | Path, model_folder: str | Path, config: Confi
     """
     config = config or load_config()
     print(config.summary())
-    run = Run(data_folder, model_folder, config)
+    run = Run(data_folder, model_folder, config, held_out)
     try:
         return run.execute()
     except KeyboardInterrupt:
