@@ -39,6 +39,21 @@ class Pretrain:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """The table ``[serve]``; `default.toml` says what each key means and why it has its value."""
+
+    upload_mb: Annotated[float, rules.positive]
+    recording_s: Annotated[float, rules.positive]
+    waiting: Annotated[int, rules.whole(1)]
+    timeout_s: Annotated[float, rules.positive]
+    batch: Annotated[int, rules.whole(1)]
+
+
+#: Tables with keys of their own, and what holds them.
+_TABLES: dict[str, type] = {"pretrain": Pretrain, "serve": Serve}
+
+
+@dataclass(frozen=True)
 class Config:
     """The choices of a run; `default.toml` says what each key means and why it has its value.
 
@@ -65,6 +80,7 @@ class Config:
     cache: Annotated[str, rules.text]
     leads: Annotated[dict[str, str], rules.lead_names]
     pretrain: Pretrain
+    serve: Serve
     presets: Annotated[dict[str, dict[str, dict[str, Any]]], rules.presets]
     files: tuple[str, ...] = field(compare=False)
     overrides: dict[str, Any] = field(compare=False)
@@ -166,7 +182,8 @@ def _assemble(layers: list[tuple[str, dict]], files: tuple[str, ...], overrides:
     merged: dict[str, Any] = {}
     for source, layer in layers:
         merged = _merge(merged, _checked(layer, source))
-    config = Config(**{**merged, "pretrain": Pretrain(**merged["pretrain"])}, files=files, overrides=overrides)
+    tables = {name: kind(**merged[name]) for name, kind in _TABLES.items()}
+    config = Config(**{**merged, **tables}, files=files, overrides=overrides)
     for source, layer in layers[1:]:  # a test holds that those of `default.toml` are sound
         for name, by_architecture in layer.get("presets", {}).items():
             for architecture in by_architecture:
@@ -180,14 +197,12 @@ def _assemble(layers: list[tuple[str, dict]], files: tuple[str, ...], overrides:
 
 
 def _checked(layer: dict[str, Any], source: str) -> dict[str, Any]:
-    """The values of a layer, converted to those of `Config`; ``[pretrain]`` stays a table, to be merged."""
-    values = {key: value for key, value in layer.items() if key != "pretrain"}
-    checked = _by_rule(values, Config, source, "")
-    if "pretrain" in layer:
-        table = layer["pretrain"]
-        if not isinstance(table, dict):
-            raise ValueError(f"{source}: found pretrain = {table!r}, expected a table")
-        checked["pretrain"] = _by_rule(table, Pretrain, source, "pretrain.")
+    """The values of a layer, converted to those of `Config`; its tables stay tables, to be merged."""
+    checked = _by_rule({key: value for key, value in layer.items() if key not in _TABLES}, Config, source, "")
+    for name in layer.keys() & _TABLES.keys():
+        if not isinstance(layer[name], dict):
+            raise ValueError(f"{source}: found {name} = {layer[name]!r}, expected a table")
+        checked[name] = _by_rule(layer[name], _TABLES[name], source, f"{name}.")
     return checked
 
 

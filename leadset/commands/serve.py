@@ -1,0 +1,40 @@
+"""``leadset serve [ENTRY]``: an API and a page that answer recordings, until interrupted (extra ``serve``)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+KEY_VARIABLE = "LEADSET_API_KEY"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("entry", nargs="?", help="folder of a trained entry (default: the one that ships)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
+    parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    parser.add_argument("--config", metavar="FILE", help="configuration that overrides default.toml, table [serve]")
+    parser.epilog = f"If the environment variable {KEY_VARIABLE} is set, clients must send its value as X-API-Key."
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until interrupted; returns the exit status.
+
+    Raises:
+        ValueError: what the extra installs is missing.
+    """
+    try:
+        import uvicorn
+
+        from leadset.serve.api import create_app
+    except ImportError as error:
+        raise ValueError(f"found no {error.name}, expected the extra: pip install leadset[serve]") from error
+    from leadset.config import load_config
+    from leadset.entry import load_entry
+
+    config = load_config(arguments.config, folder=arguments.call.folder)
+    entry = load_entry(arguments.entry, lead_names=config.leads)
+    app = create_app(entry, config.serve, os.environ.get(KEY_VARIABLE, ""))
+    print(f"http://{arguments.host}:{arguments.port} answers with {entry.folder}; Ctrl-C ends it", flush=True)
+    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning")
+    return 0

@@ -1,0 +1,129 @@
+"""What the API returns: plain values with a schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+import leadset
+from leadset.entry import Entry
+from leadset.recordings import Recording
+from leadset.serve.problems import Problem
+from leadset.waves import MARKS, delineate
+
+
+class Prediction(BaseModel):
+    """An answer of the entry, as ``leadset predict --json`` writes it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    recording: str
+    labels: list[str]
+    probabilities: dict[str, float]
+    abnormality: float | None
+    answered: bool
+    flags: list[str]
+    quality: dict[str, Any] | None
+
+
+class Marks(BaseModel):
+    """Marks in samples of the upload, counted from 0: ``fused`` (beats, 13), ``by_lead`` (leads, beats, 13), ``p_only``
+    (waves, 4) of P waves without a complex; ``names`` says what the 13 are."""
+
+    recording: str
+    fs: float
+    leads: list[str]
+    names: list[str]
+    fused: list[list[float | None]]
+    by_lead: list[list[list[float | None]]]
+    p_only: list[list[float | None]]
+    quality: list[float]
+    flags: list[list[str]]
+
+
+class Anomaly(BaseModel):
+    """Scores of the detector: higher is farther from normal; ``above`` is the share in per cent of normal recordings
+    with lower ones. ``map`` (leads, samples at ``map_fs``) says where, in units of normal recordings."""
+
+    recording: str
+    leads: list[str]
+    score: float | None
+    peak: float | None
+    above: dict[str, float]
+    map_fs: float
+    map: list[list[float | None]]
+    flags: list[str]
+
+
+def delineated(recording: Recording) -> Marks:
+    """The waves of a recording."""
+    found = delineate(recording.signal, recording.fs)
+    return Marks(
+        recording=recording.name, fs=recording.fs, leads=list(recording.leads), names=list(MARKS),
+        fused=plain_numbers(found.fused), by_lead=plain_numbers(found.marks), p_only=plain_numbers(found.p_only),
+        quality=plain_numbers(found.quality, 3), flags=[sorted(flags) for flags in found.flags],
+    )  # fmt: skip
+
+
+def anomaly(entry: Entry, recording: Recording) -> Anomaly:
+    """What the entry's detector says of a recording.
+
+    Raises:
+        Problem: the entry has no detector for its leads, or it cannot be scored.
+    """
+    from leadset.anomaly.detector import TRANSFORM
+
+    try:
+        detector = entry.detector(recording.leads)
+    except (OSError, ValueError):
+        detail = f"found none for {', '.join(recording.leads)}, expected an entry with a reconstruction model"
+        raise Problem(404, "no_detector", "The entry has no anomaly detector", detail) from None
+    try:
+        score = detector.score(recording.signal, recording.fs, recording.leads)
+    except ValueError as error:
+        raise Problem(422, "unscorable", "The recording cannot be scored", str(error)) from None
+    reference = detector.reference
+    ranks = {} if reference is None else {
+        name: round(float(reference.percentile(name, getattr(score, name))), 2) for name in ("score", "peak")
+    }  # fmt: skip
+    return Anomaly(
+        recording=recording.name, leads=list(detector.leads), score=_number(score.score), peak=_number(score.peak),
+        above=ranks, map_fs=TRANSFORM.rate, map=plain_numbers(score.deviation, 4), flags=list(score.flags),
+    )  # fmt: skip
+
+
+def described(entry: Entry) -> dict[str, Any]:
+    """What an entry is."""
+    manifest, space = entry.manifest, entry.space
+    return {
+        "version": leadset.__version__,
+        "label_space": space.name,
+        "classes": [
+            {"key": key, "abbreviation": one.abbreviation, "name": one.name}
+            for key, one in zip(space.keys, space.classes, strict=True)
+        ],
+        "lead_sets": [
+            {
+                "leads": list(trained.leads),
+                "networks": [member.architecture for member in trained.members],
+                "thresholds": dict(
+                    zip(space.abbreviations, plain_numbers(trained.ensemble.rule.thresholds, 6), strict=True)
+                ),
+            }
+            for trained in manifest.sets
+        ],
+        "scores": manifest.provenance.get("scores"),
+        "intended_use": "research; not a medical device",
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
+def plain_numbers(values: np.ndarray, digits: int = 2) -> list:
+    """Nested lists of rounded numbers, None where there is none."""
+    rounded = np.round(np.asarray(values, dtype=np.float64), digits)
+    return np.where(np.isfinite(rounded), rounded.astype(object), None).tolist()
