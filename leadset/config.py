@@ -75,6 +75,8 @@ class Config:
     learning_rate: Annotated[float, rules.positive]
     weight_decay: Annotated[float, rules.number(rules.at_least(0))]
     validation_share: Annotated[float, rules.share]
+    folds: Annotated[int, rules.whole(2)]
+    test_share: Annotated[float, rules.share]
     workers: Annotated[int, rules.workers]
     keep_work: Annotated[bool, rules.on_or_off]
     cache: Annotated[str, rules.text]

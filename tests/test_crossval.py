@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from configurations import tiny_config
 from safetensors.numpy import load_file
 
 from leadset.entry import load_entry
-from leadset.recordings import find_recordings
+from leadset.leads import resolve_leads
+from leadset.models.shipped import shipped_networks
+from leadset.recordings import find_recordings, read_recording
 from leadset.simulate.write import write_dataset
+from leadset.studies import crossval as studies_crossval
+from leadset.studies.answers import FoldAnswers, Row, collect, file_of
+from leadset.studies.crossval import cross_validate
+from leadset.studies.entrants import Setting, Trained, Untuned
+from leadset.studies.protocols import create_protocol
 from leadset.training.run import train_entry
 
+ROOT = Path(__file__).resolve().parents[1]
 TINY = tiny_config(
     architectures=("resnet34",), lead_sets=(("I", "II"),),
     presets={"tiny": {"resnet34": {"width": 4, "rate": 100, "seconds": 5.0}}},
 )  # fmt: skip
+WIDE = replace(TINY, lead_sets=(resolve_leads(12), resolve_leads(2)))
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +68,136 @@ def test_a_run_with_recordings_held_out_is_that_of_a_folder_without_them(folder,
 def test_nothing_is_left_where_all_is_held_out(folder, tmp_path):
     with pytest.raises(ValueError, match="all of 20 recordings are held out"):
         train_entry(folder, tmp_path, TINY, [str(path) for path in find_recordings(folder)])
+
+
+# --- cross-validation ----------------------------------------------------------------------------------------------
+
+KFOLD = create_protocol("kfold", folds=2, seed=0)
+
+
+@pytest.fixture(scope="module")
+def done(folder, tmp_path_factory):
+    """Two folds of one network on two lead sets, and of the networks that ship."""
+    out = tmp_path_factory.mktemp("out")
+    cross_validate(folder, out, KFOLD, [Trained("entry", "", WIDE), Untuned("untuned", "untuned", WIDE)], 1)
+    return out
+
+
+def test_every_recording_is_answered_once_by_every_row(folder, done):
+    collected = collect(done, ["1", "2"], ["entry", "untuned"])
+    models = [*shipped_networks(), "ensemble"]
+    rows = {Row("resnet34", leads) for leads in ("12", "2")}
+    rows |= {Row(f"{model} (untuned)", leads) for model in models for leads in ("12", "2")}
+    assert set(collected) == rows
+    for together in collected.values():
+        assert together.tested.tolist() == list(range(20))
+        assert together.said.decisions.any(axis=1).all()
+        assert (together.said.probabilities > 0).all()
+
+
+def test_what_an_entry_answers_is_what_its_folder_answers(folder, done):
+    """The answers on two leads are those of the fold's own entry for a recording of two leads."""
+    collected = collect(done, ["1", "2"], ["entry"])[Row("resnet34", "2")]
+    with open(done / "folds.csv") as file:
+        rows = list(csv.DictReader(file))
+    for i in (0, 7, 19):
+        entry = load_entry(done / "folds" / f"entry-{rows[i]['fold']}", "cpu")
+        recording = read_recording(folder / rows[i]["recording"])
+        chosen = [recording.leads.index(lead) for lead in ("I", "II")]
+        answer = entry.predict(replace(recording, signal=recording.signal[chosen], leads=("I", "II")))
+        assert np.allclose(answer.probabilities, collected.said.probabilities[i], atol=1e-6)
+        assert (answer.labels == collected.said.decisions[i]).all()
+
+
+def test_a_finished_run_is_not_repeated_and_a_lost_fold_is(folder, done, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(done, out)
+    file_of(out, "2", "untuned").unlink()
+    answered = []
+    real = Untuned.answer
+    monkeypatch.setattr(Untuned, "answer", lambda *given: answered.append(given[2].name) or real(*given))
+    monkeypatch.setattr(Trained, "answer", lambda *given: pytest.fail("trained again"))
+    cross_validate(folder, out, KFOLD, [Trained("entry", "", WIDE), Untuned("untuned", "untuned", WIDE)], 1)
+    assert answered == ["2"]
+    one, other = (FoldAnswers.read(file_of(f, "2", "untuned")).by_row for f in (done, out))
+    assert all((one[row].probabilities == other[row].probabilities).all() for row in one)
+
+
+def test_another_protocol_data_set_or_entrant_of_the_name_is_refused(folder, done):
+    with pytest.raises(ValueError, match=r"protocol\.folds = 2, expected protocol\.folds = 3"):
+        cross_validate(folder, done, create_protocol("kfold", folds=3, seed=0), [Trained("entry", "", WIDE)], 1)
+    with pytest.raises(ValueError, match=r"entry\.json: found an entrant with configuration\.epochs = 1, expected"):
+        cross_validate(folder, done, KFOLD, [Trained("entry", "", replace(WIDE, epochs=2))], 1)
+    with pytest.raises(ValueError, match=r"crossval\.json: found a cross-validation with data\.f"):
+        cross_validate(folder / "one", done, KFOLD, [Trained("entry", "", WIDE)], 1)
+
+
+def test_labels_of_the_test_part_change_neither_thresholds_nor_answers(folder, tmp_path):
+    """The test recordings get the labels of one another; what is learnt and answered stays the same to the bit."""
+    setting = Setting(folder, tmp_path, *cohort_of(folder, tmp_path))
+    (fold,) = create_protocol("holdout", share=0.4, seed=0).divide(setting.cohort)
+    one = Trained("one", "", TINY).answer(setting, fold, 1)
+    changed = tmp_path / "changed"
+    shutil.copytree(folder, changed)
+    tested = [changed / setting.cohort.paths[i][len(str(folder)) + 1 :] for i in fold.test]
+    texts = [path.read_text() for path in tested]
+    codes = [re.search(r"^# ?Dx: ?(.*)$", text, re.MULTILINE)[1] for text in texts]
+    assert len(set(codes)) > 1
+    for path, text, was, now in zip(tested, texts, codes, [*codes[1:], codes[0]], strict=True):
+        path.write_text(text.replace(was, now))
+    cohort, space = cohort_of(changed, tmp_path / "other")
+    assert (cohort.labels[fold.test] != setting.cohort.labels[fold.test]).any()
+    other = Trained("one", "", TINY).answer(Setting(changed, tmp_path / "other", cohort, space), fold, 1)
+    row = Row("resnet34", "2")
+    assert (one.by_row[row].probabilities == other.by_row[row].probabilities).all()
+    assert (one.by_row[row].decisions == other.by_row[row].decisions).all()
+    entries = (load_entry(out / "folds" / "one-test") for out in (tmp_path, tmp_path / "other"))
+    thresholds = [entry.manifest.sets[0].ensemble.rule.thresholds for entry in entries]
+    assert (thresholds[0] == thresholds[1]).all()
+
+
+def test_the_untuned_fit_nothing_to_the_test_part(folder, done):
+    setting = Setting(folder, done, *cohort_of(folder, done))
+    fold = KFOLD.divide(setting.cohort)[0]
+    labels = setting.cohort.labels.copy()
+    labels[fold.test] = ~labels[fold.test]
+    changed = replace(setting, cohort=replace(setting.cohort, labels=labels, targets=labels.astype(np.float32)))
+    both = [Untuned("untuned", "untuned", WIDE).answer(s, fold, 1).by_row for s in (setting, changed)]
+    for row in both[0]:
+        assert (both[0][row].decisions == both[1][row].decisions).all()
+        assert (both[0][row].probabilities == both[1][row].probabilities).all()
+
+
+def test_a_killed_run_goes_on(folder, tmp_path):
+    """Killed while a fold trains; started again, it ends with the answers of a run that was left alone."""
+    words = [
+        sys.executable, "-m", "leadset", "crossval", str(folder), "OUT", "--protocol", "holdout",
+        "--models", "resnet34", "--leads", "2", "-j", "1", "--config", str(tmp_path / "tiny.toml"),
+    ]  # fmt: skip
+    (tmp_path / "tiny.toml").write_text(
+        'preset = "tiny"\nepochs = 1\nmin_steps = 40\nbatch_size = 16\n'
+        "pretrain.below = 0\n[presets.tiny]\nresnet34 = { width = 4, rate = 100, seconds = 5.0 }\n"
+    )
+
+    def run(out: str, stop: bool = False) -> None:
+        process = subprocess.Popen([str(tmp_path / out) if w == "OUT" else w for w in words], cwd=ROOT)
+        state = tmp_path / out / "folds" / "entry-test" / "work"
+        while stop and process.poll() is None and not list(state.glob("costs-*.json")):
+            time.sleep(0.05)
+        if stop:
+            process.kill()
+        assert process.wait() == (-signal.SIGKILL if stop else 0)
+
+    run("left_alone")
+    run("killed", stop=True)
+    assert not list((tmp_path / "killed" / "answers").glob("*"))
+    run("killed")
+    answers = [FoldAnswers.read(file_of(tmp_path / out, "test", "entry")) for out in ("left_alone", "killed")]
+    (one,), (other,) = (a.by_row.values() for a in answers)
+    assert (one.probabilities == other.probabilities).all()
+
+
+def cohort_of(data, out):
+    """The cohort of a folder, and its label space."""
+    plan = studies_crossval.plan(data, out, KFOLD, TINY)
+    return plan.setting.cohort, plan.setting.space

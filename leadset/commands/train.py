@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from leadset.config import Setting, load_config, parse_setting
+from leadset.config import Config, Setting, load_config, parse_setting
 
 _HOURS = {"": 1.0, "h": 1.0, "m": 1 / 60, "s": 1 / 3600}
 
@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("data", help="folder of recordings with labels (.hea with their signals), nested or not")
     parser.add_argument("model", help="folder for the trained entry; an interrupted run in it goes on")
+    add_choices(parser)
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Options that stand for keys of the configuration, for every verb that trains."""
     parser.add_argument(
         "--leads", action="append", metavar="SETS",
         help="lead sets: sizes with commas between (12,2) or the names of one (II,V5); may be repeated",
@@ -68,12 +73,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns the exit status."""
-    config = load_config(arguments.config, folder=arguments.call.folder, settings=_settings(arguments))
+    config = chosen_config(arguments)
     from leadset.training.run import train_entry
 
     train_entry(arguments.data, arguments.model, config)
     print("Done.")
     return 0
+
+
+def chosen_config(arguments: argparse.Namespace) -> Config:
+    """The configuration with what the options of `add_choices` say."""
+    return load_config(arguments.config, folder=arguments.call.folder, settings=_settings(arguments))
 
 
 def _settings(arguments: argparse.Namespace) -> Iterator[Setting]:

@@ -1,0 +1,84 @@
+"""``leadset crossval DATA OUT``: train and test entries by a protocol, with thresholds from training parts alone.
+
+A run that was interrupted goes on when it is started again. `leadset report OUT` makes a page of what OUT holds; other
+models or baselines may be added to it later, under another --name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leadset.commands.train import add_choices, chosen_config
+from leadset.config import Config
+
+if TYPE_CHECKING:
+    from leadset.studies.entrants import Entrant
+
+# How the entry of --models is called in file names, if it is not named.
+_NAME = "entry"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("data", metavar="DATA", help="folder of recordings with labels, nested or not")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder for results; an interrupted run in it goes on")
+    parser.add_argument(
+        "--protocol", default="kfold", metavar="NAME",
+        help="kfold (default), lodo (each data set in turn), official (folds of the data set) or holdout",
+    )  # fmt: skip
+    parser.add_argument(
+        "--test-fold", action="append", metavar="FOLD", help="official: test on this fold alone; may be repeated"
+    )
+    add_choices(parser)
+    parser.add_argument(
+        "--baselines", type=lambda words: words.split(","), default=[], metavar="NAMES",
+        help="models that take part each as an entry of its own, with commas between",
+    )  # fmt: skip
+    parser.add_argument("--untuned", action="store_true", help="the networks that ship take part too, as they are")
+    parser.add_argument("--name", type=_name, metavar="NAME", help="of the entry that --models trains, for the report")
+    parser.add_argument("--no-entry", action="store_true", help="train no entry: baselines and --untuned alone")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="folds at a time (default: one per core)")
+
+
+def _name(words: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.+]+", words):
+        raise argparse.ArgumentTypeError(f"found {words!r}, expected letters, digits, dots and underscores")
+    return words
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Cross-validates; returns the exit status."""
+    if arguments.test_fold and arguments.protocol != "official":
+        arguments.call.usage_error(f"--test-fold needs --protocol official, found {arguments.protocol}")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        arguments.call.usage_error(f"found --jobs {arguments.jobs}, expected 1 or more")
+    config = chosen_config(arguments)
+    from leadset.studies.crossval import cross_validate
+    from leadset.studies.protocols import create_protocol
+
+    protocol = create_protocol(
+        arguments.protocol, folds=config.folds, share=config.test_share, seed=config.seed,
+        test=tuple(arguments.test_fold or ()),
+    )  # fmt: skip
+    entrants = list(_entrants(arguments, config))
+    if not entrants:
+        arguments.call.usage_error("found --no-entry, expected --baselines or --untuned beside it")
+    cross_validate(arguments.data, arguments.out, protocol, entrants, arguments.jobs)
+    print(f"Done: leadset report {arguments.out} makes a page of it.")
+    return 0
+
+
+def _entrants(arguments: argparse.Namespace, config: Config) -> Iterator[Entrant]:
+    from leadset.studies.entrants import Trained, Untuned
+
+    if not arguments.no_entry:
+        yield Trained(arguments.name or _NAME, arguments.name or "", config)
+    for name in arguments.baselines:
+        yield Trained(name, "", replace(config, architectures=(name,)))
+    if arguments.untuned:
+        yield Untuned("untuned", "untuned", config)

@@ -1,0 +1,199 @@
+"""Cross-validation: entrants learn from the training part of each fold and answer its test part.
+
+What is done stays done: a fold that was answered is not repeated, and one that was interrupted goes on where the
+training's own state left it. `leadset.studies.answers` reads what is written here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+import leadset
+from leadset.classes import label_space
+from leadset.config import Config
+from leadset.preprocess import Transform
+from leadset.studies.answers import file_of, missing
+from leadset.studies.entrants import Entrant, Setting, store_in
+from leadset.studies.protocols import Cohort, Fold, Protocol
+from leadset.training.data import TrainingData, load_training_data
+from leadset.utils.files import write_atomically
+from leadset.utils.workers import available_cores, worker_pool
+
+ABOUT_FILE, FOLDS_FILE, DROPPED_FILE = "crossval.json", "folds.csv", "dropped.csv"
+# What recordings of one heart are found by, and the labels read from: the transform of most networks that ship.
+_TRANSFORM = Transform(rate=100)
+
+
+class CrossValidation(NamedTuple):
+    """What is divided, and how."""
+
+    setting: Setting
+    folds: tuple[Fold, ...]
+
+
+def cross_validate(
+    data: str | Path,
+    out: str | Path,
+    protocol: Protocol,
+    entrants: Sequence[Entrant],
+    processes: int | None = None,
+) -> None:
+    """Runs a cross-validation, or goes on with one; results of other entrants in the same folder stay.
+
+    Args:
+        data: folder of recordings with labels.
+        out: where results go.
+        protocol: how recordings are divided.
+        entrants: who takes part; their configurations agree in label space and seed.
+        processes: folds at a time; by default one per core, one on a GPU.
+
+    Raises:
+        OSError: no such data folder, or results cannot be written.
+        ValueError: nothing to divide, or the folder holds a cross-validation of other data, another protocol, or an
+            entrant of the same name that is another one.
+    """
+    validation = plan(Path(data), Path(out), protocol, entrants[0].config)
+    setting, folds = validation
+    names = [fold.name for fold in folds]
+    for entrant in entrants:
+        _claim(Path(out) / f"{entrant.name}.json", {"name": entrant.name, **entrant.provenance()}, "an entrant")
+    todo = [
+        (entrant, fold) for entrant in entrants for fold in folds
+        if fold.name in missing(setting.out, names, entrant.name)
+    ]  # fmt: skip
+    for entrant in {entrant.name: entrant for entrant, _ in todo}.values():
+        entrant.prepare(setting)
+    _run(setting, todo, processes)
+
+
+def _run(setting: Setting, todo: Sequence[tuple[Entrant, Fold]], processes: int | None) -> None:
+    """Answers what is to be answered, several at a time."""
+    import torch
+
+    if processes is None:
+        processes = 1 if torch.cuda.is_available() else available_cores()
+    at_a_time = max(1, min(processes, len(todo)))
+    workers = max(1, processes // at_a_time)
+    with worker_pool(at_a_time) as pool, tqdm(total=len(todo), desc="folds", unit="fold") as bar:
+        for future in as_completed([pool.submit(_answer, *task, setting, workers) for task in todo]):
+            bar.set_postfix(done=future.result())
+            bar.update()
+
+
+def _answer(entrant: Entrant, fold: Fold, setting: Setting, workers: int) -> str:
+    entrant.answer(setting, fold, workers).write(file_of(setting.out, fold.name, entrant.name))
+    return f"{entrant.name}-{fold.name}"
+
+
+# --- the plan ----------------------------------------------------------------------------------------------------
+
+
+def plan(data: Path, out: Path, protocol: Protocol, config: Config) -> CrossValidation:
+    """Divides the recordings and writes how, or finds that it is what was divided before; see `cross_validate`."""
+    out.mkdir(parents=True, exist_ok=True)
+    space = label_space(config.label_space)
+    loaded = load_training_data(
+        data, [_TRANSFORM], store_in(out), space, validation_share=config.validation_share, seed=config.seed,
+        workers=config.workers, lead_names=config.leads,
+    )  # fmt: skip
+    setting = Setting(data, out, _cohort(loaded), space)
+    folds = protocol.divide(setting.cohort)
+    about = {
+        "protocol": {"name": protocol.name, **asdict(protocol)},
+        "label_space": space.copy_to(out),
+        "data": {"folder": data.name, "fingerprint": loaded.fingerprint, "recordings": len(setting.cohort)},
+        "versions": _versions(),
+    }
+    _claim(out / ABOUT_FILE, about, "a cross-validation", ignored=("versions",))
+    _write_folds(out / FOLDS_FILE, setting, folds)
+    _write_dropped(out / DROPPED_FILE, loaded)
+    counts = ", ".join(f"{len(fold.test)} ({fold.name})" for fold in folds)
+    print(f"{protocol.title}: {len(setting.cohort)} recordings, tested on {counts}")
+    for fold in folds:
+        if len(fold.related):
+            print(f"  fold {fold.name}: {len(fold.related)} recordings of hearts that are tested on are left out")
+    return CrossValidation(setting, folds)
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    return {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__}
+
+
+def _cohort(data: TrainingData) -> Cohort:
+    """The recordings with a diagnosis."""
+    chosen = np.flatnonzero(data.part >= 0)
+    recordings = [data.first.recordings[i] for i in chosen]
+    return Cohort(
+        tuple(recording.path for recording in recordings),
+        data.labels[chosen],
+        data.targets[chosen],
+        np.array([recording.source for recording in recordings]),
+        data.groups[chosen],
+        np.array(["" for _ in recordings]),
+    )
+
+
+def _claim(path: Path, values: dict[str, Any], what: str, ignored: Sequence[str] = ()) -> None:
+    """Writes what a folder is for, or checks that it is for that.
+
+    Raises:
+        ValueError: it is for something else.
+    """
+    values = json.loads(json.dumps(values))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        with write_atomically(path) as file:
+            json.dump(values, file, indent=1)
+        return
+    except ValueError as error:
+        raise ValueError(f"{path}: found no JSON ({error}), expected what {what} is") from None
+    for key in values.keys() - set(ignored):
+        if found.get(key) != values[key]:
+            one, other = _first_difference(found.get(key), values[key], key)
+            raise ValueError(f"{path}: found {what} with {one}, expected {other}; name another folder for it")
+
+
+def _first_difference(found: Any, wanted: Any, key: str) -> tuple[str, str]:
+    """The innermost values that differ, each as text with its key."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for name in sorted(found.keys() | wanted.keys()):
+            if found.get(name) != wanted.get(name):
+                return _first_difference(found.get(name), wanted.get(name), f"{key}.{name}")
+    return f"{key} = {found!r}", f"{key} = {wanted!r}"
+
+
+def _write_folds(path: Path, setting: Setting, folds: Sequence[Fold]) -> None:
+    """One line a recording: source, group, and the fold that tests on it."""
+    cohort = setting.cohort
+    tested = {int(i): fold.name for fold in folds for i in fold.test}
+    with write_atomically(path) as file:
+        writer = csv.writer(file)
+        writer.writerow(["recording", "source", "group", "fold", "classes"])
+        keys = np.array(setting.space.keys)
+        for i, name in enumerate(cohort.paths):
+            shown = Path(name).relative_to(setting.data) if Path(name).is_relative_to(setting.data) else Path(name)
+            classes = " ".join(keys[cohort.labels[i]])
+            writer.writerow([shown.as_posix(), cohort.sources[i], cohort.groups[i], tested.get(i, ""), classes])
+
+
+def _write_dropped(path: Path, data: TrainingData) -> None:
+    """The recordings that take no part, and why."""
+    with write_atomically(path) as file:
+        writer = csv.writer(file)
+        writer.writerow(["recording", "reason"])
+        for i in np.flatnonzero(data.part < 0):
+            writer.writerow([data.first.recordings[i].name, "no diagnosis in the header"])
+        for failure in data.failures:
+            writer.writerow([Path(failure.path).stem, failure.message])

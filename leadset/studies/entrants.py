@@ -1,0 +1,188 @@
+"""Who takes part in a cross-validation: entries trained in each fold, and the networks that ship as they are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leadset.classes import LabelSpace
+from leadset.config import Config
+from leadset.entry import Entry, load_entry
+from leadset.entry.manifest import FILE_NAME, Manifest
+from leadset.leads import lead_set_name
+from leadset.models.shipped import FOLDER as SHIPPED
+from leadset.models.shipped import load_shipped, shipped_networks
+from leadset.recordings import ReadError, Recording, read_recording
+from leadset.studies.answers import FoldAnswers, Row, Said
+from leadset.studies.protocols import Cohort, Fold
+from leadset.training.data import beats_keys, load_training_data
+from leadset.training.run import train_entry
+from leadset.training.shipped_entry import fit_ensemble, network_probabilities
+from leadset.utils.files import write_atomically
+
+#: What tables call all networks of an entry together.
+ENSEMBLE = "ensemble"
+FOLDS_FOLDER, WORK_FOLDER, LOG_FILE = "folds", "work", "log.txt"
+# Choices that change no answer.
+_WITHOUT_EFFECT = ("workers", "cache", "keep_work")
+
+
+def store_in(out: Path) -> Path:
+    """Where the prepared recordings of a cross-validation are."""
+    return out / WORK_FOLDER / "store"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all entrants of a cross-validation share.
+
+    Attributes:
+        data: folder of the recordings.
+        out: where results go.
+        cohort: the recordings.
+        space: their classes.
+    """
+
+    data: Path
+    out: Path
+    cohort: Cohort
+    space: LabelSpace
+
+    @property
+    def store(self) -> Path:
+        """Prepared recordings, which all folds share."""
+        return store_in(self.out)
+
+
+@dataclass(frozen=True)
+class Entrant(ABC):
+    """Somebody who answers the test part of each fold after learning from its training part alone.
+
+    Attributes:
+        name: of files.
+        note: what tables say behind the names of its models.
+        config: the choices of `default.toml` and what overrides them.
+    """
+
+    name: str
+    note: str
+    config: Config
+
+    def provenance(self) -> dict[str, Any]:
+        """What it is, as plain values; another entrant of this name would have others."""
+        values = self.config.provenance()["values"]
+        choices = {key: value for key, value in values.items() if key not in _WITHOUT_EFFECT}
+        return {"kind": type(self).__name__, "note": self.note, "configuration": choices}
+
+    def prepare(self, setting: Setting) -> None:  # noqa: B027 (most have nothing to prepare)
+        """Does once what all folds need and what depends on no label."""
+
+    @abstractmethod
+    def answer(self, setting: Setting, fold: Fold, workers: int) -> FoldAnswers:
+        """Learns from the training part and answers the test part.
+
+        Args:
+            setting: of the cross-validation.
+            fold: the two parts.
+            workers: processes that it may use.
+        """
+
+    def row(self, model: str, leads: tuple[str, ...]) -> Row:
+        """The row of one of its models."""
+        return Row(f"{model} ({self.note})" if self.note else model, lead_set_name(leads))
+
+
+@dataclass(frozen=True)
+class Trained(Entrant):
+    """An entry that is trained in each fold, as `leadset train` does it."""
+
+    def answer(self, setting: Setting, fold: Fold, workers: int) -> FoldAnswers:
+        """See `Entrant.answer`."""
+        folder = setting.out / FOLDS_FOLDER / f"{self.name}-{fold.name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / FILE_NAME).is_file():
+            cache = self.config.cache or str(setting.store)
+            config = replace(self.config, workers=workers, cache=cache)
+            gone = [setting.cohort.paths[i] for i in (*fold.test, *fold.related)]
+            with open(folder / LOG_FILE, "a", encoding="utf-8") as log, redirect_stdout(log):
+                train_entry(setting.data, folder, config, gone)
+        return self._ask(load_entry(folder, "cpu" if workers == 1 else None), setting, fold)
+
+    def _ask(self, entry: Entry, setting: Setting, fold: Fold) -> FoldAnswers:
+        by_row: dict[Row, Said] = {}
+        unanswered = 0
+        paths = [setting.cohort.paths[i] for i in fold.test]
+        for trained in entry.manifest.sets:
+            answers = list(entry.predict(_with_leads(paths, trained.leads, entry)))
+            unanswered += sum(answer.failed for answer in answers)
+            joint = Said(np.stack([a.probabilities for a in answers]), np.stack([a.labels for a in answers]))
+            names = [member.architecture for member in trained.members]
+            for name in names if len(names) > 1 else []:
+                own = [answer.by_model[name] for answer in answers]
+                said = Said(np.stack([p for _, p in own]), np.stack([labels for labels, _ in own]))
+                by_row[self.row(name, trained.leads)] = said
+            by_row[self.row(ENSEMBLE if len(names) > 1 else names[0], trained.leads)] = joint
+        return FoldAnswers(fold.test, by_row, unanswered)
+
+
+def _with_leads(paths: Iterable[str], leads: tuple[str, ...], entry: Entry) -> Iterator[Recording | str]:
+    """The recordings with these leads alone, as a device that records no others gives them."""
+    for path in paths:
+        try:
+            recording = read_recording(path, entry.lead_names)
+        except (ReadError, OSError):  # the entry answers it, and says why
+            yield path
+            continue
+        rows = [i for i, lead in enumerate(recording.leads) if lead in leads]
+        yield replace(recording, signal=recording.signal[rows], leads=tuple(recording.leads[i] for i in rows))
+
+
+@dataclass(frozen=True)
+class Untuned(Entrant):
+    """The networks that ship, as they are: weights, calibration and thresholds are fitted in the training part."""
+
+    def prepare(self, setting: Setting) -> None:
+        """Asks every network once about every recording: what it says depends on no fold."""
+        networks = shipped_networks(SHIPPED)
+        wanted = [(name, leads) for leads in self.config.lead_sets for name in networks]
+        if all(self._file(setting, name, leads).is_file() for name, leads in wanted):
+            return
+        specs = {(name, leads): load_shipped(name, leads).input_spec for name, leads in wanted}
+        data = load_training_data(
+            setting.data, [spec.transform for spec in specs.values()], setting.store, setting.space,
+            validation_share=self.config.validation_share, seed=self.config.seed, workers=self.config.workers,
+            beats=[key for (_, leads), spec in specs.items() for key in beats_keys(spec, leads)],
+            lead_names=self.config.leads,
+        )  # fmt: skip
+        place = {recording.path: i for i, recording in enumerate(data.first.recordings)}
+        chosen = np.array([place[path] for path in setting.cohort.paths])
+        for name, leads in wanted:
+            file = self._file(setting, name, leads)
+            if not file.is_file():
+                with write_atomically(file, "wb") as opened:
+                    np.save(opened, network_probabilities(data, name, leads)[chosen])
+
+    def _file(self, setting: Setting, name: str, leads: tuple[str, ...]) -> Path:
+        return setting.out / WORK_FOLDER / f"{self.name}-{name}-{lead_set_name(leads)}.npy"
+
+    def answer(self, setting: Setting, fold: Fold, workers: int) -> FoldAnswers:
+        """See `Entrant.answer`."""
+        cohort, networks = setting.cohort, shipped_networks(SHIPPED)
+        together = [m.architecture for m in Manifest.read(SHIPPED).sets[0].members if m.architecture in networks]
+        targets = cohort.targets[fold.train]
+        targets[:, np.isnan(targets).all(axis=0)] = 0
+        by_row: dict[Row, Said] = {}
+        for leads in self.config.lead_sets:
+            p = {name: np.load(self._file(setting, name, leads)) for name in networks}
+            for model, names in (*((name, [name]) for name in networks), (ENSEMBLE, together)):
+                about = {"part": "training part of the fold", "fold": fold.name}
+                fitted = fit_ensemble([p[n][fold.train] for n in names], targets, cohort.labels[fold.train], about)
+                joint = fitted.join([p[n][fold.test] for n in names])
+                by_row[self.row(model, leads)] = Said(joint, fitted.rule(joint))
+        return FoldAnswers(fold.test, by_row, 0)
