@@ -49,8 +49,22 @@ class Serve:
     batch: Annotated[int, rules.whole(1)]
 
 
+@dataclass(frozen=True)
+class Start:
+    """The table ``[start]``; `default.toml` says what each key means and why it has its value."""
+
+    weights: Annotated[str, rules.start_weights]
+    steps: Annotated[float, rules.positive]
+    rate: Annotated[float, rules.positive]
+    trunk_rate: Annotated[float, rules.positive]
+    freeze: Annotated[bool, rules.on_or_off]
+    one_pass: Annotated[bool, rules.on_or_off]
+    recordings: Annotated[int, rules.whole(0)]
+    fewest: Annotated[int, rules.whole(0)]
+
+
 #: Tables with keys of their own, and what holds them.
-_TABLES: dict[str, type] = {"pretrain": Pretrain, "serve": Serve}
+_TABLES: dict[str, type] = {"pretrain": Pretrain, "serve": Serve, "start": Start}
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,7 @@ class Config:
     leads: Annotated[dict[str, str], rules.lead_names]
     pretrain: Pretrain
     serve: Serve
+    start: Start
     presets: Annotated[dict[str, dict[str, dict[str, Any]]], rules.presets]
     files: tuple[str, ...] = field(compare=False)
     overrides: dict[str, Any] = field(compare=False)

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from leadset.classes import label_space, list_label_spaces
@@ -75,6 +76,18 @@ def text(value: Any) -> str:
     """Any text."""
     if not isinstance(value, str):
         raise Refused(value, "text")
+    return value
+
+
+#: What ``start.weights`` may be besides a folder: weights that ship, those of simulation alone, or none.
+SHIPPED, SIMULATED, NOTHING = "shipped", "simulated", "none"
+
+
+def start_weights(value: Any) -> str:
+    """A word for the weights to start from, or a folder that is there."""
+    words = (SHIPPED, SIMULATED, NOTHING)
+    if not isinstance(value, str) or not (value in words or Path(value).is_dir()):
+        raise Refused(value, f"one of {', '.join(words)}, or a folder of weights")
     return value
 
 

@@ -9,8 +9,10 @@ from leadset.config import Config, default_config
 
 
 def tiny_config(**changes: Any) -> Config:
-    """`default.toml` with a preset `tiny` to be filled, a few steps in this process and no simulated recordings."""
+    """`default.toml` with a preset `tiny` to be filled, a few steps from nothing, in this process, without a bank."""
     config = default_config()
     pretrain = replace(config.pretrain, below=0)
-    small = {"preset": "tiny", "epochs": 1, "min_steps": 2, "batch_size": 16, "workers": 1, "pretrain": pretrain}
+    start = replace(config.start, weights="none")
+    small = {"preset": "tiny", "epochs": 1, "min_steps": 2, "batch_size": 16, "workers": 1}
+    small |= {"pretrain": pretrain, "start": start}
     return replace(config, **(small | changes))

@@ -87,7 +87,7 @@ def test_options_of_train_override_files(used, empty_folder):
     (empty_folder / "own.toml").write_text("epochs = 8\nseed = 8\n")
     words = (
         "train data model --config own.toml --epochs 7 --models star,resnet34 --leads 12,2 --leads II,V5 --lr 0.01 "
-        "--time-limit 30m --preset compact --set pretrain.below=0 --set presets.compact.star.width=16"
+        "--time-limit 30m --preset compact --set pretrain.below=0 --set presets.compact.star.width=32"
     )
     assert main(words.split()) == 0
     (config,) = used
@@ -95,11 +95,11 @@ def test_options_of_train_override_files(used, empty_folder):
     assert config.architectures == ("star", "resnet34")
     assert [len(leads) for leads in config.lead_sets] == [12, 2, 2] and config.lead_sets[2] == ("II", "V5")
     assert (config.learning_rate, config.time_limit_hours, config.preset) == (0.01, 0.5, "compact")
-    assert config.pretrain.below == 0 and config.options("star", "compact") == {"width": 16}
+    assert config.pretrain.below == 0 and config.options("star", "compact")["width"] == 32
     assert config.files[1:] == ("leadset.toml", "own.toml")
     assert config.overrides == {
         "lead_sets": ["12", "2", "II,V5"], "architectures": ["star", "resnet34"], "epochs": 7, "learning_rate": 0.01,
-        "time_limit_hours": 0.5, "preset": "compact", "pretrain.below": 0, "presets.compact.star.width": 16,
+        "time_limit_hours": 0.5, "preset": "compact", "pretrain.below": 0, "presets.compact.star.width": 32,
     }  # fmt: skip
 
 

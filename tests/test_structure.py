@@ -43,8 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "waves",
     },
     "training": {
-        "anomaly", "classes", "config", "entry", "leads", "leadset", "models", "preprocess", "recordings", "scoring",
-        "signals", "simulate", "store", "utils", "waves",
+        "anomaly", "classes", "config", "config_rules", "entry", "leads", "leadset", "models", "preprocess",
+        "recordings", "scoring", "signals", "simulate", "store", "utils", "waves",
     },
     "challenge": {"config", "entry", "recordings", "scoring", "training", "utils"},
     "studies": {

@@ -64,6 +64,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     for option in _OPTIONS:
         parser.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
+    parser.add_argument("--freeze", action="store_true", help="of networks that start from weights, tune heads alone")
     parser.add_argument(
         "--set", action="append", default=[], type=_setting, metavar="KEY=VALUE",
         help="any other key of the configuration, such as pretrain.below=0; may be repeated",
@@ -95,6 +96,8 @@ def _settings(arguments: argparse.Namespace) -> Iterator[Setting]:
         value = given[option.flag.strip("-").replace("-", "_")]
         if value is not None:
             yield Setting(option.flag, option.key, value)
+    if arguments.freeze:
+        yield Setting("--freeze", "start.freeze", True)
     yield from arguments.set
 
 

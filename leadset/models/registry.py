@@ -16,6 +16,7 @@ no ``n_classes``, and they too state their ``input_spec``.
 from __future__ import annotations
 
 import inspect
+import json
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -160,6 +161,13 @@ def model_options(name: str) -> list[str]:
     parameters = inspect.signature(entry.build).parameters.values()
     own = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     return [*own, "extra"] if entry.kind == "classifier" else own
+
+
+def same_options(name: str, some: dict[str, Any], others: dict[str, Any]) -> bool:
+    """Whether two sets of options make the same network; those that are not named have their default."""
+    parameters = inspect.signature(model_entry(name).build).parameters
+    defaults = {option: parameters[option].default for option in model_options(name) if option in parameters}
+    return json.dumps(defaults | some, sort_keys=True) == json.dumps(defaults | others, sort_keys=True)
 
 
 def count_parameters(model: nn.Module) -> int:

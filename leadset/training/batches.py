@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +46,7 @@ class StepBatches(Dataset):
         batch_size: recordings per batch; the last batch of an epoch is filled from the next epoch.
         seed: of permutations, crops and augmentation.
         contexts: of the recordings of the store, for a network with extra inputs.
+        draw_rows: of the leads that a recording keeps, while its others are zero; None: it keeps all.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class StepBatches(Dataset):
         batch_size: int,
         seed: int,
         contexts: Sequence[RecordingContext] = (),
+        draw_rows: Callable[[np.random.Generator], list[int]] | None = None,
     ) -> None:
-        self.contexts = contexts
+        self.contexts, self.draw_rows = contexts, draw_rows
         self.store, self.curriculum, self.labels = store, curriculum, labels.astype(np.float32)
         self.rows, self.spec = lead_rows(leads), spec
         self.batch_size, self.seed = batch_size, seed
@@ -80,13 +82,18 @@ class StepBatches(Dataset):
         extra = missing_inputs(self.spec, len(self.rows), len(members))
         for i, member in enumerate(members):
             samples, statistics = self.store[member]
-            start = signal_start(samples, statistics, self.rows, self.spec, rng)
-            windows[i], masks[i] = cut_window(samples, statistics, self.rows, start, self.spec)
+            rows, shown = self.rows, slice(None)
+            if self.draw_rows is not None:
+                rows = shown = self.draw_rows(rng)
+                windows[i] = 0
+            start = signal_start(samples, statistics, rows, self.spec, rng)
+            windows[i, shown], masks[i] = cut_window(samples, statistics, rows, start, self.spec)
             if extra:
                 for name, values in extra_inputs(self.contexts[member], start, self.spec, len(self.rows)).items():
                     extra[name][i] = values
         sd = windows.std(axis=(1, 2), keepdims=True)
-        windows += NOISE_SHARE * sd * rng.standard_normal(windows.shape, dtype=np.float32)
+        noise = NOISE_SHARE * sd * rng.standard_normal(windows.shape, dtype=np.float32)
+        windows += noise if self.draw_rows is None else noise * windows.any(axis=2, keepdims=True)
         windows *= np.exp(GAIN_SD * rng.standard_normal((len(members), 1, 1), dtype=np.float32))
         mask = None
         if not masks.all():

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,13 +23,15 @@ from leadset.classes import LabelSpace
 from leadset.config import Config
 from leadset.leads import lead_set_name
 from leadset.models import create_network, model_entry
+from leadset.models.shipped import load_universal, write_shipped
 from leadset.preprocess import InputSpec
 from leadset.training.checkpoint import read_progress
 from leadset.training.data import TrainingData
 from leadset.training.normals import TOO_FEW
-from leadset.training.task import Cost, TrainingTask
+from leadset.training.start import Start, head_axes, nearest_classes, started_network
+from leadset.training.task import Cost, TrainingTask, Tuning
 from leadset.training.tasks import TASKS
-from leadset.training.trainer import Deadline, RunContext, Trainer, measure
+from leadset.training.trainer import Deadline, Outcome, RunContext, Trainer, measure, measure_answering
 from leadset.utils.files import write_atomically
 from leadset.utils.weights import save_weights
 from leadset.utils.workers import stop_requested
@@ -39,23 +42,41 @@ LOG_FILE = "training.jsonl"
 # Settings that change what a network learns; with others changed, an interrupted run can still go on.
 _RESULT_SETTINGS = (
     *("seed", "epochs", "min_steps", "batch_size", "learning_rate", "weight_decay", "validation_share"),
-    *("pretrain", "reconstruction_steps"),
+    *("pretrain", "start", "reconstruction_steps"),
 )
 
 
 @dataclass(frozen=True)
 class Job:
-    """One network to train: an architecture with its options on a lead set."""
+    """One network to train: an architecture with its options on a lead set.
+
+    Attributes:
+        architecture, options, leads: what it is. spec: its input.
+        start: the weights that it starts from; None: nothing.
+        cut_to: lead sets that it serves, of a network of twelve leads that is to be cut to them; none: its own alone.
+    """
 
     architecture: str
     options: dict[str, Any]
     leads: tuple[str, ...]
     spec: InputSpec
+    start: Start | None = None
+    cut_to: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def serves(self) -> tuple[tuple[str, ...], ...]:
+        """The lead sets that it answers for."""
+        return self.cut_to or (self.leads,)
+
+    @property
+    def all_leads(self) -> tuple[tuple[str, ...], ...]:
+        """Those that it is trained on, and the lead sets that it answers for."""
+        return (self.leads, *self.cut_to)
 
     @property
     def name(self) -> str:
         """For files, bars and tables."""
-        return f"{self.architecture}-{lead_set_name(self.leads)}"
+        return self.architecture if self.cut_to else f"{self.architecture}-{lead_set_name(self.leads)}"
 
     @property
     def weights(self) -> str:
@@ -119,13 +140,18 @@ class TrainingContext:
         return blake2b(text.encode(), digest_size=6).hexdigest()
 
     def file(self, job: Job, ending: str) -> Path:
-        """A file of a job's work: its state (safetensors), its summary (json), its validation answers (npy)."""
+        """A file of a job's work: its state (safetensors) or its summary (json)."""
         return self.work / f"{job.name}-{self.digest(job)}.{ending}"
+
+    def answers_file(self, job: Job, leads: tuple[str, ...]) -> Path:
+        """The validation answers of the network of a job on one of the lead sets that it serves."""
+        return self.file(job, f"{lead_set_name(leads)}.npy")
 
     def finished(self, job: Job) -> dict[str, Any]:
         """The summary of a trained network; empty where it, the weights or the validation answers are damaged."""
         try:
-            np.load(self.file(job, "npy"))
+            for leads in job.serves:
+                np.load(self.answers_file(job, leads))
             files = self.detector_files(job)
             for name in (job.weights, *([files.reference] if files and files.reference else [])):
                 with safe_open(self.folder / name, "numpy"):  # its length must be what its header says
@@ -134,29 +160,68 @@ class TrainingContext:
         except Exception:  # numpy meets damaged files with errors of many kinds
             return {}
 
+    def summary(self, job: Job, leads: tuple[str, ...]) -> dict[str, Any]:
+        """How the network of a job was trained, with what it started from and measures on one of its lead sets."""
+        summary = self.finished(job)
+        by_lead_set = summary.pop("by_lead_set", {})
+        summary |= by_lead_set.get(lead_set_name(leads), {})
+        if job.start is None:
+            return summary | {"start": None}
+        known = nearest_classes(self.space, job.start)
+        new = [name for i, name in enumerate(self.space.abbreviations) if i not in known]
+        start = {"weights": job.start.about, "file": job.start.path.name, "digest": job.start.digest}
+        if job.kind == "classifier":
+            start["new_classes"] = new
+        return summary | {"start": start}
+
     def task(self, job: Job) -> TrainingTask:
         """What the network of a job learns.
 
         Raises:
             NothingToLearn: the folder has nothing for it.
         """
-        return TASKS[job.kind](self.data, self.config, job.spec, job.leads)
+        return self._task(job, job.leads)
+
+    def _task(self, job: Job, leads: tuple[str, ...]) -> TrainingTask:
+        return TASKS[job.kind](self.data, self.config, job.spec, leads, self._tuning(job))
+
+    def _tuning(self, job: Job) -> Tuning | None:
+        """How the network of a job is tuned; None of one that starts from nothing."""
+        if job.start is None:
+            return None
+        head = head_axes(job.architecture, job.leads, job.options, self.space)
+        start = self.config.start
+        return Tuning(frozenset(head), 0.0 if start.freeze else start.trunk_rate, job.cut_to)
+
+    def is_fixed(self, job: Job) -> bool:
+        """Whether the network of a job stays as it starts: a reconstruction model, which has no head, if frozen."""
+        return job.start is not None and self.config.start.freeze and job.kind != "classifier"
 
     def wanted_steps(self, job: Job) -> int:
         """Steps without a time limit, less those that an interrupted run has done."""
+        if self.is_fixed(job):
+            return 0
         unfinished = read_progress(self.file(job, "safetensors"))
         if unfinished:
             return unfinished["steps"] - unfinished["step"]
         return self.task(job).curriculum.steps
 
     def build(self, job: Job) -> nn.Module:
-        """The untrained network; its initial weights depend on the seed alone."""
+        """The network as its training begins; what is not from weights depends on the seed alone."""
         torch.manual_seed(self.config.seed)
-        return create_network(job.architecture, job.leads, len(self.space), job.options).to(self.device)
+        if job.start is None:
+            return self._untrained(job, job.leads).to(self.device)
+        return started_network(job.architecture, job.leads, self.space, job.options, job.start).to(self.device)
+
+    def _untrained(self, job: Job, leads: tuple[str, ...]) -> nn.Module:
+        return create_network(job.architecture, leads, len(self.space), job.options)
 
     def measure(self, job: Job) -> Cost:
         """What training the network costs."""
-        return measure(self.build(job), self.task(job))
+        model, task = self.build(job), self.task(job)
+        if self.is_fixed(job):
+            return Cost(end=measure_answering(model, task))
+        return measure(model, task, len(job.serves))
 
     def train(self, job: Job, steps: int, deadline: Deadline) -> Trained:
         """Trains a network and writes weights, validation answers and summary.
@@ -174,14 +239,32 @@ class TrainingContext:
         context = RunContext(
             state_file, job.name, self._logger(job), stop_requested, deadline=deadline, quiet=self.quiet
         )
-        outcome = Trainer(model, self.task(job), steps, context).run()
-        save_weights(self.folder / job.weights, model)
-        self._write_detector(job, outcome.outputs.reference)
-        with write_atomically(self.file(job, "npy"), "wb") as file:
-            np.save(file, outcome.outputs.answers)
-        write_json(self.file(job, "json"), outcome.summary)
+        if self.is_fixed(job):
+            outcome = Outcome({"steps": 0}, 0)
+        else:
+            outcome = Trainer(model, self.task(job), steps, context).run()
+        summary = outcome.summary | self._write(job, model.eval())
+        write_json(self.file(job, "json"), summary)
         state_file.unlink(missing_ok=True)
-        return Trained(outcome.summary, outcome.steps, time.monotonic() - started)
+        return Trained(summary, outcome.steps, time.monotonic() - started)
+
+    def _write(self, job: Job, model: nn.Module) -> dict[str, Any]:
+        """Writes weights and what they answer; returns measures of the answers, and those of each lead set served."""
+        path = self.folder / job.weights
+        if job.cut_to:
+            write_shipped(model, self.space.keys, {"data": f"tuned from {job.start.about}"}, self.folder)
+        else:
+            save_weights(path, model)
+        by_leads = {}
+        for leads in job.serves:
+            if job.cut_to:
+                model = load_universal(path, partial(self._untrained, job, leads), leads).eval().to(self.device)
+            outputs = self._task(job, leads).outputs(model, self.quiet)
+            self._write_detector(job, outputs.reference)
+            with write_atomically(self.answers_file(job, leads), "wb") as file:
+                np.save(file, outputs.answers)
+            by_leads[lead_set_name(leads)] = outputs.values
+        return {**next(iter(by_leads.values())), "by_lead_set": by_leads} if job.cut_to else outputs.values
 
     def _write_detector(self, job: Job, reference: Reference | None) -> None:
         """Writes what normal validation recordings score, of a reconstruction model."""

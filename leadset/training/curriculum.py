@@ -51,16 +51,22 @@ class Phase:
         pool: what its epochs consist of.
         steps: how many.
         learning_rate: at the peak of its own one-cycle schedule.
+        reports: how often it is reported at most; 0: after every epoch.
     """
 
     name: str
     pool: Pool
     steps: int
     learning_rate: float
+    reports: int = 0
 
     def epoch_steps(self, batch_size: int) -> int:
         """Steps after which every recording of the pool has been seen about once."""
         return max(1, round(len(self.pool) / batch_size))
+
+    def report_steps(self, batch_size: int) -> int:
+        """Steps between two reports."""
+        return max(self.epoch_steps(batch_size), -(-self.steps // self.reports) if self.reports else 1)
 
 
 @dataclass(frozen=True)

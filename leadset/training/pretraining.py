@@ -16,11 +16,15 @@ from leadset.store.beat_store import BeatStore, build_beats
 from leadset.store.packed import CHUNK, Store
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import SIMULATED, BeatsKey, TrainingData
+from leadset.training.universal import draw_targets
 from leadset.utils.workers import available_cores
+
+#: Validations of a network that starts from weights, at most: many more would take long where recordings are few.
+TUNING_REPORTS = 10
 
 
 def training_curriculum(data: TrainingData, config: Config) -> Curriculum:
-    """What a network of a run learns from, and for how long without a time limit.
+    """What a network that starts from nothing learns from, and for how long without a time limit.
 
     Simulated recordings first, if there are any; then the real ones, among which simulated ones of rare classes are
     mixed.
@@ -28,11 +32,29 @@ def training_curriculum(data: TrainingData, config: Config) -> Curriculum:
     pretrain, simulated = config.pretrain, data.simulated
     if not len(simulated):
         return Curriculum((_phase("real", Pool(data.train), config, config.epochs, config.min_steps, 1.0),))
-    mixed = top_up(data.targets == 1, data.train, simulated, pretrain.rare_below, pretrain.mixed_share)
+    mixed = _mixed(data, simulated, config)
     return Curriculum((
         _phase("simulated", Pool(simulated), config, pretrain.epochs, 1, 1.0),
         _phase("real", mixed, config, config.epochs, config.min_steps, pretrain.tuning_rate),
     ))  # fmt: skip
+
+
+def tuning_curriculum(data: TrainingData, config: Config) -> Curriculum:
+    """What a network that starts from weights learns from: the real recordings, with simulated ones of rare classes."""
+    simulated = data.simulated[: config.start.recordings]
+    pool = _mixed(data, simulated, config) if len(simulated) else Pool(data.train)
+    phase = _phase("tuning", pool, config, config.epochs, config.min_steps, config.start.rate)
+    return Curriculum((replace(phase, steps=tuning_steps(phase.steps, config), reports=TUNING_REPORTS),))
+
+
+def tuning_steps(steps: int, config: Config) -> int:
+    """Steps of a network that starts from weights, which would take so many from nothing."""
+    return max(1, round(config.start.steps * steps))
+
+
+def _mixed(data: TrainingData, simulated: np.ndarray, config: Config) -> Pool:
+    pretrain = config.pretrain
+    return top_up(data.targets == 1, data.train, simulated, pretrain.rare_below, pretrain.mixed_share)
 
 
 def _phase(name: str, pool: Pool, config: Config, epochs: int, least: int, rate: float) -> Phase:
@@ -60,7 +82,9 @@ def affordable_bank(data: TrainingData, wanted: int, seconds: float, workers: in
     return CHUNK * min(-(-wanted // CHUNK), int(seconds / per_chunk))
 
 
-def add_bank(data: TrainingData, size: int, seed: int, cache: Path, workers: int = -1) -> TrainingData:
+def add_bank(
+    data: TrainingData, size: int, seed: int, cache: Path, workers: int = -1, as_sources: bool = False
+) -> TrainingData:
     """The data with a bank of simulated recordings behind the real ones, one for all networks.
 
     Args:
@@ -69,17 +93,23 @@ def add_bank(data: TrainingData, size: int, seed: int, cache: Path, workers: int
         seed: of the bank.
         cache: where prepared recordings are kept.
         workers: processes, as joblib counts them.
+        as_sources: what is learnt of them is what a source might call them, as the networks that ship have learnt it
+            (`leadset.training.universal.draw_targets`); otherwise what is simulated.
     """
     if not size:
         return data
     stores, beats = _build(data, size, seed, cache, workers)
     recordings = next(iter(stores.values())).recordings
+    targets = data.space.targets_for_training(recordings)
+    if as_sources:
+        rng = np.random.default_rng(seed)
+        targets = np.array([draw_targets(recording.codes, data.space, rng) for recording in recordings], np.float32)
     return replace(
         data,
         stores={transform: store.joined(stores[transform]) for transform, store in data.stores.items()},
         beats={key: store.joined(beats[key]) for key, store in data.beats.items()},
         labels=np.concatenate([data.labels, [data.space.encode(recording.codes) for recording in recordings]]),
-        targets=np.concatenate([data.targets, data.space.targets_for_training(recordings)]),
+        targets=np.concatenate([data.targets, targets]),
         part=np.concatenate([data.part, np.full(len(recordings), SIMULATED)]),
     )
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,8 @@ from leadset.config import Config, load_config
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import lead_set_name
-from leadset.models import create_network, list_models
 from leadset.models.cost import model_cost
+from leadset.recordings import find_recordings
 from leadset.training.context import WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
 from leadset.training.data import TrainingData, beats_keys, load_training_data
 from leadset.training.ensemble import (
@@ -34,12 +35,15 @@ from leadset.training.ensemble import (
     fit_set,
     out_of_fold,
 )
+from leadset.training.jobs import describe_starts, make_jobs
 from leadset.training.partial_labels import shares
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
+from leadset.training.sizes import choose_preset
 from leadset.training.task import Cost, NothingToLearn
 from leadset.training.thresholds import fit_thresholds
 from leadset.training.trainer import Deadline
+from leadset.training.untuned import can_stand_in, write_shipped_entry
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.workers import available_cores, worker_pool
 
@@ -64,21 +68,12 @@ class Run:
         self.data_folder, self.folder, self.config = Path(data_folder), Path(model_folder), config
         self.held_out = frozenset(held_out)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.preset = config.preset
-        if self.preset == "auto":
-            self.preset = "published" if self.device == "cuda" else "compact"
         self.space: LabelSpace = label_space(config.label_space)
         self.work = self.folder / WORK_FOLDER
-        self.jobs = list(self._jobs())
+        n_recordings = len(find_recordings(self.data_folder))
+        self.preset, self.why_preset = choose_preset(config, self.space, n_recordings, self.device)
+        self.jobs = make_jobs(config, self.space, self.preset)
         self.processes = self._processes()
-
-    def _jobs(self) -> Iterator[Job]:
-        names = list_models() if "all" in self.config.architectures else self.config.architectures
-        for leads in sorted(self.config.lead_sets, key=len, reverse=True):
-            for name in names:
-                options = self.config.options(name, self.preset)
-                spec = create_network(name, leads, len(self.space), options).input_spec
-                yield Job(name, options, leads, spec)
 
     def _processes(self) -> int:
         """Networks trained at a time: one on a GPU, one per core (or as many as the configuration says) without."""
@@ -96,6 +91,8 @@ class Run:
         self.limit = TimeLimit(self.config.time_limit_hours * 3600)
         self.data = self._load_data()
         self.context = self._context(self.data)
+        if len(self.data.train) < self.config.start.fewest and self._may_stand_in():
+            return self._finish_untuned()
         self.jobs = list(self._possible_jobs())
         clock_file = self.work / f"clock-{self.context.digest('clock')}.json"
         self.limit.spent = read_json(clock_file).get("seconds", 0.0)
@@ -108,6 +105,17 @@ class Run:
         if not self.config.keep_work:
             shutil.rmtree(self.work)
         return manifest
+
+    def _may_stand_in(self) -> bool:
+        return can_stand_in(self.config, self.space, {job.architecture for job in self.jobs})
+
+    def _finish_untuned(self) -> Manifest:
+        """Puts the entry that ships into the folder."""
+        n, fewest = len(self.data.train), self.config.start.fewest
+        reason = f"not tuned: {n} recordings to learn from, expected {fewest} or more; this is the entry that ships"
+        print(reason)
+        self.context.log({"event": "not tuned", "reason": reason})
+        return write_shipped_entry(self.folder, self.config, reason, self._provenance())
 
     def _context(self, data: TrainingData) -> TrainingContext:
         return TrainingContext(data, self.config, self.space, self.folder, self.device, quiet=self.processes > 1)
@@ -138,7 +146,7 @@ class Run:
             validation_share=self.config.validation_share,
             seed=self.config.seed,
             workers=self.config.workers,
-            beats=[key for job in self.jobs for key in beats_keys(job.spec, job.leads)],
+            beats=[key for job in self.jobs for leads in job.all_leads for key in beats_keys(job.spec, leads)],
             lead_names=self.config.leads,
             held_out=self.held_out,
         )
@@ -148,7 +156,8 @@ class Run:
         event = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
         self._context(data).log({**event, "unannotated": unannotated})
         counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in data.counts().items())
-        print(f"recordings: {counts}; device {self.device}, preset {self.preset}")
+        print(f"recordings: {counts}; device {self.device}")
+        print(f"sizes: {self.preset} ({self.why_preset})")
         for source, classes in unannotated.items():
             print(f"  {source} never annotates {', '.join(classes)}: left out of what is learnt there")
         for failure in data.failures[:5]:
@@ -159,16 +168,18 @@ class Run:
 
     def _with_bank(self, data: TrainingData, cache: Path) -> TrainingData:
         """The data, with simulated recordings where there are few real ones; as many as when the run was begun."""
-        pretrain = self.config.pretrain
-        if len(data.train) >= pretrain.below:
+        pretrain, started = self.config.pretrain, any(job.start is not None for job in self.jobs)
+        new = [job for job in self.jobs if job.start is None and job.kind == "classifier"]
+        wanted = pretrain.recordings if new or not started else self.config.start.recordings
+        if len(data.train) >= pretrain.below or not wanted:
             return data
         file = self.work / f"bank-{self._context(data).digest('bank')}.json"
         size = read_json(file).get("recordings")
         if size is None:
             seconds = pretrain.bank_time_share * self.limit.seconds
-            size = affordable_bank(data, pretrain.recordings, seconds, self.config.workers, self.work)
+            size = affordable_bank(data, wanted, seconds, self.config.workers, self.work)
             write_json(file, {"recordings": size})
-        return add_bank(data, size, self.config.seed, cache, self.config.workers)
+        return add_bank(data, size, self.config.seed, cache, self.config.workers, as_sources=started)
 
     def _measure(self, pool: Executor) -> dict[str, Cost]:
         """What every job that is not done costs, measured once per run and kept for its continuation."""
@@ -183,6 +194,8 @@ class Run:
 
     def _announce(self, costs: dict[str, Cost]) -> None:
         """Prints how long the training would take without a limit."""
+        for line in describe_starts(self.jobs, self.config, self.space):
+            print(f"  {line}")
         todo = [job for job in self.jobs if not self.context.finished(job)]
         seconds = sum(self.context.wanted_steps(job) * costs[job.name].step + costs[job.name].end for job in todo)
         wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
@@ -238,9 +251,9 @@ class Run:
         if training / self.processes < _SHORT * self.limit.left:
             return
         targets, folds = self._validation_targets(), self.data.valid_folds(FOLDS, self.config.seed)
-        rng, started, leads = np.random.default_rng(0), time.monotonic(), self.jobs[0].leads
+        rng, started, leads = np.random.default_rng(0), time.monotonic(), self.jobs[0].serves[0]
         networks = []
-        for job in (job for job in self.jobs if job.leads == leads):
+        for job in (job for job in self.jobs if leads in job.serves):
             detects = job.kind != "classifier"
             width = len(feature_names(leads)) if detects else len(self.space)
             networks.append(ValidationOutputs(rng.random((len(folds), width)), detects))
@@ -260,32 +273,40 @@ class Run:
         values = np.column_stack([data.abnormal, data.targets])
         return ValidationTargets(values[data.valid], data.labels[data.valid], shares(values[data.train]))
 
-    def _validation_outputs(self, job: Job) -> ValidationOutputs:
-        return ValidationOutputs(np.load(self.context.file(job, "npy")), job.kind != "classifier")
+    def _validation_outputs(self, job: Job, leads: tuple[str, ...]) -> ValidationOutputs:
+        return ValidationOutputs(np.load(self.context.answers_file(job, leads)), job.kind != "classifier")
 
     def _member(
-        self, job: Job, network: ValidationOutputs, targets: ValidationTargets, probabilities: np.ndarray
+        self,
+        job: Job,
+        leads: tuple[str, ...],
+        network: ValidationOutputs,
+        targets: ValidationTargets,
+        probabilities: np.ndarray,
     ) -> Member:
-        """A trained network as `entry.json` describes it; the head of a detector is written."""
-        head, summary = "", self.context.finished(job)
+        """A trained network on a lead set as `entry.json` describes it; the head of a detector is written."""
+        head, summary = "", self.context.summary(job, leads)
         if network.detects:
             head = job.head
             fit_head(network.answers, targets.values, targets.shares).write(self.folder / head)
         rule = self._rule(probabilities, targets.labels)
-        macs = model_cost(job.architecture, job.leads, **job.options).macs
+        macs = model_cost(job.architecture, leads, **job.options).macs
         return Member(
             job.architecture, job.options, job.spec, job.weights, rule, summary, macs, head,
-            self.context.detector_files(job),
+            self.context.detector_files(job), universal=bool(job.cut_to),
         )  # fmt: skip
 
     def _trained_set(
         self, leads: tuple[str, ...], targets: ValidationTargets, folds: np.ndarray
     ) -> tuple[TrainedSet, dict]:
         """Joins the networks of a lead set; and what its detector adds, if there is one beside classifiers."""
-        jobs = [job for job in self.jobs if job.leads == leads]
-        networks = [self._validation_outputs(job) for job in jobs]
+        jobs = [job for job in self.jobs if leads in job.serves]
+        networks = [self._validation_outputs(job, leads) for job in jobs]
         answers = [out_of_fold(network, targets, folds) for network in networks]
-        members = tuple(map(self._member, jobs, networks, [targets] * len(jobs), answers))
+        members = tuple(
+            self._member(job, leads, network, targets, own)
+            for job, network, own in zip(jobs, networks, answers, strict=True)
+        )
         trained = fit_set(leads, members, networks, answers, targets, self._rule)
         rule = trained.ensemble.rule if trained.evidence is None else trained.evidence.rule
         value, part = rule.provenance["value"], self.data.valid_name
@@ -306,19 +327,7 @@ class Run:
             sets.append(trained)
             if ablated:
                 ablations[lead_set_name(leads)] = ablated
-        provenance = {
-            "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
-            "seed": self.config.seed,
-            "preset": self.preset,
-            "configuration": self.config.provenance(),
-            "device": self.device,
-            "detector": ablations,
-            "data": {
-                **self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE,
-                "unannotated": self.data.unannotated(),
-            },
-            "seconds": round(self.limit.used, 1),
-        }
+        provenance = self._provenance() | {"detector": ablations}
         manifest = Manifest(
             self.space.copy_to(self.folder), self.space.keys, targets.shares[1:], tuple(sets), provenance,
             self.config.leads,
@@ -326,6 +335,21 @@ class Run:
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})
         return manifest
+
+    def _provenance(self) -> dict[str, Any]:
+        """Versions, choices and data of the run, as plain values."""
+        return {
+            "versions": {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__},
+            "seed": self.config.seed,
+            "preset": self.preset,
+            "configuration": self.config.provenance(),
+            "device": self.device,
+            "data": {
+                **self.data.counts(), "fingerprint": self.data.fingerprint, "split": SPLIT_FILE,
+                "unannotated": self.data.unannotated(),
+            },
+            "seconds": round(self.limit.used, 1),
+        }
 
 
 def _readable(seconds: float) -> str:

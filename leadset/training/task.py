@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -93,6 +93,16 @@ class TrainingTask(Protocol):
     def clipped_apart(self, model: nn.Module) -> Iterable[Iterable[nn.Parameter]]:
         """Parameters in groups; the gradient of each group is clipped by its own norm."""
 
+    def rates(self, model: nn.Module) -> Mapping[str, float]:
+        """Learning rates of parameters by name, as shares of the schedule's; 0: fixed. Others have all of it."""
+
+    def train_mode(self, model: nn.Module) -> None:
+        """Puts a network into the mode in which it learns."""
+
+    @property
+    def validates_first(self) -> bool:
+        """Whether a network is validated before its first step too, and may end as it began."""
+
     def validate(self, model: nn.Module) -> Validation | None:
         """Validates a network, which is left in evaluation mode; None where the last weights are kept."""
 
@@ -101,6 +111,30 @@ class TrainingTask(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What is learnt from, as plain values for the summary."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a network learns that starts from weights.
+
+    Attributes:
+        head: names of the tensors that make logits.
+        trunk_rate: learning rate of all others, as a share of the head's; 0: they stay as they are, and so do the
+            statistics of their normalisation.
+        lead_sets: that the network, of twelve leads, is to be cut to; none: it is trained for its leads alone.
+    """
+
+    head: frozenset[str]
+    trunk_rate: float
+    lead_sets: tuple[tuple[str, ...], ...] = ()
+
+    def rates(self, model: nn.Module) -> dict[str, float]:
+        """`TrainingTask.rates` of such a network."""
+        return {name: self.trunk_rate for name, _ in model.named_parameters() if name not in self.head}
+
+    def train_mode(self, model: nn.Module) -> None:
+        """`TrainingTask.train_mode` of such a network."""
+        model.train(self.trunk_rate > 0)
 
 
 class NothingToLearn(ValueError):

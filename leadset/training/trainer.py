@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from leadset.models.prediction import device_of
 from leadset.training.batches import step_loader
 from leadset.training.checkpoint import load_state, save_state
 from leadset.training.curriculum import Phase
-from leadset.training.task import NOT_MEASURED, Cost, Outputs, TrainingTask, Validation
+from leadset.training.task import NOT_MEASURED, Cost, TrainingTask, Validation
 
 GRADIENT_NORM = 1.0
 # A kill loses at most this many seconds of training.
@@ -80,19 +80,32 @@ class RunContext:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trained network says of the validation recordings, how it came about, and the steps of this call."""
+    """How a training went, and the steps of this call."""
 
-    outputs: Outputs
     summary: dict[str, Any]
     steps: int
 
 
-def build_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW; biases and normalisation gains are not decayed."""
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([group for group in groups if group["params"]])
+def build_optimizer(
+    model: nn.Module, weight_decay: float, rates: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
+    """AdamW; biases and normalisation gains are not decayed.
+
+    Args:
+        model: its parameters without a learning rate no longer require gradients.
+        weight_decay: of the others.
+        rates: as of `TrainingTask.rates`; each group of parameters keeps its own as ``"share"``.
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        share = (rates or {}).get(name, 1.0)
+        parameter.requires_grad_(parameter.requires_grad and share > 0)
+        if parameter.requires_grad:
+            groups.setdefault((share, parameter.ndim > 1), []).append(parameter)
+    order = sorted(groups, key=lambda key: (-key[0], not key[1]))
+    return torch.optim.AdamW(
+        {"params": groups[key], "weight_decay": weight_decay if key[1] else 0.0, "share": key[0]} for key in order
+    )
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
@@ -179,7 +192,7 @@ class Trainer:
     def __init__(self, model: nn.Module, task: TrainingTask, steps: int, context: RunContext) -> None:
         self.model, self.task, self.steps, self.context = model, task, steps, context
         self.curriculum = task.curriculum.scaled(steps)
-        self.optimizer = build_optimizer(model, task.weight_decay)
+        self.optimizer = build_optimizer(model, task.weight_decay, task.rates(model))
         self.step, self.seconds, self.best = 0, 0.0, None
         self.best_validation = Validation((), {})
         self._last_losses: deque[Tensor] = deque(maxlen=_LAST_STEPS)
@@ -204,7 +217,7 @@ class Trainer:
         Raises:
             KeyboardInterrupt: interrupted, after the state has been saved.
         """
-        self.model.train()
+        self.task.train_mode(self.model)
         batches = step_loader(self.task.batches(self.curriculum), self.step, device_of(self.model))
         losses: list[Tensor] = []
         clock, first, before = _Clock(self.context.deadline), self.step, self.seconds
@@ -215,6 +228,8 @@ class Trainer:
         )  # fmt: skip
         with bar:
             try:
+                if self.step == 0 and self.task.validates_first:
+                    self._report(self.curriculum.phases[0], losses, clock)
                 while self.step < self.steps and (self.step == 0 or not clock.is_over):
                     if self.context.stop_requested():
                         raise KeyboardInterrupt
@@ -233,8 +248,8 @@ class Trainer:
             self._report(self.curriculum.at(self.step - 1)[0], losses, clock)
         if self.best is not None:
             self.model.load_state_dict(self.best)
-        outputs = self.task.outputs(self.model.eval(), self.context.quiet)
-        return Outcome(outputs, self._summary() | outputs.values, self.step - first)
+        self.model.eval()
+        return Outcome(self._summary(), self.step - first)
 
     def _step(
         self, batches: Iterator[NamedTuple], losses: list[Tensor], clock: _Clock, before: float
@@ -247,7 +262,7 @@ class Trainer:
             position = max(self.step, min(passed, 1.0) * self.steps)
         phase, within = self.curriculum.at(min(position, math.nextafter(self.steps, 0)))
         for group in self.optimizer.param_groups:
-            group["lr"] = phase.learning_rate * self.task.schedule(within, phase.steps)
+            group["lr"] = group["share"] * phase.learning_rate * self.task.schedule(within, phase.steps)
         loss = train_step(self.model, self.optimizer, self.task, next(batches))
         losses.append(loss)
         self._last_losses.append(loss)
@@ -257,8 +272,8 @@ class Trainer:
         return phase, within + 1
 
     def _due(self, phase: Phase, step: int) -> bool:
-        """Whether there is something to report after so many steps of a phase: after every epoch and at its end."""
-        return step % phase.epoch_steps(self.task.batch_size) == 0 or step == phase.steps
+        """Whether there is something to report after so many steps of a phase; there always is at its end."""
+        return step % phase.report_steps(self.task.batch_size) == 0 or step == phase.steps
 
     def _report(self, phase: Phase, losses: list[Tensor], clock: _Clock) -> None:
         """Logs the loss since the last report; validates the network and keeps it if it is the best so far."""
@@ -273,7 +288,7 @@ class Trainer:
                 self.best_validation = validation
                 self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
             event |= validation.values
-            self.model.train()
+            self.task.train_mode(self.model)
         self.context.log(event)
 
     def _shown(self) -> dict[str, str]:
@@ -303,27 +318,35 @@ class Trainer:
         }
 
 
-def measure(model: nn.Module, task: TrainingTask) -> Cost:
+def measure(model: nn.Module, task: TrainingTask, answers: int = 1) -> Cost:
     """What training a network costs.
 
-    Measured on a network that is thrown away afterwards.
+    Args:
+        model: of the architecture; thrown away afterwards.
+        task: what it learns.
+        answers: how often validation recordings are answered after the training.
     """
     device, curriculum = device_of(model), task.curriculum.scaled(1 + _TIMED_STEPS)
-    optimizer = build_optimizer(model, task.weight_decay)
+    optimizer = build_optimizer(model, task.weight_decay, task.rates(model))
     batches = step_loader(task.batches(curriculum), 0, device)
-    model.train()
+    task.train_mode(model)
     train_step(model, optimizer, task, next(batches))
     started = time.perf_counter()
     for batch in batches:
         float(train_step(model, optimizer, task, batch))
     per_step = (time.perf_counter() - started) / _TIMED_STEPS
+    answering = measure_answering(model, task)
+    if not task.keeps_best:
+        return Cost(per_step, 0.0, answers * answering)
+    phases = task.curriculum.phases
+    validations = sum(phase.steps // phase.report_steps(task.batch_size) for phase in phases) + task.validates_first
+    # At the end the last weights are validated, then the best ones answer.
+    return Cost(per_step, answering * validations / task.curriculum.steps, (1 + answers) * answering)
+
+
+def measure_answering(model: nn.Module, task: TrainingTask) -> float:
+    """Seconds in which a network answers all validation recordings."""
     some = replace(task, valid=task.valid[: task.timed_recordings])
     started = time.perf_counter()
     some.outputs(model.eval(), quiet=True)
-    answering = (time.perf_counter() - started) / len(some.valid) * len(task.valid)
-    if not task.keeps_best:
-        return Cost(per_step, 0.0, answering)
-    phases = task.curriculum.phases
-    validations = sum(phase.steps // phase.epoch_steps(task.batch_size) for phase in phases)
-    # At the end the last weights are validated, then the best ones answer.
-    return Cost(per_step, answering * validations / task.curriculum.steps, 2 * answering)
+    return (time.perf_counter() - started) / len(some.valid) * len(task.valid)

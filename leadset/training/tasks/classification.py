@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,10 +19,11 @@ from leadset.store.packed import Store
 from leadset.training.batches import Batch, StepBatches
 from leadset.training.curriculum import Curriculum
 from leadset.training.data import TrainingData
+from leadset.training.lead_dropout import LeadDropout
 from leadset.training.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known
-from leadset.training.pretraining import training_curriculum
+from leadset.training.pretraining import training_curriculum, tuning_curriculum
 from leadset.training.schedules import Schedule, one_cycle
-from leadset.training.task import Outputs, Validation
+from leadset.training.task import Outputs, Tuning, Validation
 
 VALIDATION_GROUP = 32
 # The log loss of a validation takes probabilities beyond this for 0 and 1.
@@ -43,6 +44,7 @@ class ClassificationTask:
         seed: of batches, dropout and initial weights.
         batch_size, weight_decay: see the configuration.
         contexts: of the recordings of the store, for a network with extra inputs.
+        tuning: of a network that starts from weights; None of one that starts from nothing.
     """
 
     store: Store
@@ -55,16 +57,24 @@ class ClassificationTask:
     batch_size: int
     weight_decay: float
     contexts: Sequence[RecordingContext] = ()
+    tuning: Tuning | None = None
     schedule: ClassVar[Schedule] = staticmethod(one_cycle)
     timed_recordings: ClassVar[int] = 2 * VALIDATION_GROUP
 
     @classmethod
-    def of(cls, data: TrainingData, config: Config, spec: InputSpec, leads: tuple[str, ...]) -> ClassificationTask:
-        """The task of a network in a run."""
+    def of(
+        cls,
+        data: TrainingData,
+        config: Config,
+        spec: InputSpec,
+        leads: tuple[str, ...],
+        tuning: Tuning | None = None,
+    ) -> ClassificationTask:
+        """The task of a network in a run; see `leadset.training.tasks.TASKS`."""
         return cls(
             store=data.stores[spec.transform],
             labels=data.targets,
-            curriculum=training_curriculum(data, config),
+            curriculum=(tuning_curriculum if tuning else training_curriculum)(data, config),
             valid=data.valid,
             leads=leads,
             spec=spec,
@@ -72,6 +82,7 @@ class ClassificationTask:
             batch_size=config.batch_size,
             weight_decay=config.weight_decay,
             contexts=data.contexts_for(spec, leads),
+            tuning=tuning,
         )
 
     @property
@@ -85,9 +96,10 @@ class ClassificationTask:
 
     def batches(self, curriculum: Curriculum) -> StepBatches:
         """The training batches of a curriculum."""
+        lead_sets = self.tuning.lead_sets if self.tuning else ()
         return StepBatches(
             self.store, curriculum, self.labels, leads=self.leads, spec=self.spec, batch_size=self.batch_size,
-            seed=self.seed, contexts=self.contexts,
+            seed=self.seed, contexts=self.contexts, draw_rows=LeadDropout(lead_sets) if lead_sets else None,
         )  # fmt: skip
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -98,6 +110,22 @@ class ClassificationTask:
     def clipped_apart(self, model: nn.Module) -> Iterable[Iterable[nn.Parameter]]:
         """All parameters together."""
         return (model.parameters(),)
+
+    def rates(self, model: nn.Module) -> Mapping[str, float]:
+        """All learn alike, unless the network is tuned."""
+        return self.tuning.rates(model) if self.tuning else {}
+
+    def train_mode(self, model: nn.Module) -> None:
+        """Training mode; evaluation mode of a network that is frozen but for its head."""
+        if self.tuning:
+            self.tuning.train_mode(model)
+        else:
+            model.train()
+
+    @property
+    def validates_first(self) -> bool:
+        """What starts from weights may be best as it is."""
+        return self.tuning is not None and self.keeps_best
 
     def probabilities(self, model: nn.Module) -> np.ndarray:
         """Probabilities (n_valid, k) of the validation recordings; leaves the network in evaluation mode."""
@@ -114,7 +142,8 @@ class ClassificationTask:
 
     def outputs(self, model: nn.Module, quiet: bool) -> Outputs:
         """Probabilities of the validation recordings."""
-        return Outputs(self.probabilities(model))
+        answers = self.probabilities(model)
+        return Outputs(answers, validation_of(self.labels[self.valid], answers).values if self.keeps_best else {})
 
     def describe(self) -> dict[str, Any]:
         """The phases of the curriculum say all there is to say."""

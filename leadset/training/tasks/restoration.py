@@ -6,7 +6,7 @@ afterwards makes probabilities of the features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -29,8 +29,9 @@ from leadset.preprocess import InputSpec
 from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import TrainingData
 from leadset.training.normals import TOO_FEW, balanced_by_source
+from leadset.training.pretraining import tuning_steps
 from leadset.training.schedules import SCHEDULES, Schedule
-from leadset.training.task import NothingToLearn, Outputs, Validation
+from leadset.training.task import NothingToLearn, Outputs, Tuning, Validation
 from leadset.training.tasks.restoration_batches import MaskedBatches, RestorationBatch, RestorationBatches
 from leadset.waves.beats import Beats
 
@@ -93,6 +94,7 @@ class RestorationTask:
         targets: of a network that reads off attributes and classes.
         reference_part: what the normal validation recordings are, for the provenance of the reference.
         simulated: how many of the recordings to learn from are simulated.
+        tuning: of a network that starts from weights; None of one that starts from nothing.
     """
 
     recordings: Recordings
@@ -107,12 +109,21 @@ class RestorationTask:
     targets: Targets | None = None
     reference_part: str = ""
     simulated: int = 0
+    tuning: Tuning | None = None
+    validates_first: ClassVar[bool] = False
     keeps_best: ClassVar[bool] = False
     timed_recordings: ClassVar[int] = 8
 
     @classmethod
-    def of(cls, data: TrainingData, config: Config, spec: InputSpec, leads: tuple[str, ...]) -> RestorationTask:
-        """The task of a network in a run.
+    def of(
+        cls,
+        data: TrainingData,
+        config: Config,
+        spec: InputSpec,
+        leads: tuple[str, ...],
+        tuning: Tuning | None = None,
+    ) -> RestorationTask:
+        """The task of a network in a run; see `leadset.training.tasks.TASKS`.
 
         Where real normal recordings are too few, simulated ones are learnt from beside them.
 
@@ -129,11 +140,13 @@ class RestorationTask:
                 f"{len(normal)} recordings to learn from have sinus rhythm as their only label, "
                 f"expected at least {TOO_FEW}"
             )
-        steps = max(round(config.epochs * len(normal) / config.batch_size), config.min_steps)
+        steps, rate = max(round(config.epochs * len(normal) / config.batch_size), config.min_steps), 1.0
+        if tuning is not None:
+            steps, rate = tuning_steps(steps, config), config.start.rate
         settings = RestorationSettings(
             steps=max(1, round(config.reconstruction_steps * steps)),
             batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
+            learning_rate=rate * config.learning_rate,
             weight_decay=config.weight_decay,
             seed=config.seed,
         )
@@ -150,6 +163,7 @@ class RestorationTask:
             abnormal=abnormal,
             reference_part=f"normal recordings of the {data.valid_name} part",
             simulated=len(np.intersect1d(normal, data.simulated)),
+            tuning=tuning,
         )
 
     @property
@@ -200,6 +214,14 @@ class RestorationTask:
     def clipped_apart(self, model: nn.Module) -> Iterable[Iterable[nn.Parameter]]:
         """The parameters of the reconstruction, and those of the class head."""
         return model.learning_apart
+
+    def rates(self, model: nn.Module) -> Mapping[str, float]:
+        """All parameters learn alike; they have no head, which is fitted afterwards."""
+        return {}
+
+    def train_mode(self, model: nn.Module) -> None:
+        """Training mode."""
+        model.train()
 
     def validate(self, model: nn.Module) -> Validation | None:
         """The last weights are kept."""

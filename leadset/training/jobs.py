@@ -1,0 +1,79 @@
+"""The networks of a run: architectures on lead sets, each with the weights that it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from leadset.classes import LabelSpace
+from leadset.config import Config
+from leadset.config_rules import NOTHING
+from leadset.leads import LEADS, lead_set_name
+from leadset.models import create_network, list_models, model_entry
+from leadset.training.context import Job
+from leadset.training.start import Start, Starts, nearest_classes
+
+
+def make_jobs(config: Config, space: LabelSpace, preset: str) -> list[Job]:
+    """The networks of a run, whatever its data.
+
+    Raises:
+        ValueError: weights to start from that are damaged, or of another version.
+    """
+    starts = Starts(config.start.weights)
+    names = list_models() if "all" in config.architectures else config.architectures
+    return [job for name in names for job in _jobs_of(name, config, space, preset, starts)]
+
+
+def _jobs_of(name: str, config: Config, space: LabelSpace, preset: str, starts: Starts) -> Iterator[Job]:
+    lead_sets = tuple(sorted(config.lead_sets, key=len, reverse=True))
+    classifies = model_entry(name).kind == "classifier"
+    start = _start_for(name, LEADS, config, preset, starts)
+    if start is not None and classifies and lead_sets != (LEADS,):
+        options = _options(name, config, preset, starts, start)
+        model = create_network(name, LEADS, len(space), options)
+        one_pass = config.start.one_pass and len(lead_sets) > 1
+        if one_pass or not hasattr(model, "lead_axes"):
+            yield Job(name, options, LEADS, model.input_spec, start, lead_sets)
+            return
+    for leads in lead_sets:
+        start = _start_for(name, leads, config, preset, starts)
+        options = _options(name, config, preset, starts, start)
+        yield Job(name, options, leads, create_network(name, leads, len(space), options).input_spec, start)
+
+
+def _start_for(
+    name: str, leads: tuple[str, ...], config: Config, preset: str, starts: Starts
+) -> Start | None:
+    start = starts.find(name, leads)
+    if start is None or starts.gives_options or start.has_options(name, config.options(name, preset)):
+        return start
+    return None
+
+
+def _options(name: str, config: Config, preset: str, starts: Starts, start: Start | None) -> dict:
+    return start.options if start is not None and starts.gives_options else config.options(name, preset)
+
+
+def describe_starts(jobs: Iterable[Job], config: Config, space: LabelSpace) -> Iterator[str]:
+    """What networks start from, a line for each kind of start."""
+    by_start: dict[str, dict[str, None]] = {}
+    for job in jobs:
+        by_start.setdefault(_described(job, config, space), {})[_shown(job)] = None
+    for described, names in by_start.items():
+        yield f"{', '.join(names)}: {described}"
+
+
+def _shown(job: Job) -> str:
+    return job.architecture if job.start is None or job.cut_to else f"{job.architecture} ({lead_set_name(job.leads)})"
+
+
+def _described(job: Job, config: Config, space: LabelSpace) -> str:
+    weights = config.start.weights
+    if job.start is None:
+        return "from nothing" + ("" if weights == NOTHING else f", as there are no {weights} weights of this size")
+    known, words = len(nearest_classes(space, job.start)), ""
+    if job.kind == "classifier" and known < len(space):
+        words = f", {known} of {len(space)} classes known" if known else ", no common class, so with a new head"
+    tuned = "heads tuned" if config.start.freeze else "tuned"
+    times = "once for all lead sets" if job.cut_to else "for each lead set"
+    return f"from {job.start.about} weights{words}, {tuned} {times}"
