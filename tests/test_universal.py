@@ -35,12 +35,14 @@ from leadset.training.universal import (
 
 SPACE = label_space(CHALLENGE)
 TINY = Recipe("resnet34", REDUCED["resnet34"], steps=4, batch_size=32)
-#: Options with which an architecture can be cut.
+#: Options with which an architecture serves every lead set: it is cut, or given zeros.
 CUT = {
     "resnet34": {},
     "cnn_heartmaasters": {},
     "mvms_net": {"student": True},
     "crnn_pqrst": {"branches": "signal", "norm": "batch"},
+    "star": {"zero_leads": True},
+    "resunet_lc": {"zero_leads": True},
 }
 
 
@@ -177,6 +179,17 @@ def test_cutting_equals_masking(name, leads):
             expected, found = whole(x, m), cut(x[:, rows], m)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
         assert expected.std() > 1e-3
+
+
+def test_every_classifier_serves_every_lead_set():
+    assert sorted(CUT) == list_models("classifier")
+
+
+def test_networks_with_inputs_of_each_lead_are_given_no_zeros():
+    with pytest.raises(ValueError, match="found extra inputs that are computed by lead: beats, record"):
+        create_model("crnn_pqrst", 2, zero_leads=True, record_features=True)
+    model = create_model("star", 2, zero_leads=True, extra=["age"], **REDUCED["star"]).eval()
+    assert model(torch.zeros(1, 2, model.input_spec.samples)).shape == (1, len(SPACE))
 
 
 def test_cut_networks_see_the_windows_that_were_trained_on():

@@ -3,7 +3,8 @@
 A network whose first layer adds up leads answers, on twelve leads of which some are zero, what the network without
 these leads answers. Such a network says in ``model.lead_axes`` which of its tensors run over leads, and along which
 axis, in the order of its leads; everything else stays as it is. Networks that treat a zero lead as a lead (nodes, rows
-of an image, views with a gate) have no such attribute, and cannot be cut without changing what they answer.
+of an image, views with a gate) have no such attribute. They cannot be cut, and are given zeros for the leads that are
+missing: `create_model(..., zero_leads=True)`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from leadset.leads import LEADS
+from leadset.models.layers.zero_leads import ZeroLeads
 
 
 def cut_leads(model: nn.Module, tensors: dict[str, Tensor], leads: Sequence[str]) -> dict[str, Tensor]:
@@ -29,9 +31,13 @@ def cut_leads(model: nn.Module, tensors: dict[str, Tensor], leads: Sequence[str]
     """
     if tuple(leads) == LEADS:
         return tensors
+    if isinstance(model, ZeroLeads):
+        return {f"model.{name}": tensor for name, tensor in tensors.items()}
     axes = getattr(model, "lead_axes", None)
     if not axes:
-        raise ValueError(f"{type(model).__name__} cannot be cut to {', '.join(leads)}: expected all twelve leads")
+        raise ValueError(
+            f"{type(model).__name__} cannot be cut to {', '.join(leads)}: expected all twelve leads, or zero_leads=True"
+        )
     rows = torch.tensor([LEADS.index(lead) for lead in leads])
     cut = dict(tensors)
     for name, axis in axes.items():

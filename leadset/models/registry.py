@@ -27,10 +27,14 @@ from typing import Any
 from torch import nn
 
 from leadset.classes import CHALLENGE, label_space
-from leadset.leads import resolve_leads
+from leadset.leads import LEADS, resolve_leads
 from leadset.models.extra_inputs import check_extra_inputs
 from leadset.models.layers.extra_term import ExtraTerm
 from leadset.models.layers.fast import use_fast_forms
+from leadset.models.layers.zero_leads import ZeroLeads
+
+#: Options that every classifier has beside its own.
+COMMON_OPTIONS: tuple[str, ...] = ("extra", "zero_leads")
 
 #: What a registered network computes: logits of classes, or a reconstruction of its own input.
 KINDS: tuple[str, ...] = ("classifier", "reconstruction")
@@ -123,7 +127,8 @@ def create_model(
         pretrained: load the weights that ship, cut to the leads (`leadset.models.shipped.load_shipped`); options then
             come from them.
         options: the architecture's own options, by name; and for any classifier ``extra``, the extra inputs (``"age"``,
-            ``"sex"``) of which its logits gain a linear term.
+            ``"sex"``) of which its logits gain a linear term, and ``zero_leads=True``, a network of all twelve leads in
+            which those that are missing are zero.
 
     Raises:
         ValueError: unknown model, lead set or option value, ``n_classes`` for a model that is no classifier, or no
@@ -137,8 +142,7 @@ def create_model(
     entry, leads = model_entry(name), resolve_leads(leads)
     if entry.kind == "classifier":
         n_classes = len(label_space(CHALLENGE)) if n_classes is None else n_classes
-        own = {option: value for option, value in options.items() if option != "extra"}
-        model = entry.build(leads, n_classes, **own)
+        model = _classifier(entry, leads, n_classes, options)
         if "extra" in options:
             model = ExtraTerm(model, options["extra"], n_classes)
     elif n_classes is None:
@@ -148,6 +152,13 @@ def create_model(
     check_extra_inputs(model.input_spec)
     model.model_name, model.options = name, options
     return use_fast_forms(model)
+
+
+def _classifier(entry: ModelEntry, leads: tuple[str, ...], n_classes: int, options: dict[str, Any]) -> nn.Module:
+    own = {option: value for option, value in options.items() if option not in COMMON_OPTIONS}
+    if not options.get("zero_leads") or leads == LEADS:
+        return entry.build(leads, n_classes, **own)
+    return ZeroLeads(entry.build(LEADS, n_classes, **own), leads)
 
 
 def create_network(name: str, leads: Sequence[str], n_classes: int, options: dict[str, Any]) -> nn.Module:
@@ -160,7 +171,7 @@ def model_options(name: str) -> list[str]:
     entry = model_entry(name)
     parameters = inspect.signature(entry.build).parameters.values()
     own = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    return [*own, "extra"] if entry.kind == "classifier" else own
+    return [*own, *COMMON_OPTIONS] if entry.kind == "classifier" else own
 
 
 def same_options(name: str, some: dict[str, Any], others: dict[str, Any]) -> bool:

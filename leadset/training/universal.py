@@ -4,8 +4,9 @@
 
 Every recording is drawn fresh, prepared by the path that a real one takes, and half of them lose a random part of their
 leads: missing leads are zero. The first convolution of such a network can be cut to any lead set
-(`leadset.models.lead_cut`), so that one training serves them all. A batch is a function of the seed and the step
-alone, and the state on disk is replaced atomically: a killed run goes on where it stopped and ends with the same bits.
+(`leadset.models.lead_cut`), and a network that cannot be cut is given zeros, so that one training serves them all. A
+batch is a function of the seed and the step alone, and the state on disk is replaced atomically: a killed run goes on
+where it stopped and ends with the same bits.
 """
 
 from __future__ import annotations
@@ -111,16 +112,17 @@ class Recipe:
         return create_model(self.network, LEADS, len(label_space(self.space)), **self.options)
 
 
+_STAR, _ZEROS = {"width": 16, "cascade": True, "head": "gated"}, {"zero_leads": True}
 #: What ships, by network.
 RECIPES: dict[str, Recipe] = {
     recipe.network: recipe
     for recipe in (
         Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),
         Recipe("mvms_net", {"width": 64, "student": True}, steps=4000),
-        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=4000, learning_rate=2e-3),
+        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=2500, learning_rate=2e-3),
         Recipe("cnn_heartmaasters", {"rate": 100, "norm": "batch"}, steps=2500, learning_rate=2e-3),
-        Recipe("resunet_lc", {"width": 16, "rate": 100, "samples": 1024}, steps=3500, batch_size=64),
-        Recipe("star", {"width": 16, "cascade": True, "head": "gated"}, steps=2500, batch_size=64, learning_rate=2e-3),
+        Recipe("resunet_lc", {"width": 16, "rate": 100, "samples": 1024} | _ZEROS, steps=2500, batch_size=64),
+        Recipe("star", _STAR | _ZEROS, steps=2500, batch_size=64, learning_rate=2e-3),
     )
 }
 
