@@ -91,7 +91,7 @@ def test_verb_on_recordings(tmp_path, capsys):
     assert found["leads"].tolist() == ["I", "II"]
     table = list(csv.reader((tmp_path / "maps" / f"{path.stem}.csv").open()))
     assert len(table) == 1 + found["map"].shape[1] and table[0] == ["seconds", "I", "II"]
-    assert (tmp_path / "maps" / f"{path.stem}.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "maps" / f"{path.stem}_anomaly.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_options_that_would_do_nothing_are_refused(array_folder, tmp_path, capsys):

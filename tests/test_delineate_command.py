@@ -49,8 +49,8 @@ def test_marks_annotations_and_plot(folder: Path, tmp_path: Path) -> None:
     peaks = annotation.sample[(np.array(annotation.symbol) == "N") & (annotation.chan == 1)]
     np.testing.assert_allclose(peaks, 500 * np.arange(0.6, 9.5, 0.8), atol=2)
     assert sorted(set(annotation.symbol)) == ["(", ")", "N", "t"]
-    assert (output.parent / "rec.png").read_bytes()[:4] == b"\x89PNG"
-    assert sorted(path.name for path in output.parent.iterdir()) == ["marks.csv", "rec.png", "rec.pqrst"]
+    assert (output.parent / "rec_marks.png").read_bytes()[:4] == b"\x89PNG"
+    assert sorted(path.name for path in output.parent.iterdir()) == ["marks.csv", "rec.pqrst", "rec_marks.png"]
 
 
 def test_folders_are_searched_equal_names_told_apart_and_damage_skipped(folder: Path, capsys) -> None:
@@ -73,11 +73,11 @@ def test_a_complex_cut_off_by_the_start_is_drawn(folder: Path, tmp_path: Path, c
     assert main(["delineate", str(tmp_path / "cut"), "--plot", "-o", str(output)]) == 0
     first = read_rows(output)[0]
     assert first["QRSon"] == "" != first["R"]
-    assert (output.parent / "cut.png").read_bytes()[:4] == b"\x89PNG"
+    assert (output.parent / "cut_marks.png").read_bytes()[:4] == b"\x89PNG"
     capsys.readouterr()
 
 
-@pytest.mark.parametrize("fails", ["plot_marks", "write_annotations"])
+@pytest.mark.parametrize("fails", ["save_sheet", "write_annotations"])
 def test_what_cannot_be_made_beside_the_marks_costs_no_rows(folder: Path, capsys, monkeypatch, fails: str) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("cannot draw")

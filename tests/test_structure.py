@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"classes", "leads", "preprocess", "signals", "utils", "waves"},
     "store": {"leads", "preprocess", "recordings", "simulate", "utils", "waves"},
     "anomaly": {"classes", "leads", "leadset", "models", "preprocess", "scoring", "signals", "store", "utils", "waves"},
-    "plots": {"classes", "leads", "scoring", "utils", "waves"},
+    "plots": {"classes", "leads", "leadset", "recordings", "scoring", "signals", "utils", "waves"},
     "entry": {
         "anomaly", "classes", "leads", "leadset", "models", "preprocess", "recordings", "scoring", "signals", "utils",
         "waves",

@@ -35,7 +35,7 @@ from leadset.entry.detectors import DetectorFolder
 from leadset.leads import LEADS, lead_set_name, resolve_leads
 from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES, CrossRestoration
 from leadset.models.prediction import lead_rows
-from leadset.plots.anomaly import plot_map
+from leadset.plots import SignalMap, draw_measured_sheet, save_sheet
 from leadset.recordings import ReadError, Recording, find_recordings, read_recording
 from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
@@ -45,11 +45,12 @@ from leadset.training.schedules import SCHEDULES
 from leadset.training.tasks.restoration import RestorationSettings
 from leadset.utils.files import write_atomically
 from leadset.utils.weights import check_weights
-from leadset.waves import delineate
 
 # Share of benchmark recordings that choose the threshold of Dice and are not counted in it.
 _VALIDATION_SHARE = 0.2
 _HELD_OUT_SHARE = 0.15
+# The strongest heat: this many times the error that one in a hundred samples of normal recordings exceeds.
+_DARKEST = 4.0
 # What a score has of each lead.
 _LEAD_PARTS = ("record", "beat")
 _SPACE_HELP = "whose normal class is normal (default: that of a trained entry, else as configured)"
@@ -97,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     localise.add_argument("model", type=Path, help=_MODEL_HELP)
     localise.add_argument("record", type=Path, help="header or signal file of a recording")
     localise.add_argument("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: here")
-    localise.add_argument("--plot", action="store_true", help="draw NAME.png as well")
+    localise.add_argument("--plot", action="store_true", help="draw the sheet NAME_anomaly.png as well")
     score.add_argument("--map", choices=MAPS, help=f"{_MAP_HELP}; localisation in {BENCHMARK} is measured by it")
     localise.add_argument("--map", choices=MAPS, default=MAPS[1], help=_MAP_HELP)
 
@@ -346,7 +347,7 @@ def _localise(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{arguments.model}: --plot draws in units of normal recordings, {detector.no_reference}")
     score = detector.score(recording.signal, recording.fs, recording.leads)
     # A name may hold a dot: what follows it is no suffix to be replaced.
-    target = {kind: arguments.output / f"{recording.name}.{kind}" for kind in ("npz", "csv", "png")}
+    target = {kind: arguments.output / f"{recording.name}.{kind}" for kind in ("npz", "csv")}
     rate = TRANSFORM.rate
     arguments.output.mkdir(parents=True, exist_ok=True)
     with write_atomically(target["npz"], "wb") as file:
@@ -361,7 +362,7 @@ def _localise(arguments: argparse.Namespace) -> int:
             values = ["" if np.isnan(error) else f"{error:.6g}" for error in errors]
             table.writerow([f"{sample / rate:.3f}", *values])
     if arguments.plot:
-        _draw(detector, recording, score, arguments.map, target["png"])
+        _draw(detector, recording, score, arguments.map, arguments.output / f"{recording.name}_anomaly.png")
     ranks = f"score {score.score:.4g}, peak {score.peak:.4g}"
     print(f"{recording.name}: {ranks}, {_compared(detector, score)}", *score.flags)
     return 0
@@ -376,12 +377,10 @@ def _compared(detector: Detector, score: AnomalyScore) -> str:
 
 
 def _draw(detector: Detector, recording: Recording, score: AnomalyScore, which: str, target: Path) -> None:
-    """The leads that recording and detector share."""
+    """The sheet, with heat behind the leads that recording and detector share."""
     shared = [lead for lead in detector.leads if lead in recording.leads]
-    rows = [recording.leads.index(lead) for lead in shared]
     own = [detector.leads.index(lead) for lead in shared]
-    signal = recording.signal[rows]
-    high = detector.known_reference.high[which][own]
-    title = f"{recording.name}: score {score.score:.3g} {' '.join(score.flags)}"
-    marks, heat = delineate(signal, recording.fs), getattr(score, which)[own]
-    plot_map(signal, recording.fs, shared, heat, high, marks, target, heat_fs=TRANSFORM.rate, title=title)
+    full = _DARKEST * detector.known_reference.high[which][own]
+    label = f"{_DARKEST:g} times the 99th percentile of normal errors"
+    heat = SignalMap(getattr(score, which)[own], TRANSFORM.rate, shared, full, label)
+    save_sheet(draw_measured_sheet(recording, show_marks=False, heat=heat), target)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 from leadset.config import load_lead_names
-from leadset.plots.waves import plot_marks
+from leadset.plots import draw_measured_sheet, save_sheet
 from leadset.recordings import ReadError, Recording, find_recordings, read_recording
+from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
 from leadset.waves.delineator import METHODS, Delineation, delineate
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"write the marks there, and beside it a WFDB annotation file NAME.{ANNOTATOR} of each "
                              "recording (default: marks to standard output, no annotations)")
     parser.add_argument("--plot", action="store_true",
-                        help="draw each recording as NAME.png, beside the output or else in the current folder")
+                        help="draw each recording as NAME_marks.png, beside the output or else in the current folder")
     parser.add_argument("--method", choices=METHODS, default=next(iter(METHODS)), help="default: %(default)s")
 
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Delineates the recordings; a bad one is reported and skipped, and so is a file beside the marks that cannot be
     made. Returns 1 if there was any of these, else 0."""
     paths = [file for path in arguments.records for file in (find_recordings(path) if path.is_dir() else [path])]
-    names, lead_names = _distinct_names(paths), load_lead_names(arguments.call.folder)
+    names, lead_names = distinct_names(paths), load_lead_names(arguments.call.folder)
     folder = arguments.output.parent if arguments.output else Path()
     skipped = incomplete = 0
     with write_atomically(arguments.output) if arguments.output else nullcontext(sys.stdout) as file:
@@ -62,14 +62,16 @@ def run(arguments: argparse.Namespace) -> int:
 def _write_beside(path: Path, name: str, folder: Path, recording: Recording, delineation: Delineation,
                   arguments: argparse.Namespace) -> bool:
     """Writes annotations and picture as asked for; whether one of them failed, which is reported."""
-    title = f"{name}, {recording.fs:g} Hz, {len(delineation.fused)} beats"
     failed = False
     if arguments.output and len(delineation.fused):
         failed |= _reported(path, "annotations", write_annotations, delineation, name, folder)
     if arguments.plot:
-        failed |= _reported(path, "picture", plot_marks, recording.signal, recording.leads, delineation,
-                            folder / f"{name}.png", title)
+        failed |= _reported(path, "picture", _draw, recording, delineation, folder / f"{name}_marks.png")
     return failed
+
+
+def _draw(recording: Recording, delineation: Delineation, target: Path) -> None:
+    save_sheet(draw_measured_sheet(recording, marks=delineation), target)
 
 
 def _reported(path: Path, what: str, make: Callable[..., object], *arguments: object) -> bool:
@@ -80,17 +82,3 @@ def _reported(path: Path, what: str, make: Callable[..., object], *arguments: ob
         print(f"no {what} of {path}: {type(error).__name__}: {error}", file=sys.stderr)
         return True
     return False
-
-
-def _distinct_names(paths: list[Path]) -> list[str]:
-    """Stems; where one occurs twice, with the names of as many folders before it as tell them apart."""
-    parts = [path.with_suffix("").parts if path.suffix in (".hea", ".mat", ".dat") else path.parts for path in paths]
-    names = [part[-1] for part in parts]
-    depth = 1
-    while depth < max(map(len, parts)):
-        repeated = {name for name, count in Counter(names).items() if count > 1}
-        if not repeated:
-            break
-        depth += 1
-        names = ["_".join(part[-depth:]) if name in repeated else name for name, part in zip(names, parts, strict=True)]
-    return names

@@ -1,1 +1,10 @@
-"""Pictures: results of a run, anomaly maps, marks of waves. Needs the extra ``plots``."""
+"""Pictures: the sheet of a recording and its layers, results of a run. Needs the extra ``plots``."""
+
+from __future__ import annotations
+
+from leadset.plots.layers import SignalMap
+from leadset.plots.layouts import LAYOUTS
+from leadset.plots.notes import Finding, findings_of
+from leadset.plots.sheet import draw_measured_sheet, draw_sheet, save_sheet
+
+__all__ = ["LAYOUTS", "Finding", "SignalMap", "draw_measured_sheet", "draw_sheet", "findings_of", "save_sheet"]
