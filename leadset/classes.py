@@ -7,6 +7,7 @@ its path. `docs/label_spaces.md` says what is in one.
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 import tomllib
@@ -215,6 +216,30 @@ class LabelSpace:
             if file.resolve() != (folder / name).resolve():
                 shutil.copyfile(file, folder / name)
         return _COPY
+
+
+def place_label_space(space: LabelSpace, folder: Path) -> str:
+    """What `label_space` finds a space by: its name, its file, or, where it has none, a file written to a folder."""
+    if space.file is not None:
+        return space.name if space.file.parent == _FOLDER else str(space.file)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _COPY
+    path.write_text(_as_toml(space), encoding="utf-8")
+    return str(path)
+
+
+def _as_toml(space: LabelSpace) -> str:
+    """The text of a file that is read as a space without weights and unannotated classes."""
+    values = {"name": space.name, "citation": space.citation, "normal": space.normal}
+    lines = [f"{key} = {_quoted(value)}" for key, value in values.items() if value]
+    for d in space.classes:
+        lines += ["", "[[classes]]", f"codes = [{', '.join(map(_quoted, d.codes))}]"]
+        lines += [f"abbreviation = {_quoted(d.abbreviation)}", f"name = {_quoted(d.name)}"]
+    return "\n".join([*lines, ""])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 @cache

@@ -141,7 +141,7 @@ def test_mistakes_in_a_file_are_named(letters, tmp_path, old, new, message):
 
 
 def test_label_spaces_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match=r"no label space 'icd': expected one of challenge2021, cpsc2018, or"):
+    with pytest.raises(ValueError, match=r"no label space 'icd': expected one of challenge2021, .* or a .toml"):
         label_space("icd")
     with pytest.raises(ValueError, match=r"icd\.toml: found No such file .*, expected the file of a label space"):
         label_space(str(tmp_path / "icd.toml"))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from leadset.commands._data import add_data, add_folds, chosen_folds, open_data
 from leadset.config import Config, Setting, load_config, parse_setting
 
 _HOURS = {"": 1.0, "h": 1.0, "m": 1 / 60, "s": 1 / 3600}
@@ -51,8 +52,9 @@ _OPTIONS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("data", help="folder of recordings with labels (.hea with their signals), nested or not")
+    add_data(parser)
     parser.add_argument("model", help="folder for the trained entry; an interrupted run in it goes on")
+    add_folds(parser)
     add_choices(parser)
 
 
@@ -75,9 +77,11 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns the exit status."""
     config = chosen_config(arguments)
+    data = open_data(arguments)
+    held_out, validation = chosen_folds(data, arguments)
     from leadset.training.run import train_entry
 
-    train_entry(arguments.data, arguments.model, config)
+    train_entry(data, arguments.model, config, held_out, validation)
     print("Done.")
     return 0
 

@@ -13,7 +13,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from itertools import groupby
@@ -24,6 +24,7 @@ import numpy as np
 
 from leadset.leads import LEADS
 from leadset.preprocess import Prepared, Transform, prepare
+from leadset.recordings.dataset import DataSet, Reader
 from leadset.recordings.errors import reason
 from leadset.recordings.reader import Recording, read_recording
 from leadset.utils.files import write_atomically
@@ -52,10 +53,13 @@ class StoredRecording:
     patient: str | None
     flags: tuple[str, ...]
     digest: str
+    given_source: str = ""
 
     @property
     def source(self) -> str:
-        """The data set it came from: its folder's name, looking through PhysioNet's ``g1`` … ``gN``."""
+        """The data set it came from: as given, or its folder's name, looking through PhysioNet's ``g1`` … ``gN``."""
+        if self.given_source:
+            return self.given_source
         folder = Path(self.path).parent
         return folder.parent.name if folder.name[:1] == "g" and folder.name[1:].isdigit() else folder.name
 
@@ -117,6 +121,20 @@ class Store:
         both._chunk_of = self._chunk_of + [len(self._files) + chunk for chunk in other._chunk_of]
         return both
 
+    def described(self, data: DataSet) -> Store:
+        """The same store with what a data set says of its recordings in the place of what their files say.
+
+        Chunks hold what files say, so that all tasks of a data set share them.
+        """
+        other = Store(self.transform, [])
+        other._files, other._chunk_of, other.failures = self._files, self._chunk_of, self.failures
+        other.recordings = [
+            replace(recording, **item.facts(), given_source=item.source)
+            for recording in self.recordings
+            for item in [data.by_path[recording.path]]
+        ]
+        return other
+
     def without(self, paths: Container[str]) -> Store:
         """The same store less the recordings of these header files."""
         kept = [i for i, recording in enumerate(self.recordings) if recording.path not in paths]
@@ -150,7 +168,7 @@ def _identities(paths: Sequence[Path]) -> dict[Path, list]:
 
 
 def _planned_chunks(
-    paths: Sequence[Path], transform: Transform, lead_names: Mapping[str, str]
+    paths: Sequence[Path], transform: Transform, lead_names: Mapping[str, str], read: Reader
 ) -> Iterator[tuple[str, list[Path]]]:
     """Splits the recordings, folder by folder, into chunks named by what they will hold."""
     identities = _identities(paths)
@@ -160,6 +178,7 @@ def _planned_chunks(
             part = members[first : first + CHUNK]
             content = [STORE_VERSION, asdict(transform), str(folder), [identities[path] for path in part]]
             content += [sorted(lead_names.items())] if lead_names else []
+            content += [] if read is read_recording else [f"{read.__module__}.{read.__qualname__}"]
             yield blake2b(json.dumps(content).encode(), digest_size=16).hexdigest(), part
 
 
@@ -238,6 +257,10 @@ def ensure_chunk(
     return write_index(file, chunk, {"recordings": recordings, "failures": failures})
 
 
+def _read(read: Reader, lead_names: Mapping[str, str] | None, path: Path) -> Recording:
+    return read(path, lead_names)
+
+
 def build_store(
     paths: Sequence[Path],
     transform: Transform,
@@ -245,6 +268,7 @@ def build_store(
     n_jobs: int = -1,
     progress: bool = True,
     lead_names: Mapping[str, str] | None = None,
+    read: Reader = read_recording,
 ) -> Store:
     """Prepares recordings in parallel, or finds them prepared, and opens the store.
 
@@ -255,11 +279,12 @@ def build_store(
         n_jobs: worker processes, as joblib counts them; joblib's own configuration (a Dask cluster, say) applies.
         progress: show a progress bar.
         lead_names: as `leadset.recordings.read_recording`.
+        read: reads a file, where it is not of a recording with a header.
 
     A killed build goes on where it stopped. Memory is bounded by one recording per worker, plus the index.
     """
-    plan = [(folder / f"{key}.i16", part) for key, part in _planned_chunks(paths, transform, lead_names or {})]
-    ensure = partial(ensure_chunk, read=partial(read_recording, lead_names=lead_names))
+    plan = [(folder / f"{key}.i16", part) for key, part in _planned_chunks(paths, transform, lead_names or {}, read)]
+    ensure = partial(ensure_chunk, read=partial(_read, read, lead_names))
     return build_chunks(plan, ensure, transform, n_jobs, "prepare" if progress else None)
 
 

@@ -1,19 +1,22 @@
-"""What a run trains on: stores, labels, and the split, for a folder of recordings."""
+"""What a run trains on: stores, labels, and the split, for a folder of recordings or a data set."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
-from leadset.classes import LabelSpace
+from leadset.classes import LabelSpace, place_label_space
+from leadset.config import Config
 from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Transform
-from leadset.recordings import ReadError, find_recordings, read_header
+from leadset.recordings import ReadError
+from leadset.recordings.dataset import DataSet, LeftOut
+from leadset.recordings.importers import open_dataset
 from leadset.store.beat_store import BeatStore, build_beats
 from leadset.store.groups import patient_groups
 from leadset.store.packed import Failure, Store, StoredRecording, build_store
@@ -66,6 +69,7 @@ class TrainingData:
         groups: (n_folder,) number of the heart that each recording of the folder is of (`leadset.store.groups`).
         failures: recordings that could not be read or delineated.
         beats: by `BeatsKey`, for the networks that need beats; numbered as the stores.
+        left_out: recordings that the data set's own tables name and that take no part.
     """
 
     stores: dict[Transform, Store]
@@ -76,6 +80,7 @@ class TrainingData:
     groups: np.ndarray
     failures: tuple[Failure, ...]
     beats: dict[BeatsKey, BeatStore] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def first(self) -> Store:
@@ -156,6 +161,7 @@ class TrainingData:
             "without_diagnosis": int((self.part < 0).sum()),
             "unreadable": len(self.failures),
             "simulated": len(self.simulated),
+            **({"left_out": len(self.left_out)} if self.left_out else {}),
         }
 
     def write_split(self, path: Path) -> None:
@@ -169,10 +175,25 @@ class TrainingData:
                 writer.writerow([recording.name, recording.source, recording.digest, group, names[part], reason])
             for failure in self.failures:
                 writer.writerow([Path(failure.path).stem, "", "", "", "excluded", failure.message])
+            writer.writerows([what, "", "", "", "excluded", reason] for what, reason in self.left_out)
+
+
+def in_label_space_of(data: DataSet, config: Config, folder: Path) -> Config:
+    """The configuration with the label space of a data set, if that has one; without a file, it is put into a folder.
+
+    Raises:
+        ValueError: a single setting names another label space.
+    """
+    if data.label_space is None:
+        return config
+    name, own = config.overrides.get("label_space"), data.label_space.name
+    if name not in (None, own):
+        raise ValueError(f"{data}: found label_space = {name!r}, expected {own!r}, of which the labels are")
+    return replace(config, label_space=place_label_space(data.label_space, folder))
 
 
 def load_training_data(
-    folder: str | Path,
+    folder: str | Path | DataSet,
     transforms: Iterable[Transform],
     cache: Path,
     space: LabelSpace,
@@ -183,22 +204,64 @@ def load_training_data(
     beats: Iterable[BeatsKey] = (),
     lead_names: Mapping[str, str] | None = None,
     held_out: Collection[str] = (),
+    validation: Collection[str] = (),
 ) -> TrainingData:
-    """Finds, prepares and splits the recordings of a folder.
+    """Finds, prepares and splits the recordings of a folder, or of a data set (`open_dataset`).
 
     Recordings of one heart (`leadset.store.groups`) stay in one part; classes and sources are spread evenly.
     ``beats`` names those that are wanted too; ``lead_names`` is as for `leadset.recordings.read_recording`.
     ``held_out`` are headers' paths: these recordings are prepared with the others, so that the folds of a
-    cross-validation share one store, and then taken away before anything is looked at.
+    cross-validation share one store, and then taken away before anything is looked at. ``validation`` are paths too:
+    these recordings are the validation part, instead of a drawn one. Recordings of one heart with any of them are
+    neither trained nor validated on.
 
     Raises:
         OSError: no such folder.
-        ValueError: no recording, none that can be read, or none with a diagnosis that is a class here.
+        ValueError: no recording, none that can be read, or none with a diagnosis that is a class here; none left to
+            train or to validate on.
     """
-    paths = find_recordings(folder)
-    _check_diagnoses(folder, paths, space)
+    folder = open_dataset(folder)
+    _check_diagnoses(folder, space)
+    stores, delineated, failures = _prepared(folder, transforms, beats, cache, workers, lead_names, held_out)
+    recordings = next(iter(stores.values())).recordings
+    if not recordings and not failures:
+        raise ValueError(f"{folder}: all of {len(folder)} recordings are held out, expected some to learn from")
+    if not recordings:
+        example = failures[0]
+        raise ValueError(f"{folder}: none of {len(folder)} recordings can be read; the first: {example.message}")
+    labels = np.array([space.encode(recording.codes) for recording in recordings])
+    labelled = np.flatnonzero([bool(space.diagnoses(recording.codes)) for recording in recordings])
+    if not len(labelled):
+        raise ValueError(f"{folder}: none of the {len(recordings)} recordings that can be read has a diagnosis")
+    part = np.full(len(recordings), -1)
+    shares = [1 - validation_share, validation_share]
+    groups = patient_groups(next(iter(stores.values())), folder.folder, workers)
+    if validation:
+        part[labelled] = _given_parts([recordings[i].path in validation for i in labelled], groups[labelled], folder)
+    else:
+        part[labelled] = split_recordings(
+            [recordings[i] for i in labelled], labels[labelled], groups[labelled], shares, seed
+        )
+    targets = space.targets_for_training(recordings)
+    # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
+    targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
+    return TrainingData(
+        stores, space, labels, targets, part, groups, failures, delineated, folder.left_out
+    )
+
+
+def _prepared(
+    data: DataSet,
+    transforms: Iterable[Transform],
+    beats: Iterable[BeatsKey],
+    cache: Path,
+    workers: int,
+    lead_names: Mapping[str, str] | None,
+    held_out: Collection[str],
+) -> tuple[dict[Transform, Store], dict[BeatsKey, BeatStore], tuple[Failure, ...]]:
+    """Stores and beats of what is not held out and did not fail, and the failures; see `load_training_data`."""
     stores = {
-        transform: build_store(paths, transform, cache, workers, lead_names=lead_names)
+        transform: build_store(data.paths, transform, cache, workers, lead_names=lead_names, read=data.read)
         for transform in dict.fromkeys(transforms)
     }
     delineated = {
@@ -208,45 +271,36 @@ def load_training_data(
     failures = {failure.path: failure for kept in (stores, delineated) for s in kept.values() for failure in s.failures}
     failures = {path: failure for path, failure in failures.items() if path not in held_out}
     gone = {*failures, *held_out}
-    stores = {transform: store.without(gone) for transform, store in stores.items()}
+    stores = {transform: store.described(data).without(gone) for transform, store in stores.items()}
     delineated = {key: store.without(gone) for key, store in delineated.items()}
-    recordings = next(iter(stores.values())).recordings
-    if not recordings and not failures:
-        raise ValueError(f"{folder}: all of {len(paths)} recordings are held out, expected some to learn from")
-    if not recordings:
-        example = next(iter(failures.values()))
-        raise ValueError(f"{folder}: none of {len(paths)} recordings can be read; the first: {example.message}")
-    labels = np.array([space.encode(recording.codes) for recording in recordings])
-    labelled = np.flatnonzero([bool(space.diagnoses(recording.codes)) for recording in recordings])
-    if not len(labelled):
-        raise ValueError(f"{folder}: none of the {len(recordings)} recordings that can be read has a diagnosis")
-    part = np.full(len(recordings), -1)
-    shares = [1 - validation_share, validation_share]
-    groups = patient_groups(next(iter(stores.values())), folder, workers)
-    part[labelled] = split_recordings(
-        [recordings[i] for i in labelled], labels[labelled], groups[labelled], shares, seed
-    )
-    targets = space.targets_for_training(recordings)
-    # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
-    targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
-    return TrainingData(stores, space, labels, targets, part, groups, tuple(failures.values()), delineated)
+    return stores, delineated, tuple(failures.values())
 
 
-def _check_diagnoses(folder: str | Path, paths: Sequence[Path], space: LabelSpace) -> None:
-    """Raises a `ValueError` where no header has a class of the label space, before hours go into preparing."""
+def _given_parts(validation: Sequence[bool], groups: np.ndarray, data: DataSet) -> np.ndarray:
+    """Part of each recording where the validation part is given; -1 for others of a heart that it has."""
+    valid = np.array(validation, dtype=bool)
+    part = np.where(valid, VALID, np.where(np.isin(groups, groups[valid]), -1, TRAIN))
+    for number, name in ((TRAIN, "train"), (VALID, "validate")):
+        if not (part == number).any():
+            raise ValueError(f"{data}: found no recording left to {name} on, expected some of {len(part)}")
+    return part
+
+
+def _check_diagnoses(data: DataSet, space: LabelSpace) -> None:
+    """Raises a `ValueError` where no recording has a class of the label space, before hours go into preparing."""
     codes: set[str] = set()
-    for path in paths:
+    for path in data.paths:
         try:
-            header_codes = read_header(path).codes
+            own = data.codes(path)
         except ReadError:  # counted when it is prepared
             continue
-        if space.training_index.keys() & header_codes:
+        if space.encode_for_training(own).any():
             return
-        codes.update(space.diagnoses(header_codes))
+        codes.update(space.diagnoses(own) or own)
     if codes:
         listed = ", ".join(sorted(codes)[:3]) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
-        raise ValueError(f"{folder}: no diagnosis is a class of label space {space.name}, found codes {listed}")
-    raise ValueError(f"{folder}: none of {len(paths)} recordings has a diagnosis, expected '# Dx:' lines")
+        raise ValueError(f"{data}: no diagnosis is a class of label space {space.name}, found codes {listed}")
+    raise ValueError(f"{data}: none of {len(data)} recordings has a diagnosis, expected '# Dx:' lines")
 
 
 def split_recordings(

@@ -23,9 +23,10 @@ from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import lead_set_name
 from leadset.models.cost import model_cost
-from leadset.recordings import find_recordings
+from leadset.recordings.dataset import DataSet
+from leadset.recordings.importers import open_dataset
 from leadset.training.context import WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
-from leadset.training.data import TrainingData, beats_keys, load_training_data
+from leadset.training.data import TrainingData, beats_keys, in_label_space_of, load_training_data
 from leadset.training.ensemble import (
     FOLDS,
     ValidationOutputs,
@@ -56,22 +57,27 @@ class Run:
     """One call of `train_model.py`, or the continuation of one that was interrupted.
 
     Args:
-        data_folder: recordings with labels.
+        data: recordings with labels: a folder, or what `leadset.recordings.importers.open_dataset` takes.
         model_folder: where the entry goes; unfinished work is kept in a folder inside it.
         config: the choices of `default.toml` and what overrides them.
         held_out: paths of headers whose recordings are no part of the run.
+        validation: paths of headers whose recordings are the validation part; empty: one is drawn.
     """
 
     def __init__(
-        self, data_folder: str | Path, model_folder: str | Path, config: Config, held_out: Collection[str] = ()
+        self,
+        data: str | Path | DataSet,
+        model_folder: str | Path,
+        config: Config,
+        held_out: Collection[str] = (),
+        validation: Collection[str] = (),
     ) -> None:
-        self.data_folder, self.folder, self.config = Path(data_folder), Path(model_folder), config
-        self.held_out = frozenset(held_out)
+        self.recordings, self.folder, self.config = open_dataset(data), Path(model_folder), config
+        self.held_out, self.validation = frozenset(held_out), frozenset(validation)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.space: LabelSpace = label_space(config.label_space)
         self.work = self.folder / WORK_FOLDER
-        n_recordings = len(find_recordings(self.data_folder))
-        self.preset, self.why_preset = choose_preset(config, self.space, n_recordings, self.device)
+        self.preset, self.why_preset = choose_preset(config, self.space, len(self.recordings), self.device)
         self.jobs = make_jobs(config, self.space, self.preset)
         self.processes = self._processes()
 
@@ -134,12 +140,12 @@ class Run:
             self.context.log({"event": "left out", "jobs": names, "reason": reason})
             print(reason)
         if len(self.jobs) == sum(map(len, left_out.values())):
-            raise ValueError(f"{self.data_folder}: {'; '.join(left_out)}")
+            raise ValueError(f"{self.recordings}: {'; '.join(left_out)}")
 
     def _load_data(self) -> TrainingData:
         cache = Path(self.config.cache) if self.config.cache else self.work / "store"
         data = load_training_data(
-            self.data_folder,
+            self.recordings,
             [job.spec.transform for job in self.jobs],
             cache,
             self.space,
@@ -149,6 +155,7 @@ class Run:
             beats=[key for job in self.jobs for leads in job.all_leads for key in beats_keys(job.spec, leads)],
             lead_names=self.config.leads,
             held_out=self.held_out,
+            validation=self.validation,
         )
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
@@ -357,30 +364,34 @@ def _readable(seconds: float) -> str:
 
 
 def train_entry(
-    data_folder: str | Path,
+    data: str | Path | DataSet,
     model_folder: str | Path,
     config: Config | None = None,
     held_out: Collection[str] = (),
+    validation: Collection[str] = (),
 ) -> Manifest:
-    """Trains an entry on a folder of recordings.
+    """Trains an entry on a folder of recordings or a data set.
 
     A run that was interrupted or killed goes on where it stopped when it is started again with the same data, model
     folder and configuration.
 
     Args:
-        data_folder: recordings with labels, nested as they are published.
+        data: recordings with labels, nested as they are published; or what `open_dataset` takes or returns. A data set
+            with a label space of its own is learnt in that one.
         model_folder: made if missing.
         config: by default `leadset.config.load_config`.
         held_out: paths of headers, as `find_recordings` gives them: nothing of these recordings is learnt from,
             calibrated on or counted.
+        validation: paths of the recordings that are the validation part; empty: one is drawn.
 
     Raises:
         OSError: no such data folder, or the model folder cannot be written.
         ValueError: nothing to learn from, or a configuration that does not fit; the message says what.
     """
-    config = config or load_config()
+    data = open_dataset(data)
+    config = in_label_space_of(data, config or load_config(), Path(model_folder))
     print(config.summary())
-    run = Run(data_folder, model_folder, config, held_out)
+    run = Run(data, model_folder, config, held_out, validation)
     try:
         return run.execute()
     except KeyboardInterrupt:

@@ -1,0 +1,71 @@
+"""What verbs that take a data set have in common: its arguments, and opening it."""
+
+from __future__ import annotations
+
+import argparse
+
+from leadset.recordings.dataset import DataSet
+from leadset.recordings.importers import open_dataset
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The data set, its task and options of its importer."""
+    parser.add_argument(
+        "data", metavar="DATA",
+        help="folder of recordings with labels (.hea with their signals), nested or not; IMPORTER:FOLDER for a data set"
+        " as published, such as ptbxl:FOLDER; or a table of recordings (CSV or Parquet)",
+    )  # fmt: skip
+    parser.add_argument("--task", metavar="NAME", help="which labels of a data set: ptbxl has super, rhythm and others")
+    parser.add_argument(
+        "--data-option", action="append", default=[], type=_option, metavar="KEY=VALUE",
+        help="option of the importer, such as rate=100 (ptbxl) or labels=COLUMN (table); may be repeated",
+    )  # fmt: skip
+
+
+def _option(words: str) -> tuple[str, str]:
+    key, sign, value = words.partition("=")
+    if not (key.strip() and sign):
+        raise argparse.ArgumentTypeError(f"found {words!r}, expected KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def open_data(arguments: argparse.Namespace) -> DataSet:
+    """The data set that the arguments of `add_data` name; what there is and what is left out is printed.
+
+    Raises:
+        OSError, ValueError: as `open_dataset`.
+    """
+    data = open_dataset(arguments.data, arguments.task, **dict(arguments.data_option))
+    if data.name:
+        print(data.summary())
+    return data
+
+
+def add_folds(parser: argparse.ArgumentParser) -> None:
+    """Which of the data set's folds are validated on and which are kept for testing."""
+    parser.add_argument(
+        "--valid-fold", action="append", default=[], metavar="FOLD",
+        help="validate on this fold of the data set instead of a part that is drawn; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--test-fold", action="append", default=[], metavar="FOLD",
+        help="keep this fold of the data set for testing: nothing is learnt from it; may be repeated",
+    )  # fmt: skip
+
+
+def chosen_folds(data: DataSet, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Paths of the recordings that are held out, and of those that are validated on, by the options of `add_folds`.
+
+    Other recordings of patients of the test folds are held out too.
+
+    Raises:
+        ValueError: the data set has no such fold, or one is named for both.
+    """
+    for fold in set(arguments.valid_fold) & set(arguments.test_fold):
+        raise ValueError(f"{data}: found fold {fold!r} for both validation and test, expected one of them")
+    test = data.in_folds(arguments.test_fold)
+    related = data.of_patients_of(test)
+    if related:
+        print(f"  {len(related)} other recordings of patients of the test folds are left out of the training")
+    gone = {*test, *related}
+    return sorted(gone), [path for path in data.in_folds(arguments.valid_fold) if path not in gone]

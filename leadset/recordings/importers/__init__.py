@@ -1,0 +1,47 @@
+"""Importers of published data sets, one file each, and `open_dataset`, which finds the one that is asked for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from leadset.recordings.dataset import DataSet, Item
+from leadset.recordings.find import find_recordings
+from leadset.recordings.importers.registry import Importer, importer, list_importers, register_importer
+
+__all__ = ["Importer", "importer", "list_importers", "open_dataset", "register_importer"]
+
+# A file with this ending is a table of recordings.
+_TABLE = "table"
+_TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
+_NAMED = re.compile(r"([A-Za-z]\w+):(.+)")
+
+
+def open_dataset(data: str | Path | DataSet, task: str | None = None, **options: str) -> DataSet:
+    """The recordings that a data set consists of, with labels, patients and folds.
+
+    Args:
+        data: ``NAME:FOLDER`` (``ptbxl:/data/ptb-xl``), with NAME one of `list_importers`; a table of recordings (CSV or
+            Parquet, as importer ``table``); any other folder of recordings, whose labels are those of the headers. A
+            data set that is open is returned as it is.
+        task: which of the importer's tasks; by default its first one.
+        options: of the importer.
+
+    Raises:
+        OSError: no such folder or file, or it cannot be read.
+        ValueError: no such importer, task or option, no recording, or a table that is none of the data set's.
+    """
+    if isinstance(data, DataSet):
+        return data
+    named = _NAMED.fullmatch(str(data)) if not Path(data).exists() else None
+    name, path = (named[1], Path(named[2])) if named else ("", Path(data))
+    if not name and path.is_file() and path.suffix.casefold() in _TABLE_ENDINGS:
+        name = _TABLE
+    if name:
+        chosen = importer(name)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder, expected {chosen.title}")
+        return chosen.open(path, task, **options)
+    for given in (["task"] if task is not None else []) + list(options):
+        raise ValueError(f"{data}: found {given}, expected none: the labels of a plain folder are its headers'")
+    return DataSet("", path, tuple(Item(header) for header in find_recordings(path)))

@@ -1,0 +1,109 @@
+"""The registry of importers: a file of this folder registers itself, and no other file changes.
+
+An importer is a function ``(folder: Path, task: str, **options) -> DataSet``. It reads the tables of a data set as
+published, names every recording that it leaves out, and copies nothing. ``folder`` is there; ``task`` is one of those
+that it was registered with, empty where there are none. What it is registered with comes into the data set by itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from leadset.recordings.dataset import DataSet, remarks_on_codes, remarks_on_folds
+
+
+@dataclass(frozen=True)
+class Importer:
+    """A registered importer.
+
+    Attributes:
+        name: what stands before the colon of ``NAME:FOLDER``.
+        build: the function.
+        title, citation, licence: of the data set.
+        published: number of recordings by release, as its authors give it.
+        tasks: label space by task, the default task first; empty where labels come with no task.
+    """
+
+    name: str
+    build: Callable[..., DataSet]
+    title: str
+    citation: str
+    licence: str
+    published: Mapping[str, int]
+    tasks: Mapping[str, str]
+
+    @property
+    def options(self) -> list[str]:
+        """Names of the options that it takes."""
+        return [p.name for p in inspect.signature(self.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+    def open(self, folder: Path, task: str | None = None, **options: str) -> DataSet:
+        """Reads the data set; see `leadset.recordings.importers.open_dataset`."""
+        if task is not None and task not in self.tasks:
+            expected = f"one of {', '.join(self.tasks)}" if self.tasks else "none: this importer has no tasks"
+            raise ValueError(f"{self.name}:{folder}: found task {task!r}, expected {expected}")
+        for option in options.keys() - set(self.options):
+            expected = f"one of {', '.join(self.options)}" if self.options else "none"
+            raise ValueError(f"{self.name}:{folder}: found the option {option!r}, expected {expected}")
+        data = self.build(folder, task or next(iter(self.tasks), ""), **options)
+        remarks = [*data.remarks, *remarks_on_folds(data.items, data.label_space)]
+        remarks += remarks_on_codes(data.items, data.label_space) if data.label_space else []
+        if not data.items:
+            why = f"; left out: {data.left_out[0].what}: {data.left_out[0].reason}" if data.left_out else ""
+            raise ValueError(f"{data}: found no recording that can take part, expected some{why}")
+        return replace(
+            data, remarks=tuple(remarks), published=data.published or self.published,
+            title=data.title or self.title, citation=self.citation, licence=self.licence,
+        )  # fmt: skip
+
+
+_REGISTRY: dict[str, Importer] = {}
+
+
+def register_importer(
+    name: str,
+    *,
+    title: str,
+    citation: str,
+    licence: str,
+    published: Mapping[str, int] | None = None,
+    tasks: Mapping[str, str] | None = None,
+) -> Callable[[Callable[..., DataSet]], Callable[..., DataSet]]:
+    """Function decorator that registers an importer under ``name``; the rest are attributes of `Importer`."""
+
+    def register(build: Callable[..., DataSet]) -> Callable[..., DataSet]:
+        _REGISTRY[name] = Importer(name, build, title, citation, licence, published or {}, tasks or {})
+        return build
+
+    return register
+
+
+@cache
+def _import_all() -> None:
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        import_module(f"{package}.{module.name}")
+
+
+def list_importers() -> list[str]:
+    """Names of the registered importers, sorted."""
+    _import_all()
+    return sorted(_REGISTRY)
+
+
+def importer(name: str) -> Importer:
+    """The importer of a name.
+
+    Raises:
+        ValueError: no such importer; the message lists those there are.
+    """
+    _import_all()
+    if name not in _REGISTRY:
+        raise ValueError(f"found no importer {name!r}, expected one of {', '.join(sorted(_REGISTRY))}")
+    return _REGISTRY[name]

@@ -1,0 +1,71 @@
+"""What importers share: rows of tables with their lines, numbers in them, and whether a recording's files are there."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+# Files that hold a recording's samples beside its header.
+_SIGNALS = (".dat", ".mat")
+
+
+def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a table with a heading, as dictionaries, each with its line number; missing values are empty.
+
+    Raises:
+        OSError: no such file, or it cannot be read.
+        ValueError: a column is missing, or it is no table.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file, delimiter=delimiter)
+        try:
+            names = rows.fieldnames or []
+            missing = [column for column in columns if column not in names]
+            if missing:
+                raise ValueError(f"{path}, line 1: found columns {', '.join(names)}, expected {', '.join(missing)} too")
+            for row in rows:
+                extra = row.pop(None, None)
+                if extra:
+                    raise ValueError(f"{path}, line {rows.line_num}: found {len(extra)} values more than columns")
+                yield rows.line_num, {name: (value or "").strip() for name, value in row.items()}
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}, line {rows.line_num}: found {error}, expected rows of a CSV table") from None
+
+
+def number(text: str | None) -> float | None:
+    """A finite number, or None."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def whole_number(text: str | None) -> str:
+    """Text of an identifier: a whole number that was written as a decimal (``15709.0``) without its ``.0``."""
+    text = (text or "").strip()
+    return text[:-2] if text.endswith(".0") and text[:-2].isdigit() else text
+
+
+class Files:
+    """Which files there are; each folder is listed once, since a data set has tens of thousands of files."""
+
+    def __init__(self) -> None:
+        self._names: dict[Path, frozenset[str]] = {}
+
+    def has(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        folder = path.parent
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self._names[folder] = frozenset()
+        return path.name in self._names[folder]
+
+    def complete(self, header: Path) -> bool:
+        """Whether a header and a file of samples of its name are there."""
+        return self.has(header) and any(self.has(header.with_suffix(ending)) for ending in _SIGNALS)
