@@ -182,10 +182,10 @@ def test_command_where_nothing_can_be_used(tmp_path, capsys):
 
 def test_what_is_not_read_is_counted(tmp_path, capsys):
     write_recording(tmp_path)
-    for name in ("A.edf", "B.edf"):
-        (tmp_path / name).write_bytes(b"0".ljust(256))
+    for name in ("A.h5", "B.h5"):
+        (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n")
     assert main(["doctor", str(tmp_path)]) == 0
-    assert "2 files look like recordings and are not read:\n     2 × EDF: A.edf, B.edf" in capsys.readouterr().out
+    assert "2 files look like recordings and are not read:\n     2 × HDF5: A.h5, B.h5" in capsys.readouterr().out
     (tmp_path / "A0001.hea").unlink()
     assert main(["doctor", str(tmp_path)]) == 1
     captured = capsys.readouterr()

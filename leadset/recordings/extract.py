@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from leadset.recordings.convert import in_16_bits
 from leadset.recordings.errors import ReadError
 from leadset.recordings.header import Header
 from leadset.recordings.reader import length_flags, read_header, read_header_text
@@ -46,12 +47,15 @@ def extract_leads(
     if lacking:
         raise ReadError(header_file, f"leads {' '.join(header.leads)}", f"{' '.join(lacking)} among them")
     rows = [header.leads.index(lead) for lead in leads]
-    raw = in_format(_read_counts(header, header_file.parent, key), header)
+    if header.counts is None:
+        raw, start = in_format(_read_counts(header, header_file.parent, key), header), _start(header_file)
+    else:
+        (header, raw), start = in_16_bits(header, header.counts), ""
     flags = (*header.flags, *length_flags(header, raw, header_file))
     if raw.dtype != np.int16:
         raise ReadError(header_file, f"samples of type {raw.dtype}", "integers of 16 bits")
     chosen = replace(header, signals=tuple(header.signals[row] for row in rows))
-    write_recording(output_file, chosen, raw[rows], start=_start(read_header_text(header_file)))
+    write_recording(output_file.with_suffix(".hea"), chosen, raw[rows], start)
     return flags
 
 
@@ -69,8 +73,9 @@ def _read_counts(header: Header, folder: Path, key: str) -> np.ndarray:
     return counts_of_matrix(np.asarray(raw), header, path)
 
 
-def _start(text: str) -> str:
+def _start(header_file: Path) -> str:
     """Time and date of the record line in the order and form that WFDB readers accept; empty if there is no time."""
+    text = read_header_text(header_file)
     record_line = next(line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
     fields = record_line.split()[4:]
     time = next((field for field in fields if _TIME.fullmatch(field)), "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.foreign import foreign_format, is_signal_file, without_header
+from leadset.recordings.foreign import is_signal_file, sort_file, without_header
 from leadset.recordings.header import NOTHING
 from leadset.recordings.reader import read_header_text
 from leadset.recordings.segments import is_multi_segment, segment_names
@@ -21,7 +21,7 @@ class Found:
     """What a folder holds.
 
     Attributes:
-        headers: of the recordings, sorted by path.
+        headers: of the recordings, or files of other formats that hold them, sorted by path.
         others: files that look like recordings and are not read, with what they are (``"EDF"``), sorted by path.
     """
 
@@ -70,13 +70,13 @@ def survey(folder: str | Path) -> Found:
 
 
 def find_recordings(folder: str | Path) -> list[Path]:
-    """All header files of recordings below ``folder``, sorted by path, as `survey` finds them.
+    """All recordings below ``folder``, by header or file of another format, sorted by path, as `survey` finds them.
 
     Warns of files that look like recordings and are not read.
 
     Raises:
         OSError: as `survey`.
-        ValueError: there is no header in it.
+        ValueError: there is no recording in it.
     """
     contents = survey(folder)
     if not contents.headers:
@@ -105,7 +105,20 @@ def _sort(folder: Path, files: Iterable[str], contents: Found) -> None:
     own = {header.stem for header in headers}
     alone = [path for path in signals if path.stem not in own and path.name not in named]
     contents.others |= {path: without_header(path) for path in alone}
-    contents.others |= {path: kind for path in rest if (kind := foreign_format(path))}
+    _sort_others([path for path in rest if path.name not in named], own, contents)
+
+
+def _sort_others(paths: Iterable[Path], stems: set[str], contents: Found) -> None:
+    """Adds files of other formats; of several of one stem, which would be answered under one name, the first alone."""
+    for path in sorted(paths):
+        form, kind = sort_file(path)
+        if form is None and kind:
+            contents.others[path] = kind
+        elif form is not None and path.stem in stems:
+            contents.others[path] = f"{form.name} beside a recording of its name"
+        elif form is not None:
+            stems.add(path.stem)
+            contents.headers.append(path)
 
 
 def _named_in(header: Path) -> tuple[set[str], set[str]]:

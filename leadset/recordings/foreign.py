@@ -1,4 +1,4 @@
-"""Files that hold recordings in a form that is not read: told apart, so that messages can name them."""
+"""Files that hold recordings in a form that is not read, or not here: told apart, so that messages can name them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 from leadset.leads import is_known_lead
+from leadset.recordings.formats import Format, format_of, list_formats, read_start
 from leadset.recordings.matlab import describe, list_variables
 
-# How much of a file is looked at.
-_START = 4096
 _BY_ENDING = {
     ".edf": "EDF", ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".scp": "SCP-ECG", ".ecg": "ECG file of a device",
     ".h5": "HDF5", ".hdf5": "HDF5", ".npy": "NumPy array", ".npz": "NumPy arrays",
@@ -24,23 +23,30 @@ _ROOT = re.compile(rb"<(?:\w+:)?([A-Za-z]\w*)")
 _SIGNAL_FILES = {".mat": "MATLAB file", ".dat": "signal file"}
 
 
-def foreign_format(path: Path) -> str:
-    """What a file is that looks like a recording but is not read, such as ``"EDF"``; empty for any other file."""
+def sort_file(path: Path) -> tuple[Format | None, str]:
+    """The format of a file that is found and can be read; or what it is that looks like a recording and is not read.
+
+    The second is empty for a file that does not look like one.
+    """
     ending = path.suffix.casefold()
-    if ending not in {*_BY_ENDING, ".xml", ".csv"}:
-        return ""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(_START)
-    except OSError:
-        return ""
+    if ending not in {*_BY_ENDING, ".xml", ".csv", *(ending for form in list_formats() for ending in form.endings)}:
+        return None, ""
+    start = read_start(path)
+    form = format_of(path, start)
+    if form is None or not form.is_found(path):
+        return None, _named(ending, start)
+    return (form, "") if form.installed else (None, f"{form.name}, which takes {form.extra}")
+
+
+def _named(ending: str, start: bytes) -> str:
+    """What a file is, by its ending and first bytes, that is of no format that is read."""
     if ending == ".xml":
         roots = [match[1].decode().casefold() for match in _ROOT.finditer(start)]
         return next((_XML.get(root, "XML of an ECG") for root in roots if root in _XML or "ecg" in root), "")
     if ending == ".csv":
         names = re.split(r"[,;\t]", start.decode("latin-1").splitlines()[0].replace('"', "")) if start.strip() else []
         return "CSV of leads" if sum(map(is_known_lead, map(str.strip, names))) >= 2 else ""
-    return next((name for at, sign, name in _BY_CONTENT if start.startswith(sign, at)), _BY_ENDING[ending])
+    return next((name for at, sign, name in _BY_CONTENT if start.startswith(sign, at)), _BY_ENDING.get(ending, ""))
 
 
 def is_signal_file(path: Path) -> bool:
@@ -59,5 +65,5 @@ def describe_file(path: Path) -> str:
         return f"{without_header(path)}, variables {describe(list_variables(path))}"
     if is_signal_file(path):
         return without_header(path)
-    foreign = foreign_format(path)
-    return f"{foreign}, which is not read" if foreign else "a file of another kind"
+    _, named = sort_file(path)
+    return f"{named}, which is not read" if named else "a file of another kind"

@@ -11,10 +11,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+import numpy as np
 
 from leadset.leads import is_known_lead, signed_lead
 from leadset.recordings.errors import ReadError
@@ -102,9 +104,11 @@ class Header:
         age: years. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes in order.
         patient: what a comment ``# Patient: …`` says.
         flags: out of `leadset.signals.FLAGS`.
-        dialect: ``"2021"`` (until 2021), ``"current"`` (today's download), ``"mixed"``, ``"wfdb"`` (no Challenge file).
+        dialect: ``"2021"`` (until 2021), ``"current"`` (today's download), ``"mixed"``, ``"wfdb"`` (no Challenge file),
+            or the name of another format (`leadset.recordings.formats`).
         stored: all signals of the files, those of other rates among them.
         segments: the parts of a multi-segment recording; empty for any other.
+        counts: (leads, samples) of a recording in another format, which is read as a whole; None for WFDB.
     """
 
     name: str
@@ -120,6 +124,7 @@ class Header:
     dialect: str
     stored: tuple[SignalSpec, ...] = ()
     segments: tuple[Segment, ...] = ()
+    counts: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -240,9 +245,11 @@ def parse_record_line(numbered: tuple[int, str], source: str | Path) -> RecordLi
     return RecordLine(stem, n_segments, n_signals, frame_rate, n_frames or None, tuple(flags))
 
 
-def check_rate(fs: float, source: str | Path, record_line: tuple[int, str]) -> None:
-    """Raises a `ReadError` where a header's sampling rate is none of an ECG."""
+def check_rate(fs: float, source: str | Path, record_line: tuple[int, str] | None = None) -> None:
+    """Raises a `ReadError` where a sampling rate is none of an ECG; it names the record line of a header."""
     if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+        if record_line is None:
+            raise ReadError(source, f"sampling rate {fs:g}", f"{LOWEST_RATE} to {HIGHEST_RATE} Hz")
         number, line = record_line
         written = line.split()[2]
         rate = written if not math.isfinite(fs) or written == f"{fs:g}" else f"{written} a frame, {fs:g} Hz"
@@ -330,6 +337,12 @@ def _parse_unit(text: str) -> tuple[str, tuple[str, ...]]:
     if prefix and not any(character.isascii() and character.isalnum() for character in prefix):
         return "uV", ("garbled_unit",)
     return text, ("unknown_unit",)
+
+
+def voltage_unit(text: str) -> str | None:
+    """A voltage in its usual spelling (``"uV"``); None for what is no voltage."""
+    unit, _ = _parse_unit(text.strip())
+    return unit if unit in _PER_MILLIVOLT else None
 
 
 def _integer(text: str | None) -> int | None:

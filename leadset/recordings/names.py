@@ -8,7 +8,8 @@ from pathlib import Path
 
 def distinct_names(paths: list[Path]) -> list[str]:
     """Stems of files; where one occurs twice, with the names of as many folders before it as tell them apart."""
-    parts = [path.with_suffix("").parts if path.suffix in (".hea", ".mat", ".dat") else path.parts for path in paths]
+    files = [path.is_file() or path.suffix in (".hea", ".mat", ".dat") for path in paths]
+    parts = [path.with_suffix("").parts if file else path.parts for path, file in zip(paths, files, strict=True)]
     names = [part[-1] for part in parts]
     depth = 1
     while depth < max(map(len, parts)):

@@ -11,12 +11,15 @@ import numpy as np
 
 from leadset.recordings.errors import ReadError
 from leadset.recordings.foreign import describe_file
+from leadset.recordings.formats import Layout, format_of, read_format
 from leadset.recordings.header import Header, parse_header
 from leadset.recordings.segments import is_multi_segment, join_headers, read_raw
 from leadset.recordings.signals import counts_of_matrix, to_millivolts
 
 # Longest header that is looked at; real ones have a few kilobytes.
 _LONGEST_HEADER = 1 << 20
+# Endings of WFDB files, whatever they hold.
+_WFDB = (".hea", ".mat", ".dat")
 
 
 @dataclass
@@ -51,18 +54,25 @@ class Recording:
         return self.signal.shape[1] / self.fs
 
 
-def read_recording(path: str | Path, lead_names: Mapping[str, str] | None = None) -> Recording:
-    """Reads a recording given its header, its signal file, or their common stem.
+def read_recording(
+    path: str | Path, lead_names: Mapping[str, str] | None = None, layout: Layout | None = None
+) -> Recording:
+    """Reads a recording given its header, its signal file, or their common stem; or a file of another format.
 
     Args:
         path: the file; that of the first of several segments is not meant, but that of the header that names them.
         lead_names: what names of leads stand for that `leadset.leads.signed_lead` does not understand.
+        layout: rate, unit and leads of an array (CSV, NPY, NPZ); by default what a JSON file beside it says.
 
     Raises:
         ReadError: the header or a signal file is missing, damaged, or contradicts the other; the message names the
             file, the line, what was found and what was expected.
     """
-    given, path = Path(path), header_path(path)
+    given = Path(path)
+    if is_of_another_format(given):
+        header = read_header(given, lead_names, layout)
+        return assemble(header, header.counts, given, given)
+    path = header_path(given)
     if not path.is_file() and given.is_file():
         raise ReadError(given, describe_file(given), f"a header beside it, {path.name}")
     header = read_header(path, lead_names)
@@ -89,17 +99,28 @@ def recording_from_parts(
     return assemble(header, raw, source, None)
 
 
-def read_header(path: str | Path, lead_names: Mapping[str, str] | None = None) -> Header:
+def is_of_another_format(path: Path) -> bool:
+    """Whether a file is there that holds a recording in a format other than WFDB (`leadset.recordings.formats`)."""
+    return path.suffix.casefold() not in _WFDB and path.is_file() and format_of(path) is not None
+
+
+def read_header(
+    path: str | Path, lead_names: Mapping[str, str] | None = None, layout: Layout | None = None
+) -> Header:
     """Reads a header file in UTF-8, UTF-16 or Latin-1; of a recording in several segments, the headers of all.
+
+    Of a recording in another format it is made of what the file says, and holds the counts.
 
     Args:
         path: the file.
-        lead_names: as for `read_recording`.
+        lead_names, layout: as for `read_recording`.
 
     Raises:
         ReadError: no such file, or it is not a header (see `parse_header`).
     """
     path = Path(path)
+    if path.suffix.casefold() not in _WFDB and (form := format_of(path)):
+        return read_format(path, form, lead_names, layout)
     text = read_header_text(path)
     if is_multi_segment(text):
         # A segment has no segments of its own: headers that name each other would never end.
@@ -137,7 +158,7 @@ def header_path(path: str | Path) -> Path:
     if path.suffix.casefold() == ".hea":
         return path
     # A stem may hold a dot, so only what is a signal file loses its ending.
-    is_signal = path.suffix.casefold() in (".mat", ".dat") or path.is_file()
+    is_signal = path.suffix.casefold() in _WFDB or path.is_file()
     return path.with_suffix(".hea") if is_signal else path.with_name(f"{path.name}.hea")
 
 
@@ -154,7 +175,7 @@ def assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | N
         ReadError: see `recording_from_parts`.
     """
     flags = (*header.flags, *length_flags(header, raw, source))
-    if raw.dtype.kind == "f" and not header.segments and (raw[np.isfinite(raw)] % 1).any():
+    if raw.dtype.kind == "f" and not header.segments and header.counts is None and (raw[np.isfinite(raw)] % 1).any():
         flags = (*flags, "fractional_counts")
     signal_mv = to_millivolts(raw, header)
     leads = tuple(dict.fromkeys(header.leads))

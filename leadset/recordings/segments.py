@@ -122,6 +122,8 @@ def read_raw(header: Header, folder: str | Path) -> np.ndarray:
     Raises:
         ReadError: see `read_counts`; a segment is shorter than announced.
     """
+    if header.counts is not None:
+        return header.counts
     if not header.segments:
         return read_counts(header, folder)
     form, per_frame = header.signals[0].format, header.signals[0].samples_per_frame

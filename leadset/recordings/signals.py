@@ -106,7 +106,7 @@ def in_format(raw: np.ndarray, header: Header, form: int = 16) -> np.ndarray:
     counts = raw.astype(np.result_type(raw.dtype, np.int32)) if wide else raw.copy()
     for row, signal in zip(counts, header.signals, strict=True):
         row[row == INVALID.get(signal.format)] = INVALID[form]
-    return counts if wide else _narrow(counts)
+    return counts if wide else narrow_counts(counts)
 
 
 def signal_hash(raw: np.ndarray) -> str:
@@ -181,7 +181,7 @@ def _frames_of_matrix(matrix: np.ndarray, signals: Sequence[SignalSpec], source:
             sample_range = f"samples of {low.min():g} to {high.max():g}"
             raise ReadError(source, sample_range, f"0 to {2 * zeros.max() - 1}, as formats 80 and 160 hold them")
         matrix = matrix.astype(np.result_type(matrix.dtype, np.int32)) - zeros[:, None]
-    return (matrix if matrix.dtype == np.int16 else _narrow(matrix)).T
+    return (matrix if matrix.dtype == np.int16 else narrow_counts(matrix)).T
 
 
 def _sum_differences(frames: np.ndarray, signals: Sequence[SignalSpec]) -> np.ndarray:
@@ -213,7 +213,7 @@ def _leads_of(frames: np.ndarray, signals: Sequence[SignalSpec], per_frame: int)
     return np.stack(rows)
 
 
-def _narrow(raw: np.ndarray) -> np.ndarray:
+def narrow_counts(raw: np.ndarray) -> np.ndarray:
     """The same numbers as int16 or int32 where they are integers that fit."""
     if np.isfinite(raw).all():
         for dtype in (np.int16, np.int32):

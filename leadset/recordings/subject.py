@@ -45,7 +45,7 @@ def parse_comments(comments: Iterable[str]) -> Subject:
             if match:
                 values.setdefault(plain_name(match[1]), []).append(match[2].strip())
     age, age_flags = parse_age(values.get("age", [""])[0])
-    sex, sex_flags = _parse_sex(values.get("sex", [""])[0])
+    sex, sex_flags = parse_sex(values.get("sex", [""])[0])
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
     patient = next((values[key][0] for key in values if key in PATIENT_FIELDS), "")
     return Subject(
@@ -67,7 +67,8 @@ def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
     return None, ("age_implausible",)
 
 
-def _parse_sex(text: str) -> tuple[str | None, tuple[str, ...]]:
+def parse_sex(text: str) -> tuple[str | None, tuple[str, ...]]:
+    """``"female"``, ``"male"`` or None from words and letters, with flags."""
     text = text.casefold()
     sex = _SEXES.get(text)
     return sex, () if sex or text in UNKNOWN_WORDS else ("sex_unreadable",)

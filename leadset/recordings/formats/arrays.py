@@ -1,0 +1,170 @@
+"""Arrays: CSV, NPY and NPZ, with rate, unit and leads from a JSON file beside them, or from a `Layout`.
+
+Of ``NAME.csv``, ``NAME.npy`` and ``NAME.npz`` the JSON file is ``NAME.json``; ``arrays.json`` stands for all arrays of
+its folder that have none of their own. It holds ``fs`` in Hz, ``unit`` and ``leads``, and may hold ``age``, ``sex``,
+``codes`` and ``patient``. Of a CSV file the leads may be in its first line instead, and in an NPZ file all of these may
+be arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leadset.leads import is_known_lead
+from leadset.recordings.errors import ReadError
+from leadset.recordings.formats.contents import Contents, Format, Layout
+
+#: The JSON file for all arrays of a folder.
+FOLDER_LAYOUT = "arrays.json"
+_KEYS = ("fs", "unit", "leads")
+_MORE_KEYS = ("age", "sex", "codes", "patient")
+_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
+_SEPARATOR = re.compile(r"[,;\t]")
+_MOST_BYTES = 256 << 20
+_LONGEST_LAYOUT = 1 << 16
+#: Names of the array of samples in an NPZ file.
+_SIGNALS = ("signal", "signals", "ecg", "data", "arr_0")
+
+
+def _recognises(path: Path, start: bytes) -> bool:
+    ending = path.suffix.casefold()
+    if ending == ".csv":
+        names = _first_line(start)
+        known = sum(map(is_known_lead, names))
+        return bool(names) and (known >= 2 or known == 1 == len(names) or all(map(_is_number, names)))
+    return start.startswith(_NPY) or (ending == ".npz" and start.startswith(_ZIP))
+
+
+def _is_described(path: Path) -> bool:
+    """Whether what an array does not say stands beside it; without, it is no recording when a folder is searched."""
+    if _layout_file(path) is not None:
+        return True
+    if path.suffix.casefold() != ".npz":
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {f"{key}.npy" for key in _KEYS} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _layout_file(path: Path) -> Path | None:
+    return next((file for file in (path.with_suffix(".json"), path.with_name(FOLDER_LAYOUT)) if file.is_file()), None)
+
+
+def read_layout(file: Path) -> dict[str, Any]:
+    """What a JSON file says of arrays.
+
+    Raises:
+        ReadError: it is no JSON object, or has a key that means nothing.
+    """
+    try:
+        if file.stat().st_size > _LONGEST_LAYOUT:
+            raise ReadError(file, f"more than {_LONGEST_LAYOUT} bytes", "a few keys")
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReadError(file, str(error), "a JSON object") from error
+    if not isinstance(said, dict):
+        raise ReadError(file, type(said).__name__, "a JSON object")
+    strange = [key for key in said if key not in (*_KEYS, *_MORE_KEYS)]
+    if strange:
+        raise ReadError(file, f"key {strange[0]!r}", f"keys out of {', '.join((*_KEYS, *_MORE_KEYS))}")
+    return said
+
+
+def _read(path: Path, layout: Layout | None) -> Contents:
+    ending = path.suffix.casefold()
+    said: dict[str, Any] = {}
+    if ending == ".csv":
+        array, said = _read_csv(path)
+    elif ending == ".npz":
+        array, said = _read_npz(path)
+    else:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if layout is None and (file := _layout_file(path)):
+        said |= {key: value for key, value in read_layout(file).items() if value is not None}
+    if layout is not None:
+        said |= {key: value for key, value in vars(layout).items() if value or key == "fs"}
+    lacking = [key for key in _KEYS if key not in said]
+    if lacking:
+        expected = f"{path.with_suffix('.json').name} beside it, with {', '.join(_KEYS)}"
+        raise ReadError(path, f"an array without {', '.join(lacking)}", expected)
+    leads = said["leads"]
+    if not isinstance(leads, (list, tuple)) or not all(isinstance(lead, str) for lead in leads):
+        raise ReadError(path, f"leads {leads!r}", "a list of names")
+    if not isinstance(said["fs"], (int, float)) or not isinstance(said["unit"], str):
+        raise ReadError(path, f"fs {said['fs']!r}, unit {said['unit']!r}", "a number of Hz and a unit such as mV")
+    counts, n = _by_lead(path, np.asarray(array), len(leads)), len(leads)
+    more = {key: str(said.get(key, "")) for key in ("age", "sex")}
+    codes = said.get("codes", "")
+    return Contents(
+        counts, float(said["fs"]), leads, [said["unit"]] * n, [1.0] * n, [0.0] * n, **more,
+        codes=codes if isinstance(codes, str) else ",".join(map(str, codes)),
+        patient=str(said["patient"]) if said.get("patient") else None, flags=said.get("flags", ()),
+    )  # fmt: skip
+
+
+def _by_lead(path: Path, array: np.ndarray, leads: int) -> np.ndarray:
+    """Numbers (leads, samples)."""
+    array = array[None] if array.ndim == 1 else array
+    if array.dtype.kind not in "iuf" or array.ndim != 2 or leads not in array.shape:
+        raise ReadError(path, f"{array.dtype} of shape {array.shape}", f"numbers ({leads}, samples), or turned")
+    if array.shape == (leads, leads):
+        raise ReadError(path, f"as many samples as leads, {leads}", "a recording")
+    array = array if array.shape[0] == leads else array.T
+    return np.where(np.isfinite(array), array, np.nan) if array.dtype.kind == "f" else np.asarray(array)
+
+
+def _first_line(start: bytes) -> list[str]:
+    lines = start.decode("utf-8-sig", errors="replace").splitlines()
+    return [name.strip().strip('"') for name in _SEPARATOR.split(lines[0])] if lines else []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _read_csv(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Numbers (samples, columns) of a table, and the leads of its first line; columns of other names are left out."""
+    with open(path, "rb") as file:
+        line = file.readline(1 << 16)
+    names = _first_line(line)
+    separator = next((sign for sign in "\t;," if sign.encode() in line), ",")
+    is_named = not all(map(_is_number, names))
+    table = np.loadtxt(
+        path, np.float32, delimiter=separator, skiprows=int(is_named), ndmin=2, encoding="utf-8-sig", quotechar='"',
+        comments=None, converters=lambda text: float(text) if text.strip() else np.nan,
+    )  # fmt: skip
+    if not is_named:
+        return table, {}
+    columns = [i for i, name in enumerate(names) if is_known_lead(name)]
+    said: dict[str, Any] = {"leads": [names[i] for i in columns]}
+    if len(columns) < len(names):
+        said["flags"] = ("other_channel",)
+    return table[:, columns], said
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(item.file_size for item in archive.infolist())
+        if size > _MOST_BYTES:
+            raise ReadError(path, f"{size} bytes of arrays", f"at most {_MOST_BYTES}")
+    with np.load(path, allow_pickle=False) as arrays:
+        name = next((name for name in _SIGNALS if name in arrays), None)
+        if name is None:
+            raise ReadError(path, f"arrays {', '.join(arrays)}", f"one of the name {', '.join(_SIGNALS)}")
+        said = {key: arrays[key].tolist() for key in (*_KEYS, *_MORE_KEYS) if key in arrays}
+        return arrays[name], said
+
+
+FORMAT = Format("array", (".csv", ".npy", ".npz"), _recognises, _read, most_bytes=_MOST_BYTES, is_found=_is_described)

@@ -1,0 +1,100 @@
+"""DICOM waveforms: PS3.3 C.10.9 (Waveform Module), lead names by PS3.16 CID 3001."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leadset.recordings.errors import ReadError
+from leadset.recordings.formats.contents import Contents, Format, Layout
+from leadset.recordings.formats.lead_codes import lead_of_code
+
+# SOP classes of waveform storage begin so; images and reports have others.
+_WAVEFORMS = b"1.2.840.10008.5.1.4.1.1.9."
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_TYPES = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2", (32, "SL"): "i4", (32, "UL"): "u4"}
+_DERIVED = ("MEDIAN", "AVERAGE", "REPRESENTATIVE")
+
+
+def _recognises(path: Path, start: bytes) -> bool:
+    return start[128:132] == b"DICM" and _WAVEFORMS in start
+
+
+def _read(path: Path, layout: Layout | None) -> Contents:
+    from pydicom import dcmread
+    from pydicom.filereader import read_file_meta_info
+
+    syntax = read_file_meta_info(path).TransferSyntaxUID
+    if syntax == _DEFLATED:
+        raise ReadError(path, "deflated DICOM", "a transfer syntax without compression")
+    data = dcmread(path)
+    groups = [group for group in data.get("WaveformSequence", ()) if not _is_derived(group)]
+    if not groups:
+        raise ReadError(path, "no rhythm waveform", "a waveform that was recorded")
+    group = max(groups, key=lambda g: (int(g.NumberOfWaveformChannels), int(g.NumberOfWaveformSamples)))
+    flags = ("first_of_several",) if len(groups) > 1 else ()
+    channels = list(group.ChannelDefinitionSequence)
+    counts = _counts(path, group, "<" if syntax.is_little_endian else ">")
+    if len(channels) != len(counts):
+        raise ReadError(path, f"{len(channels)} channels described", f"{len(counts)} as the waveform has")
+    scales = [_scale(channel) for channel in channels]
+    sex = {"F": "Female", "M": "Male"}.get(str(data.get("PatientSex", "")), "")
+    return Contents(
+        counts, float(group.SamplingFrequency), [_lead(channel, i) for i, channel in enumerate(channels)],
+        [unit for unit, _, _ in scales], [resolution for _, resolution, _ in scales],
+        [offset for _, _, offset in scales], age=_age(str(data.get("PatientAge", "") or "")), sex=sex,
+        patient=str(data.get("PatientID", "") or "") or None, flags=flags,
+    )  # fmt: skip
+
+
+def _is_derived(group: Any) -> bool:
+    label = str(group.get("MultiplexGroupLabel", "")).upper()
+    return group.get("WaveformOriginality") == "DERIVED" or any(word in label for word in _DERIVED)
+
+
+def _counts(path: Path, group: Any, order: str) -> np.ndarray:
+    """Counts (leads, samples); the padding value is a missing sample."""
+    bits, kind = int(group.WaveformBitsAllocated), str(group.WaveformSampleInterpretation)
+    if (bits, kind) not in _TYPES:
+        known = ", ".join(f"{b} {k}" for b, k in _TYPES)
+        raise ReadError(path, f"waveform samples of {bits} bits, {kind}", f"one of {known}")
+    dtype = np.dtype(order + _TYPES[bits, kind])
+    shape = int(group.NumberOfWaveformSamples), int(group.NumberOfWaveformChannels)
+    data = bytes(group.WaveformData)
+    if min(shape) < 1 or shape[0] * shape[1] * dtype.itemsize > len(data):
+        raise ReadError(path, f"{len(data)} bytes of waveform", f"{shape[0]} samples of {shape[1]} channels")
+    counts = np.frombuffer(data, dtype, shape[0] * shape[1]).reshape(shape).T
+    padding = group.get("WaveformPaddingValue")
+    if padding is None:
+        return counts
+    value = padding if isinstance(padding, (int, float)) else np.frombuffer(bytes(padding), dtype, 1)[0]
+    return np.where(counts == value, np.nan, counts) if (counts == value).any() else counts
+
+
+def _lead(channel: Any, index: int) -> str:
+    sources = channel.get("ChannelSourceSequence") or ()
+    for source in sources:
+        lead = lead_of_code(str(source.get("CodeValue", "") or source.get("LongCodeValue", "")))
+        if lead:
+            return lead
+    meaning = str(sources[0].get("CodeMeaning", "")) if sources else ""
+    return meaning or str(channel.get("ChannelLabel", "")) or f"channel {index + 1}"
+
+
+def _scale(channel: Any) -> tuple[str, float, float]:
+    """Unit, units of a count, units of the count zero: value = count · sensitivity · correction + baseline."""
+    units = channel.get("ChannelSensitivityUnitsSequence")
+    unit = str(units[0].CodeValue) if units else ""
+    resolution = float(channel.get("ChannelSensitivity") or 1)
+    correction = channel.get("ChannelSensitivityCorrectionFactor")
+    return unit, resolution * float(1 if correction is None else correction), float(channel.get("ChannelBaseline") or 0)
+
+
+def _age(text: str) -> str:
+    """``042Y`` as ``42 Y``."""
+    return f"{int(text[:-1])} {text[-1]}" if text[:-1].isdigit() and text[-1] in "DWMY" else ""
+
+
+FORMAT = Format("DICOM waveform", (".dcm", ".dicom"), _recognises, _read, "pydicom")

@@ -1,0 +1,239 @@
+"""Recordings in the formats of devices and archives: read sample for sample, found, converted, or refused by name."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+import wfdb
+from files_on_disk import write_recording
+from vendor_files import UV_PER_COUNT, WRITERS
+
+from leadset.cli import main
+from leadset.leads import LEADS
+from leadset.recordings import Layout, ReadError, find_recordings, list_formats, read_recording, survey
+from leadset.recordings.formats import Format
+
+LIBRARIES = ("ecgdatakit", "pydicom", "edfio")
+each_file = pytest.mark.parametrize("name", WRITERS)
+
+
+@pytest.fixture(autouse=True)
+def libraries():
+    for library in LIBRARIES:
+        pytest.importorskip(library, reason="the formats extra is not installed")
+
+
+def some_counts(n_leads: int = 12, n_samples: int = 5000) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    return np.cumsum(rng.integers(-20, 21, (n_leads, n_samples)), axis=1).astype(np.int16)
+
+
+def written(folder, name, counts, leads=LEADS, fs=500):
+    WRITERS[name][0](folder / name, counts, leads, fs)
+    return folder / name
+
+
+def test_every_format_has_a_file_here():
+    names = {WRITERS[name][0].__name__ for name in WRITERS}
+    recognised = {"dicom", "edf", "muse", "aecg", "ishne", "mfer", "sierra", "scp", "csv", "npz", "bdf"}
+    assert names == {f"write_{name}" for name in recognised}
+    assert len(list_formats()) == len(recognised) - 2  # BDF is EDF's, CSV and NPZ are arrays
+
+
+@each_file
+def test_samples_rate_and_leads_are_those_that_were_written(tmp_path, name):
+    for counts, leads, fs in ((some_counts(), LEADS, 500), (some_counts(2, 2500), ("II", "V5"), 250)):
+        recording = read_recording(written(tmp_path, name, counts, leads, fs))
+        assert (recording.fs, recording.leads, recording.flags) == (fs, leads, WRITERS[name][1])
+        np.testing.assert_allclose(recording.signal, counts * (UV_PER_COUNT / 1000), rtol=3e-7, atol=1e-9)
+        assert recording.signal.dtype == np.float32 and recording.name == name[0]
+
+
+@each_file
+def test_real_recordings_survive_the_way_through_a_format(tmp_path, name, real_data):
+    for source in ("ptb", "georgia", "cpsc_2018"):
+        original = read_recording(find_recordings(real_data / "challenge/training" / source)[0])
+        # Whole seconds, and of a length that one section of SCP-ECG holds.
+        signal_mv = original.signal[:, : int(min(original.seconds, 30) // 1 * original.fs)]
+        counts = np.round(signal_mv * (1000 / UV_PER_COUNT)).astype(np.int16)
+        recording = read_recording(written(tmp_path, name, counts, original.leads, int(original.fs)))
+        assert (recording.fs, recording.leads) == (original.fs, original.leads)
+        np.testing.assert_allclose(recording.signal, signal_mv, atol=UV_PER_COUNT / 2000 + 1e-6)
+
+
+def test_the_waveform_of_a_vendor():
+    data = pytest.importorskip("pydicom.data")
+    recording = read_recording(data.get_testdata_file("waveform_ecg.dcm"))
+    assert (recording.fs, recording.leads, recording.signal.shape) == (1000, LEADS, (12, 10_000))
+    assert (recording.age, recording.sex, recording.flags) == (42, "female", ())
+    i, ii, iii = recording.signal[:3]
+    np.testing.assert_allclose(i + iii, ii, atol=0.002)
+    assert 0.3 < recording.signal.max() < 3
+
+
+def test_age_and_sex_are_read(tmp_path):
+    counts = some_counts()
+    subjects = {name: read_recording(written(tmp_path, name, counts)) for name in ("c.dcm", "e.xml", "g.ecg", "j.csv")}
+    assert [(r.age, r.sex) for r in subjects.values()] == [(61, "male"), (61, "male"), (None, "female"), (61, "female")]
+    assert subjects["j.csv"].codes == ("426783006",) and subjects["c.dcm"].patient == "P7"
+
+
+def test_folders_are_searched(tmp_path, monkeypatch):
+    for name in WRITERS:
+        written(tmp_path, name, some_counts(2, 1000), ("I", "II"))
+    found = survey(tmp_path)
+    assert [path.name for path in found.headers] == list(WRITERS) and not found.others
+    # A header goes before a file of its name, and an array that nothing describes is none.
+    header = write_recording(tmp_path, "a")
+    (tmp_path / "j.json").unlink()
+    (tmp_path / "z.csv").write_text("age,sex\n61,F\n")
+    found = survey(tmp_path)
+    assert found.headers[0] == header
+    assert {path.name: kind for path, kind in found.others.items()} == {
+        "a.edf": "EDF beside a recording of its name", "j.csv": "CSV of leads",
+    }  # fmt: skip
+    monkeypatch.setattr(Format, "installed", property(lambda self: not self.library))
+    with pytest.warns(UserWarning, match=r"DICOM waveform, which takes leadset\[formats\] \(1\)"):
+        assert [path.name for path in find_recordings(tmp_path)] == ["a.hea", "k.npz"]
+    with pytest.raises(ReadError, match=r"c\.dcm: found DICOM waveform, .* install leadset\[formats\]"):
+        read_recording(tmp_path / "c.dcm")
+
+
+@each_file
+def test_converted_they_are_wfdb(tmp_path, name, capsys):
+    counts = some_counts()
+    path = written(tmp_path, name, counts)
+    assert main(["convert", str(path), str(tmp_path / "out")]) == 0
+    assert "1 of 1 recordings written" in capsys.readouterr().out
+    copy = wfdb.rdrecord(str(tmp_path / "out" / name[0]))
+    assert copy.fs == 500 and copy.sig_name == list(LEADS)
+    np.testing.assert_allclose(copy.p_signal.T * (1e-3 if copy.units[0] == "uV" else 1), counts * 0.005, atol=2e-4)
+    again = read_recording(tmp_path / "out" / f"{name[0]}.hea")
+    assert (again.age, again.sex) == (read_recording(path).age, read_recording(path).sex)
+
+
+def test_converting_keeps_folders_and_reports_what_it_cannot_read(tmp_path, capsys):
+    (tmp_path / "in/deep").mkdir(parents=True)
+    written(tmp_path / "in/deep", "a.edf", some_counts())
+    (tmp_path / "in/b.edf").write_bytes(b"0".ljust(300))
+    np.savetxt(tmp_path / "table.csv", np.ones((800, 2)), delimiter=",")
+    layout = ("--fs", "200", "--unit", "V", "--leads", "I,V1")
+    assert main(["convert", str(tmp_path / "in"), str(tmp_path / "table.csv"), str(tmp_path / "out"), *layout]) == 1
+    out, error = capsys.readouterr()
+    assert "2 of 3 recordings written" in out and "b.edf" in error
+    table = read_recording(tmp_path / "out/table.hea")
+    assert (table.fs, table.leads) == (200, ("I", "V1"))
+    np.testing.assert_allclose(table.signal, 1000)
+    assert (tmp_path / "out/deep/a.hea").is_file()
+
+
+@pytest.mark.parametrize("name", ["c.dcm", "d.xml"])
+def test_verbs_take_them(tmp_path, name, capsys):
+    (tmp_path / "in").mkdir()
+    main(["simulate", str(tmp_path / "sim"), "-n", "1"])
+    original = read_recording(find_recordings(tmp_path / "sim")[0])
+    counts = np.round(original.signal * 200).astype(np.int16)
+    path = written(tmp_path / "in", name, counts, original.leads, int(original.fs))
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "in"), "--json", "-"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["recording"] == path.stem and answer["answered"]
+    assert main(["doctor", str(tmp_path / "in")]) == 0
+    assert main(["delineate", str(path)]) == 0
+    assert f"\n{path.stem}," in capsys.readouterr().out
+    assert main(["extract", "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-l", "II", "V1"]) == 0
+    part = read_recording(tmp_path / "out" / f"{path.stem}.hea")
+    np.testing.assert_allclose(part.signal, read_recording(path).signal[[1, 6]], atol=1e-6)
+
+
+def test_arrays_are_described_by_layout_or_file(tmp_path):
+    counts = some_counts(3, 1000)
+    path = tmp_path / "x.npy"
+    np.save(path, counts.T)
+    layout = Layout(360, "uV", ("I", "II", "V2"))
+    recording = read_recording(path, layout=layout)
+    np.testing.assert_allclose(recording.signal, counts / 1000, rtol=3e-7)
+    assert (recording.fs, recording.leads) == (360, layout.leads)
+    with pytest.raises(ReadError, match=r"x\.npy: found an array without fs, unit, leads, expected x\.json beside it"):
+        read_recording(path)
+    (tmp_path / "arrays.json").write_text('{"fs": 360, "unit": "uV", "leads": ["I", "II", "V2"]}')
+    np.testing.assert_array_equal(read_recording(path).signal, recording.signal)
+    (tmp_path / "x.json").write_text('{"rate": 360}')
+    with pytest.raises(ReadError, match=r"x\.json: found key 'rate', expected keys out of fs, unit, leads"):
+        read_recording(path)
+    with pytest.raises(ReadError, match=r"found int16 of shape \(1000, 3\), expected numbers \(2, samples\)"):
+        read_recording(path, layout=Layout(360, "uV", ("I", "II")))
+    with pytest.raises(ReadError, match="expected leads in volts"):
+        read_recording(path, layout=Layout(360, "kg", layout.leads))
+    with pytest.raises(ReadError, match="found sampling rate 0"):
+        read_recording(path, layout=Layout(0, "uV", layout.leads))
+
+
+@each_file
+def test_damaged_files_are_refused_by_name_in_bounded_memory(tmp_path, name):
+    content = written(tmp_path, name, some_counts(3, 1000), ("I", "II", "V2")).read_bytes()
+    rng = np.random.default_rng(0)
+    damaged = [content[:size] for size in (0, 1, 40, 300, len(content) // 2, len(content) - 3)]
+    for _ in range(25):
+        spoilt = bytearray(content)
+        for at in rng.integers(0, min(len(content), 1500), 4):
+            spoilt[at] = rng.integers(256)
+        damaged.append(bytes(spoilt))
+    refused = 0
+    path = tmp_path / name
+    for spoilt in damaged:
+        path.write_bytes(spoilt)
+        tracemalloc.start()
+        try:
+            recording = read_recording(path)
+            assert recording.signal.size and len(recording.leads) == len(recording.signal)
+        except ReadError as error:
+            refused += 1
+            assert str(tmp_path) in str(error)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 30 * len(content) + 20e6
+    assert refused
+
+
+@pytest.mark.parametrize("root", ["AnnotatedECG", "RestingECG", "restingecgdata"])
+def test_xml_entities_are_refused(tmp_path, root):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    bomb = "".join(f'<!ENTITY e{i + 1} "{f"&e{i};" * 10}">' for i in range(9))
+    for declared in (f'<!ENTITY e0 SYSTEM "{secret.as_uri()}">', f'<!ENTITY e0 "lol">{bomb}'):
+        path = tmp_path / "x.xml"
+        path.write_text(f'<?xml version="1.0"?><!DOCTYPE {root} [{declared}]><{root}><a>&e0;</a></{root}>')
+        with pytest.raises(ReadError, match=r"x\.xml") as caught:
+            read_recording(path)
+        assert "secret" not in str(caught.value).replace(str(secret), "").replace("secret.txt", "")
+
+
+def test_bombs_are_refused(tmp_path):
+    bomb = zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED)
+    with bomb, bomb.open("signal.npy", "w") as file:
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    with pytest.raises(ReadError, match="bytes of arrays, expected at most"):
+        read_recording(tmp_path / "x.npz")
+    path = written(tmp_path, "c.dcm", some_counts())
+    content = path.read_bytes()
+    deflated = content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99", 1)
+    length = struct.pack("<H", len("1.2.840.10008.1.2.1.99"))
+    deflated = deflated.replace(struct.pack("<H", 20) + b"1.2.840.10008.1.2.1.99", length + b"1.2.840.10008.1.2.1.99")
+    assert deflated != content
+    path.write_bytes(deflated)
+    with pytest.raises(ReadError, match=r"c\.dcm"):
+        read_recording(path)
+
+
+def test_no_library_is_imported_before_it_is_needed():
+    code = "import sys, leadset.recordings as r; r.list_formats(); sys.exit(bool({}.intersection(sys.modules)))"
+    assert not subprocess.run([sys.executable, "-c", code.format(set(LIBRARIES))]).returncode
