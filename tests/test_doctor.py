@@ -160,7 +160,7 @@ def test_classes_are_those_of_the_label_space(tmp_path, capsys, monkeypatch):
     assert (counts["PVC"], counts["STD"], counts["SNR"]) == ("2", "1", "1")
     assert "counts as" not in configured
     assert main(["doctor", str(tmp_path / "data"), "--label-space", "icd"]) == 1
-    assert "no label space 'icd': expected one of challenge2021, cpsc2018, or a .toml file" in capsys.readouterr().err
+    assert "no label space 'icd': expected one of challenge2021, cpsc2018, " in capsys.readouterr().err
 
 
 def test_command_without_anything_to_audit(tmp_path, capsys):
