@@ -13,7 +13,7 @@ import numpy as np
 
 from leadset.classes import LabelSpace
 from leadset.recordings.header import Header
-from leadset.recordings.reader import Recording, header_path, read_header, read_recording
+from leadset.recordings.reader import Recording, read_header, read_recording
 
 #: Reads one file; takes its path and the user's names of leads (as `read_recording`).
 Reader = Callable[[Path, Mapping[str, str] | None], Recording]
@@ -128,14 +128,12 @@ class DataSet:
         return [path for path, item in self.by_path.items() if item.patient in patients and path not in given]
 
     def header(self, path: Path, lead_names: Mapping[str, str] | None = None) -> Header | None:
-        """The header of a recording; None where its files have none of WFDB form.
+        """The header of a recording; None where its files are of a kind that only its importer reads.
 
         Raises:
             ReadError: it is none.
         """
-        if self.read is not read_recording or header_path(path) != path:
-            return None
-        return read_header(path, lead_names)
+        return read_header(path, lead_names) if self.read is read_recording else None
 
     def codes(self, path: Path) -> tuple[str, ...]:
         """What is said of a recording, by the data set or else by its header.
@@ -197,7 +195,8 @@ def remarks_on_folds(items: Sequence[Item], space: LabelSpace | None) -> list[st
     if shared:
         named = [f"{patient} ({', '.join(sorted(folds[patient], key=fold_order))})" for patient in shared]
         lines.append(f"{len(shared)} patients have recordings in several folds: {examples(named)}")
-    return lines + (_classes_without_positives(items, space) if space else [])
+    known = space is not None and any(item.codes is not None for item in items)
+    return lines + (_classes_without_positives(items, space) if known else [])
 
 
 def _classes_without_positives(items: Sequence[Item], space: LabelSpace) -> list[str]:

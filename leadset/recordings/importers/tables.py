@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from leadset.recordings.subject import parse_age, parse_sex
+
 # Files that hold a recording's samples beside its header.
 _SIGNALS = (".dat", ".mat")
 
@@ -69,3 +71,10 @@ class Files:
     def complete(self, header: Path) -> bool:
         """Whether a header and a file of samples of its name are there."""
         return self.has(header) and any(self.has(header.with_suffix(ending)) for ending in _SIGNALS)
+
+
+def age_and_sex(age: str, sex: str) -> tuple[float | None, str | None, tuple[str, ...]]:
+    """Age in years, ``"female"`` or ``"male"``, and flags, from what a table says; None where unknown or unreadable."""
+    years, age_flags = parse_age(age)
+    known, sex_flags = parse_sex(sex)
+    return years, known, age_flags + sex_flags

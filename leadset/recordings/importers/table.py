@@ -1,0 +1,211 @@
+"""A user's own table, CSV or Parquet: file and labels of each recording, perhaps patient, fold, age, sex, source."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from leadset.classes import UNKNOWN_WORDS, Diagnosis, LabelSpace, canonical_code, is_number, label_space
+from leadset.recordings.dataset import DataSet, Item, LeftOut
+from leadset.recordings.importers.registry import register_importer
+from leadset.recordings.importers.tables import age_and_sex, read_rows, whole_number
+from leadset.recordings.patients import PATIENT_FIELDS, plain_name
+from leadset.recordings.reader import header_path
+
+#: Column names, in small letters without blanks, hyphens and underscores, by what is in the column.
+_COLUMNS: dict[str, frozenset[str]] = {
+    "file": frozenset({"file", "filename", "path", "filepath", "record", "recording"}),
+    "labels": frozenset({"labels", "label", "codes", "dx", "diagnosis", "diagnoses", "classes", "class"}),
+    "patient": PATIENT_FIELDS,
+    "fold": frozenset({"fold", "stratfold", "split"}),
+    "age": frozenset({"age"}),
+    "sex": frozenset({"sex", "gender"}),
+    "source": frozenset({"source", "dataset", "database"}),
+}
+_NEEDED = ("file", "labels")
+_SEPARATORS = (";", "|", ",")
+_TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"", "0", "0.0", "false", "no", "nan", "none"})
+# Labels that are taken for the normal class where none is named.
+_NORMAL = frozenset({"norm", "normal", "nsr", "snr", "sr", "n", "sinus rhythm", "426783006"})
+
+
+class _Columns(NamedTuple):
+    """The table's own names of the columns; empty where there is none. Several labels are columns of 0 and 1."""
+
+    file: str
+    labels: tuple[str, ...]
+    patient: str
+    fold: str
+    age: str
+    sex: str
+    source: str
+
+
+@register_importer(
+    "table",
+    title="table of recordings",
+    citation="the user's own table",
+    licence="that of the recordings",
+)
+def open_table(
+    path: Path,
+    task: str,
+    *,
+    file: str = "",
+    labels: str = "",
+    patient: str = "",
+    fold: str = "",
+    age: str = "",
+    sex: str = "",
+    source: str = "",
+    space: str = "",
+    normal: str = "",
+) -> DataSet:
+    """The recordings that a table names, by paths from its folder.
+
+    Args:
+        path: CSV (with commas, semicolons or tabs) or Parquet (extra `tables`).
+        task: none.
+        file, labels, patient, fold, age, sex, source: names of its columns; by default the usual ones. Labels in one
+            column have ``;``, ``|`` or ``,`` between them; several columns, with commas between, are classes with 1
+            where a recording has them.
+        space: label space of the labels, a name or a file; by default the distinct labels are the classes.
+        normal: the label of normal recordings; by default one with a usual name, or the most frequent.
+    """
+    given = {"file": file, "labels": labels, "patient": patient, "fold": fold, "age": age, "sex": sex, "source": source}
+    rows, names = _open(path)
+    columns = _columns(path, names, given)
+    items, left_out, lines, unreadable, words = [], [], {}, Counter(), {}
+    for line, row in rows:
+        what, found = row[columns.file], _labels(row, columns.labels, f"{path}, line {line}")
+        words = {**{canonical_code(word): word for word in found}, **words}
+        codes = tuple(dict.fromkeys(map(canonical_code, found)))
+        place = _place(path.parent / what) if what else None
+        years, known, flags = age_and_sex(row.get(columns.age, ""), row.get(columns.sex, ""))
+        unreadable.update(flags)
+        if place is None:
+            left_out.append(LeftOut(what or f"line {line}", "no such file" if what else "no file is named"))
+        elif place in lines:
+            again = f"named again in line {line}: line {lines[place][0]} counts"
+            left_out.append(LeftOut(what, again + ("" if lines[place][1] == codes else ", which has other labels")))
+        elif not codes:
+            left_out.append(LeftOut(what, "no label"))
+        else:
+            about = (whole_number(row.get(columns.patient)), whole_number(row.get(columns.fold)))
+            items.append(Item(place, codes, what, *about, row.get(columns.source, ""), years, known))
+            lines[place] = line, codes
+    remarks = [f"{flag} in {count} rows" for flag, count in unreadable.items()]
+    if space:
+        classes = label_space(space)
+        items, strangers = _of_space(items, classes)
+        left_out += strangers
+    else:
+        classes, remark = _own_space(path, items, canonical_code(normal), words)
+        remarks += remark
+    folder = Path(os.path.commonpath([item.path.parent.absolute() for item in items])) if items else path.parent
+    return DataSet("table", folder, tuple(items), classes, tuple(left_out), tuple(remarks), title=path.name)
+
+
+def _open(path: Path) -> tuple[Iterator[tuple[int, Mapping[str, str]]], list[str]]:
+    """Rows with their line numbers, and names of columns.
+
+    Raises:
+        ValueError: a Parquet file, and pandas is not installed.
+    """
+    if path.suffix.casefold() == ".parquet":
+        try:
+            import pandas
+        except ImportError:
+            raise ValueError(f"{path}: reading Parquet needs pandas: install leadset[tables]") from None
+        try:
+            frame = pandas.read_parquet(path)
+        except Exception as error:  # pyarrow has many kinds of error for damaged files
+            raise ValueError(f"{path}: found no Parquet file that can be read ({error}), expected a table") from error
+        rows = frame.astype(object).where(frame.notna(), "").to_dict("records")
+        names = [str(name) for name in frame.columns]
+        return ((i, {str(k): _text(v) for k, v in row.items()}) for i, row in enumerate(rows, 1)), names
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        heading = file.readline()
+    delimiter = max("\t;,", key=heading.count)
+    rows = read_rows(path, (), delimiter)
+    names = [name.strip().strip('"') for name in heading.rstrip("\r\n").split(delimiter)]
+    return rows, names
+
+
+def _text(value: object) -> str:
+    """A cell of a Parquet table as text; lists of labels with a separator between them."""
+    listed = value.tolist() if hasattr(value, "tolist") else value
+    return _SEPARATORS[0].join(map(str, listed)) if isinstance(listed, list | tuple) else str(listed).strip()
+
+
+def _columns(path: Path, names: list[str], given: Mapping[str, str]) -> _Columns:
+    """Which column is what.
+
+    Raises:
+        ValueError: a column that is named is not there, or none holds files or labels.
+    """
+    chosen = {}
+    for kind, usual in _COLUMNS.items():
+        words = given[kind].split(",") if kind == "labels" else [given[kind]]
+        wanted = [word.strip() for word in words if word.strip()]
+        for name in wanted:
+            if name not in names:
+                raise ValueError(f"{path}: found columns {', '.join(names)}, expected {name} ({kind}) among them")
+        found = wanted or [name for name in names if plain_name(name) in usual][:1]
+        if not found and kind in _NEEDED:
+            listed, usually = ", ".join(names), ", ".join(sorted(usual))
+            raise ValueError(
+                f"{path}: found columns {listed}, expected one for {kind} ({usually}), or the option {kind}=COLUMN"
+            )
+        chosen[kind] = tuple(found) if kind == "labels" else "".join(found)
+    return _Columns(**chosen)
+
+
+def _labels(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> tuple[str, ...]:
+    if len(columns) > 1:
+        for name in columns:
+            if row[name].casefold() not in _TRUE | _FALSE:
+                raise ValueError(f"{where}: found {name} = {row[name]!r}, expected 0 or 1")
+        return tuple(name for name in columns if row[name].casefold() in _TRUE)
+    text = row[columns[0]]
+    separator = next((s for s in _SEPARATORS if s in text), _SEPARATORS[0])
+    words = [whole_number(word) for word in text.split(separator)]
+    if "#" in text or len(text.splitlines()) > 1:
+        raise ValueError(f"{where}: found the labels {text!r}, expected no '#' and one line, as output files need")
+    return tuple(word for word in words if word.casefold() not in UNKNOWN_WORDS)
+
+
+def _place(path: Path) -> Path | None:
+    """The header of a recording, or its file where that is of another kind; None where there is neither."""
+    header = header_path(path)
+    return header if header.is_file() else path if path.is_file() else None
+
+
+def _of_space(items: list[Item], space: LabelSpace) -> tuple[list[Item], list[LeftOut]]:
+    """The recordings with a label that says something in a label space, and the others."""
+    kept = [item for item in items if space.encode_for_training(item.codes).any() or any(map(is_number, item.codes))]
+    gone = {item.path for item in items} - {item.path for item in kept}
+    return kept, [LeftOut(i.name, f"no label is a class of {space.name}") for i in items if i.path in gone]
+
+
+def _own_space(
+    path: Path, items: list[Item], normal: str, words: Mapping[str, str]
+) -> tuple[LabelSpace | None, list[str]]:
+    """The distinct labels as classes, called by the words of the table, and what was guessed.
+
+    Raises:
+        ValueError: the normal label is none of them.
+    """
+    counts = Counter(code for item in items for code in item.codes)
+    if not counts:
+        return None, []
+    if normal and normal not in counts:
+        named = ", ".join(sorted(words[code] for code in counts))
+        raise ValueError(f"{path}: found normal = {normal!r}, expected one of the labels {named}")
+    guesses = [code for code in sorted(counts) if words[code].casefold() in _NORMAL] + [counts.most_common(1)[0][0]]
+    remark = [] if normal else [f"the normal label is taken to be {words[guesses[0]]} (option normal=LABEL)"]
+    classes = tuple(Diagnosis((code,), words[code], words[code]) for code in sorted(counts, key=words.__getitem__))
+    return LabelSpace(path.stem, "", classes, normal or guesses[0]), remark
