@@ -17,15 +17,15 @@ import pytest
 from configurations import tiny_config
 from safetensors.numpy import load_file
 
+from leadset.config import default_config, load_config, parse_setting
 from leadset.entry import load_entry
 from leadset.leads import resolve_leads
-from leadset.models.shipped import shipped_networks
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate.write import write_dataset
 from leadset.studies import crossval as studies_crossval
 from leadset.studies.answers import FoldAnswers, Row, collect, file_of
 from leadset.studies.crossval import cross_validate
-from leadset.studies.entrants import Setting, Trained, Untuned
+from leadset.studies.entrants import Setting, Trained, Untuned, without_real_weights
 from leadset.studies.protocols import create_protocol
 from leadset.training.run import train_entry
 
@@ -35,6 +35,8 @@ TINY = tiny_config(
     presets={"tiny": {"resnet34": {"width": 4, "rate": 100, "seconds": 5.0}}},
 )  # fmt: skip
 WIDE = replace(TINY, lead_sets=(resolve_leads(12), resolve_leads(2)))
+
+UNTUNED = Untuned("untuned", "untuned", replace(WIDE, start=replace(WIDE.start, weights="simulated")))
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +81,13 @@ KFOLD = create_protocol("kfold", folds=2, seed=0)
 def done(folder, tmp_path_factory):
     """Two folds of one network on two lead sets, and of the networks that ship."""
     out = tmp_path_factory.mktemp("out")
-    cross_validate(folder, out, KFOLD, [Trained("entry", "", WIDE), Untuned("untuned", "untuned", WIDE)], 1)
+    cross_validate(folder, out, KFOLD, [Trained("entry", "", WIDE), UNTUNED], 1)
     return out
 
 
 def test_every_recording_is_answered_once_by_every_row(folder, done):
     collected = collect(done, ["1", "2"], ["entry", "untuned"])
-    models = [*shipped_networks(), "ensemble"]
+    models = [*UNTUNED.networks(), "ensemble"]
     rows = {Row("resnet34", leads) for leads in ("12", "2")}
     rows |= {Row(f"{model} (untuned)", leads) for model in models for leads in ("12", "2")}
     assert set(collected) == rows
@@ -117,7 +119,7 @@ def test_a_finished_run_is_not_repeated_and_a_lost_fold_is(folder, done, tmp_pat
     real = Untuned.answer
     monkeypatch.setattr(Untuned, "answer", lambda *given: answered.append(given[2].name) or real(*given))
     monkeypatch.setattr(Trained, "answer", lambda *given: pytest.fail("trained again"))
-    cross_validate(folder, out, KFOLD, [Trained("entry", "", WIDE), Untuned("untuned", "untuned", WIDE)], 1)
+    cross_validate(folder, out, KFOLD, [Trained("entry", "", WIDE), UNTUNED], 1)
     assert answered == ["2"]
     one, other = (FoldAnswers.read(file_of(f, "2", "untuned")).by_row for f in (done, out))
     assert all((one[row].probabilities == other[row].probabilities).all() for row in one)
@@ -162,7 +164,7 @@ def test_the_untuned_fit_nothing_to_the_test_part(folder, done):
     labels = setting.cohort.labels.copy()
     labels[fold.test] = ~labels[fold.test]
     changed = replace(setting, cohort=replace(setting.cohort, labels=labels, targets=labels.astype(np.float32)))
-    both = [Untuned("untuned", "untuned", WIDE).answer(s, fold, 1).by_row for s in (setting, changed)]
+    both = [UNTUNED.answer(s, fold, 1).by_row for s in (setting, changed)]
     for row in both[0]:
         assert (both[0][row].decisions == both[1][row].decisions).all()
         assert (both[0][row].probabilities == both[1][row].probabilities).all()
@@ -201,3 +203,10 @@ def cohort_of(data, out):
     """The cohort of a folder, and its label space."""
     plan = studies_crossval.plan(data, out, KFOLD, TINY)
     return plan.setting.cohort, plan.setting.space
+
+
+def test_networks_start_from_simulation_alone_unless_other_weights_are_named(tmp_path):
+    assert without_real_weights(default_config()).start.weights == "simulated"
+    named = load_config(folder=None, settings=[parse_setting("start.weights=shipped")])
+    assert without_real_weights(named).start.weights == "shipped"
+    assert without_real_weights(TINY).start.weights == "none"

@@ -17,6 +17,7 @@ def cohort(n: int = 300, seed: int = 0, **changes: object) -> Cohort:
     groups = np.sort(rng.integers(0, n // 2, n))
     values = {
         "paths": tuple(f"r{i}" for i in range(n)),
+        "codes": ((),) * n,
         "labels": labels,
         "targets": labels.astype(np.float32),
         "sources": np.array(["a", "b", "c"])[rng.integers(0, 3, n)],

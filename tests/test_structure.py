@@ -48,8 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "challenge": {"config", "entry", "recordings", "scoring", "training", "utils"},
     "studies": {
-        "classes", "config", "entry", "leads", "leadset", "models", "preprocess", "recordings", "scoring", "store",
-        "training", "utils",
+        "classes", "config", "config_rules", "entry", "leads", "leadset", "models", "plots", "preprocess", "recordings",
+        "scoring", "training", "utils",
     },
     "serve": {"anomaly", "config", "entry", "leads", "leadset", "recordings", "signals", "simulate", "waves"},
     "cli": {"leadset"},

@@ -57,10 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.call.usage_error(f"--test-fold needs --protocol official, found {arguments.protocol}")
     if arguments.jobs is not None and arguments.jobs < 1:
         arguments.call.usage_error(f"found --jobs {arguments.jobs}, expected 1 or more")
-    config = chosen_config(arguments)
     from leadset.studies.crossval import cross_validate
+    from leadset.studies.entrants import without_real_weights
     from leadset.studies.protocols import create_protocol
 
+    config = without_real_weights(chosen_config(arguments))
     protocol = create_protocol(
         arguments.protocol, folds=config.folds, share=config.test_share, seed=config.seed,
         test=tuple(arguments.test_fold or ()),

@@ -136,6 +136,7 @@ def _cohort(data: TrainingData) -> Cohort:
     recordings = [data.first.recordings[i] for i in chosen]
     return Cohort(
         tuple(recording.path for recording in recordings),
+        tuple(recording.codes for recording in recordings),
         data.labels[chosen],
         data.targets[chosen],
         np.array([recording.source for recording in recordings]),
@@ -175,17 +176,16 @@ def _first_difference(found: Any, wanted: Any, key: str) -> tuple[str, str]:
 
 
 def _write_folds(path: Path, setting: Setting, folds: Sequence[Fold]) -> None:
-    """One line a recording: source, group, and the fold that tests on it."""
+    """One line a recording: source, group, the fold that tests on it, and the codes of its diagnoses."""
     cohort = setting.cohort
     tested = {int(i): fold.name for fold in folds for i in fold.test}
     with write_atomically(path) as file:
         writer = csv.writer(file)
-        writer.writerow(["recording", "source", "group", "fold", "classes"])
-        keys = np.array(setting.space.keys)
+        writer.writerow(["recording", "source", "group", "fold", "codes"])
         for i, name in enumerate(cohort.paths):
             shown = Path(name).relative_to(setting.data) if Path(name).is_relative_to(setting.data) else Path(name)
-            classes = " ".join(keys[cohort.labels[i]])
-            writer.writerow([shown.as_posix(), cohort.sources[i], cohort.groups[i], tested.get(i, ""), classes])
+            codes = ",".join(cohort.codes[i])
+            writer.writerow([shown.as_posix(), cohort.sources[i], cohort.groups[i], tested.get(i, ""), codes])
 
 
 def _write_dropped(path: Path, data: TrainingData) -> None:

@@ -10,20 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from leadset.classes import LabelSpace
+from leadset.classes import CHALLENGE, LabelSpace, label_space
 from leadset.config import Config
+from leadset.config_rules import SHIPPED as SHIPPED_WEIGHTS
+from leadset.config_rules import SIMULATED
 from leadset.entry import Entry, load_entry
 from leadset.entry.manifest import FILE_NAME, Manifest
-from leadset.leads import lead_set_name
+from leadset.leads import LEADS, lead_set_name
+from leadset.models import list_models, model_entry
+from leadset.models.prediction import predict
 from leadset.models.shipped import FOLDER as SHIPPED
-from leadset.models.shipped import load_shipped, shipped_networks
+from leadset.models.shipped import load_shipped
 from leadset.recordings import ReadError, Recording, read_recording
 from leadset.studies.answers import FoldAnswers, Row, Said
 from leadset.studies.protocols import Cohort, Fold
 from leadset.training.data import beats_keys, load_training_data
 from leadset.training.run import train_entry
-from leadset.training.shipped_entry import fit_ensemble, network_probabilities
+from leadset.training.shipped_entry import fit_ensemble
+from leadset.training.start import Start, Starts
 from leadset.utils.files import write_atomically
 
 #: What tables call all networks of an entry together.
@@ -31,6 +37,16 @@ ENSEMBLE = "ensemble"
 FOLDS_FOLDER, WORK_FOLDER, LOG_FILE = "folds", "work", "log.txt"
 # Choices that change no answer.
 _WITHOUT_EFFECT = ("workers", "cache", "keep_work")
+
+
+def without_real_weights(config: Config) -> Config:
+    """The configuration, with networks that start from simulation alone unless it names other weights by itself.
+
+    Weights that ship may have learnt from real recordings, and so from those that a fold tests on.
+    """
+    if config.start.weights != SHIPPED_WEIGHTS or "start.weights" in config.overrides:
+        return config
+    return replace(config, start=replace(config.start, weights=SIMULATED))
 
 
 def store_in(out: Path) -> Path:
@@ -147,13 +163,32 @@ def _with_leads(paths: Iterable[str], leads: tuple[str, ...], entry: Entry) -> I
 class Untuned(Entrant):
     """The networks that ship, as they are: weights, calibration and thresholds are fitted in the training part."""
 
+    def networks(self) -> dict[str, Start]:
+        """The classifiers whose weights there are, by name.
+
+        Raises:
+            ValueError: there are none.
+        """
+        starts = Starts(self.config.start.weights)
+        found = {name: starts.find(name, LEADS) for name in list_models() if model_entry(name).kind == "classifier"}
+        networks = {name: start for name, start in found.items() if start is not None and start.universal}
+        if not networks:
+            raise ValueError(f"found no weights that ship in start.weights = {self.config.start.weights!r}")
+        return networks
+
     def prepare(self, setting: Setting) -> None:
         """Asks every network once about every recording: what it says depends on no fold."""
-        networks = shipped_networks(SHIPPED)
-        wanted = [(name, leads) for leads in self.config.lead_sets for name in networks]
-        if all(self._file(setting, name, leads).is_file() for name, leads in wanted):
+        wanted = {
+            (name, leads): load_shipped(name, leads, folder=start.path.parent).eval()
+            for leads in self.config.lead_sets for name, start in self.networks().items()
+            if not self._file(setting, name, leads).is_file()
+        }  # fmt: skip
+        if not wanted:
             return
-        specs = {(name, leads): load_shipped(name, leads).input_spec for name, leads in wanted}
+        if setting.space.keys != label_space(CHALLENGE).keys:
+            found = f"found label space {setting.space.name}"
+            raise ValueError(f"{found}: the networks that ship answer the classes of {CHALLENGE}")
+        specs = {(name, leads): model.input_spec for (name, leads), model in wanted.items()}
         data = load_training_data(
             setting.data, [spec.transform for spec in specs.values()], setting.store, setting.space,
             validation_share=self.config.validation_share, seed=self.config.seed, workers=self.config.workers,
@@ -161,20 +196,22 @@ class Untuned(Entrant):
             lead_names=self.config.leads,
         )  # fmt: skip
         place = {recording.path: i for i, recording in enumerate(data.first.recordings)}
-        chosen = np.array([place[path] for path in setting.cohort.paths])
-        for name, leads in wanted:
-            file = self._file(setting, name, leads)
-            if not file.is_file():
-                with write_atomically(file, "wb") as opened:
-                    np.save(opened, network_probabilities(data, name, leads)[chosen])
+        chosen = [place[path] for path in setting.cohort.paths]
+        for (name, leads), model in tqdm(wanted.items(), "ask the networks that ship", leave=False):
+            store, contexts = data.stores[model.input_spec.transform], data.contexts_for(model.input_spec, leads)
+            inputs = ((*store[i], contexts[i]) for i in chosen)
+            answers = np.stack(list(predict(model, inputs, leads, model.input_spec)))
+            with write_atomically(self._file(setting, name, leads), "wb") as file:
+                np.save(file, answers)
 
     def _file(self, setting: Setting, name: str, leads: tuple[str, ...]) -> Path:
         return setting.out / WORK_FOLDER / f"{self.name}-{name}-{lead_set_name(leads)}.npy"
 
     def answer(self, setting: Setting, fold: Fold, workers: int) -> FoldAnswers:
         """See `Entrant.answer`."""
-        cohort, networks = setting.cohort, shipped_networks(SHIPPED)
-        together = [m.architecture for m in Manifest.read(SHIPPED).sets[0].members if m.architecture in networks]
+        cohort, networks = setting.cohort, list(self.networks())
+        entry = {member.architecture for member in Manifest.read(SHIPPED).sets[0].members}
+        together = [name for name in networks if name in entry] or networks
         targets = cohort.targets[fold.train]
         targets[:, np.isnan(targets).all(axis=0)] = 0
         by_row: dict[Row, Said] = {}

@@ -23,6 +23,7 @@ class Cohort:
 
     Attributes:
         paths: (n,) header or file of each.
+        codes: (n,) of its diagnoses.
         labels: (n, k) bool, those of the official score.
         targets: (n, k) of training: 1, 0, or NaN where the source does not annotate the class.
         sources: (n,) data set of each.
@@ -31,6 +32,7 @@ class Cohort:
     """
 
     paths: tuple[str, ...]
+    codes: tuple[tuple[str, ...], ...]
     labels: np.ndarray
     targets: np.ndarray
     sources: np.ndarray
