@@ -77,9 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _entrants(arguments: argparse.Namespace, config: Config) -> Iterator[Entrant]:
     from leadset.studies.entrants import Trained, Untuned
 
+    if arguments.untuned:  # first, as it takes seconds
+        yield Untuned("untuned", "untuned", config)
     if not arguments.no_entry:
         yield Trained(arguments.name or _NAME, arguments.name or "", config)
     for name in arguments.baselines:
         yield Trained(name, "", replace(config, architectures=(name,)))
-    if arguments.untuned:
-        yield Untuned("untuned", "untuned", config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,11 +82,15 @@ def _run(setting: Setting, todo: Sequence[tuple[Entrant, Fold]], processes: int 
     if processes is None:
         processes = 1 if torch.cuda.is_available() else available_cores()
     at_a_time = max(1, min(processes, len(todo)))
-    workers = max(1, processes // at_a_time)
+    workers, waiting, running = max(1, processes // at_a_time), list(todo), set()
     with worker_pool(at_a_time) as pool, tqdm(total=len(todo), desc="folds", unit="fold") as bar:
-        for future in as_completed([pool.submit(_answer, *task, setting, workers) for task in todo]):
-            bar.set_postfix(done=future.result())
-            bar.update()
+        while waiting or running:
+            while waiting and len(running) < at_a_time:
+                running.add(pool.submit(_answer, *waiting.pop(0), setting, workers))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                bar.set_postfix(done=future.result())
+                bar.update()
 
 
 def _answer(entrant: Entrant, fold: Fold, setting: Setting, workers: int) -> str:

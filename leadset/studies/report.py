@@ -1,0 +1,242 @@
+"""The report of a cross-validation: tables as CSV, and one page that a person can read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leadset.scoring.by_class import confusion_shares
+from leadset.studies import tables
+from leadset.studies.page import Page, number, with_interval
+from leadset.studies.protocols import PROTOCOLS
+from leadset.studies.results import Results, read_results
+from leadset.studies.tables import Line
+from leadset.utils.files import write_atomically
+
+PAGE_FILE, TABLES_FOLDER = "report.html", "report"
+#: What the columns of scores are called on the page.
+_TITLES = {
+    "challenge_metric": "Challenge metric", "auroc": "AUROC", "auroc_frequent": "AUROC, frequent classes",
+    "auprc": "AUPRC", "f1": "F1", "f2": "F2", "g2": "G2", "precision": "precision", "recall": "recall",
+    "specificity": "specificity", "class_accuracy": "accuracy by class", "accuracy": "accuracy (all classes right)",
+    "hamming_loss": "Hamming loss", "brier": "Brier score", "calibration_error": "calibration error",
+}  # fmt: skip
+_BESIDES = (
+    "f2", "g2", "precision", "recall", "specificity", "class_accuracy", "accuracy", "hamming_loss", "brier",
+    "calibration_error",
+)  # fmt: skip
+_CLASS_COLUMNS = ("recordings", "auroc", "auprc", "f1", "f2", "g2", "precision", "recall", "specificity")
+# Recordings that take no part and are named on the page; the table names all.
+_NAMED = 200
+
+
+def write_report(folder: str | Path, against: str | Path | None = None, draws: int = tables.DRAWS) -> Path:
+    """Writes tables and page into the folder of a cross-validation; returns the page's path.
+
+    Args:
+        folder: of `leadset.studies.crossval.cross_validate`.
+        against: the folder of another one, whose scores per source stand beside these.
+        draws: resampled data sets of an interval.
+
+    Raises:
+        OSError, ValueError: as `read_results`; or the two have no row and source in common.
+    """
+    folder = Path(folder)
+    results = read_results(folder)
+    made: dict[str, list[Line]] = {
+        "scores": tables.scores(results, draws),
+        "classes": tables.classes(results),
+        "thresholds": tables.thresholds(results),
+        "sources": tables.by_part(results, results.sources),
+        "folds": tables.by_part(results, results.folds),
+        "cooccurrence": _matrix_lines(results, tables.cooccurrence(results)),
+    }
+    for leads in results.lead_sets:
+        row = tables.reference(results, leads)
+        shares = confusion_shares(results.evidence, results.decided[row])
+        made[f"confusion_{leads}"] = _matrix_lines(results, shares)
+    if against is not None:
+        made["drops"] = tables.drops(results, read_results(against))
+        if not made["drops"]:
+            raise ValueError(f"{against}: found no model and source that {folder} has too")
+    for name, lines in made.items():
+        _write_csv(folder / TABLES_FOLDER / f"{name}.csv", lines)
+    with write_atomically(folder / PAGE_FILE) as file:
+        file.write(_page(results, made, against))
+    return folder / PAGE_FILE
+
+
+def _matrix_lines(results: Results, values: np.ndarray) -> list[Line]:
+    names = results.space.abbreviations
+    rows = (dict(zip(names, row, strict=True)) for row in values.tolist())
+    return [{"class": name, **row} for name, row in zip(names, rows, strict=True)]
+
+
+def _write_csv(path: Path, lines: Sequence[Line]) -> None:
+    columns = list(dict.fromkeys(key for line in lines for key in line))
+    with write_atomically(path) as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for line in lines:
+            writer.writerow([_cell(line.get(column, "")) for column in columns])
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.4f}" if np.isfinite(value) else ""
+    return value
+
+
+# --- the page ------------------------------------------------------------------------------------------------------
+
+
+def _page(results: Results, made: Mapping[str, list[Line]], against: str | Path | None) -> str:
+    title = PROTOCOLS[results.about["protocol"]["name"]].title
+    page = Page(f"{title[:1].upper()}{title[1:]}: {results.about['data']['folder']}")
+    _introduce(page, results)
+    _scores(page, results, made["scores"])
+    _thresholds(page, made["thresholds"])
+    _sources(page, results, made["sources"], made.get("drops"), against)
+    _classes(page, results, made["classes"])
+    if find_spec("matplotlib") is None:
+        page.section("Figures")
+        page.text("Figures need matplotlib: pip install leadset[plots], then leadset report again.")
+    else:
+        from leadset.studies.report_figures import add_figures
+
+        add_figures(page, results, made)
+    _recordings(page, results)
+    _provenance(page, results)
+    return page.html()
+
+
+def _introduce(page: Page, results: Results) -> None:
+    folds = list(dict.fromkeys(results.folds.tolist()))
+    labels = results.labels
+    page.text(
+        f"{len(labels)} recordings of {len(set(results.groups))} hearts and {len(set(results.sources))} data sets, "
+        f"tested on in {len(folds)} folds; {len(results.space)} classes of {results.space.name}, "
+        f"{int(labels.any(axis=0).sum())} of them with recordings. Whatever answers a recording learnt from none of "
+        "its heart. Thresholds, weights and calibration come from training parts."
+    )
+    if results.unfinished:
+        lacking = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in results.unfinished.items())
+        page.text(f"Not in this report, as folds are not answered yet: {lacking}.")
+    named = [n for n, about in results.entrants.items() if about["configuration"]["start"]["weights"] == "shipped"]
+    if named:
+        page.text(f"Careful: {', '.join(named)} started from weights that may have learnt from these recordings.")
+
+
+def _scores(page: Page, results: Results, lines: Sequence[Line]) -> None:
+    page.section("Scores")
+    page.text(
+        f"With 95 % bootstrap intervals over hearts ({tables.DRAWS} draws, the same for all rows). Differences are to "
+        "the shaded row of the same lead set, paired. Means over classes leave out classes without recordings; "
+        f"frequent ones have {tables.FREQUENT} recordings or more, aliases included.",
+        note=True,
+    )
+    for leads in results.lead_sets:
+        of_set = [line for line in lines if line["leads"] == leads]
+        page.heading(f"{leads} leads" if leads.isdigit() else leads)
+        head = ["model", *(_TITLES[name] for name in tables.COMPARED), "Challenge metric, difference"]
+        page.table(
+            head, [_score_cells(line) for line in of_set], [i for i, line in enumerate(of_set) if line["reference"]]
+        )
+        cells = [[number(line["model"]), *(number(line[name]) for name in _BESIDES)] for line in of_set]
+        page.table(["model", *(_TITLES[name] for name in _BESIDES)], cells)
+
+
+def _score_cells(line: Line) -> list[str]:
+    def cell(name: str, sign: str = "") -> str:
+        return with_interval(line[name], line[f"{name}_low"], line[f"{name}_high"], sign)
+
+    difference = "" if line["reference"] else cell("challenge_metric_difference", "+")
+    return [number(line["model"]), *map(cell, tables.COMPARED), difference]
+
+
+def _thresholds(page: Page, lines: Sequence[Line]) -> None:
+    page.section("Thresholds")
+    page.text(
+        "Of the training part: as above. Fixed: one half for every class. Oracle: fitted to the labels of the very "
+        "recordings that are scored, as some publications do; it is no result, and shows what thresholds could add.",
+        note=True,
+    )
+    ways = ("validation", "fixed", "oracle")
+    names = ("training part", "fixed at 0.5", "oracle (knows the labels)")
+    head = [f"{title}, {name}" for title in ("Challenge metric", "F1") for name in names]
+    columns = [f"{score}_{way}" for score in ("challenge_metric", "f1") for way in ways]
+    rows = [[number(_of(line)), *(number(line[column]) for column in columns)] for line in lines]
+    page.table(["model", *head], rows)
+
+
+def _of(line: Line) -> str:
+    """A model with its lead set."""
+    return f"{line['model']}, {line['leads']} leads" if line["leads"].isdigit() else f"{line['model']}, {line['leads']}"
+
+
+def _sources(
+    page: Page, results: Results, lines: Sequence[Line], drops: Sequence[Line] | None, against: str | Path | None
+) -> None:
+    page.section("Data sets")
+    page.text("The Challenge metric on the recordings of each data set alone, few as they may be.", note=True)
+    sources = list(dict.fromkeys(line["part"] for line in lines))
+    counts = {line["part"]: line["recordings"] for line in lines}
+    by_row: dict[str, dict[str, Line]] = {}
+    for line in lines:
+        by_row.setdefault(_of(line), {})[line["part"]] = line
+    cells = [[number(of), *(number(parts[s]["challenge_metric"]) for s in sources)] for of, parts in by_row.items()]
+    page.table(["model", *(f"{source} ({counts[source]})" for source in sources)], cells)
+    if drops:
+        other, both = Path(against).name, ("challenge_metric", "auroc")
+        page.heading(f"Beside {other}")
+        page.text(f"The same models on the same data sets in {other}, and the difference to it.", note=True)
+        columns = [f"{score}{end}" for score in both for end in ("_other", "", "_difference")]
+        head = [f"{_TITLES[score]}, {what}" for score in both for what in ("there", "here", "difference")]
+        rows = [[number(line["part"]), number(_of(line)), *(number(line[c]) for c in columns)] for line in drops]
+        page.table(["data set", "model", *head], rows)
+
+
+def _classes(page: Page, results: Results, lines: Sequence[Line]) -> None:
+    page.section("Classes")
+    page.text(
+        "In the order of the label space; classes without recordings are left out here. Aliases of the label space "
+        f"count. Every model's classes are in {TABLES_FOLDER}/classes.csv.",
+        note=True,
+    )
+    for leads in results.lead_sets:
+        row = tables.reference(results, leads)
+        chosen = [line for line in lines if (line["model"], line["leads"]) == row and line["recordings"]]
+        page.heading(_of(chosen[0]))
+        cells = [[number(line["class"]), *(number(line[column]) for column in _CLASS_COLUMNS)] for line in chosen]
+        page.table(["class", *(_TITLES.get(column, column) for column in _CLASS_COLUMNS)], cells)
+
+
+def _recordings(page: Page, results: Results) -> None:
+    page.section("Recordings")
+    folds = list(dict.fromkeys(sorted(results.folds.tolist(), key=lambda name: (len(name), name))))
+    rows = []
+    for source in np.unique(results.sources):
+        here = results.sources == source
+        rows.append([number(str(source)), *(str(int((here & (results.folds == fold)).sum())) for fold in folds)])
+    page.table(["data set", *(f"fold {fold}" for fold in folds)], rows)
+    if results.dropped:
+        page.text(f"{len(results.dropped)} recordings take no part; dropped.csv names them.")
+        listed = "\n".join(f"{line['recording']}: {line['reason']}" for line in results.dropped[:_NAMED])
+        page.details("which, and why", listed)
+    else:
+        page.text("No recording was dropped.")
+
+
+def _provenance(page: Page, results: Results) -> None:
+    page.section("How it was made")
+    about = results.about
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    page.text(f"Fingerprint of the data {about['data']['fingerprint']}; {versions}. The division is in folds.csv.")
+    page.details("protocol and data", about)
+    for name, values in results.entrants.items():
+        page.details(f"entrant {name}: every value of its configuration", values)

@@ -1,0 +1,74 @@
+"""The figures of a report's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from leadset.plots.report import (
+    calibration_figure,
+    curves_figure,
+    distribution_figure,
+    intervals_figure,
+    matrix_figure,
+)
+from leadset.scoring.by_class import confusion_shares
+from leadset.studies import tables
+from leadset.studies.page import Page
+from leadset.studies.results import Results
+from leadset.studies.tables import Line
+
+
+def add_figures(page: Page, results: Results, made: Mapping[str, Sequence[Line]]) -> None:
+    """Adds the sections that are figures.
+
+    Args:
+        page: of the report.
+        results: of the cross-validation.
+        made: the tables by name.
+    """
+    page.section("Comparison")
+    panels: dict[str, list[tuple[str, float, float, float]]] = {}
+    for line in made["scores"]:
+        values = (line[f"challenge_metric{end}"] for end in ("", "_low", "_high"))
+        panels.setdefault(line["leads"], []).append((line["model"], *values))
+    page.figure(intervals_figure(panels, "Challenge metric"), "Challenge metric with 95 % intervals over hearts.")
+    for leads in results.lead_sets:
+        caption = f"Distribution over classes, {leads} leads; a dot is a class."
+        page.figure(_distributions(made["classes"], leads), caption)
+    page.section("Curves")
+    often = np.flatnonzero(tables.frequent(results))
+    names = [results.space.abbreviations[k] for k in often]
+    for leads in results.lead_sets:
+        row = tables.reference(results, leads)
+        if len(often):
+            curves = curves_figure(results.evidence[:, often], results.probabilities[row][:, often], names)
+            page.figure(curves, f"{row.model}, {leads} leads: the classes with {tables.FREQUENT} recordings or more.")
+        by_model = {other.model: results.probabilities[other] for other in results.of_leads(leads)}
+        calibration = calibration_figure(results.evidence, by_model)
+        what = "all pairs of recording and class, in tenths of the range and, to the right, of the pairs"
+        page.figure(calibration, f"{leads} leads: {what}.")
+    page.section("Confusion")
+    there = np.flatnonzero(results.evidence.any(axis=0))
+    present = [results.space.abbreviations[k] for k in there]
+    for leads in results.lead_sets:
+        row = tables.reference(results, leads)
+        shares = confusion_shares(results.evidence, results.decided[row])[np.ix_(there, there)]
+        what = "of the recordings with the class of a row, the share that is decided to have that of a column"
+        caption = f"{row.model}, {leads} leads: {what}."
+        page.figure(matrix_figure(shares, present, "decided", "labelled"), caption)
+    together = tables.cooccurrence(results)[np.ix_(there, there)].astype(float)
+    caption = "Number of recordings that have both classes."
+    page.figure(matrix_figure(together, present, "and", "labelled", counts=True), caption)
+
+
+def _distributions(lines: Sequence[Line], leads: str) -> str:
+    by_score: dict[str, dict[str, np.ndarray]] = {}
+    for score, title in (("f1", "F1"), ("auprc", "AUPRC")):
+        by_model: dict[str, list[float]] = {}
+        for line in lines:
+            if line["leads"] == leads and line["recordings"]:
+                by_model.setdefault(line["model"], []).append(line[score])
+        by_score[title] = {model: np.array(values) for model, values in by_model.items()}
+    return distribution_figure(by_score)
