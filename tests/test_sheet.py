@@ -147,6 +147,7 @@ def odd_recordings(normal: Recording) -> dict[str, Recording]:
         "few": replace(normal, signal=normal.signal[few], leads=("I", "V1")),
         "other leads": replace(normal, leads=(*LEADS[:10], "V8", "a very long name of a lead, and then some more")),
         "short": replace(normal, signal=normal.signal[:, :700]), "dollars": replace(normal, name=r"$x_1$ \alpha $"),
+        "signs": replace(normal, name="\u5fc3\u96fb\n\u202e\x00", age=None, sex=None),
     }  # fmt: skip
 
 
@@ -259,6 +260,7 @@ def test_layouts_show_each_lead_once_in_order() -> None:
     [
         ({"layout": "4x3"}, "no layout '4x3': expected one of 3x4"), ({"gain": 7}, "gain 7: expected one of 5, 10, 20"),
         ({"speed": 10}, "speed 10: expected one of 25, 50"), ({"lead": "V9"}, "no lead 'V9'"),
+        ({"seconds": 61.0}, "room for 60 s"),
         ({"start": 10.0}, "the recording has 10 s"), ({"seconds": -1.0}, "the recording has 10 s"),
     ],
 )  # fmt: skip

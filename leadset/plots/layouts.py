@@ -19,6 +19,11 @@ ROW_SECONDS, SHORTEST_COLUMN = 10.0, 1.25
 STRIP_SECONDS = 60.0
 
 
+#: What fits on a sheet: seconds of rows side by side or of a strip line by line, and rows. More would be a picture that
+#: no memory holds.
+MOST_SECONDS, MOST_STRIP_SECONDS, MOST_ROWS = 60.0, 600.0, 100
+
+
 @dataclass(frozen=True)
 class Strip:
     """A stretch of one lead.
@@ -79,7 +84,7 @@ def plan_rows(
         line_seconds: of a line of a single strip.
 
     Raises:
-        ValueError: no such layout, no such lead, or seconds outside the recording.
+        ValueError: no such layout, no such lead, seconds outside the recording, or more than fits.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"no layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
@@ -87,6 +92,10 @@ def plan_rows(
         raise ValueError(f"no lead {lead!r} in the recording: expected one of {', '.join(leads)}")
     if not 0 <= start < duration or (seconds is not None and not seconds > 0):
         raise ValueError(f"{seconds or 'some'} seconds from {start:g} s on: the recording has {duration:g} s")
+    most = MOST_STRIP_SECONDS if layout == "strip" else MOST_SECONDS
+    if (seconds or 0) > most or len(leads) > MOST_ROWS:
+        raise ValueError(f"{seconds or 'some'} s of {len(leads)} leads: a sheet ({layout}) has room for {most:g} s and "
+                         f"{MOST_ROWS} leads")
     lead = lead or rhythm_lead(leads)
     if layout == "strip":
         stop = min(start + (seconds or STRIP_SECONDS), duration)

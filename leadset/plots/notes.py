@@ -80,11 +80,9 @@ def _write_box(paper: Paper, measurements: Measurements, first: float) -> None:
     for at, item in enumerate(measurements.items):
         column, line = divmod(at, _PER_COLUMN)
         _write_measurement(paper, item, MARGIN + column * _CELL, first - line * LINE)
-    notes = "; ".join(measurements.notes)
-    left = len(measurements.items) % _PER_COLUMN
-    if notes and left:
-        x = MARGIN + (len(measurements.items) // _PER_COLUMN) * _CELL
-        paper.text(x, first - (_PER_COLUMN - 1) * LINE, notes, 6, width=_CELL - 3, colour=FAINT)
+    for at, note in enumerate(measurements.notes, start=len(measurements.items)):  # in the cells that are left
+        column, line = divmod(at, _PER_COLUMN)
+        paper.text(MARGIN + column * _CELL, first - line * LINE, note, 6, width=_CELL - 2, colour=FAINT)
 
 
 def _write_measurement(paper: Paper, item: Measurement, x: float, y: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,22 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     return width / _POINTS_PER_INCH * MM_PER_INCH
 
 
+@cache
+def _drawable(character: str) -> bool:
+    """Whether the font has a sign for a character."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return character.isprintable() and bool(get_font(findfont(FontProperties())).get_char_index(ord(character)))
+
+
+def drawable(text: str) -> str:
+    """A text of which the characters that the font lacks are question marks; what is not printable is left out."""
+    return "".join(one if _drawable(one) else "?" for one in text if one.isprintable())
+
+
 def fitted(text: str, size: float, bold: bool, width: float) -> str:
     """A line that is at most so many millimetres wide; what is wider ends in an ellipsis."""
+    text = drawable(text)
     if text_width(text, size, bold) <= width:
         return text
     fits, too_long = 0, len(text)
@@ -89,7 +104,7 @@ class Paper:
         bold: bool = False, right: bool = False, centre: bool = False, halo: bool = False,
     ) -> Text | None:  # fmt: skip
         """Writes one line, its baseline at ``y``; what is wider than ``width`` millimetres ends in an ellipsis."""
-        text = "".join(character for character in text if character.isprintable())
+        text = drawable(text)
         if width is not None:
             text = fitted(text, size, bold, width)
         if not text:

@@ -198,7 +198,8 @@ def _facts(recording: Recording, plan: Plan, date: str) -> str:
     age = "age unknown" if recording.age is None else f"{recording.age:g} years"
     shown = f"{plan.start:g}–{plan.stop:g} s of {recording.seconds:.4g} s"
     leads = f"{len(recording.leads)} lead{'s' * (len(recording.leads) != 1)} at {recording.fs:g} Hz"
-    return " · ".join([age, recording.sex or "sex unknown", date or "date unknown", leads, shown, plan.title])
+    parts = [age, recording.sex or "sex unknown", date, leads, shown, plan.title]
+    return " · ".join(part for part in parts if part)
 
 
 def _remarks(plan: Plan, quality: Quality | None) -> str:
