@@ -113,6 +113,14 @@ def test_marks_are_those_of_delineate(client, files, tmp_path):
     np.testing.assert_allclose(np.array(marks["by_lead"], dtype=float), expected.marks, atol=0.006)
 
 
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_a_sheet_is_drawn_in_every_format(client, files, kind, start):
+    response = client.post("/v1/sheet", files=parts(files), params={"format": kind, "layout": "6x2"})
+    assert response.status_code == 200 and response.content.startswith(start)
+    assert kind in response.headers["content-type"]
+    assert client.post("/v1/sheet", files=parts(files), params={"format": "gif"}).status_code == 422
+
+
 def test_models_health_and_metrics(client, entry):
     models = client.get("/v1/models").json()
     assert [one["abbreviation"] for one in models["classes"]] == list(entry.space.abbreviations)

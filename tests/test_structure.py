@@ -51,7 +51,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "classes", "config", "config_rules", "entry", "leads", "leadset", "models", "plots", "preprocess", "recordings",
         "scoring", "training", "utils",
     },
-    "serve": {"anomaly", "config", "entry", "leads", "leadset", "recordings", "signals", "simulate", "waves"},
+    "serve": {
+        "anomaly", "config", "entry", "leads", "leadset", "plots", "recordings", "signals", "simulate", "waves",
+    },
     "cli": {"leadset"},
     "commands": {
         "anomaly", "challenge", "classes", "config", "entry", "leads", "leadset", "models", "plots", "preprocess",

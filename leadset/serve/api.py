@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import io
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,7 @@ from leadset.config import Serve
 from leadset.entry import Entry
 from leadset.entry.plain import plain_answer
 from leadset.leads import LEADS
+from leadset.plots import Finding, draw_measured_sheet, findings_of
 from leadset.recordings import Recording
 from leadset.serve import answers, problems
 from leadset.serve.metrics import MEDIA_TYPE, Metrics
@@ -43,6 +45,10 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:",
     "X-Content-Type-Options": "nosniff",
 }
+SheetFormat = Literal["png", "svg", "pdf"]
+SheetLayout = Literal["3x4", "6x2", "12x1", "strip"]
+_MEDIA: dict[str, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
+_PICTURES: dict[int | str, dict[str, Any]] = {200: {"content": {media: {} for media in _MEDIA.values()}}}
 _UPLOAD = {
     "requestBody": {
         "required": True,
@@ -194,6 +200,13 @@ def _first_fault(error: ValidationError) -> str:
     return f"{where}: {faults[0]['msg']}" + (f", and {len(faults) - 1} more" if len(faults) > 1 else "")
 
 
+def drawn(recording: Recording, findings: Sequence[Finding], kind: str, layout: str) -> bytes:
+    """A sheet as a file of a kind."""
+    file = io.BytesIO()
+    draw_measured_sheet(recording, layout=layout, answer=findings).savefig(file, format=kind)
+    return file.getvalue()
+
+
 def _routes(work: Work) -> APIRouter:
     """The endpoints that take recordings."""
     router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
@@ -210,6 +223,14 @@ def _routes(work: Work) -> APIRouter:
         """P, QRS and T waves of every lead and beat, in samples of the upload; null is a missing mark."""
         with work.request():
             return await work.run(answers.delineated, await received(request, work))
+
+    @router.post("/sheet", openapi_extra=_UPLOAD, response_class=Response, responses=_PICTURES)
+    async def sheet(request: Request, format: SheetFormat = "png", layout: SheetLayout = "3x4") -> Response:
+        """The recording on paper at its true size, with marks, measurements and the answer."""
+        with work.request():
+            recording = await received(request, work)
+            findings = findings_of(await work.predict(recording), work.entry.space)
+            return Response(await work.run(drawn, recording, findings, format, layout), media_type=_MEDIA[format])
 
     @router.post("/anomaly", openapi_extra=_UPLOAD)
     async def anomaly(request: Request) -> answers.Anomaly:

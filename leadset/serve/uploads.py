@@ -74,6 +74,16 @@ def recording_of_samples(given: Samples, lead_names: Mapping[str, str], limits: 
     return Recording(signal_mv, given.fs, leads, given.name, given.age, given.sex)
 
 
+def grouped(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """Files of several recordings by recording: a header takes those of its stem, any other file stands alone."""
+    stems = {Path(name).stem for name in files if name.casefold().endswith(".hea")}
+    groups: dict[str, dict[str, bytes]] = {}
+    for name, content in files.items():
+        stem = Path(name).stem
+        groups.setdefault(stem if stem in stems else name, {})[name] = content
+    return groups
+
+
 def recording_of_files(files: Mapping[str, bytes], lead_names: Mapping[str, str], limits: Serve) -> Recording:
     """The recording that uploaded files are: a header with its signal files, or one file that holds everything.
 

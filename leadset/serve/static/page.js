@@ -62,6 +62,12 @@ function show(answer) {
   $("result").hidden = false;
 }
 
+async function draw() {
+  const response = await ask("/v1/sheet");
+  URL.revokeObjectURL($("sheet").src);
+  $("sheet").src = URL.createObjectURL(await response.blob());
+}
+
 async function analyse(event) {
   event.preventDefault();
   if (!$("files").files.length) return say("Choose a recording first.", true);
@@ -71,6 +77,7 @@ async function analyse(event) {
   try {
     if (!Object.keys(names).length) await fullNames();
     show(await (await ask("/v1/predict")).json());
+    await draw();
     say("");
   } catch (error) {
     say(error.message, true);

@@ -1,0 +1,45 @@
+"""``leadset app [ENTRY]``: a page to look at recordings and at what an entry says of them (extra ``app``)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import leadset
+from leadset.config import load_config
+
+# Streamlit runs the page as a script of its own, which is told the entry by this environment variable.
+_ENTRY = "LEADSET_APP_ENTRY"
+_SCRIPT = Path(leadset.__file__).parent / "serve" / "app.py"
+#: What Streamlit shall not do: ask for an address, count visitors, watch files.
+_QUIET = {"server.headless": "true", "browser.gatherUsageStats": "false", "server.fileWatcherType": "none",
+          "client.toolbarMode": "minimal"}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("entry", nargs="?", help="folder of a trained entry (default: the one that ships)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
+    parser.add_argument("--port", type=int, default=8501, help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves the page until interrupted; returns the exit status.
+
+    Raises:
+        ValueError: what the extras install is missing.
+    """
+    for name, extra in (("streamlit", "app"), ("plotly", "app"), ("fastapi", "serve"), ("matplotlib", "plots")):
+        if find_spec(name) is None:
+            raise ValueError(f"found no {name}, expected the extra {extra}: pip install leadset[app,serve,plots]")
+    most = load_config(folder=arguments.call.folder).serve.upload_mb
+    options = {**_QUIET, "server.address": arguments.host, "server.port": str(arguments.port)}
+    options["server.maxUploadSize"] = str(max(1, int(most)))
+    words = [f"--{key}={value}" for key, value in options.items()]
+    entry = {} if arguments.entry is None else {_ENTRY: str(Path(arguments.entry).resolve())}
+    command = [sys.executable, "-m", "streamlit", "run", *words, str(_SCRIPT)]
+    return subprocess.run(command, env={**os.environ, **entry}).returncode

@@ -1,0 +1,67 @@
+"""The texts of the page: one file a language in ``leadset/serve/languages``, all with the same keys."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "languages"
+#: The language that others are complete against, and that the page starts in.
+FIRST = "en"
+#: Tables of a language's file that hold texts.
+TABLES = ("texts", "measurements", "diagnoses", "quality")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A language.
+
+    Attributes:
+        code: name of its file.
+        name: what its speakers call it.
+        right_to_left: whether it is written so.
+        tables: texts by key, by table.
+    """
+
+    code: str
+    name: str
+    right_to_left: bool
+    tables: dict[str, dict[str, str]]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """A text of the page, its placeholders filled."""
+        return self.tables["texts"][key].format(**values)
+
+    def measurement(self, name: str, label: str) -> str:
+        """What a measurement is called; ``label`` where there is no translation."""
+        return self.tables["measurements"].get(name, label)
+
+    def diagnosis(self, abbreviation: str, name: str) -> str:
+        """What a class is called; ``name`` where its label space is one without translations."""
+        return self.tables["diagnoses"].get(abbreviation, name)
+
+    def quality(self, flag: str) -> str:
+        """A flag of `leadset.waves.Quality` in words."""
+        kind, _, lead = flag.partition(":")
+        text = self.tables["quality"].get(kind, self.tables["quality"]["other"])
+        return text.format(lead=lead, flag=flag)
+
+
+def list_languages() -> list[str]:
+    """Codes of the languages, the first one at the head."""
+    return sorted((path.stem for path in _FOLDER.glob("*.toml")), key=lambda code: (code != FIRST, code))
+
+
+@cache
+def load_texts(code: str) -> Texts:
+    """The texts of a language.
+
+    Raises:
+        ValueError: there is no such language.
+    """
+    if code not in list_languages():
+        raise ValueError(f"found language {code!r}, expected one of {', '.join(list_languages())}")
+    content = tomllib.loads((_FOLDER / f"{code}.toml").read_text(encoding="utf-8"))
+    return Texts(code, content["name"], content["direction"] == "rtl", {name: content[name] for name in TABLES})

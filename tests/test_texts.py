@@ -1,0 +1,91 @@
+"""The page's languages: complete, with the same placeholders, and short enough for where they stand."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import leadset
+from leadset.classes import CHALLENGE, label_space
+from leadset.serve import texts
+from leadset.serve.texts import FIRST, TABLES, list_languages, load_texts
+from leadset.signals import QUALITY_FLAGS
+from leadset.waves.measurements import Measurements, measure
+
+FOLDER = Path(texts.__file__).parent
+OTHERS = [code for code in list_languages() if code != FIRST]
+#: Most characters of texts that stand where there is little room: tabs, buttons, columns of tables.
+ROOM = {"_tab": 16, "download_": 28, "interactive": 14, "paper": 14, "threshold": 16, "decided": 12, "probability": 16,
+        "value": 16, "reference": 24, "network": 16, "outside": 20}  # fmt: skip
+
+
+def test_there_are_three_languages_and_one_is_written_from_right_to_left():
+    assert list_languages() == ["en", "ar", "fr"]
+    assert [load_texts(code).right_to_left for code in list_languages()] == [False, True, False]
+    with pytest.raises(ValueError, match="expected one of en, ar, fr"):
+        load_texts("de")
+
+
+@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("table", TABLES)
+def test_every_language_has_every_text_with_its_placeholders(code, table):
+    first, other = load_texts(FIRST).tables[table], load_texts(code).tables[table]
+    assert first.keys() == other.keys()
+    for key, text in first.items():
+        assert sorted(re.findall(r"\{(\w+)\}", text)) == sorted(re.findall(r"\{(\w+)\}", other[key])), key
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_texts_are_translated(code):
+    """No text is left as in the first language but for what is the same in both."""
+    first, other = load_texts(FIRST).tables, load_texts(code).tables
+    same = [key for key, text in first["texts"].items() if text == other["texts"][key]]
+    assert len(same) <= 1, same
+    assert not [key for key, text in first["diagnoses"].items() if text == other["diagnoses"][key]]
+    if load_texts(code).right_to_left:
+        assert all(re.search("[\u0600-\u06ff]", text) for text in other["texts"].values())
+
+
+@pytest.mark.parametrize("code", list_languages())
+def test_diagnoses_measurements_and_flags_have_words(code):
+    tables = load_texts(code).tables
+    assert tables["diagnoses"].keys() == set(label_space(CHALLENGE).abbreviations)
+    assert tables["quality"].keys() - {"other"} == QUALITY_FLAGS.keys() - {"unusable"}
+    measured: Measurements = measure([[0.0] * 1000], 100, ["II"])
+    assert tables["measurements"].keys() == {item.name for item in measured.items}
+
+
+@pytest.mark.parametrize("code", list_languages())
+def test_texts_fit_where_they_stand(code):
+    for key, text in load_texts(code).tables["texts"].items():
+        room = next((most for part, most in ROOM.items() if part in key), None)
+        assert room is None or len(text) <= room, f"{key}: {text!r} has {len(text)} characters, expected {room}"
+    assert all(len(text) <= 60 for text in load_texts(code).tables["diagnoses"].values())
+
+
+def test_every_text_that_the_page_asks_for_is_there_and_asked_for():
+    asked = set(re.findall(r'text\(\s*["\'](\w+)["\']', (FOLDER / "app.py").read_text()))
+    asked |= {f"{name}_tab" for name in ("recording", "diagnoses", "measurements", "anomaly", "compare", "report")}
+    asked |= {"quality_good", "quality_poor", "female", "male", "language"}
+    assert asked == load_texts(FIRST).tables["texts"].keys()
+
+
+@pytest.mark.parametrize("code", list_languages())
+def test_it_says_that_it_is_no_medical_device(code):
+    words = {"en": "Not a medical device", "fr": "pas un dispositif médical", "ar": "ليس جهازًا طبيًا"}
+    assert words[code] in load_texts(code)("disclaimer")
+
+
+def test_flags_in_words():
+    text = load_texts(FIRST)
+    assert text.quality("exchanged:RA-LA") == "Probably exchanged: RA-LA"
+    assert text.quality("unusable: no heartbeat") == "unusable: no heartbeat"
+    assert text.diagnosis("MI", "myocardial infarction") == "myocardial infarction"
+
+
+def test_files_of_languages_ship():
+    packaged = tomllib.loads((Path(leadset.__file__).parents[1] / "pyproject.toml").read_text())
+    assert "serve/languages/*" in packaged["tool"]["setuptools"]["package-data"]["leadset"]
