@@ -38,13 +38,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"leads", "preprocess", "recordings", "simulate", "utils", "waves"},
     "anomaly": {"classes", "leads", "leadset", "models", "preprocess", "scoring", "signals", "store", "utils", "waves"},
     "plots": {"classes", "leads", "leadset", "recordings", "scoring", "signals", "utils", "waves"},
+    "baselines": {"leads", "models", "preprocess", "utils", "waves"},
     "entry": {
-        "anomaly", "classes", "leads", "leadset", "models", "preprocess", "recordings", "scoring", "signals", "utils",
-        "waves",
+        "anomaly", "baselines", "classes", "leads", "leadset", "models", "preprocess", "recordings", "scoring",
+        "signals", "utils", "waves",
     },
     "training": {
-        "anomaly", "classes", "config", "config_rules", "entry", "leads", "leadset", "models", "preprocess",
-        "recordings", "scoring", "signals", "simulate", "store", "utils", "waves",
+        "anomaly", "baselines", "classes", "config", "config_rules", "entry", "leads", "leadset", "models",
+        "preprocess", "recordings", "scoring", "signals", "simulate", "store", "utils", "waves",
     },
     "challenge": {"config", "entry", "recordings", "scoring", "training", "utils"},
     "studies": {

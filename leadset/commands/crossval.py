@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_choices(parser)
     parser.add_argument(
         "--baselines", type=lambda words: words.split(","), default=[], metavar="NAMES",
-        help="models that take part each as an entry of its own, with commas between",
+        help="baselines (docs/baselines.md) or models that take part each as an entry of its own, with commas between",
     )  # fmt: skip
     parser.add_argument("--untuned", action="store_true", help="the networks that ship take part too, as they are")
     parser.add_argument("--name", type=_name, metavar="NAME", help="of the entry that --models trains, for the report")
@@ -75,11 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _entrants(arguments: argparse.Namespace, config: Config) -> Iterator[Entrant]:
-    from leadset.studies.entrants import Trained, Untuned
+    from leadset.studies.entrants import Trained, TrainedBaseline, Untuned
+    from leadset.training.baselines import BASELINES
 
     if arguments.untuned:  # first, as it takes seconds
         yield Untuned("untuned", "untuned", config)
     if not arguments.no_entry:
         yield Trained(arguments.name or _NAME, arguments.name or "", config)
     for name in arguments.baselines:
-        yield Trained(name, "", replace(config, architectures=(name,)))
+        if name in BASELINES:
+            yield TrainedBaseline(name, "", config)
+        else:
+            yield Trained(name, "", replace(config, architectures=(name,)))

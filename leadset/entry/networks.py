@@ -15,6 +15,8 @@ from torch import nn
 from leadset.anomaly.detector import Detector, load_detector
 from leadset.anomaly.features import feature_names, score_features
 from leadset.anomaly.head import Head, fill_with_prior
+from leadset.baselines.learners import Learner
+from leadset.baselines.registry import BASELINES, Baseline
 from leadset.entry.manifest import Member
 from leadset.models import create_network, model_entry
 from leadset.models.prediction import predict
@@ -94,6 +96,28 @@ class DetectorPredictor:
         return NetworkOutputs(fill_with_prior(probabilities[:, 1:], self.prior), probabilities[:, 0])
 
 
+@dataclass(frozen=True)
+class BaselinePredictor:
+    """Answers with a baseline, from features of the whole recording."""
+
+    baseline: Baseline
+    learner: Learner
+    leads: tuple[str, ...]
+
+    def __call__(self, inputs: Inputs) -> NetworkOutputs:
+        """Its probabilities."""
+        features = [self.baseline.input.compute(*one, self.leads) for one in inputs]
+        return NetworkOutputs(self.learner(np.array(features)))
+
+
+def _load_baseline(path: Path, member: Member, leads: tuple[str, ...], n_classes: int) -> BaselinePredictor:
+    baseline = BASELINES[member.architecture]
+    if member.spec != baseline.input.spec or member.options or member.detector is not None:
+        raise ValueError(f"its input is {member.spec}, expected {baseline.input.spec} without options")
+    learner = baseline.form.read(path, baseline.input.length(len(leads)), n_classes)
+    return BaselinePredictor(baseline, learner, leads)
+
+
 def load_member(
     folder: Path, member: Member, leads: tuple[str, ...], prior: np.ndarray, device: torch.device
 ) -> Predictor:
@@ -111,6 +135,8 @@ def load_member(
     """
     path = folder / member.weights
     try:
+        if member.architecture in BASELINES:
+            return _load_baseline(path, member, leads, len(prior))
         build = partial(_build, member, leads, len(prior))
         model = load_universal(path, build, leads) if member.universal else load_network(path, build)
         model = model.eval().to(device)

@@ -26,6 +26,7 @@ from leadset.models.shipped import load_shipped
 from leadset.recordings import ReadError, Recording, read_recording
 from leadset.studies.answers import FoldAnswers, Row, Said
 from leadset.studies.protocols import Cohort, Fold
+from leadset.training.baselines import train_baselines
 from leadset.training.data import beats_keys, load_training_data
 from leadset.training.run import train_entry
 from leadset.training.shipped_entry import fit_ensemble
@@ -127,8 +128,11 @@ class Trained(Entrant):
             config = replace(self.config, workers=workers, cache=cache)
             gone = [setting.cohort.paths[i] for i in (*fold.test, *fold.related)]
             with open(folder / LOG_FILE, "a", encoding="utf-8") as log, redirect_stdout(log):
-                train_entry(setting.data, folder, config, gone)
+                self._train(setting.data, folder, config, gone)
         return self._ask(load_entry(folder, "cpu" if workers == 1 else None), setting, fold)
+
+    def _train(self, data: Path, folder: Path, config: Config, held_out: list[str]) -> None:
+        train_entry(data, folder, config, held_out)
 
     def _ask(self, entry: Entry, setting: Setting, fold: Fold) -> FoldAnswers:
         by_row: dict[Row, Said] = {}
@@ -145,6 +149,14 @@ class Trained(Entrant):
                 by_row[self.row(name, trained.leads)] = said
             by_row[self.row(ENSEMBLE if len(names) > 1 else names[0], trained.leads)] = joint
         return FoldAnswers(fold.test, by_row, unanswered)
+
+
+@dataclass(frozen=True)
+class TrainedBaseline(Trained):
+    """An entry of the baseline of this name, as `leadset baseline` trains it."""
+
+    def _train(self, data: Path, folder: Path, config: Config, held_out: list[str]) -> None:
+        train_baselines(data, folder, [self.name], config, held_out)
 
 
 def _with_leads(paths: Iterable[str], leads: tuple[str, ...], entry: Entry) -> Iterator[Recording | str]:

@@ -115,6 +115,19 @@ def record_features(features: Features) -> np.ndarray:
     return np.concatenate([parts, features.leads.ravel()]).astype(np.float32)
 
 
+def record_feature_names() -> list[str]:
+    """Names of the 23 `record_features` of a recording as a whole."""
+    from leadset.waves import RECORD_FEATURES as TABLE
+
+    names = []
+    for feature in TABLE:
+        if feature.unit == "degree":
+            names += [f"{feature.name}_cosine", f"{feature.name}_sine"]
+        elif feature.name != "beats":
+            names.append(f"{feature.name}_per_second" if feature.unit == "1/min" else feature.name)
+    return names
+
+
 def cut_beats(beats: Beats, window: range, most: int) -> np.ndarray:
     """Features (30 · l, most) of the first beats whose R peak lies in a window; NaN where there is no further beat.
 

@@ -1,0 +1,31 @@
+"""``leadset baseline DATA MODEL --names forest_statistics``: train classical models, as an entry like any other."""
+
+from __future__ import annotations
+
+import argparse
+
+from leadset.commands._data import add_data, add_folds, chosen_folds, open_data
+from leadset.commands.train import add_choices, chosen_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    add_data(parser)
+    parser.add_argument("model", metavar="MODEL", help="folder for the trained entry")
+    parser.add_argument("--names", type=lambda words: words.split(","), required=True, metavar="NAMES",
+                        help="with commas between; several answer together: example, or LEARNER_FEATURES of logistic,"
+                             " mlp, forest or lightgbm and statistics or pqrst: forest_pqrst (docs/baselines.md)")
+    add_folds(parser)
+    add_choices(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains; returns the exit status."""
+    config = chosen_config(arguments)
+    data = open_data(arguments)
+    held_out, validation = chosen_folds(data, arguments)
+    from leadset.training.baselines import train_baselines
+
+    train_baselines(data, arguments.model, arguments.names, config, held_out, validation)
+    print("Done.")
+    return 0

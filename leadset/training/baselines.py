@@ -1,0 +1,118 @@
+"""Training entries of baselines: features of the training recordings, a learner, thresholds on the validation part."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import leadset
+from leadset.baselines.registry import BASELINES, Baseline
+from leadset.classes import label_space
+from leadset.config import Config, load_config
+from leadset.entry.ensemble import Ensemble
+from leadset.entry.manifest import Manifest, Member, TrainedSet
+from leadset.leads import lead_set_name
+from leadset.recordings.dataset import DataSet
+from leadset.recordings.importers import open_dataset
+from leadset.training.data import TrainingData, beats_keys, in_label_space_of, load_training_data
+from leadset.training.ensemble import fit_weights
+from leadset.training.grow import FITS
+from leadset.training.partial_labels import shares
+from leadset.training.thresholds import fit_thresholds
+
+SPLIT_FILE, WORK_FOLDER = "split.csv", "store"
+
+
+def features_of(data: TrainingData, baseline: Baseline, leads: tuple[str, ...], indices: Sequence[int]) -> np.ndarray:
+    """Features (n, d) of some recordings, as the trained baseline will see them."""
+    spec = baseline.input.spec
+    store, contexts = data.stores[spec.transform], data.contexts_for(spec, leads)
+    shown = tqdm(indices, f"{baseline.features} {lead_set_name(leads)}", unit="rec", leave=False)
+    rows = [baseline.input.compute(*store[i], contexts[i], leads) for i in shown]
+    return np.array(rows, dtype=np.float32)
+
+
+def train_baselines(
+    data: str | Path | DataSet,
+    model_folder: str | Path,
+    names: Sequence[str],
+    config: Config | None = None,
+    held_out: Collection[str] = (),
+    validation: Collection[str] = (),
+) -> Manifest:
+    """Trains an entry of baselines, which answers as any other; arguments are those of `train_entry`.
+
+    Args:
+        data: recordings with labels.
+        model_folder: made if missing; prepared recordings are kept in it unless the configuration names a cache.
+        names: out of `leadset.baselines.registry.BASELINES`; several answer together.
+        config: lead sets, label space, seed and validation share count; by default `leadset.config.load_config`.
+        held_out, validation: paths of recordings, as of `train_entry`.
+
+    Raises:
+        OSError: no such data folder, or the model folder cannot be written.
+        ValueError: no such baseline, or nothing to learn from.
+    """
+    for name in names:
+        if name not in BASELINES:
+            raise ValueError(f"baseline {name!r}: expected some of {', '.join(BASELINES)}")
+    recordings, folder = open_dataset(data), Path(model_folder)
+    config = in_label_space_of(recordings, config or load_config(), folder)
+    space, specs = label_space(config.label_space), [BASELINES[name].input.spec for name in names]
+    cache = Path(config.cache) if config.cache else folder / WORK_FOLDER
+    loaded = load_training_data(
+        recordings, [spec.transform for spec in specs], cache, space, validation_share=config.validation_share,
+        seed=config.seed, workers=config.workers, lead_names=config.leads, held_out=held_out, validation=validation,
+        beats=[key for spec in specs for leads in config.lead_sets for key in beats_keys(spec, leads)],
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    loaded.write_split(folder / SPLIT_FILE)
+    counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in loaded.counts().items())
+    print(f"recordings: {counts}")
+    largest_first = sorted(config.lead_sets, key=len, reverse=True)
+    sets = [_train_set(loaded, folder, names, leads, config) for leads in largest_first]
+    manifest = Manifest(
+        space.copy_to(folder), space.keys, shares(loaded.targets[loaded.train]), tuple(sets),
+        _provenance(loaded, config), config.leads,
+    )  # fmt: skip
+    manifest.write(folder)
+    return manifest
+
+
+def _train_set(
+    data: TrainingData, folder: Path, names: Sequence[str], leads: tuple[str, ...], config: Config
+) -> TrainedSet:
+    """Fits the baselines of a lead set on the training part, and weights and thresholds on the validation part."""
+    about = {"split": SPLIT_FILE, "part": data.valid_name, "seed": config.seed}
+    labels, members, answers = data.labels[data.valid], [], []
+    for name in names:
+        baseline = BASELINES[name]
+        known = features_of(data, baseline, leads, data.train)
+        learner = FITS[baseline.learner](known, data.targets[data.train], config.seed)
+        file = f"{name}-{lead_set_name(leads)}.safetensors"
+        learner.write(folder / file)
+        answers.append(learner(features_of(data, baseline, leads, data.valid)))
+        rule = fit_thresholds(answers[-1], labels, data.space, about)
+        summary = {"learner": baseline.learner, "features": baseline.features, "recordings": len(data.train)}
+        members.append(Member(name, {}, baseline.input.spec, file, rule, summary, 0))
+    weights = fit_weights(answers, data.targets[data.valid])
+    joint = sum(weight * p for weight, p in zip(weights, answers, strict=True))
+    rule = fit_thresholds(joint, labels, data.space, about)
+    print(f"{lead_set_name(leads):>6} leads: Challenge metric {rule.provenance['value']:.3f} on {data.valid_name}"
+          " (thresholds fitted there)")
+    return TrainedSet(leads, tuple(members), Ensemble(weights, rule))
+
+
+def _provenance(data: TrainingData, config: Config) -> dict[str, Any]:
+    import sklearn
+
+    return {
+        "versions": {"leadset": leadset.__version__, "scikit-learn": sklearn.__version__, "numpy": np.__version__},
+        "seed": config.seed,
+        "configuration": config.provenance(),
+        "data": {**data.counts(), "fingerprint": data.fingerprint, "split": SPLIT_FILE},
+    }
