@@ -1,4 +1,4 @@
-"""Adding a model, a label space and a verb: the files that `CONTRIBUTING.md` promises are enough, and none may lack.
+"""Adding one of each kind of thing: the files that `CONTRIBUTING.md` promises are enough, and none may lack.
 
 Everything happens in copies of the repository, in which the suite's own checks run.
 """
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from files_on_disk import write_recording
 
 from leadset.simulate.write import write_dataset
 
@@ -81,6 +82,47 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 '''
 
+IMPORTER = '''"""Two rhythms, by the first letter of the files' names."""
+
+from pathlib import Path
+
+from leadset.classes import label_space
+from leadset.recordings.dataset import DataSet, Item, LeftOut
+from leadset.recordings.find import find_recordings
+from leadset.recordings.importers.registry import register_importer
+
+CODES = {"N": "426783006", "A": "164889003"}
+
+
+@register_importer(
+    "NAME", title="Rhythms", citation="Example, A: Two rhythms. CITED", licence="CC0", published={"": 40},
+    tasks={"letters": "cpsc2018"},
+)
+def open_rhythms(folder: Path, task: str) -> DataSet:
+    """The recordings whose names begin with a letter of the two."""
+    paths = find_recordings(folder)
+    items = tuple(Item(path, (CODES[path.stem[0]],)) for path in paths if path.stem[0] in CODES)
+    left_out = tuple(LeftOut(path.name, "another letter") for path in paths if path.stem[0] not in CODES)
+    return DataSet("NAME", folder, items, label_space("cpsc2018"), left_out)
+'''
+
+FORMAT = '''"""Two leads at 100 Hz in microvolts, a line for each sample."""
+
+from pathlib import Path
+
+import numpy as np
+
+from leadset.recordings.formats.contents import Contents, Format, Layout
+
+
+def _read(path: Path, layout: Layout | None) -> Contents:
+    counts = np.loadtxt(path, skiprows=1).T
+    return Contents(counts, 100.0, ("I", "II"), ("uV", "uV"), (1.0, 1.0), (0.0, 0.0), age="47")
+
+
+FORMAT = Format("two leads", (".two",), lambda path, start: start.startswith(b"TWO LEADS"), _read)
+'''
+
 
 def model_files(folder: Path, name: str, cited: str = "2026", card: bool = True) -> list[Path]:
     """Writes an architecture and, from the table that `leadset models` prints, its card; returns the files."""
@@ -104,6 +146,20 @@ def verb_files(folder: Path, name: str, text: str = VERB) -> list[Path]:
     """Writes a verb; returns the files."""
     file = folder / "leadset" / "commands" / f"{name}.py"
     file.write_text(text)
+    return [file]
+
+
+def format_files(folder: Path, name: str) -> list[Path]:
+    """Writes a file format; returns the files."""
+    file = folder / "leadset" / "recordings" / "formats" / f"{name}.py"
+    file.write_text(FORMAT)
+    return [file]
+
+
+def importer_files(folder: Path, name: str, cited: str = "2026") -> list[Path]:
+    """Writes an importer; returns the files."""
+    file = folder / "leadset" / "recordings" / "importers" / f"{name}.py"
+    file.write_text(IMPORTER.replace("NAME", name).replace("CITED", cited))
     return [file]
 
 
@@ -146,12 +202,13 @@ def added(tmp_path_factory) -> tuple[Path, dict[str, list[Path]]]:
     """A copy of the repository with one of each, and the files that this took."""
     folder = copy_of_repository(tmp_path_factory.mktemp("added"))
     files = {"a verb": verb_files(folder, "greet"), "a label space": space_files(folder, "rhythms")}
+    files |= {"an importer": importer_files(folder, "letters"), "a file format": format_files(folder, "two_leads")}
     return folder, files | {"a model": model_files(folder, "plain")}
 
 
 def test_contributing_promises_these_files(added):
     _, files = added
-    promises = re.findall(r"^\| (a [\w ]+) \| (\d) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    promises = re.findall(r"^\| (an? [\w ]+) \| (\d) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     assert {kind: int(number) for kind, number in promises} == {kind: len(paths) for kind, paths in files.items()}
 
 
@@ -183,14 +240,36 @@ def test_the_added_model_learns_the_added_label_space(added, tmp_path):
     assert first[1].replace(" ", "") == "426783006,164889003,427084000"
 
 
+def test_the_added_importer_opens_its_data_set(added, tmp_path):
+    folder, _ = added
+    for name in ("N1", "A1", "X1"):
+        write_recording(tmp_path, name)
+    shown = run(folder, "-m", "leadset", "describe", f"letters:{tmp_path}")
+    assert "Rhythms: 2 recordings (published: 40), 9 classes of cpsc2018" in shown
+    assert "left out: 1 × another letter: X1.hea" in shown and re.search(r"^  AF +1 ", shown, re.MULTILINE)
+
+
+def test_the_added_format_is_found_and_read(added, tmp_path):
+    folder, _ = added
+    lines = [f"{i % 100} {-(i % 50)}" for i in range(1000)]
+    (tmp_path / "a.two").write_text("\n".join(["TWO LEADS", *lines]) + "\n")
+    code = (
+        "from leadset.recordings import find_recordings, read_recording; "
+        f"(path,) = find_recordings({str(tmp_path)!r}); r = read_recording(path); "
+        "print(r.leads, r.fs, r.age, r.signal.shape, round(float(r.signal[0, 99]), 3))"
+    )
+    assert run(folder, "-c", code) == "('I', 'II') 100.0 47.0 (2, 1000) 0.099\n"
+
+
 def test_suite_passes_with_what_was_added(added):
     folder, _ = added
-    outcomes = checks(folder, "plain", "rhythms", "greet")
+    outcomes = checks(folder, "plain", "rhythms", "greet", "letters")
     assert all(outcomes.values()), [name for name, passed in outcomes.items() if not passed]
     assert sum("plain" in name for name in outcomes) > 20
     assert {"test_registered_model_has_a_citation_and_a_card[plain]", "test_card_states_the_computed_costs[plain]",
             "test_label_space_has_a_citation_and_distinct_classes[rhythms]",
-            "test_verb_has_help_for_each_argument[greet]", "test_no_card_is_left_over"} <= outcomes.keys()  # fmt: skip
+            "test_verb_has_help_for_each_argument[greet]", "test_importer_names_its_source_and_licence[letters]",
+            "test_no_card_is_left_over"} <= outcomes.keys()  # fmt: skip
 
 
 def test_suite_fails_where_something_is_lacking(tmp_path):
@@ -198,14 +277,16 @@ def test_suite_fails_where_something_is_lacking(tmp_path):
     model_files(folder, "nocard", card=False)
     model_files(folder, "undated", cited="")
     space_files(folder, "unsourced", cited="")
+    importer_files(folder, "anonymous", cited="")
     verb_files(folder, "mute", VERB.replace("``leadset greet NAME``: say", "Says"))
-    outcomes = checks(folder, "(nocard and card)", "(undated and card)", "unsourced", "mute")
+    outcomes = checks(folder, "(nocard and card)", "(undated and card)", "unsourced", "mute", "anonymous")
     assert {name for name, passed in outcomes.items() if not passed} == {
         "test_registered_model_has_a_citation_and_a_card[nocard]",
         "test_card_states_the_computed_costs[nocard]",
         "test_no_card_is_left_over",
         "test_registered_model_has_a_citation_and_a_card[undated]",
         "test_label_space_has_a_citation_and_distinct_classes[unsourced]",
+        "test_importer_names_its_source_and_licence[anonymous]",
         "test_verb_says_in_its_first_line_how_it_is_called_and_what_it_does[mute]",
     }
 

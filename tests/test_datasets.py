@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from files_on_disk import make_counts, write_recording
 
-from leadset.classes import label_space, list_label_spaces, place_label_space
+from leadset.classes import label_space, place_label_space
 from leadset.cli import main
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings
-from leadset.recordings.importers import importer, list_importers, open_dataset
+from leadset.recordings.importers import open_dataset
 from leadset.training.data import TRAIN, VALID, in_label_space_of, load_training_data
 
 STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
@@ -51,14 +51,6 @@ def write_ptbxl(folder: Path, rows: list[dict], missing: tuple[str, ...] = ()) -
                 line = f"{stem} 12 {rate} {10 * rate}"
                 write_recording((folder / name).parent, stem, counts, record_line=line, comments=())
     return folder
-
-
-def test_importers_name_their_source_and_shipped_label_spaces():
-    assert {"ptbxl"} <= set(list_importers())
-    for name in list_importers():
-        chosen = importer(name)
-        assert chosen.title and chosen.citation and chosen.licence
-        assert set(chosen.tasks.values()) <= set(list_label_spaces())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import tracemalloc
 
 import joblib
@@ -160,7 +161,7 @@ def test_classes_are_those_of_the_label_space(tmp_path, capsys, monkeypatch):
     assert (counts["PVC"], counts["STD"], counts["SNR"]) == ("2", "1", "1")
     assert "counts as" not in configured
     assert main(["doctor", str(tmp_path / "data"), "--label-space", "icd"]) == 1
-    assert "no label space 'icd': expected one of challenge2021, cpsc2018, " in capsys.readouterr().err
+    assert "no label space 'icd': expected one of challenge2021, " in capsys.readouterr().err
 
 
 def test_command_without_anything_to_audit(tmp_path, capsys):
@@ -224,3 +225,30 @@ def test_real_challenge_recordings(real_data):
     assert counts == {"NSR": 62, "STach": 29, "SB": 28, "PAC": 28, "RBBB": 27, "AF": 22}
     assert sum(bool(row.duplicate_of) for row in rows) >= 1
     assert all(np.isclose(row.seconds, row.samples / row.fs) and row.leads for row in rows)
+
+
+def test_data_set_is_audited_with_the_labels_of_its_tables(tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        write_recording(tmp_path / "files", name, make_counts(seed=ord(name)), comments=("#Dx: 10370003",))
+    table = tmp_path / "own.csv"
+    table.write_text("file,labels,patient,source\nfiles/a,AF,7,one\nfiles/b,NORM,7,two\nfiles/gone,AF,8,two\n")
+    assert main(["doctor", str(table), "-o", str(tmp_path / "audit.csv")]) == 0
+    shown = capsys.readouterr().out
+    assert "left out: 1 × no such file: files/gone" in shown and "2 classes of label space own" in shown
+    with open(tmp_path / "audit.csv", newline="") as file:
+        columns = ("path", "source", "codes", "scored", "patient")
+        rows = [tuple(row[name] for name in columns) for row in csv.DictReader(file)]
+    assert rows == [("a.hea", "one", "164889003", "AF", "7"), ("b.hea", "two", "NORM", "NORM", "7")]
+
+
+def test_files_that_only_their_importer_reads_are_audited(tmp_path, capsys):
+    (tmp_path / "train").mkdir()
+    rows = [" ".join(map(str, row)) for row in make_counts(8, 5000).T.tolist()]
+    (tmp_path / "train" / "1.txt").write_text("\n".join(["I II V1 V2 V3 V4 V5 V6", *rows]))
+    (tmp_path / "train" / "2.txt").write_text("I II\n1 2\n")
+    labels = "1.txt\t58\tMALE\t正常ECG\n2.txt\t58\tMALE\t正常ECG\n"
+    (tmp_path / "hf_round1_label.txt").write_text(labels, encoding="utf-8")
+    assert main(["doctor", f"hefei:{tmp_path}", "--task", "round1"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 2 recordings will be skipped:" in shown and "train/2.txt" in shown
+    assert re.search(r"^正常ECG +1  normal ECG$", shown, re.MULTILINE)

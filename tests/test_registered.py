@@ -11,8 +11,10 @@ import pytest
 from leadset import cli
 from leadset.classes import label_space, list_label_spaces
 from leadset.cli import list_verbs, main
+from leadset.recordings.importers import importer, list_importers
 
 each_verb = pytest.mark.parametrize("verb", list_verbs())
+each_importer = pytest.mark.parametrize("name", list_importers())
 each_space = pytest.mark.parametrize("name", list_label_spaces())
 
 
@@ -29,6 +31,15 @@ def test_verb_has_help_for_each_argument(verb, capsys):
         main([verb, "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     assert f"usage: leadset {verb}" in shown and list_verbs()[verb] in shown
+
+
+@each_importer
+def test_importer_names_its_source_and_licence(name):
+    chosen = importer(name)
+    assert chosen.name == name and chosen.title and chosen.licence
+    assert re.search(r"\b(19|20)\d\d\b", chosen.citation) or name == "table", "a citation has at least a year"
+    assert set(chosen.tasks.values()) <= set(list_label_spaces())
+    assert all(count > 0 for count in chosen.published.values())
 
 
 @each_space

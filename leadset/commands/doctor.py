@@ -7,8 +7,10 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from leadset.classes import LabelSpace, label_space
+from leadset.commands._data import add_data, open_data
 from leadset.config import load_config, load_lead_names
 from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.audit import Audit, audit_folder, write_csv
@@ -20,7 +22,7 @@ _EXAMPLES = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
-    parser.add_argument("data", metavar="DATA", help="folder of recordings (.hea with .mat or .dat), nested or not")
+    add_data(parser)
     parser.add_argument("-o", "--output", metavar="audit.csv", help="write one line per recording to this file")
     parser.add_argument("--label-space", metavar="NAME", help="classes to count (default: as configured)")
     parser.add_argument(
@@ -37,9 +39,16 @@ def _processes(words: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Audits the folder; returns 0, or 1 if not one recording can be used."""
+    names, data = load_lead_names(arguments.call.folder), None
     space = label_space(arguments.label_space or load_config().label_space)
-    contents, names = survey(arguments.data), load_lead_names(arguments.call.folder)
-    rows = audit_folder(arguments.data, contents.headers, space, arguments.jobs, names)
+    if Path(arguments.data).is_dir() and not (arguments.task or arguments.data_option):
+        contents, folder = survey(arguments.data), arguments.data
+    else:
+        data = open_data(arguments)
+        contents, folder = Found(data.paths), data.folder
+        space = space if arguments.label_space or data.label_space is None else data.label_space
+        print()
+    rows = audit_folder(folder, contents.headers, space, arguments.jobs, names, data)
     print(report(rows, space, contents))
     if arguments.output:
         write_csv(rows, arguments.output)

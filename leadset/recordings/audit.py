@@ -12,8 +12,10 @@ import numpy as np
 
 from leadset.classes import LabelSpace
 from leadset.preprocess import Transform, prepare, preparing_flags
+from leadset.recordings.dataset import DataSet, Item, Reader
 from leadset.recordings.duplicates import FS, beat_times, beginning, comparable, same_recordings
 from leadset.recordings.errors import reason
+from leadset.recordings.header import Header
 from leadset.recordings.patients import find_patients
 from leadset.recordings.reader import Recording, assemble, read_header, read_recording
 from leadset.recordings.segments import read_raw
@@ -71,18 +73,25 @@ def audit_recording(
 
 
 def _audited(
-    path: Path, folder: Path, space: LabelSpace, lead_names: Mapping[str, str] | None
+    path: Path,
+    folder: Path,
+    space: LabelSpace,
+    lead_names: Mapping[str, str] | None,
+    item: Item | None = None,
+    read: Reader = read_recording,
 ) -> tuple[Audit, np.ndarray]:
     """The audit of a recording, and the times of its heartbeats."""
-    row = Audit(path.relative_to(folder).as_posix(), _source(path.parent.relative_to(folder)))
+    item = item or Item(path)
+    row = Audit(path.relative_to(folder).as_posix(), item.source or _source(path.parent.relative_to(folder)))
     try:
-        header = read_header(path, lead_names)
-        classes = tuple(itertools.compress(space.abbreviations, space.encode(header.codes)))
-        row = replace(
-            row, name=header.name, dialect=header.dialect, fs=header.fs, leads=header.leads, age=header.age,
-            sex=header.sex, patient=header.patient, codes=header.codes, scored=classes, flags=header.flags,
-            labels="scored" if classes else "unscored" if space.diagnoses(header.codes) else "none",
-        )
+        if read is not read_recording:
+            recording = replace(read(path, lead_names), **item.facts())
+            row = replace(_about(row, recording, space), signal=signal_hash(recording.signal))
+            row = replace(row, samples=recording.signal.shape[1], seconds=recording.seconds)
+            flags = recording.flags + preparing_flags(recording.signal, recording.fs, recording.leads)
+            return replace(row, flags=flags), beat_times(_comparable(recording))
+        header = replace(read_header(path, lead_names), **item.facts())
+        row = replace(_about(row, header, space), dialect=header.dialect)
         raw = read_raw(header, path.parent)
         row = replace(row, samples=raw.shape[1], seconds=raw.shape[1] / header.fs, signal=signal_hash(raw))
         recording = assemble(header, raw, path, path)
@@ -92,6 +101,16 @@ def _audited(
         return row, beat_times(_comparable(recording))
     except Exception as error:  # one bad recording never ends an audit of thousands
         return replace(row, error=reason(path, error)), np.zeros(0)
+
+
+def _about(row: Audit, subject: Header | Recording, space: LabelSpace) -> Audit:
+    """The audit with what a header or a recording says."""
+    classes = tuple(itertools.compress(space.abbreviations, space.encode(subject.codes)))
+    return replace(
+        row, name=subject.name, fs=subject.fs, leads=subject.leads, age=subject.age, sex=subject.sex,
+        patient=subject.patient, codes=subject.codes, scored=classes, flags=subject.flags,
+        labels="scored" if classes else "unscored" if space.diagnoses(subject.codes) else "none",
+    )
 
 
 def _comparable(recording: Recording) -> np.ndarray:
@@ -105,6 +124,7 @@ def audit_folder(
     space: LabelSpace,
     n_jobs: int | None = None,
     lead_names: Mapping[str, str] | None = None,
+    data: DataSet | None = None,
 ) -> list[Audit]:
     """Audits header files below ``folder``, in their order, with duplicates, patients and repeated file names.
 
@@ -115,6 +135,7 @@ def audit_folder(
         n_jobs: worker processes, as joblib counts them; by default this process alone for a few hundred recordings, and
             one per core for more.
         lead_names: as for `leadset.recordings.read_recording`.
+        data: the data set whose labels, patients and sources take the place of the headers'.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
@@ -122,12 +143,15 @@ def audit_folder(
     if n_jobs is None:
         n_jobs = 1 if len(paths) <= _FEW else -1
     pool = Parallel(n_jobs=n_jobs, return_as="generator")
-    audited = pool(delayed(_audited)(path, Path(folder), space, lead_names) for path in paths)
+    read, items = (data.read, data.by_path) if data else (read_recording, {})
+    audited = pool(
+        delayed(_audited)(path, Path(folder), space, lead_names, items.get(str(path)), read) for path in paths
+    )
     audited = tqdm(audited, total=len(paths), desc="audit", unit="rec", disable=None)
     rows, beats = map(list, zip(*audited, strict=True)) if paths else ([], [])
     patients = find_patients(folder, zip(paths, (row.patient for row in rows), strict=True))
     rows = [replace(row, patient=patient) for row, patient in zip(rows, patients, strict=True)]
-    return _mark_repeats(rows, same_recordings(beats, lambda i: _comparable(read_recording(paths[i], lead_names))))
+    return _mark_repeats(rows, same_recordings(beats, lambda i: _comparable(read(paths[i], lead_names))))
 
 
 def write_csv(rows: Iterable[Audit], path: str | Path) -> None:

@@ -76,6 +76,7 @@ def open_table(
         normal: the label of normal recordings; by default one with a usual name, or the most frequent.
     """
     given = {"file": file, "labels": labels, "patient": patient, "fold": fold, "age": age, "sex": sex, "source": source}
+    path = path.absolute()
     rows, names = _open(path)
     columns = _columns(path, names, given)
     items, left_out, lines, unreadable, words = [], [], {}, Counter(), {}
@@ -105,7 +106,7 @@ def open_table(
     else:
         classes, remark = _own_space(path, items, canonical_code(normal), words)
         remarks += remark
-    folder = Path(os.path.commonpath([item.path.parent.absolute() for item in items])) if items else path.parent
+    folder = Path(os.path.commonpath([item.path.parent for item in items])) if items else path.parent
     return DataSet("table", folder, tuple(items), classes, tuple(left_out), tuple(remarks), title=path.name)
 
 
