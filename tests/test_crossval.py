@@ -21,6 +21,7 @@ from leadset.config import default_config, load_config, parse_setting
 from leadset.entry import load_entry
 from leadset.leads import resolve_leads
 from leadset.recordings import find_recordings, read_recording
+from leadset.recordings.importers import open_dataset
 from leadset.simulate.write import write_dataset
 from leadset.studies import crossval as studies_crossval
 from leadset.studies.answers import FoldAnswers, Row, collect, file_of
@@ -136,7 +137,7 @@ def test_another_protocol_data_set_or_entrant_of_the_name_is_refused(folder, don
 
 def test_labels_of_the_test_part_change_neither_thresholds_nor_answers(folder, tmp_path):
     """The test recordings get the labels of one another; what is learnt and answered stays the same to the bit."""
-    setting = Setting(folder, tmp_path, *cohort_of(folder, tmp_path))
+    setting = Setting(open_dataset(folder), tmp_path, *cohort_of(folder, tmp_path))
     (fold,) = create_protocol("holdout", share=0.4, seed=0).divide(setting.cohort)
     one = Trained("one", "", TINY).answer(setting, fold, 1)
     changed = tmp_path / "changed"
@@ -149,7 +150,8 @@ def test_labels_of_the_test_part_change_neither_thresholds_nor_answers(folder, t
         path.write_text(text.replace(was, now))
     cohort, space = cohort_of(changed, tmp_path / "other")
     assert (cohort.labels[fold.test] != setting.cohort.labels[fold.test]).any()
-    other = Trained("one", "", TINY).answer(Setting(changed, tmp_path / "other", cohort, space), fold, 1)
+    setting = Setting(open_dataset(changed), tmp_path / "other", cohort, space)
+    other = Trained("one", "", TINY).answer(setting, fold, 1)
     row = Row("resnet34", "2")
     assert (one.by_row[row].probabilities == other.by_row[row].probabilities).all()
     assert (one.by_row[row].decisions == other.by_row[row].decisions).all()
@@ -159,7 +161,7 @@ def test_labels_of_the_test_part_change_neither_thresholds_nor_answers(folder, t
 
 
 def test_the_untuned_fit_nothing_to_the_test_part(folder, done):
-    setting = Setting(folder, done, *cohort_of(folder, done))
+    setting = Setting(open_dataset(folder), done, *cohort_of(folder, done))
     fold = KFOLD.divide(setting.cohort)[0]
     labels = setting.cohort.labels.copy()
     labels[fold.test] = ~labels[fold.test]
@@ -201,7 +203,8 @@ def test_a_killed_run_goes_on(folder, tmp_path):
 
 def cohort_of(data, out):
     """The cohort of a folder, and its label space."""
-    plan = studies_crossval.plan(data, out, KFOLD, TINY)
+    out.mkdir(exist_ok=True)
+    plan = studies_crossval.plan(open_dataset(data), out, KFOLD, TINY)
     return plan.setting.cohort, plan.setting.space
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from leadset.studies.protocols import PROTOCOLS, Cohort, create_protocol
 
-CHOICES = {"folds": 5, "share": 0.2, "seed": 1, "test": ()}
+CHOICES = {"folds": 5, "share": 0.2, "seed": 1, "test": (), "valid": ()}
 
 
 def cohort(n: int = 300, seed: int = 0, **changes: object) -> Cohort:
@@ -60,6 +60,10 @@ def test_official_folds_are_those_of_the_data_set_or_the_one_that_is_named():
     assert [fold.name for fold in folds] == ["1", "2", "9", "10"]
     (only,) = create_protocol("official", **{**CHOICES, "test": ("9",)}).divide(whole)
     assert (only.test == np.flatnonzero(whole.folds == "9")).all()
+    assert not len(only.valid)
+    (both,) = create_protocol("official", **{**CHOICES, "test": ("10",), "valid": ("9",)}).divide(whole)
+    assert (both.valid == np.flatnonzero(whole.folds == "9")).all()
+    assert set(both.valid) <= set(both.train)
 
 
 def test_a_hold_out_is_of_the_size_asked_for_and_follows_the_seed():
@@ -75,6 +79,7 @@ def test_a_hold_out_is_of_the_size_asked_for_and_follows_the_seed():
     [
         ("lodo", {"sources": np.array(["a"] * 300)}, {}, "the one source a, expected two"),
         ("official", {"folds": np.array([""] * 300)}, {}, "found 0 official folds"),
+        ("official", {}, {"test": ("9",), "valid": ("9",)}, "fold 9 for both validation and test"),
         ("official", {}, {"test": ("7",)}, "no official fold '7', expected one of 1, 2, 9, 10"),
         ("kfold", {"groups": np.repeat([0, 1, 2], 100)}, {}, "5 folds, expected 2 to 3"),
         ("lodo", {"groups": np.zeros(300, dtype=int)}, {}, "every one is of a heart that is tested on"),

@@ -35,7 +35,7 @@ def made(tmp_path_factory):
     sources, folds = np.array(["a", "b"])[rng.integers(0, 2, N)], np.array(FOLDS)[np.arange(N) % 3]
     about = {
         "protocol": {"name": "kfold", "folds": 3, "seed": 1}, "label_space": SPACE.name, "versions": {"leadset": "0"},
-        "data": {"folder": "made <up>", "fingerprint": "0", "recordings": N},
+        "data": {"name": "made <up>", "fingerprint": "0", "recordings": N},
     }  # fmt: skip
     (folder / "crossval.json").write_text(json.dumps(about))
     for name in ("entry", "later"):

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leadset.commands._data import add_data, add_folds, open_data
 from leadset.commands.train import add_choices, chosen_config
 from leadset.config import Config
 
@@ -25,15 +26,13 @@ _NAME = "entry"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("data", metavar="DATA", help="folder of recordings with labels, nested or not")
+    add_data(parser)
     parser.add_argument("out", metavar="OUT", type=Path, help="folder for results; an interrupted run in it goes on")
     parser.add_argument(
         "--protocol", default="kfold", metavar="NAME",
         help="kfold (default), lodo (each data set in turn), official (folds of the data set) or holdout",
     )  # fmt: skip
-    parser.add_argument(
-        "--test-fold", action="append", metavar="FOLD", help="official: test on this fold alone; may be repeated"
-    )
+    add_folds(parser)
     add_choices(parser)
     parser.add_argument(
         "--baselines", type=lambda words: words.split(","), default=[], metavar="NAMES",
@@ -53,8 +52,10 @@ def _name(words: str) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Cross-validates; returns the exit status."""
-    if arguments.test_fold and arguments.protocol != "official":
-        arguments.call.usage_error(f"--test-fold needs --protocol official, found {arguments.protocol}")
+    if (arguments.test_fold or arguments.valid_fold) and arguments.protocol != "official":
+        arguments.call.usage_error(
+            f"--test-fold and --valid-fold need --protocol official, found {arguments.protocol}"
+        )
     if arguments.jobs is not None and arguments.jobs < 1:
         arguments.call.usage_error(f"found --jobs {arguments.jobs}, expected 1 or more")
     from leadset.studies.crossval import cross_validate
@@ -62,14 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
     from leadset.studies.protocols import create_protocol
 
     config = without_real_weights(chosen_config(arguments))
+    data = open_data(arguments)
     protocol = create_protocol(
         arguments.protocol, folds=config.folds, share=config.test_share, seed=config.seed,
-        test=tuple(arguments.test_fold or ()),
+        test=tuple(arguments.test_fold) or data.test_folds, valid=tuple(arguments.valid_fold),
     )  # fmt: skip
     entrants = list(_entrants(arguments, config))
     if not entrants:
         arguments.call.usage_error("found --no-entry, expected --baselines or --untuned beside it")
-    cross_validate(arguments.data, arguments.out, protocol, entrants, arguments.jobs)
+    cross_validate(data, arguments.out, protocol, entrants, arguments.jobs)
     print(f"Done: leadset report {arguments.out} makes a page of it.")
     return 0
 

@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +21,12 @@ import leadset
 from leadset.classes import label_space
 from leadset.config import Config
 from leadset.preprocess import Transform
+from leadset.recordings.dataset import DataSet
+from leadset.recordings.importers import open_dataset
 from leadset.studies.answers import file_of, missing
 from leadset.studies.entrants import Entrant, Setting, store_in
 from leadset.studies.protocols import Cohort, Fold, Protocol
-from leadset.training.data import TrainingData, load_training_data
+from leadset.training.data import TrainingData, in_label_space_of, load_training_data
 from leadset.utils.files import write_atomically
 from leadset.utils.workers import available_cores, worker_pool
 
@@ -41,7 +43,7 @@ class CrossValidation(NamedTuple):
 
 
 def cross_validate(
-    data: str | Path,
+    data: str | Path | DataSet,
     out: str | Path,
     protocol: Protocol,
     entrants: Sequence[Entrant],
@@ -50,7 +52,8 @@ def cross_validate(
     """Runs a cross-validation, or goes on with one; results of other entrants in the same folder stay.
 
     Args:
-        data: folder of recordings with labels.
+        data: recordings with labels: a folder, or what `open_dataset` takes or returns. One with a label space of its
+            own is answered in that one.
         out: where results go.
         protocol: how recordings are divided.
         entrants: who takes part; their configurations agree in label space and seed.
@@ -61,8 +64,10 @@ def cross_validate(
         ValueError: nothing to divide, or the folder holds a cross-validation of other data, another protocol, or an
             entrant of the same name that is another one.
     """
-    validation = plan(Path(data), Path(out), protocol, entrants[0].config)
-    setting, folds = validation
+    data = open_dataset(data)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    entrants = [replace(one, config=in_label_space_of(data, one.config, Path(out))) for one in entrants]
+    setting, folds = plan(data, Path(out), protocol, entrants[0].config)
     names = [fold.name for fold in folds]
     for entrant in entrants:
         _claim(Path(out) / f"{entrant.name}.json", {"name": entrant.name, **entrant.provenance()}, "an entrant")
@@ -101,20 +106,19 @@ def _answer(entrant: Entrant, fold: Fold, setting: Setting, workers: int) -> str
 # --- the plan ----------------------------------------------------------------------------------------------------
 
 
-def plan(data: Path, out: Path, protocol: Protocol, config: Config) -> CrossValidation:
+def plan(data: DataSet, out: Path, protocol: Protocol, config: Config) -> CrossValidation:
     """Divides the recordings and writes how, or finds that it is what was divided before; see `cross_validate`."""
-    out.mkdir(parents=True, exist_ok=True)
     space = label_space(config.label_space)
     loaded = load_training_data(
         data, [_TRANSFORM], store_in(out), space, validation_share=config.validation_share, seed=config.seed,
         workers=config.workers, lead_names=config.leads,
     )  # fmt: skip
-    setting = Setting(data, out, _cohort(loaded), space)
+    setting = Setting(data, out, _cohort(loaded, data), space)
     folds = protocol.divide(setting.cohort)
     about = {
         "protocol": {"name": protocol.name, **asdict(protocol)},
         "label_space": space.copy_to(out),
-        "data": {"folder": data.name, "fingerprint": loaded.fingerprint, "recordings": len(setting.cohort)},
+        "data": {"name": _name(data), "fingerprint": loaded.fingerprint, "recordings": len(setting.cohort)},
         "versions": _versions(),
     }
     _claim(out / ABOUT_FILE, about, "a cross-validation", ignored=("versions",))
@@ -134,18 +138,23 @@ def _versions() -> dict[str, str]:
     return {"leadset": leadset.__version__, "torch": torch.__version__, "numpy": np.__version__}
 
 
-def _cohort(data: TrainingData) -> Cohort:
+def _name(data: DataSet) -> str:
+    """Its importer and the name of its folder."""
+    return f"{data.name}:{data.folder.name}" if data.name else data.folder.name
+
+
+def _cohort(loaded: TrainingData, data: DataSet) -> Cohort:
     """The recordings with a diagnosis."""
-    chosen = np.flatnonzero(data.part >= 0)
-    recordings = [data.first.recordings[i] for i in chosen]
+    chosen = np.flatnonzero(loaded.part >= 0)
+    recordings = [loaded.first.recordings[i] for i in chosen]
     return Cohort(
         tuple(recording.path for recording in recordings),
         tuple(recording.codes for recording in recordings),
-        data.labels[chosen],
-        data.targets[chosen],
+        loaded.labels[chosen],
+        loaded.targets[chosen],
         np.array([recording.source for recording in recordings]),
-        data.groups[chosen],
-        np.array(["" for _ in recordings]),
+        loaded.groups[chosen],
+        np.array([data.by_path[recording.path].fold for recording in recordings]),
     )
 
 
@@ -187,7 +196,8 @@ def _write_folds(path: Path, setting: Setting, folds: Sequence[Fold]) -> None:
         writer = csv.writer(file)
         writer.writerow(["recording", "source", "group", "fold", "codes"])
         for i, name in enumerate(cohort.paths):
-            shown = Path(name).relative_to(setting.data) if Path(name).is_relative_to(setting.data) else Path(name)
+            shown = Path(name)
+            shown = shown.relative_to(setting.data.folder) if shown.is_relative_to(setting.data.folder) else shown
             codes = ",".join(cohort.codes[i])
             writer.writerow([shown.as_posix(), cohort.sources[i], cohort.groups[i], tested.get(i, ""), codes])
 
@@ -201,3 +211,4 @@ def _write_dropped(path: Path, data: TrainingData) -> None:
             writer.writerow([data.first.recordings[i].name, "no diagnosis in the header"])
         for failure in data.failures:
             writer.writerow([Path(failure.path).stem, failure.message])
+        writer.writerows(data.left_out)

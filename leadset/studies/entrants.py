@@ -23,7 +23,8 @@ from leadset.models import list_models, model_entry
 from leadset.models.prediction import predict
 from leadset.models.shipped import FOLDER as SHIPPED
 from leadset.models.shipped import load_shipped
-from leadset.recordings import ReadError, Recording, read_recording
+from leadset.recordings import ReadError, Recording
+from leadset.recordings.dataset import DataSet
 from leadset.studies.answers import FoldAnswers, Row, Said
 from leadset.studies.protocols import Cohort, Fold
 from leadset.training.baselines import train_baselines
@@ -60,13 +61,13 @@ class Setting:
     """What all entrants of a cross-validation share.
 
     Attributes:
-        data: folder of the recordings.
+        data: the recordings.
         out: where results go.
         cohort: the recordings.
         space: their classes.
     """
 
-    data: Path
+    data: DataSet
     out: Path
     cohort: Cohort
     space: LabelSpace
@@ -128,18 +129,19 @@ class Trained(Entrant):
             config = replace(self.config, workers=workers, cache=cache)
             gone = [setting.cohort.paths[i] for i in (*fold.test, *fold.related)]
             with open(folder / LOG_FILE, "a", encoding="utf-8") as log, redirect_stdout(log):
-                self._train(setting.data, folder, config, gone)
+                valid = [setting.cohort.paths[i] for i in fold.valid]
+                self._train(setting.data, folder, config, gone, valid)
         return self._ask(load_entry(folder, "cpu" if workers == 1 else None), setting, fold)
 
-    def _train(self, data: Path, folder: Path, config: Config, held_out: list[str]) -> None:
-        train_entry(data, folder, config, held_out)
+    def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
+        train_entry(data, folder, config, held_out, valid)
 
     def _ask(self, entry: Entry, setting: Setting, fold: Fold) -> FoldAnswers:
         by_row: dict[Row, Said] = {}
         unanswered = 0
         paths = [setting.cohort.paths[i] for i in fold.test]
         for trained in entry.manifest.sets:
-            answers = list(entry.predict(_with_leads(paths, trained.leads, entry)))
+            answers = list(entry.predict(_with_leads(setting.data, paths, trained.leads, entry)))
             unanswered += sum(answer.failed for answer in answers)
             joint = Said(np.stack([a.probabilities for a in answers]), np.stack([a.labels for a in answers]))
             names = [member.architecture for member in trained.members]
@@ -155,15 +157,17 @@ class Trained(Entrant):
 class TrainedBaseline(Trained):
     """An entry of the baseline of this name, as `leadset baseline` trains it."""
 
-    def _train(self, data: Path, folder: Path, config: Config, held_out: list[str]) -> None:
-        train_baselines(data, folder, [self.name], config, held_out)
+    def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
+        train_baselines(data, folder, [self.name], config, held_out, valid)
 
 
-def _with_leads(paths: Iterable[str], leads: tuple[str, ...], entry: Entry) -> Iterator[Recording | str]:
+def _with_leads(
+    data: DataSet, paths: Iterable[str], leads: tuple[str, ...], entry: Entry
+) -> Iterator[Recording | str]:
     """The recordings with these leads alone, as a device that records no others gives them."""
     for path in paths:
         try:
-            recording = read_recording(path, entry.lead_names)
+            recording = data.recording(path, entry.lead_names)
         except (ReadError, OSError):  # the entry answers it, and says why
             yield path
             continue

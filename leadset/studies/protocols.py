@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from leadset.recordings.dataset import fold_order
 from leadset.training.split import stratified_parts
 
 
@@ -49,6 +50,7 @@ class Fold(NamedTuple):
     Attributes:
         name: for files and tables.
         train: indices of the recordings to train and validate on.
+        valid: indices of those among them to validate on; empty: a part is drawn.
         test: indices of the recordings to test on.
         related: indices of recordings in neither part: of a heart that the test part has, where the protocol did not
             put them there.
@@ -56,6 +58,7 @@ class Fold(NamedTuple):
 
     name: str
     train: np.ndarray
+    valid: np.ndarray
     test: np.ndarray
     related: np.ndarray
 
@@ -89,15 +92,20 @@ class Protocol(ABC):
         Raises:
             ValueError: the cohort cannot be divided so, or a fold has nothing to test on or to learn from.
         """
-        return tuple(_fold(name, test, cohort) for name, test in self.tests(cohort))
+        return tuple(_fold(name, test, self.validated(cohort), cohort) for name, test in self.tests(cohort))
+
+    def validated(self, cohort: Cohort) -> np.ndarray:
+        """The recordings (n,) bool that are validated on as far as they are not tested on; none: a part is drawn."""
+        return np.zeros(len(cohort), dtype=bool)
 
 
-def _fold(name: str, test: np.ndarray, cohort: Cohort) -> Fold:
+def _fold(name: str, test: np.ndarray, valid: np.ndarray, cohort: Cohort) -> Fold:
     of_test_hearts = np.isin(cohort.groups, cohort.groups[test])
     if not test.any() or of_test_hearts.all():
         lacking = "to test on" if not test.any() else "to learn from: every one is of a heart that is tested on"
         raise ValueError(f"fold {name}: found no recording {lacking}, expected some of {len(cohort)}")
-    return Fold(name, *map(np.flatnonzero, (~of_test_hearts, test, of_test_hearts & ~test)))
+    parts = (~of_test_hearts, valid & ~of_test_hearts, test, of_test_hearts & ~test)
+    return Fold(name, *map(np.flatnonzero, parts))
 
 
 def _dealt(cohort: Cohort, shares: Sequence[float], seed: int) -> np.ndarray:
@@ -157,21 +165,31 @@ class OfficialFolds(Protocol):
 
     Attributes:
         test: the folds to test on, each by networks that learn from all others; empty: every fold in turn.
+        valid: the folds to validate on; empty: a part is drawn.
     """
 
     name: ClassVar[str] = "official"
     title: ClassVar[str] = "official folds"
     test: tuple[str, ...]
+    valid: tuple[str, ...]
 
     def tests(self, cohort: Cohort) -> Iterator[tuple[str, np.ndarray]]:
         """See `Protocol.tests`."""
-        known = sorted(set(cohort.folds.tolist()) - {""}, key=lambda name: (len(name), name))
+        known = sorted(set(cohort.folds.tolist()) - {""}, key=fold_order)
         if len(known) < 2:
             raise ValueError(f"found {len(known)} official folds in the data set, expected two at least")
-        for name in self.test or known:
+        for name in (*self.test, *self.valid):
             if name not in known:
                 raise ValueError(f"found no official fold {name!r}, expected one of {', '.join(known)}")
+        if set(self.test) & set(self.valid):
+            both = ", ".join(set(self.test) & set(self.valid))
+            raise ValueError(f"found fold {both} for both validation and test, expected one of them")
+        for name in self.test or known:
             yield name, cohort.folds == name
+
+    def validated(self, cohort: Cohort) -> np.ndarray:
+        """See `Protocol.validated`."""
+        return np.isin(cohort.folds, self.valid)
 
 
 @dataclass(frozen=True)

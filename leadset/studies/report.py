@@ -97,7 +97,7 @@ def _cell(value: Any) -> Any:
 
 def _page(results: Results, made: Mapping[str, list[Line]], against: str | Path | None) -> str:
     title = PROTOCOLS[results.about["protocol"]["name"]].title
-    page = Page(f"{title[:1].upper()}{title[1:]}: {results.about['data']['folder']}")
+    page = Page(f"{title[:1].upper()}{title[1:]}: {results.about['data']['name']}")
     _introduce(page, results)
     _scores(page, results, made["scores"])
     _thresholds(page, made["thresholds"])
