@@ -88,6 +88,8 @@ class Config:
     batch_size: Annotated[int, rules.whole(1)]
     learning_rate: Annotated[float, rules.positive]
     weight_decay: Annotated[float, rules.number(rules.at_least(0))]
+    loss: Annotated[str, rules.one_of(*rules.LOSSES)]
+    schedule: Annotated[str, rules.one_of(*rules.SCHEDULES)]
     validation_share: Annotated[float, rules.share]
     folds: Annotated[int, rules.whole(2)]
     test_share: Annotated[float, rules.share]

@@ -91,6 +91,21 @@ def start_weights(value: Any) -> str:
     return value
 
 
+def one_of(*known: str) -> Rule:
+    """One of some words."""
+
+    def read(value: Any) -> str:
+        if value not in known:
+            raise Refused(value, f"one of {', '.join(known)}")
+        return value
+
+    return read
+
+
+#: Names of `leadset.training.losses.LOSSES` and of `leadset.training.schedules.CLASSIFIER_SCHEDULES`.
+LOSSES, SCHEDULES = ("cross_entropy", "focal", "asymmetric"), ("one_cycle", "cosine", "halving", "constant")
+
+
 def on_or_off(value: Any) -> bool:
     """True or false."""
     if not isinstance(value, bool):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,9 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def chosen_config(arguments: argparse.Namespace) -> Config:
-    """The configuration with what the options of `add_choices` say."""
-    return load_config(arguments.config, folder=arguments.call.folder, settings=_settings(arguments))
+def chosen_config(arguments: argparse.Namespace, settings: Iterable[Setting] = ()) -> Config:
+    """The configuration with what the options of `add_choices` say, and some settings where they say nothing else."""
+    chosen = list(_settings(arguments))
+    given = {setting.key for setting in chosen}
+    return load_config(
+        arguments.config, folder=arguments.call.folder, settings=[*(s for s in settings if s.key not in given), *chosen]
+    )
 
 
 def _settings(arguments: argparse.Namespace) -> Iterator[Setting]:

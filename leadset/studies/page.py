@@ -41,11 +41,12 @@ def number(value: Any, digits: int = 3) -> str:
     return escape(str(value))
 
 
-def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
+def with_interval(value: float, low: float, high: float, sign: str = "", digits: int = 3) -> str:
     """A number with its interval below it, smaller; ``sign`` is that of a format."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:{sign}.3f}<small>{low:{sign}.3f} to {high:{sign}.3f}</small>"
+    form = f"{sign}.{digits}f"
+    return f"{value:{form}}<small>{low:{form}} to {high:{form}}</small>"
 
 
 class Page:

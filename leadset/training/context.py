@@ -42,6 +42,7 @@ LOG_FILE = "training.jsonl"
 # Settings that change what a network learns; with others changed, an interrupted run can still go on.
 _RESULT_SETTINGS = (
     *("seed", "epochs", "min_steps", "batch_size", "learning_rate", "weight_decay", "validation_share"),
+    *("loss", "schedule"),
     *("pretrain", "start", "reconstruction_steps"),
 )
 

@@ -27,5 +27,19 @@ def cosine(step: float, steps: float) -> float:
     return (1 + math.cos(math.pi * step / steps)) / 2
 
 
+def halving(step: float, steps: float) -> float:
+    """Halved after a sixth, a third and half of the steps: epochs 5, 10 and 15 of 30 (as STAR was trained)."""
+    return 0.5 ** sum(step >= share * steps for share in (1 / 6, 1 / 3, 1 / 2))
+
+
+def constant(step: float, steps: float) -> float:
+    """The same throughout."""
+    return 1.0
+
+
+#: By name: the schedules of classifiers.
+CLASSIFIER_SCHEDULES: dict[str, Schedule] = {
+    "one_cycle": one_cycle, "cosine": cosine, "halving": halving, "constant": constant,
+}  # fmt: skip
 #: The schedules that `leadset anomaly fit` offers.
 SCHEDULES: dict[str, Schedule] = {"one_cycle": one_cycle, "published": cosine}

@@ -20,9 +20,10 @@ from leadset.training.batches import Batch, StepBatches
 from leadset.training.curriculum import Curriculum
 from leadset.training.data import TrainingData
 from leadset.training.lead_dropout import LeadDropout
+from leadset.training.losses import LOSSES, Loss
 from leadset.training.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known
 from leadset.training.pretraining import training_curriculum, tuning_curriculum
-from leadset.training.schedules import Schedule, one_cycle
+from leadset.training.schedules import CLASSIFIER_SCHEDULES, Schedule, one_cycle
 from leadset.training.task import Outputs, Tuning, Validation
 
 VALIDATION_GROUP = 32
@@ -45,6 +46,8 @@ class ClassificationTask:
         batch_size, weight_decay: see the configuration.
         contexts: of the recordings of the store, for a network with extra inputs.
         tuning: of a network that starts from weights; None of one that starts from nothing.
+        of_targets: the loss (`leadset.training.losses`).
+        schedule: of the learning rate.
     """
 
     store: Store
@@ -58,7 +61,8 @@ class ClassificationTask:
     weight_decay: float
     contexts: Sequence[RecordingContext] = ()
     tuning: Tuning | None = None
-    schedule: ClassVar[Schedule] = staticmethod(one_cycle)
+    of_targets: Loss = cross_entropy
+    schedule: Schedule = one_cycle
     timed_recordings: ClassVar[int] = 2 * VALIDATION_GROUP
 
     @classmethod
@@ -83,6 +87,8 @@ class ClassificationTask:
             weight_decay=config.weight_decay,
             contexts=data.contexts_for(spec, leads),
             tuning=tuning,
+            of_targets=LOSSES[config.loss],
+            schedule=CLASSIFIER_SCHEDULES[config.schedule],
         )
 
     @property
@@ -103,9 +109,9 @@ class ClassificationTask:
         )  # fmt: skip
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Mean binary cross-entropy of the targets that are known."""
+        """Mean loss of the targets that are known."""
         logits = model(batch.windows, batch.mask, **batch.extra)
-        return cross_entropy(logits.float(), batch.labels)
+        return self.of_targets(logits.float(), batch.labels)
 
     def clipped_apart(self, model: nn.Module) -> Iterable[Iterable[nn.Parameter]]:
         """All parameters together."""
