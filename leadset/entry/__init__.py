@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from leadset.entry.prediction import Answer, Entry, load_entry
+from importlib import import_module
+
+# Imported when first used: what answers without PyTorch shares modules of this package.
+_LAZY = {
+    "Answer": "leadset.entry.answer",
+    "Entry": "leadset.entry.prediction",
+    "load_entry": "leadset.entry.prediction",
+}
 
 __all__ = ["Answer", "Entry", "load_entry"]
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leadset.classes import LabelSpace
-from leadset.entry.prediction import Answer
+from leadset.entry.answer import Answer
 from leadset.waves import Quality
 
 

@@ -5,77 +5,26 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from leadset.anomaly.detector import Detector
+from leadset.entry.answer import Answer
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.entry.networks import Predictor, load_member, load_member_detector
+from leadset.entry.preparing import PreparedInput, prepare_input
 from leadset.leads import lead_set_name, own_lead_names, signed_lead, sort_leads, with_derived
-from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.models.shipped import FOLDER as SHIPPED
-from leadset.preprocess import InputSpec, Prepared, Transform, prepare, preparing_flags, usable_leads
-from leadset.recordings import Recording, read_recording
-from leadset.waves import Quality, assess
-from leadset.waves.beats import Beats, find_beats
+from leadset.preprocess import InputSpec
+from leadset.recordings import Recording
+from leadset.waves import Quality
 
 # Recordings read ahead and answered together: enough to fill groups of windows, few enough to stay small in memory.
 READ_AHEAD = 32
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the entry says about one recording.
-
-    Attributes:
-        name: record name.
-        codes: class keys (codes of one class joined by ``|``), in the order of the label space.
-        labels: (k,) bool decisions, at least one of them true.
-        probabilities: (k,) float.
-        flags: what was repaired or looks wrong; ``"unanswered: …"`` says that only the prior could be given, and why.
-        by_model: labels and probabilities of each network alone, by architecture.
-        abnormality: probability that the recording is anything but plain sinus rhythm, where a detector takes part.
-        quality: of its leads and as a whole, and what is suspected of its electrodes; None where it cannot be read.
-    """
-
-    name: str
-    codes: tuple[str, ...]
-    labels: np.ndarray
-    probabilities: np.ndarray
-    flags: tuple[str, ...]
-    by_model: dict[str, tuple[np.ndarray, np.ndarray]]
-    abnormality: float | None = None
-    quality: Quality | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the recording could not be judged."""
-        return any(flag.startswith("unanswered") for flag in self.flags)
-
-
-@dataclass
-class PreparedInput:
-    """A recording on its way: its prepared forms and what is known besides, or what is wrong with it."""
-
-    name: str
-    leads: tuple[str, ...] = ()
-    prepared: dict[Transform, Prepared] | None = None
-    beats: dict[tuple[Transform, bool], Beats] = field(default_factory=dict)
-    age: float | None = None
-    sex: str | None = None
-    flags: tuple[str, ...] = ()
-    error: str = ""
-    quality: Quality | None = None
-
-    def input_of(self, spec: InputSpec) -> tuple:
-        """What a network with this input is asked with."""
-        prepared = self.prepared[spec.transform]
-        beats = {reliable: self.beats[spec.transform, reliable] for reliable in delineations(spec)}
-        return prepared.samples, prepared.statistics, RecordingContext(self.age, self.sex, beats)
 
 
 class Entry:
@@ -171,37 +120,11 @@ class Entry:
                 yield from self._answers([future.result() for future in coming])
 
     def _prepare(self, recording: Recording | str | Path) -> PreparedInput:
-        name = recording.name if isinstance(recording, Recording) else Path(recording).stem
-        try:
-            if not isinstance(recording, Recording):
-                recording = read_recording(recording, self.lead_names)
-            usable = set(usable_leads(preparing_flags(recording.signal, recording.fs, recording.leads)))
-            leads = tuple(lead for lead in sort_leads(recording.leads) if lead in usable)
-            trained = self.trained_set(leads)
-            prepared = {
-                transform: prepare(recording.signal, recording.fs, recording.leads, transform)
-                for transform in {member.spec.transform for member in trained.members}
-            }
-            beats = {
-                (transform, reliable): find_beats(
-                    prepared[transform].samples, prepared[transform].statistics, transform.rate, trained.leads, reliable
-                )
-                for transform, reliable in {
-                    (member.spec.transform, reliable)
-                    for member in trained.members
-                    for reliable in delineations(member.spec)
-                }
-            }
-            quality = assess(recording.signal, recording.fs, recording.leads)
-        except Exception as error:
-            return PreparedInput(name, error=str(error) or type(error).__name__)
-        zero = [f"zero_lead:{lead}" for lead in trained.leads if lead not in with_derived(leads)]
-        flags = (*recording.flags, *next(iter(prepared.values())).flags, *zero)
-        if not quality.usable:
-            return PreparedInput(recording.name, flags=flags, error=quality.unusable_because, quality=quality)
-        return PreparedInput(
-            recording.name, leads, prepared, beats, recording.age, recording.sex, flags, quality=quality
-        )
+        return prepare_input(recording, self.lead_names, self._wanted)
+
+    def _wanted(self, leads: tuple[str, ...]) -> tuple[tuple[str, ...], list[InputSpec]]:
+        trained = self.trained_set(leads)
+        return trained.leads, [member.spec for member in trained.members]
 
     def _answers(self, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
         answers: dict[int, Answer] = {}

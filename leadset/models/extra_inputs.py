@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from leadset.preprocess import InputSpec
 from leadset.signals import LOWEST_RATE
 from leadset.waves.beats import BEAT_FEATURES, Beats, cut_beats, record_length
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CENTURY = 100.0
 _SEX = {"male": 0.0, "female": 1.0}

@@ -1,0 +1,39 @@
+"""What is said of one recording, by an entry or by one that was exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadset.waves import Quality
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the entry says about one recording.
+
+    Attributes:
+        name: record name.
+        codes: class keys (codes of one class joined by ``|``), in the order of the label space.
+        labels: (k,) bool decisions, at least one of them true.
+        probabilities: (k,) float.
+        flags: what was repaired or looks wrong; ``"unanswered: …"`` says that only the prior could be given, and why.
+        by_model: labels and probabilities of each network alone, by architecture.
+        abnormality: probability that the recording is anything but plain sinus rhythm, where a detector takes part.
+        quality: of its leads and as a whole, and what is suspected of its electrodes; None where it cannot be read.
+    """
+
+    name: str
+    codes: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    flags: tuple[str, ...]
+    by_model: dict[str, tuple[np.ndarray, np.ndarray]]
+    abnormality: float | None = None
+    quality: Quality | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the recording could not be judged."""
+        return any(flag.startswith("unanswered") for flag in self.flags)

@@ -1,0 +1,76 @@
+"""A recording on its way to the networks: read, prepared, delineated and assessed. PyTorch takes no part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leadset.leads import sort_leads, with_derived
+from leadset.models.extra_inputs import RecordingContext, delineations
+from leadset.preprocess import InputSpec, Prepared, Transform, prepare, preparing_flags, usable_leads
+from leadset.recordings import Recording, read_recording
+from leadset.waves import Quality, assess
+from leadset.waves.beats import Beats, find_beats
+
+
+@dataclass
+class PreparedInput:
+    """A recording on its way: its prepared forms and what is known besides, or what is wrong with it."""
+
+    name: str
+    leads: tuple[str, ...] = ()
+    prepared: dict[Transform, Prepared] | None = None
+    beats: dict[tuple[Transform, bool], Beats] = field(default_factory=dict)
+    age: float | None = None
+    sex: str | None = None
+    flags: tuple[str, ...] = ()
+    error: str = ""
+    quality: Quality | None = None
+
+    def input_of(self, spec: InputSpec) -> tuple:
+        """What a network with this input is asked with."""
+        prepared = self.prepared[spec.transform]
+        beats = {reliable: self.beats[spec.transform, reliable] for reliable in delineations(spec)}
+        return prepared.samples, prepared.statistics, RecordingContext(self.age, self.sex, beats)
+
+
+def prepare_input(
+    recording: Recording | str | Path,
+    lead_names: Mapping[str, str],
+    wanted: Callable[[tuple[str, ...]], tuple[tuple[str, ...], Sequence[InputSpec]]],
+) -> PreparedInput:
+    """What networks are asked with about a recording; what is wrong with it is said and never raised.
+
+    Args:
+        recording: one, or its path.
+        lead_names: as for `leadset.recordings.read_recording`.
+        wanted: leads and inputs of the networks that answer for recordings with such leads.
+    """
+    name = recording.name if isinstance(recording, Recording) else Path(recording).stem
+    try:
+        if not isinstance(recording, Recording):
+            recording = read_recording(recording, lead_names)
+        usable = set(usable_leads(preparing_flags(recording.signal, recording.fs, recording.leads)))
+        leads = tuple(lead for lead in sort_leads(recording.leads) if lead in usable)
+        of_set, specs = wanted(leads)
+        prepared = {
+            transform: prepare(recording.signal, recording.fs, recording.leads, transform)
+            for transform in {spec.transform for spec in specs}
+        }
+        beats = {
+            (transform, reliable): find_beats(
+                prepared[transform].samples, prepared[transform].statistics, transform.rate, of_set, reliable
+            )
+            for transform, reliable in {
+                (spec.transform, reliable) for spec in specs for reliable in delineations(spec)
+            }
+        }
+        quality = assess(recording.signal, recording.fs, recording.leads)
+    except Exception as error:
+        return PreparedInput(name, error=str(error) or type(error).__name__)
+    zero = [f"zero_lead:{lead}" for lead in of_set if lead not in with_derived(leads)]
+    flags = (*recording.flags, *next(iter(prepared.values())).flags, *zero)
+    if not quality.usable:
+        return PreparedInput(recording.name, flags=flags, error=quality.unusable_because, quality=quality)
+    return PreparedInput(recording.name, leads, prepared, beats, recording.age, recording.sex, flags, quality=quality)
