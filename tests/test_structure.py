@@ -43,6 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "anomaly", "baselines", "classes", "leads", "leadset", "models", "preprocess", "recordings", "scoring",
         "signals", "utils", "waves",
     },
+    "adapters": {"recordings"},
+    "deploy": {"classes", "entry", "leads", "models", "preprocess", "recordings", "utils"},
     "training": {
         "anomaly", "baselines", "classes", "config", "config_rules", "entry", "leads", "leadset", "models",
         "preprocess", "recordings", "scoring", "signals", "simulate", "store", "utils", "waves",
@@ -57,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {"leadset"},
     "commands": {
-        "anomaly", "challenge", "classes", "config", "entry", "leads", "leadset", "models", "plots", "preprocess",
+        "anomaly", "challenge", "classes", "config", "deploy", "entry", "leads", "leadset", "models", "plots", "preprocess",
         "recordings", "scoring", "serve", "signals", "simulate", "store", "studies", "training", "utils", "waves",
     },
 }  # fmt: skip

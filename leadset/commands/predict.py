@@ -10,7 +10,8 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,12 @@ from leadset.utils.files import write_atomically
 if TYPE_CHECKING:
     from leadset.classes import LabelSpace
     from leadset.entry import Answer
+    from leadset.waves import Measurements
 
 # Classes that are shown of a recording besides those decided, by falling probability.
 _MOST_SHOWN, _LEAST_SHOWN = 5, 0.05
+# Measurements that are shown.
+_SHOWN = ("rate", "pr", "qrs", "qt", "qtc_bazett", "qrs_axis")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", metavar="RECORD", help="headers, or folders of recordings; or: MODEL DATA OUTPUTS"
     )
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
-    parser.add_argument("--json", metavar="FILE", help="write all probabilities, labels and flags; - prints them")
-    parser.add_argument("--csv", metavar="FILE", help="write a line per recording with all probabilities and labels")
+    parser.add_argument("--onnx", metavar="OUT", help="answer with what `leadset export` wrote, without PyTorch")
+    parser.add_argument("--json", metavar="FILE", help="write probabilities, labels, measurements; - prints them")
+    parser.add_argument("--csv", metavar="FILE", help="write the same as a line per recording")
     parser.add_argument(
         "--per-model", action="store_true", help="MODEL DATA OUTPUTS: also write each architecture's own answers"
     )
@@ -44,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predicts; returns 0, or with ``--strict`` 1 if a recording failed."""
-    if _is_challenge_form(arguments):
+    if arguments.onnx and arguments.entry:
+        arguments.call.usage_error("found --onnx and --entry, expected one of them")
+    if not arguments.onnx and _is_challenge_form(arguments):
         if arguments.json or arguments.csv:
             arguments.call.usage_error("MODEL DATA OUTPUTS writes one file per recording: found --json or --csv")
         failed = _predict_folder(arguments)
@@ -81,23 +88,36 @@ def _predict_folder(arguments: argparse.Namespace) -> int:
 def _predict_records(arguments: argparse.Namespace) -> int:
     """What was asked for of each recording; the number of recordings that failed."""
     from leadset.config import load_lead_names
-    from leadset.entry import load_entry
     from leadset.entry.plain import plain_answer
 
-    entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
-    answers = list(entry.predict(_headers(map(Path, arguments.paths))))
+    names = load_lead_names(arguments.call.folder)
+    if arguments.onnx:
+        from leadset.deploy.runtime import OnnxEntry
+
+        entry = OnnxEntry(arguments.onnx, lead_names=names)
+    else:
+        from leadset.entry import load_entry
+
+        entry = load_entry(arguments.entry, lead_names=names)
+    paths = _headers(map(Path, arguments.paths))
+    answers = list(entry.predict(paths))
+    measured = [_measured(*pair, entry.lead_names) for pair in zip(paths, answers, strict=True)]
     if arguments.json:
-        text = json.dumps([plain_answer(answer, entry.space) for answer in answers], indent=1)
+        plain = [
+            plain_answer(answer, entry.space) | {"measurements": measurements and measurements.plain()}
+            for answer, measurements in zip(answers, measured, strict=True)
+        ]
+        text = json.dumps(plain, indent=1)
         if arguments.json == "-":
             print(text)
         else:
             with write_atomically(arguments.json) as file:
                 file.write(text)
     if arguments.csv:
-        _write_csv(arguments.csv, answers, entry.space)
+        _write_csv(arguments.csv, answers, measured, entry.space)
     if not (arguments.json or arguments.csv):
-        for answer in answers:
-            print(_described(answer, entry.space))
+        for answer, measurements in zip(answers, measured, strict=True):
+            print(_described(answer, entry.space, measurements))
     return sum(answer.failed for answer in answers)
 
 
@@ -112,7 +132,19 @@ def _headers(paths: Iterable[Path]) -> list[Path]:
     return headers
 
 
-def _described(answer: Answer, space: LabelSpace) -> str:
+def _measured(path: Path, answer: Answer, lead_names: Mapping[str, str]) -> Measurements | None:
+    """Rate, intervals and axes; None of a recording that could not be judged."""
+    from leadset.recordings import read_recording
+    from leadset.waves import measure
+
+    if answer.failed:
+        return None
+    recording = read_recording(path, lead_names)
+    return measure(recording.signal, recording.fs, recording.leads, quality=answer.quality, age=recording.age,
+                   sex=recording.sex)  # fmt: skip
+
+
+def _described(answer: Answer, space: LabelSpace, measurements: Measurements | None) -> str:
     """A few lines for a person: what was decided, what else is likely, what is odd about the recording."""
     if answer.failed:
         return f"{answer.name}: {answer.flags[-1]}"
@@ -123,17 +155,27 @@ def _described(answer: Answer, space: LabelSpace) -> str:
         if shown and (answer.labels[k] or len(lines) <= _MOST_SHOWN):
             mark, diagnosis = "*" if answer.labels[k] else " ", space.classes[k]
             lines.append(f"  {mark} {answer.probabilities[k]:6.1%}  {diagnosis.abbreviation:<8} {diagnosis.name}")
+    known = [item for item in measurements.items if item.name in _SHOWN and not isnan(item.value)]
+    if known:
+        lines.append("    " + ", ".join(f"{item.label} {item.value:.0f} {item.unit}" for item in known))
     if answer.flags:
         lines.append(f"    flags: {', '.join(answer.flags)}")
     lines += [f"    suspected: {explain_flag(suspicion)}" for suspicion in answer.quality.suspicions]
     return "\n".join(lines)
 
 
-def _write_csv(path: str, answers: Iterable[Answer], space: LabelSpace) -> None:
+def _write_csv(
+    path: str, answers: Iterable[Answer], measured: Sequence[Measurements | None], space: LabelSpace
+) -> None:
     names = space.abbreviations
+    measurements = [item.name for item in next(filter(None, measured)).items] if any(measured) else []
     with write_atomically(path) as file:
         writer = csv.writer(file)
-        writer.writerow(["recording", *(f"p_{name}" for name in names), *names, "flags"])
-        for answer in answers:
+        writer.writerow(["recording", *(f"p_{name}" for name in names), *names, *measurements, "flags"])
+        for answer, own in zip(answers, measured, strict=True):
             probabilities = [f"{p:.6f}" for p in answer.probabilities]
-            writer.writerow([answer.name, *probabilities, *answer.labels.astype(int), " ".join(answer.flags)])
+            values = [own[name].value if own else nan for name in measurements]
+            texts = ["" if isnan(value) else f"{value:.1f}" for value in values]
+            writer.writerow(
+                [answer.name, *probabilities, *answer.labels.astype(int), *texts, " ".join(answer.flags)]
+            )

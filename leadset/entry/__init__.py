@@ -7,11 +7,12 @@ from importlib import import_module
 # Imported when first used: what answers without PyTorch shares modules of this package.
 _LAZY = {
     "Answer": "leadset.entry.answer",
+    "Embedding": "leadset.entry.answer",
     "Entry": "leadset.entry.prediction",
     "load_entry": "leadset.entry.prediction",
 }
 
-__all__ = ["Answer", "Entry", "load_entry"]
+__all__ = ["Answer", "Embedding", "Entry", "load_entry"]
 
 
 def __getattr__(name: str):

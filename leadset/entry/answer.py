@@ -10,6 +10,23 @@ from leadset.waves import Quality
 
 
 @dataclass(frozen=True)
+class Embedding:
+    """Feature vectors of one recording.
+
+    Attributes:
+        name: record name.
+        leads: of the networks.
+        features: (f,) float32 of each network, by architecture; empty where the recording cannot be judged.
+        flags: as `Answer.flags`.
+    """
+
+    name: str
+    leads: tuple[str, ...]
+    features: dict[str, np.ndarray]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What the entry says about one recording.
 

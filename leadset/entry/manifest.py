@@ -12,6 +12,7 @@ import numpy as np
 
 from leadset.anomaly.detector import DetectorFiles
 from leadset.classes import LabelSpace, label_space
+from leadset.entry import card
 from leadset.entry.decision import DecisionRule, veto
 from leadset.entry.ensemble import Ensemble, Evidence, read_probabilities
 from leadset.leads import own_lead_names, resolve_leads
@@ -197,7 +198,7 @@ class Manifest:
         return space
 
     def write(self, folder: Path) -> None:
-        """Writes `entry.json`, atomically."""
+        """Writes `entry.json` and the card, atomically."""
         values = {
             "format": FORMAT,
             "label_space": self.label_space,
@@ -207,8 +208,17 @@ class Manifest:
             "lead_names": self.lead_names,
             "lead_sets": [trained.to_json() for trained in self.sets],
         }
+        with write_atomically(folder / card.FILE_NAME) as file:
+            file.write(card.card_text(values))
         with write_atomically(folder / FILE_NAME) as file:
             json.dump(values, file, indent=1)
+
+    def files(self) -> list[str]:
+        """Names of the files of weights, heads and references that belong to it."""
+        members = [member for trained in self.sets for member in trained.members]
+        references = [member.detector.reference for member in members if member.detector]
+        named = [name for member in members for name in (member.weights, member.head)] + references
+        return [name for name in dict.fromkeys(named) if name]
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

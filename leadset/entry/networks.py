@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,8 @@ from leadset.baselines.learners import Learner
 from leadset.baselines.registry import BASELINES, Baseline
 from leadset.entry.manifest import Member
 from leadset.models import create_network, model_entry
-from leadset.models.prediction import predict
+from leadset.models.embedding import Embedder
+from leadset.models.prediction import mean_features, predict
 from leadset.models.shipped import load_universal
 from leadset.preprocess import InputSpec
 from leadset.utils.weights import load_network
@@ -36,7 +37,6 @@ class NetworkOutputs:
     abnormality: np.ndarray | None = None
 
 
-Predictor = Callable[[Inputs], NetworkOutputs]
 
 #: Multiply-accumulates for one window below which a network is small: its threads would mostly wait for one another.
 SMALL = 100_000_000
@@ -77,6 +77,12 @@ class ClassifierPredictor:
         with on_threads(self.threads):
             return NetworkOutputs(np.stack(list(predict(self.model, inputs, self.leads, self.spec))))
 
+    def features(self, inputs: Inputs) -> list[np.ndarray]:
+        """Input (f,) of its last layer, averaged over the windows of each recording."""
+        embedder = Embedder(self.model).eval()
+        with on_threads(self.threads):
+            return list(predict(embedder, inputs, self.leads, self.spec, finish=mean_features))
+
 
 @dataclass(frozen=True)
 class DetectorPredictor:
@@ -89,11 +95,17 @@ class DetectorPredictor:
 
     def __call__(self, inputs: Inputs) -> NetworkOutputs:
         """Probabilities of the head."""
+        probabilities = self.head(np.stack(self.features(inputs)))
+        return NetworkOutputs(fill_with_prior(probabilities[:, 1:], self.prior), probabilities[:, 0])
+
+    def features(self, inputs: Inputs) -> list[np.ndarray]:
+        """What the head takes (f,), of each recording; NaN where it has no score."""
         with on_threads(self.threads):
             scores = [self.detector.score_or_none(x, statistics, of.beats[True]) for x, statistics, of in inputs]
-        features = np.stack([score_features(score, self.detector.leads) for score in scores])
-        probabilities = self.head(features)
-        return NetworkOutputs(fill_with_prior(probabilities[:, 1:], self.prior), probabilities[:, 0])
+        return [score_features(score, self.detector.leads) for score in scores]
+
+
+Predictor = ClassifierPredictor | DetectorPredictor
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from leadset.anomaly.detector import Detector
-from leadset.entry.answer import Answer
+from leadset.entry.answer import Answer, Embedding
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.entry.networks import Predictor, load_member, load_member_detector
+from leadset.entry.package import unpack
 from leadset.entry.preparing import PreparedInput, prepare_input
 from leadset.leads import lead_set_name, own_lead_names, signed_lead, sort_leads, with_derived
 from leadset.models.shipped import FOLDER as SHIPPED
@@ -25,6 +29,8 @@ from leadset.waves import Quality
 
 # Recordings read ahead and answered together: enough to fill groups of windows, few enough to stay small in memory.
 READ_AHEAD = 32
+
+T = TypeVar("T")
 
 
 class Entry:
@@ -53,6 +59,8 @@ class Entry:
         self.lead_names = {**self.manifest.lead_names, **own_lead_names(lead_names or {})}
         self.space = self.manifest.space_in(self.folder)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        #: The temporary folder of a packed entry.
+        self.unpacked: tempfile.TemporaryDirectory | None = None
         self._predictors: dict[tuple[tuple[str, ...], str], Predictor] = {}
 
     def trained_set(self, leads: Iterable[str]) -> TrainedSet:
@@ -85,6 +93,10 @@ class Entry:
             self._predictors[key] = load_member(self.folder, member, trained.leads, self.manifest.prior, self.device)
         return self._predictors[key]
 
+    def network(self, trained: TrainedSet, member: Member) -> nn.Module:
+        """The loaded classifier that a member of a lead set is."""
+        return self._predictor(trained, member).model
+
     # --- answers ---------------------------------------------------------------------------------------------
 
     def predict(
@@ -101,23 +113,55 @@ class Entry:
         """
         if isinstance(recordings, (Recording, str, Path)):
             return next(self._answers([self._prepare(recordings)]))
-        return self._stream(recordings)
+        return self._stream(recordings, self._answers)
 
-    def _stream(self, recordings: Iterable[Recording | str | Path]) -> Iterator[Answer]:
+    def embed(
+        self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
+    ) -> Embedding | Iterator[Embedding]:
+        """Feature vectors of one recording, or of an iterable of them as an iterator in the same order.
+
+        Of a classifier they are the input of its last layer, averaged over windows; of a detector, what its head takes.
+        Nothing about a single recording raises: one that cannot be judged has no vectors, and a flag that says why.
+
+        Args:
+            recordings: as for `predict`.
+        """
+        if isinstance(recordings, (Recording, str, Path)):
+            return next(self._embeddings([self._prepare(recordings)]))
+        return self._stream(recordings, self._embeddings)
+
+    def _embeddings(self, inputs: Sequence[PreparedInput]) -> Iterator[Embedding]:
+        for one in inputs:
+            if one.prepared is None:
+                yield Embedding(one.name, one.leads, {}, (*one.flags, f"unanswered: {one.error}"))
+                continue
+            trained = self.trained_set(one.leads)
+            features = {
+                member.architecture: self._predictor(trained, member).features([one.input_of(member.spec)])[0]
+                for member in trained.members
+            }
+            features = {name: vector.astype(np.float32) for name, vector in features.items()}
+            yield Embedding(one.name, trained.leads, features, one.flags)
+
+    def _stream(
+        self,
+        recordings: Iterable[Recording | str | Path],
+        answers: Callable[[Sequence[PreparedInput]], Iterator[T]],
+    ) -> Iterator[T]:
         groups = _batched(recordings)
         if not self.readers:
             for group in groups:
-                yield from self._answers([self._prepare(recording) for recording in group])
+                yield from answers([self._prepare(recording) for recording in group])
             return
         with ThreadPoolExecutor(self.readers) as readers:
             coming = None
             for group in groups:
                 reading = [readers.submit(self._prepare, recording) for recording in group]
                 if coming is not None:
-                    yield from self._answers([future.result() for future in coming])
+                    yield from answers([future.result() for future in coming])
                 coming = reading
             if coming is not None:
-                yield from self._answers([future.result() for future in coming])
+                yield from answers([future.result() for future in coming])
 
     def _prepare(self, recording: Recording | str | Path) -> PreparedInput:
         return prepare_input(recording, self.lead_names, self._wanted)
@@ -204,5 +248,14 @@ def load_entry(
     device: str | torch.device | None = None,
     lead_names: Mapping[str, str] | None = None,
 ) -> Entry:
-    """Opens a model folder, by default the entry that ships; see `Entry`."""
-    return Entry(SHIPPED if model_dir is None else model_dir, device, lead_names=lead_names)
+    """Opens a model folder, or a file that `leadset pack` wrote, by default the entry that ships; see `Entry`.
+
+    A packed entry is unpacked into a temporary folder, which is gone when the entry is.
+    """
+    if model_dir is None or not Path(model_dir).is_file():
+        return Entry(SHIPPED if model_dir is None else model_dir, device, lead_names=lead_names)
+    folder = tempfile.TemporaryDirectory(prefix="leadset-")
+    unpack(model_dir, folder.name)
+    entry = Entry(folder.name, device, lead_names=lead_names)
+    entry.unpacked = folder
+    return entry

@@ -7,7 +7,7 @@ recording is the same to the bit whichever other recordings are in its group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -48,12 +48,23 @@ def window_logits(
     return model(x, mask, **arguments).float().cpu().numpy()
 
 
+def mean_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (k,) of a recording from the logits (n, k) of its windows."""
+    return expit(logits).mean(axis=0)
+
+
+def mean_features(features: np.ndarray) -> np.ndarray:
+    """Features (f,) of a recording from those (n, f) of its windows."""
+    return features.mean(axis=0)
+
+
 def predict(
     model: nn.Module,
     recordings: Iterable[tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, RecordingContext]],
     leads: Sequence[str],
     spec: InputSpec,
     group: int = GROUP,
+    finish: Callable[[np.ndarray], np.ndarray] = mean_probabilities,
 ) -> Iterator[np.ndarray]:
     """Probabilities (k,) float64 of each recording, in order, as soon as its last window has been through the network.
 
@@ -64,6 +75,7 @@ def predict(
         leads: the lead set of the network.
         spec: its input.
         group: windows per forward pass.
+        finish: what is said of a recording, from the outputs (n, k) of its windows.
     """
     rows = lead_rows(leads)
     windows = np.zeros((group, len(rows), spec.samples), dtype=np.float32)
@@ -82,7 +94,7 @@ def predict(
             waiting[owner][1].append(logits)
         owners.clear()
         while waiting and waiting[0][0] == 0:
-            yield expit(np.stack(waiting.pop(0)[1]).astype(np.float64)).mean(axis=0)
+            yield finish(np.stack(waiting.pop(0)[1]).astype(np.float64))
 
     for samples, statistics, *context in recordings:
         starts = signal_windows(samples, statistics, rows, spec)

@@ -21,7 +21,7 @@ from leadset.leads import LEADS, resolve_leads
 from leadset.models.lead_cut import cut_leads
 from leadset.models.registry import create_model, model_entry, model_options
 from leadset.utils.files import write_atomically
-from leadset.utils.weights import check_weights
+from leadset.utils.weights import at_most, check_weights
 
 FOLDER = Path(__file__).parent / "pretrained"
 FORMAT = 1
@@ -146,9 +146,11 @@ def load_universal(path: Path, build: Callable[[], nn.Module], leads: Sequence[s
         ValueError: as `read_shipped`; the network cannot be cut, or the weights are not its own.
     """
     tensors, _ = read_shipped(path)
+    with torch.device("meta"), at_most(len(tensors)):
+        described = build()
+        check_weights(cut_leads(described, tensors, leads), described.state_dict(), str(path))
     model = build()
     cut = cut_leads(model, tensors, leads)
-    check_weights(cut, model.state_dict(), str(path))
     model.load_state_dict(cut)
     return model
 

@@ -40,6 +40,7 @@ from leadset.training.jobs import describe_starts, make_jobs
 from leadset.training.partial_labels import shares
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
+from leadset.training.set_scores import validation_scores
 from leadset.training.sizes import choose_preset
 from leadset.training.task import Cost, NothingToLearn
 from leadset.training.thresholds import fit_thresholds
@@ -305,8 +306,8 @@ class Run:
 
     def _trained_set(
         self, leads: tuple[str, ...], targets: ValidationTargets, folds: np.ndarray
-    ) -> tuple[TrainedSet, dict]:
-        """Joins the networks of a lead set; and what its detector adds, if there is one beside classifiers."""
+    ) -> tuple[TrainedSet, dict, dict]:
+        """Joins the networks of a lead set; what its detector adds, if there is one beside classifiers; and scores."""
         jobs = [job for job in self.jobs if leads in job.serves]
         networks = [self._validation_outputs(job, leads) for job in jobs]
         answers = [out_of_fold(network, targets, folds) for network in networks]
@@ -315,26 +316,24 @@ class Run:
             for job, network, own in zip(jobs, networks, answers, strict=True)
         )
         trained = fit_set(leads, members, networks, answers, targets, self._rule)
-        rule = trained.ensemble.rule if trained.evidence is None else trained.evidence.rule
-        value, part = rule.provenance["value"], self.data.valid_name
-        print(f"{lead_set_name(leads):>6} leads: Challenge metric {value:.3f} on {part} (thresholds fitted there)")
+        scores = validation_scores(trained, answers, targets.labels, self.space, self.data)
         if trained.evidence is None:
-            return trained, {}
+            return trained, {}, scores
         ablated = ablation(networks, targets, folds, self.space)
         self.context.log({"event": "ablation", "leads": lead_set_name(leads), **ablated})
         print(f"{'':13} {describe(ablated)}")
-        return trained, ablated
+        return trained, ablated, scores
 
     def _finish(self) -> Manifest:
         """Joins the networks of each lead set and writes `entry.json`."""
         targets, folds = self._validation_targets(), self.data.valid_folds(FOLDS, self.config.seed)
-        sets, ablations = [], {}
+        sets, ablations, scores = [], {}, {}
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
-            trained, ablated = self._trained_set(leads, targets, folds)
+            trained, ablated, scores[lead_set_name(leads)] = self._trained_set(leads, targets, folds)
             sets.append(trained)
             if ablated:
                 ablations[lead_set_name(leads)] = ablated
-        provenance = self._provenance() | {"detector": ablations}
+        provenance = self._provenance() | {"detector": ablations, "scores": scores}
         manifest = Manifest(
             self.space.copy_to(self.folder), self.space.keys, targets.shares[1:], tuple(sets), provenance,
             self.config.leads,

@@ -6,13 +6,16 @@ of the network claims.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from leadset.utils.files import write_atomically
 
@@ -72,6 +75,29 @@ def load_weights(path: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors)
 
 
+@contextmanager
+def at_most(tensors: int) -> Iterator[None]:
+    """Keeps this thread from building networks of more parameters than a file has tensors: not even their number
+    that a description asks for is built.
+
+    Raises:
+        ValueError: there are more.
+    """
+    thread, built = threading.get_ident(), 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal built
+        built += parameter is not None and threading.get_ident() == thread
+        if built > 2 * tensors:  # what is replaced while it is built counts twice
+            raise ValueError(f"found {tensors} tensors in the file of weights, expected more for what is described")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 def load_network(path: Path, build: Callable[[], nn.Module]) -> nn.Module:
     """Builds a network that a description asks for, with the weights of a file.
 
@@ -81,7 +107,7 @@ def load_network(path: Path, build: Callable[[], nn.Module]) -> nn.Module:
         OSError, ValueError: as `load_weights`.
     """
     tensors = read_tensors(path)
-    with torch.device("meta"):
+    with torch.device("meta"), at_most(len(tensors)):
         check_weights(tensors, build().state_dict(), str(path))
     model = build()
     model.load_state_dict(tensors)

@@ -1,0 +1,99 @@
+"""``leadset embed DATA -o FILE``: write feature vectors of recordings, one for each network of an entry.
+
+FILE ends in ``.npz`` (arrays ``recordings``, ``leads``, ``flags``, and one of vectors for each network) or in
+``.parquet`` (a row for each recording, a column for each feature).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from leadset.config import load_lead_names
+from leadset.recordings import find_recordings
+from leadset.recordings.names import distinct_names
+from leadset.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    from leadset.entry import Embedding
+
+_ENDINGS = (".npz", ".parquet")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="recordings, or folders of them")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=" or ".join(_ENDINGS))
+    parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Embeds; returns 0, or 1 if a recording has no vectors, which does not keep the others from being written."""
+    if arguments.output.suffix not in _ENDINGS:
+        arguments.call.usage_error(f"found {arguments.output}, expected a name that ends in {' or '.join(_ENDINGS)}")
+    if arguments.output.suffix == ".parquet" and not (find_spec("pandas") and find_spec("pyarrow")):
+        raise ValueError("found no pandas or no pyarrow, expected both: install leadset[tables]")
+    from leadset.entry import load_entry
+
+    entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
+    paths = [file for path in arguments.data for file in (find_recordings(path) if path.is_dir() else [path])]
+    embeddings = list(tqdm(entry.embed(paths), "embed", len(paths), unit="rec", disable=None))
+    names = distinct_names(paths)
+    write = _write_parquet if arguments.output.suffix == ".parquet" else _write_npz
+    content = io.BytesIO()
+    write(content, names, embeddings, stack(embeddings))
+    with write_atomically(arguments.output, "wb") as file:
+        file.write(content.getvalue())
+    failed = [(name, one.flags[-1]) for name, one in zip(names, embeddings, strict=True) if not one.features]
+    for name, reason in failed:
+        print(f"{name}: {reason}")
+    print(f"{len(names) - len(failed)} of {len(names)} recordings written to {arguments.output}")
+    return 1 if failed else 0
+
+
+def stack(embeddings: Sequence[Embedding]) -> dict[str, np.ndarray]:
+    """Vectors (n, f) float32 of each network, NaN where a recording has none.
+
+    Raises:
+        ValueError: vectors of a network have different lengths, as those of different lead sets may.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for network in dict.fromkeys(network for one in embeddings for network in one.features):
+        lengths = {one.features[network].size for one in embeddings if network in one.features}
+        if len(lengths) > 1:
+            found = ", ".join(map(str, sorted(lengths)))
+            raise ValueError(f"{network}: found vectors of {found} numbers, expected one length: embed lead sets apart")
+        missing = np.full(lengths.pop(), np.nan, np.float32)
+        arrays[network] = np.stack([one.features.get(network, missing) for one in embeddings]).astype(np.float32)
+    return arrays
+
+
+def _write_npz(
+    file: io.BytesIO, names: Sequence[str], embeddings: Sequence[Embedding], arrays: dict[str, np.ndarray]
+) -> None:
+    leads = [",".join(one.leads) for one in embeddings]
+    flags = ["; ".join(one.flags) for one in embeddings]
+    np.savez_compressed(file, recordings=np.array(names), leads=np.array(leads), flags=np.array(flags), **arrays)
+
+
+def _write_parquet(
+    file: io.BytesIO, names: Sequence[str], embeddings: Sequence[Embedding], arrays: dict[str, np.ndarray]
+) -> None:
+    import pandas as pd
+
+    about = pd.DataFrame({
+        "recording": names, "leads": [",".join(one.leads) for one in embeddings],
+        "flags": ["; ".join(one.flags) for one in embeddings],
+    })  # fmt: skip
+    vectors = [
+        pd.DataFrame(array, columns=[f"{network}_{i}" for i in range(array.shape[1])])
+        for network, array in arrays.items()
+    ]
+    pd.concat([about, *vectors], axis=1).to_parquet(file, index=False)

@@ -1,0 +1,38 @@
+"""``leadset export [ENTRY] --onnx OUT``: write an entry as ONNX files, which answer without PyTorch.
+
+There is a file for each lead set. `leadset predict RECORD… --onnx OUT` answers with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from leadset.config import load_lead_names
+from leadset.leads import resolve_leads
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("entry", nargs="?", metavar="ENTRY", help="folder of a trained entry (default: the one that "
+                                                                  "ships)")
+    parser.add_argument("--onnx", type=Path, required=True, metavar="OUT", help="folder for the files")
+    parser.add_argument("--leads", nargs="+", metavar="SET", help="lead sets, as 12 or II,V5 (default: all trained)")
+    parser.add_argument("--int8", action="store_true", help="weights in 8 bits: smaller files, other probabilities")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exports; returns 0."""
+    from leadset.deploy.export import export_entry
+    from leadset.entry import load_entry
+
+    entry = load_entry(arguments.entry, "cpu", load_lead_names(arguments.call.folder))
+    lead_sets = arguments.leads and [resolve_leads(leads) for leads in arguments.leads]
+    export_entry(entry, arguments.onnx, lead_sets, arguments.int8, _report)
+    return 0
+
+
+def _report(path: Path, about: object) -> None:
+    print(f"{path}: {', '.join(about.networks)}; {path.stat().st_size / 1e6:.1f} MB")
+    for name, reason in about.left_out.items():
+        print(f"  left out: {name} ({reason})")

@@ -1,0 +1,27 @@
+"""``leadset pack ENTRY -o FILE.zip``: make one file of a trained entry, to be given to others.
+
+It holds what `entry.json` names and the card, with digests. `leadset predict RECORD… --entry FILE.zip` answers with it,
+and `leadset unpack FILE.zip FOLDER` makes a folder of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("entry", type=Path, metavar="ENTRY", help="folder of a trained entry")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Packs; returns 0."""
+    from leadset.entry.package import pack
+
+    if arguments.output.suffix != ".zip":
+        arguments.call.usage_error(f"found {arguments.output}, expected a name that ends in .zip")
+    names = pack(arguments.entry, arguments.output)
+    print(f"{len(names)} files, {arguments.output.stat().st_size / 1e6:.1f} MB in {arguments.output}")
+    return 0

@@ -1,0 +1,1 @@
+"""Entries as ONNX files: exporting them, and answering with them where PyTorch is not installed."""

@@ -1,0 +1,232 @@
+"""The networks of a lead set as one ONNX model: from scaled windows to the decision of the ensemble."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leadset.deploy.about import KEY, About
+from leadset.entry.manifest import Member, TrainedSet
+from leadset.entry.prediction import Entry
+from leadset.leads import lead_set_name, resolve_leads
+from leadset.models.extra_inputs import missing_inputs
+from leadset.preprocess import InputSpec
+from leadset.utils.files import write_atomically
+from leadset.utils.probabilities import LEAST
+
+SUFFIX = ".onnx"
+# Windows and recordings of the example that is traced; any number of either can be asked later.
+_WINDOWS, _RECORDINGS = 3, 2
+_NO_CLASSES = "a reconstruction model: its scores are computed outside of the network, from the delineated beats"
+
+
+class EntryGraph(nn.Module):
+    """Classifiers with their ensemble: mean over windows, weighted sum, calibration, thresholds.
+
+    Args:
+        models: the networks.
+        groups: of each network, which group of inputs it takes.
+        extras: of each network, its extra inputs.
+        trained: the lead set, without detectors.
+    """
+
+    def __init__(
+        self, models: Sequence[nn.Module], groups: Sequence[int], extras: Sequence[Sequence[str]], trained: TrainedSet
+    ) -> None:
+        super().__init__()
+        self.models, self.groups, self.extras = nn.ModuleList(models), list(groups), [list(e) for e in extras]
+        self.weights = trained.ensemble.weights.tolist()
+        rule, calibration = trained.ensemble.rule, trained.ensemble.calibration
+        self.register_buffer("thresholds", torch.tensor(rule.thresholds, dtype=torch.float32))
+        self.calibrated = calibration is not None
+        if calibration is not None:
+            self.register_buffer("slopes", torch.tensor(calibration.slopes, dtype=torch.float32))
+            self.register_buffer("intercepts", torch.tensor(calibration.intercepts, dtype=torch.float32))
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Inputs as `leadset.deploy.about.NOTES` says to joint probabilities, decisions, and each network's own."""
+        own = []
+        for model, group, extras in zip(self.models, self.groups, self.extras, strict=True):
+            extra = {name: inputs[f"{name}_{group}"] for name in extras}
+            logits = model(inputs[f"windows_{group}"], inputs[f"mask_{group}"], **extra)
+            own.append(inputs[f"share_{group}"] @ torch.sigmoid(logits))
+        joint = sum(weight * p for weight, p in zip(self.weights, own, strict=True))
+        if self.calibrated:
+            inside = joint.double().clamp(LEAST, 1 - LEAST)
+            log_odds = (inside.log() - (1 - inside).log()).float()
+            joint = torch.sigmoid(self.slopes * log_odds + self.intercepts)
+        reached = joint >= self.thresholds
+        nearest = (joint / self.thresholds).argmax(1, keepdim=True)
+        classes = torch.arange(joint.shape[1], device=joint.device)
+        decided = reached | (~reached.any(1, keepdim=True) & (classes == nearest))
+        return joint, decided, *own
+
+
+def export_entry(
+    entry: Entry,
+    folder: str | Path,
+    lead_sets: Sequence[Sequence[str]] | None = None,
+    int8: bool = False,
+    done: Callable[[Path, About], object] = lambda path, about: None,
+) -> list[Path]:
+    """Writes a file for each lead set, named like it.
+
+    Detectors stay behind, and the classifiers then answer as the entry says that they do alone.
+
+    Args:
+        entry: any.
+        folder: made if missing.
+        lead_sets: those to be exported; by default all that were trained.
+        int8: weights in 8 bits (dynamic quantisation of linear, recurrent and convolutional layers).
+        done: is told of each file.
+
+    Raises:
+        ValueError: a lead set without a classifier, or the extra ``onnx`` is not installed.
+    """
+    require("onnx", "onnxscript", "onnxruntime")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    space = entry.space.copy_to(folder)
+    paths = []
+    for leads in lead_sets or [trained.leads for trained in entry.manifest.sets]:
+        trained = entry.trained_set(resolve_leads(leads))
+        path = folder / f"{lead_set_name(trained.leads)}{SUFFIX}"
+        about = _export(entry, trained, space, path, int8)
+        paths.append(path)
+        done(path, about)
+    return paths
+
+
+def require(*libraries: str) -> None:
+    """Raises a `ValueError` that says what to install where a library is missing."""
+    missing = [library for library in libraries if find_spec(library) is None]
+    if missing:
+        raise ValueError(f"found no {missing[0]}, expected it: install leadset[onnx]")
+
+
+def without_detectors(trained: TrainedSet) -> tuple[TrainedSet, dict[str, str]]:
+    """The classifiers of a lead set, as they answer alone, and why the other networks are left out.
+
+    Raises:
+        ValueError: there is no classifier.
+    """
+    kept = [i for i, member in enumerate(trained.members) if member.detector is None]
+    if not kept:
+        raise ValueError(f"no classifier on {lead_set_name(trained.leads)} leads, expected one to export")
+    members = tuple(trained.members[i] for i in kept)
+    ensemble = replace(trained.ensemble, weights=trained.ensemble.weights[kept])
+    left_out = {member.architecture: _NO_CLASSES for member in trained.members if member.detector is not None}
+    return TrainedSet(trained.leads, members, ensemble), left_out
+
+
+def _export(entry: Entry, trained: TrainedSet, space: str, path: Path, int8: bool) -> About:
+    classifiers, left_out = without_detectors(trained)
+    specs = tuple(dict.fromkeys(_as_key(member) for member in classifiers.members))
+    groups = [specs.index(_as_key(member)) for member in classifiers.members]
+    inputs = [next(m.spec for m in classifiers.members if _as_key(m) == key) for key in specs]
+    models = [entry.network(trained, member).cpu().float() for member in classifiers.members]
+    names = [member.architecture for member in classifiers.members]
+    extras = [list(missing_inputs(member.spec, len(trained.leads), 1)) for member in classifiers.members]
+    graph = EntryGraph(models, groups, extras, classifiers).eval()
+    example, moving = _example(inputs, len(trained.leads))
+    manifest = entry.manifest
+    about = About(
+        trained.leads, tuple(inputs), tuple(names), space, manifest.classes,
+        tuple(map(float, manifest.prior)),
+        {member.architecture: tuple(map(float, member.rule.thresholds)) for member in classifiers.members},
+        left_out, manifest.provenance, dict(entry.lead_names), trained.universal,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as work:
+        plain = Path(work) / "float.onnx"
+        to_onnx(graph, {"inputs": example}, {"inputs": moving}, ["probabilities", "labels", *names], plain,
+                {KEY: about.to_text()})  # fmt: skip
+        source = _quantised(plain, Path(work) / "int8.onnx") if int8 else plain
+        with write_atomically(path, "wb") as file, open(source, "rb") as content:
+            shutil.copyfileobj(content, file)
+    return about
+
+
+def _as_key(member: Member) -> str:
+    return repr(member.spec.to_json())
+
+
+def _example(inputs: Sequence[InputSpec], leads: int) -> tuple[dict[str, Tensor], dict[str, dict[int, Any]]]:
+    """Inputs to trace with, and their axes that may have any length."""
+    recordings = torch.export.Dim("recordings", min=1, max=1 << 16)
+    example: dict[str, Tensor] = {}
+    moving: dict[str, dict[int, Any]] = {}
+    generator = torch.Generator().manual_seed(0)
+    for group, spec in enumerate(inputs):
+        windows = torch.export.Dim(f"windows_{group}", min=1, max=1 << 20)
+        mask = torch.ones(_WINDOWS, spec.samples, dtype=torch.bool)
+        mask[-1, spec.samples // 2 :] = False
+        values = {
+            "windows": torch.randn(_WINDOWS, leads, spec.samples, generator=generator), "mask": mask,
+            **{name: torch.from_numpy(np.array(v)) for name, v in missing_inputs(spec, leads, _WINDOWS).items()},
+        }  # fmt: skip
+        example |= {f"{name}_{group}": value for name, value in values.items()}
+        moving |= {f"{name}_{group}": {0: windows} for name in values}
+        example[f"share_{group}"] = torch.full((_RECORDINGS, _WINDOWS), 1 / _WINDOWS)
+        moving[f"share_{group}"] = {0: recordings, 1: windows}
+    return example, moving
+
+
+def to_onnx(
+    model: nn.Module,
+    arguments: Mapping[str, Any],
+    dynamic: Mapping[str, Any],
+    outputs: Sequence[str],
+    path: Path,
+    metadata: Mapping[str, str],
+) -> None:
+    """Writes a network as ONNX.
+
+    Args:
+        model: in evaluation mode.
+        arguments: by name, to trace with; one may be a dictionary, whose keys become the names of inputs.
+        dynamic: of each tensor, its axes of any length.
+        outputs: names of what it returns.
+        path: the file.
+        metadata: goes into the file.
+    """
+    names = [key for value in arguments.values() for key in (value if isinstance(value, dict) else ())]
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # the exporter tells of libraries that it does not need
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model, (), kwargs=dict(arguments), dynamo=True, verbose=False, dynamic_shapes=dict(dynamic),
+                input_names=names or None, output_names=list(outputs),
+            )  # fmt: skip
+    finally:
+        logging.disable(before)
+    program.model.metadata_props.update(metadata)
+    program.save(path)
+
+
+def _quantised(source: Path, target: Path) -> Path:
+    """The model with weights in 8 bits; onnxruntime keeps the metadata."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load(source)
+    model.graph.ClearField("value_info")  # shapes that the exporter noted, which those of turned weights contradict
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        quantize_dynamic(model, target, weight_type=QuantType.QInt8)
+    finally:
+        logging.disable(before)
+    return target

@@ -1,0 +1,147 @@
+"""Answers of an exported entry by onnxruntime: no module here, nor any that it imports, needs PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from leadset.classes import LabelSpace, label_space
+from leadset.deploy.about import KEY, About
+from leadset.entry.answer import Answer
+from leadset.entry.decision import DecisionRule
+from leadset.entry.preparing import PreparedInput, prepare_input
+from leadset.leads import LEADS, own_lead_names, sort_leads, with_derived
+from leadset.models.extra_inputs import extra_inputs, missing_inputs
+from leadset.preprocess import InputSpec, cut_window, signal_windows
+from leadset.recordings import Recording
+
+SUFFIX = ".onnx"
+
+
+class OnnxEntry:
+    """An exported entry, or one file of it.
+
+    Args:
+        path: as `leadset.deploy.export.export_entry` wrote it.
+        threads: of onnxruntime; by default as many as it takes.
+        lead_names: as for `leadset.recordings.read_recording`; these go before those that it was trained with.
+
+    Raises:
+        FileNotFoundError: no such file, or none in the folder.
+        ValueError: a file that is no exported entry, or onnxruntime is missing.
+    """
+
+    def __init__(
+        self, path: str | Path, threads: int | None = None, lead_names: Mapping[str, str] | None = None
+    ) -> None:
+        if find_spec("onnxruntime") is None:
+            raise ValueError("found no onnxruntime, expected it: install leadset[onnx]")
+        path = Path(path)
+        files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+        if not files or not files[0].is_file():
+            raise FileNotFoundError(f"{path}: no such file, or no {SUFFIX} file in it, expected an exported entry")
+        self._sessions = {}
+        self.sets: dict[tuple[str, ...], About] = {}
+        for file in files:
+            session = _session(file, threads)
+            about = _about(file, session)
+            self._sessions[about.leads], self.sets[about.leads] = session, about
+        first = next(iter(self.sets.values()))
+        folder = path if path.is_dir() else path.parent
+        self.space: LabelSpace = label_space(first.label_space, folder)
+        if any(about.classes != self.space.keys for about in self.sets.values()):
+            raise ValueError(f"{path}: found other classes than label space {first.label_space} has")
+        self.lead_names = {**first.lead_names, **own_lead_names(lead_names or {})}
+
+    def chosen(self, leads: Iterable[str]) -> About:
+        """The lead set that answers for recordings with these leads: the very set, or else the largest whose leads are
+        all there, or the one that lacks fewest; these are then zero."""
+        leads = sort_leads(leads)
+        if leads in self.sets:
+            return self.sets[leads]
+        have = with_derived(leads)
+        return min(self.sets.values(), key=lambda about: (len(set(about.leads) - have), -len(about.leads)))
+
+    def predict(
+        self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
+    ) -> Answer | Iterator[Answer]:
+        """As `leadset.entry.Entry.predict`."""
+        if isinstance(recordings, (Recording, str, Path)):
+            return self._answer(recordings)
+        return map(self._answer, recordings)
+
+    def _answer(self, recording: Recording | str | Path) -> Answer:
+        one = prepare_input(recording, self.lead_names, self._wanted)
+        if one.prepared is None:
+            return self._unanswered(one, one.error)
+        about = self.chosen(one.leads)
+        session = self._sessions[about.leads]
+        feed = {
+            f"{name}_{group}": value
+            for group, spec in enumerate(about.inputs)
+            for name, value in _inputs(one, about, spec).items()
+        }
+        given = {given.name for given in session.get_inputs()}
+        joint, decided, *own = session.run(None, {name: value for name, value in feed.items() if name in given})
+        if not np.isfinite(joint).all():
+            return self._unanswered(one, "the networks gave no finite probability")
+        by_model = {
+            name: (DecisionRule(np.array(about.thresholds[name]))(p.astype(np.float64))[0], p[0].astype(np.float64))
+            for name, p in zip(about.networks, own, strict=True)
+        }
+        return Answer(one.name, self.space.keys, decided[0], joint[0].astype(np.float64), one.flags, by_model,
+                      quality=one.quality)  # fmt: skip
+
+    def _wanted(self, leads: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[InputSpec, ...]]:
+        about = self.chosen(leads)
+        return about.leads, about.inputs
+
+    def _unanswered(self, one: PreparedInput, reason: str) -> Answer:
+        about = next(iter(self.sets.values()))
+        prior = np.array(about.prior)
+        labels = np.arange(len(prior)) == prior.argmax()
+        flags = (*one.flags, f"unanswered: {reason}")
+        return Answer(one.name, self.space.keys, labels, prior, flags, dict.fromkeys(about.networks, (labels, prior)),
+                      quality=one.quality)  # fmt: skip
+
+
+def _inputs(one: PreparedInput, about: About, spec: InputSpec) -> dict[str, np.ndarray]:
+    """Windows (n, l, t), masks, extra inputs and shares (1, n) of one recording."""
+    samples, statistics, context = one.input_of(spec)
+    rows = [LEADS.index(lead) for lead in about.leads]
+    starts = signal_windows(samples, statistics, rows, spec)
+    cut = [cut_window(samples, statistics, rows, start, spec) for start in starts]
+    extra = missing_inputs(spec, len(rows), len(starts))
+    for i, start in enumerate(starts):
+        for name, value in (extra_inputs(context, start, spec, len(rows)) if extra else {}).items():
+            extra[name][i] = value
+    windows, masks = map(np.stack, zip(*cut, strict=True))
+    if about.universal:
+        there = with_derived(one.leads)
+        windows[:, [lead not in there for lead in about.leads]] = 0
+    share = np.full((1, len(starts)), 1 / len(starts), np.float32)
+    return {"windows": windows, "mask": masks, "share": share, **extra}
+
+
+def _session(file: Path, threads: int | None):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        # Read here: a path would let the file name others beside it for its weights.
+        return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has errors of its own for what is wrong with a model
+        raise ValueError(f"{file}: not an ONNX model that can be loaded: {error}") from error
+
+
+def _about(file: Path, session: object) -> About:
+    try:
+        return About.from_text(session.get_modelmeta().custom_metadata_map.get(KEY, ""))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error

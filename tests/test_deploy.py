@@ -1,0 +1,151 @@
+"""Exported entries: ONNX files answer what the entry answers, without PyTorch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from untrained_entry import write_untrained_entry
+
+import leadset
+from leadset.cli import main
+from leadset.entry.manifest import Manifest
+from leadset.leads import LEADS
+from leadset.recordings import Recording, find_recordings, read_recording
+from leadset.simulate import simulate
+from leadset.simulate.write import write_dataset
+
+runtime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
+from leadset.deploy.about import KEY, About  # noqa: E402
+from leadset.deploy.export import export_entry  # noqa: E402
+from leadset.deploy.runtime import OnnxEntry  # noqa: E402
+
+PARITY = 1e-4
+
+
+@pytest.fixture(scope="module")
+def entry():
+    return leadset.load_entry(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def exported(entry, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("onnx")
+    export_entry(entry, folder, [("I", "II")])
+    return folder
+
+
+def some_recordings(leads, n=4, seconds=(4, 10, 31)):
+    for seed in range(n):
+        signal = simulate(1, seed=seed, rate=500, labels=("AF", "NSR", "LBBB")[seed % 3]).signals[0]
+        signal = np.tile(signal, 4)[[LEADS.index(lead) for lead in leads], : 500 * seconds[seed % len(seconds)]]
+        yield Recording(signal, 500, tuple(leads), name=f"r{seed}", age=50.0, sex="female")
+
+
+def assert_alike(answer, expected):
+    np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=PARITY)
+    assert answer.codes == expected.codes and answer.flags == expected.flags
+    np.testing.assert_array_equal(answer.labels, expected.labels)
+    for name, (labels, probabilities) in answer.by_model.items():
+        np.testing.assert_allclose(probabilities, expected.by_model[name][1], atol=PARITY)
+        np.testing.assert_array_equal(labels, expected.by_model[name][0])
+
+
+def test_the_entry_that_ships_answers_alike(entry, exported):
+    asked = OnnxEntry(exported)
+    for recording in some_recordings(("I", "II")):
+        assert_alike(asked.predict(recording), entry.predict(recording))
+    silent = next(some_recordings(("I", "II"), 1))
+    silent.signal[1] = 0.3
+    assert_alike(asked.predict(silent), entry.predict(silent))
+    flat = Recording(np.zeros((2, 5000), np.float32), 500, ("I", "II"), name="flat")
+    assert asked.predict(flat).flags == entry.predict(flat).flags and asked.predict(flat).failed
+
+
+def test_real_recordings_are_answered_alike(entry, exported, real_data):
+    asked = OnnxEntry(exported)
+    for path in find_recordings(real_data / "challenge/training")[::30]:
+        whole = read_recording(path)
+        two = Recording(whole.signal[:2], whole.fs, whole.leads[:2], whole.name, whole.age, whole.sex)
+        assert_alike(asked.predict(two), entry.predict(two))
+
+
+def with_networks(folder, names):
+    """The entry of a folder with nothing but some of its networks; `test_models.py` exports each of them."""
+    manifest = Manifest.read(folder)
+    sets = []
+    for trained in manifest.sets:
+        kept = [i for i, member in enumerate(trained.members) if member.architecture in names]
+        ensemble = replace(trained.ensemble, weights=np.full(len(kept), 1 / len(kept)))
+        sets.append(replace(trained, members=tuple(trained.members[i] for i in kept), ensemble=ensemble, evidence=None))
+    replace(manifest, sets=tuple(sets)).write(folder)
+    return leadset.load_entry(folder, "cpu")
+
+
+def test_networks_of_every_kind_of_input_are_exported(tmp_path):
+    write_untrained_entry(tmp_path / "model")
+    entry, told = with_networks(tmp_path / "model", ("resnet34", "crnn_pqrst", "cross_restoration")), []
+    (path,) = export_entry(entry, tmp_path / "out", [("II", "V5")], done=lambda path, about: told.append(about))
+    assert told[0].left_out.keys() == {"cross_restoration"}
+    asked = OnnxEntry(path)
+    for recording in some_recordings(("II", "V5"), 3):
+        answer, expected = asked.predict(recording), entry.predict(recording)
+        assert answer.by_model.keys() == expected.by_model.keys() - {"cross_restoration"}
+        for name, (_, probabilities) in answer.by_model.items():
+            np.testing.assert_allclose(probabilities, expected.by_model[name][1], atol=PARITY)
+
+
+def test_files_describe_themselves_and_take_any_batch(exported):
+    session = runtime.InferenceSession(exported / "2.onnx", providers=["CPUExecutionProvider"])
+    about = About.from_text(session.get_modelmeta().custom_metadata_map[KEY])
+    assert about.leads == ("I", "II") and len(about.classes) == 26 and about.networks == ("resnet34", "crnn_pqrst")
+    assert [spec.transform.rate for spec in about.inputs] == [100, 100]
+    assert about.universal
+    for n in (1, 7):
+        feed = {}
+        for group, spec in enumerate(about.inputs):
+            feed[f"windows_{group}"] = np.random.default_rng(0).normal(size=(n, 2, spec.samples)).astype(np.float32)
+            feed[f"mask_{group}"] = np.ones((n, spec.samples), bool)
+            feed[f"share_{group}"] = np.eye(n, dtype=np.float32)
+        probabilities, labels, *_ = session.run(None, feed)
+        assert probabilities.shape == labels.shape == (n, 26) and labels.any(axis=1).all()
+
+
+def test_pytorch_is_not_imported(exported, tmp_path):
+    list(write_dataset(tmp_path, 1, seed=6))
+    code = (
+        "import sys; from leadset.cli import main; "
+        f"status = main(['predict', {str(tmp_path)!r}, '--onnx', {str(exported)!r}, '--json', '-']); "
+        "sys.exit(status or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (answer,) = json.loads(done.stdout)
+    assert answer["answered"] and len(answer["probabilities"]) == 26
+
+
+def test_what_is_no_exported_entry_is_refused(exported, tmp_path, capsys):
+    assert main(["predict", "x.hea", "--onnx", str(tmp_path)]) == 1
+    (tmp_path / "2.onnx").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"2\.onnx: not an ONNX model"):
+        OnnxEntry(tmp_path)
+    from leadset.deploy.export import to_onnx
+
+    model = torch.nn.Linear(2, 2).eval()
+    to_onnx(model, {"input": torch.zeros(1, 2)}, {"input": {}}, ["y"], tmp_path / "2.onnx", {})
+    with pytest.raises(ValueError, match=r"2\.onnx: no metadata of an exported entry"):
+        OnnxEntry(tmp_path)
+
+
+def test_int8_files_are_smaller(entry, exported, tmp_path):
+    assert main(["export", "--onnx", str(tmp_path), "--leads", "I,II", "--int8"]) == 0
+    assert (tmp_path / "2.onnx").stat().st_size < (exported / "2.onnx").stat().st_size / 2
+    for recording in some_recordings(("I", "II"), 2):
+        answer, expected = OnnxEntry(tmp_path).predict(recording), entry.predict(recording)
+        np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=0.1)
