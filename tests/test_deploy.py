@@ -61,12 +61,6 @@ def test_the_entry_that_ships_answers_alike(entry, exported):
     asked = OnnxEntry(exported)
     for recording in some_recordings(("I", "II")):
         assert_alike(asked.predict(recording), entry.predict(recording))
-    silent = next(some_recordings(("I", "II"), 1))
-    silent.signal[1] = 0.3
-    # What is decided is that of the nearest set, which is another one here.
-    answer, expected = asked.predict(silent), entry.predict(silent)
-    for name, (_, probabilities) in answer.by_model.items():
-        np.testing.assert_allclose(probabilities, expected.by_model[name][1], atol=PARITY)
     flat = Recording(np.zeros((2, 5000), np.float32), 500, ("I", "II"), name="flat")
     assert asked.predict(flat).flags == entry.predict(flat).flags and asked.predict(flat).failed
 

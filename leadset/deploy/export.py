@@ -20,6 +20,7 @@ from leadset.deploy.about import KEY, About
 from leadset.entry.manifest import Member, TrainedSet
 from leadset.entry.prediction import Entry
 from leadset.leads import lead_set_name, resolve_leads
+from leadset.models import list_models
 from leadset.models.extra_inputs import missing_inputs
 from leadset.preprocess import InputSpec
 from leadset.utils.files import write_atomically
@@ -29,6 +30,7 @@ SUFFIX = ".onnx"
 # Windows and recordings of the example that is traced; any number of either can be asked later.
 _WINDOWS, _RECORDINGS = 3, 2
 _NO_CLASSES = "a reconstruction model: its scores are computed outside of the network, from the delineated beats"
+_NO_NETWORK = "a classical model, which is no network"
 
 
 class EntryGraph(nn.Module):
@@ -121,12 +123,16 @@ def without_detectors(trained: TrainedSet) -> tuple[TrainedSet, dict[str, str]]:
     Raises:
         ValueError: there is no classifier.
     """
-    kept = [i for i, member in enumerate(trained.members) if member.detector is None]
+    classifiers = list_models("classifier")
+    kept = [i for i, member in enumerate(trained.members) if member.architecture in classifiers]
     if not kept:
         raise ValueError(f"no classifier on {lead_set_name(trained.leads)} leads, expected one to export")
     members = tuple(trained.members[i] for i in kept)
     ensemble = replace(trained.ensemble, weights=trained.ensemble.weights[kept])
-    left_out = {member.architecture: _NO_CLASSES for member in trained.members if member.detector is not None}
+    left_out = {
+        member.architecture: _NO_CLASSES if member.detector else _NO_NETWORK
+        for member in trained.members if member.architecture not in classifiers
+    }  # fmt: skip
     return TrainedSet(trained.leads, members, ensemble), left_out
 
 

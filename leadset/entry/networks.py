@@ -105,9 +105,6 @@ class DetectorPredictor:
         return [score_features(score, self.detector.leads) for score in scores]
 
 
-Predictor = ClassifierPredictor | DetectorPredictor
-
-
 @dataclass(frozen=True)
 class BaselinePredictor:
     """Answers with a baseline, from features of the whole recording."""
@@ -118,8 +115,15 @@ class BaselinePredictor:
 
     def __call__(self, inputs: Inputs) -> NetworkOutputs:
         """Its probabilities."""
-        features = [self.baseline.input.compute(*one, self.leads) for one in inputs]
+        features = self.features(inputs)
         return NetworkOutputs(self.learner(np.array(features)))
+
+    def features(self, inputs: Inputs) -> list[np.ndarray]:
+        """Its features (f,) of each recording."""
+        return [np.asarray(self.baseline.input.compute(*one, self.leads)) for one in inputs]
+
+
+Predictor = ClassifierPredictor | DetectorPredictor | BaselinePredictor
 
 
 def _load_baseline(path: Path, member: Member, leads: tuple[str, ...], n_classes: int) -> BaselinePredictor:
