@@ -148,9 +148,10 @@ def load_universal(path: Path, build: Callable[[], nn.Module], leads: Sequence[s
     tensors, _ = read_shipped(path)
     with torch.device("meta"), at_most(len(tensors)):
         described = build()
-        check_weights(cut_leads(described, tensors, leads), described.state_dict(), str(path))
+    # Cut outside of the block above: inside, what says which leads stay would have no memory either.
+    cut = cut_leads(described, tensors, leads)
+    check_weights(cut, described.state_dict(), str(path))
     model = build()
-    cut = cut_leads(model, tensors, leads)
     model.load_state_dict(cut)
     return model
 
