@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO ?= demo
+PRETRAINED := leadset/models/pretrained
 # Worker processes of the tests, one thread each.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
@@ -15,13 +16,15 @@ demo: $(VENV)/installed
 test: lint
 	$(RUN) -m pytest --numprocesses=$(JOBS) --dist=worksteal
 
-# Trains anew what ships, resumable: universal networks from simulated recordings alone (core hours are in their cards),
-# and the entry on the recordings in DATA.
+# Trains anew what ships, resumable: universal networks from simulated recordings (core hours are in their cards), then
+# tuned on the real recordings in DATA (leadset/training/real_sources.py), and the entry.
 weights: $(VENV)/installed
-	for network in resnet34 crnn_pqrst mvms_net; do \
-	    OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal $$network weights --ship leadset/models/pretrained || exit 1; \
+	for network in $$($(RUN) -c "from leadset.training.universal import RECIPES; print(*RECIPES)"); do \
+	    OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal $$network weights --ship $(PRETRAINED)/simulated || exit 1; \
 	done
-	$(RUN) -m leadset.training.shipped_entry $(DATA)
+	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal_tuning $(DATA) weights/tuning --ship $(PRETRAINED)
+	$(RUN) -m leadset.training.shipped_entry $(DATA) weights/tuning
+	PYTHONPATH=. $(RUN) benchmarks/universal.py $(DATA) weights/tuning
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -18,12 +18,13 @@ from leadset.leads import LEAD_SETS, LEADS, resolve_leads
 from leadset.models import create_model, list_models
 from leadset.models.lead_cut import cut_leads
 from leadset.models.prediction import lead_rows
-from leadset.models.shipped import FOLDER, load_shipped, read_shipped, shipped_networks, write_shipped
+from leadset.models.shipped import FOLDER, SIMULATED, load_shipped, read_shipped, shipped_networks, write_shipped
 from leadset.preprocess import InputSpec, Transform, cut_window, prepare
 from leadset.simulate import simulate
 from leadset.training.checkpoint import read_progress
 from leadset.training.universal import (
     RATES,
+    RECIPES,
     Recipe,
     draw_rows,
     draw_targets,
@@ -302,7 +303,7 @@ def test_weights_beyond_half_precision_are_not_written(tmp_path):
 
 
 @pytest.mark.parametrize("leads", [12, 6, 4, 3, 2, "I", "II,V5"])
-@pytest.mark.parametrize("name", shipped_networks())
+@pytest.mark.parametrize("name", shipped_networks(kind="classifier"))
 def test_shipped_networks_load_for_any_lead_set_and_have_a_card(name, leads):
     model = create_model(name, leads, pretrained=True).eval()
     assert model.pretrained["classes"] == list(SPACE.keys) and not model.pretrained["new"]
@@ -311,11 +312,25 @@ def test_shipped_networks_load_for_any_lead_set_and_have_a_card(name, leads):
     assert (FOLDER / f"{name}.md").is_file()
 
 
+def test_every_recipe_ships_and_nothing_real_is_behind_the_second_set():
+    assert shipped_networks(kind="classifier") == shipped_networks(SIMULATED, "classifier") == sorted(RECIPES)
+    for name in RECIPES:
+        model = create_model(name, 2, pretrained="simulated")
+        assert model.pretrained["data"] == "simulation alone"
+        assert model.pretrained["options"] == create_model(name, 2, pretrained=True).pretrained["options"]
+        assert "real" not in model.pretrained
+
+
+def test_other_sets_of_weights_are_refused():
+    with pytest.raises(ValueError, match="pretrained='real': expected True, False or 'simulated'"):
+        create_model("resnet34", pretrained="real")
+
+
 def test_shipped_networks_know_simulated_hearts():
     """Atrial fibrillation against sinus rhythm on two leads, of recordings that no training has seen."""
     made = simulate(48, 991, labels={"AF": 1, "NSR": 1}, marks=False)
     fibrillates = np.array(["164889003" in codes for codes in made.codes])
-    for name in shipped_networks():
+    for name in shipped_networks(kind="classifier"):
         model = create_model(name, 2, pretrained=True).eval()
         spec, rows = model.input_spec, lead_rows(LEAD_SETS[2])
         prepared = [prepare(signal, 500, LEADS, spec.transform) for signal in made.signals]

@@ -166,6 +166,9 @@ class CrossRestoration(nn.Module):
         self.cross_attention = CrossAttention(latent, tokens)
         self.record_decoder, self.beat_decoder = (Decoder(latent, width, n + 1) for _ in range(2))
         self.trend_decoder = Decoder(2 * latent, width, n)
+        encoders = {f"{name}_encoder.0.weight": 1 for name in ("record", "beat", "trend")}
+        decoders = {f"{name}_decoder.{len(self.record_decoder) - 2}.weight": 1 for name in ("record", "beat", "trend")}
+        self.lead_axes = encoders | decoders
         self.has_attributes = attributes
         if attributes:
             if classes is None:

@@ -2,9 +2,9 @@
 
 A network whose first layer adds up leads answers, on twelve leads of which some are zero, what the network without
 these leads answers. Such a network says in ``model.lead_axes`` which of its tensors run over leads, and along which
-axis, in the order of its leads; everything else stays as it is. Networks that treat a zero lead as a lead (nodes, rows
-of an image, views with a gate) have no such attribute. They cannot be cut, and are given zeros for the leads that are
-missing: `create_model(..., zero_leads=True)`.
+axis, in the order of its leads; what comes behind the leads there, and everything else, stays as it is. Networks that
+treat a zero lead as a lead (nodes, rows of an image, views with a gate) have no such attribute. They cannot be cut, and
+are given zeros for the leads that are missing: `create_model(..., zero_leads=True)`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ def cut_leads(model: nn.Module, tensors: dict[str, Tensor], leads: Sequence[str]
     rows = torch.tensor([LEADS.index(lead) for lead in leads])
     cut = dict(tensors)
     for name, axis in axes.items():
-        if tensors[name].shape[axis] != len(LEADS):
+        size = tensors[name].shape[axis]
+        if size < len(LEADS):
             shape = tuple(tensors[name].shape)
             raise ValueError(f"{name} of shape {shape}: expected {len(LEADS)} leads along axis {axis}")
-        cut[name] = tensors[name].index_select(axis, rows)
+        cut[name] = tensors[name].index_select(axis, torch.cat([rows, torch.arange(len(LEADS), size)]))
     return cut

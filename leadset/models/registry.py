@@ -115,7 +115,7 @@ def create_model(
     name: str,
     leads: int | str | Sequence[str] = 12,
     n_classes: int | None = None,
-    pretrained: bool = False,
+    pretrained: bool | str = False,
     **options: Any,
 ) -> nn.Module:
     """Builds a network: untrained, or with the weights that ship.
@@ -125,7 +125,8 @@ def create_model(
         leads: a lead set's size, its text (``"II,V5"``) or its lead names.
         n_classes: number of logits of a classifier; the scored classes of the Challenge by default.
         pretrained: load the weights that ship, cut to the leads (`leadset.models.shipped.load_shipped`); options then
-            come from them.
+            come from them. ``"simulated"`` takes those that learned from simulation alone, for experiments on
+            recordings that the others may have seen.
         options: the architecture's own options, by name; and for any classifier ``extra``, the extra inputs (``"age"``,
             ``"sex"``) of which its logits gain a linear term, and ``zero_leads=True``, a network of all twelve leads in
             which those that are missing are zero.
@@ -136,9 +137,9 @@ def create_model(
         TypeError: an option that the architecture does not have.
     """
     if pretrained:
-        from leadset.models.shipped import load_shipped
+        from leadset.models.shipped import folder_of, load_shipped
 
-        return load_shipped(name, leads, n_classes, **options)
+        return load_shipped(name, leads, n_classes, folder_of(pretrained), **options)
     entry, leads = model_entry(name), resolve_leads(leads)
     if entry.kind == "classifier":
         n_classes = len(label_space(CHALLENGE)) if n_classes is None else n_classes

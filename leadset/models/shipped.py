@@ -1,7 +1,8 @@
 """Weights that ship: ``pretrained/NAME.safetensors``, each with a card of the same name.
 
 A file holds one universal network of twelve leads in half precision, from which the network of any lead set is cut, and
-says in its metadata how the network is built, which classes it answers and how it was trained.
+says in its metadata how the network is built, which classes it answers and how it was trained. ``pretrained/simulated``
+holds the same networks as they were after simulated recordings alone.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from torch import Tensor, nn
 
 from leadset.leads import LEADS, resolve_leads
 from leadset.models.lead_cut import cut_leads
-from leadset.models.registry import create_model, model_entry, model_options
+from leadset.models.registry import create_model, list_models, model_entry, model_options
 from leadset.utils.files import write_atomically
 from leadset.utils.weights import at_most, check_weights
 
 FOLDER = Path(__file__).parent / "pretrained"
+#: The same networks before they learned from anything real.
+SIMULATED = FOLDER / "simulated"
 FORMAT = 1
 _KEY = "leadset"
 #: What the metadata say at least: the network, its options, its classes by key, and the leads in the order of its
@@ -31,9 +34,21 @@ _KEY = "leadset"
 _FIELDS = ("format", "network", "options", "classes", "leads")
 
 
-def shipped_networks(folder: Path = FOLDER) -> list[str]:
-    """Names of the networks whose weights ship, sorted."""
-    return sorted(path.stem for path in folder.glob("*.safetensors"))
+def folder_of(pretrained: bool | str) -> Path:
+    """Where the weights are that `create_model` is asked for: ``True``, or ``"simulated"``.
+
+    Raises:
+        ValueError: any other text.
+    """
+    if pretrained not in (True, "simulated"):
+        raise ValueError(f"pretrained={pretrained!r}: expected True, False or 'simulated'")
+    return FOLDER if pretrained is True else SIMULATED
+
+
+def shipped_networks(folder: Path = FOLDER, kind: str | None = None) -> list[str]:
+    """Names of the networks whose weights ship, sorted: all of them, or those of one kind (`list_models`)."""
+    names = sorted(path.stem for path in folder.glob("*.safetensors"))
+    return names if kind is None else [name for name in names if name in list_models(kind)]
 
 
 def write_shipped(model: nn.Module, classes: Sequence[str], about: dict[str, Any], folder: Path = FOLDER) -> Path:
@@ -129,7 +144,9 @@ def load_shipped(
         raise ValueError(f"{path}: found weights of {metadata['network']}, expected {name}")
     _check_options(path, name, metadata["options"], options)
     classes = len(metadata["classes"])
-    model = create_model(name, leads, classes if n_classes is None else n_classes, **metadata["options"])
+    if n_classes is None and model_entry(name).kind == "classifier":
+        n_classes = classes
+    model = create_model(name, leads, n_classes, **metadata["options"])
     model.pretrained = metadata | {"new": _fill(path, model, cut_leads(model, tensors, resolve_leads(leads)), classes)}
     return model
 

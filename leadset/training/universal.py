@@ -15,7 +15,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from leadset import __version__
 from leadset.classes import CHALLENGE, LabelSpace, label_space
@@ -32,10 +31,11 @@ from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import create_model
 from leadset.models.prediction import lead_rows
 from leadset.models.shipped import write_shipped
-from leadset.preprocess import InputSpec, cut_window, prepare, random_start
+from leadset.preprocess import InputSpec, Prepared, Transform, cut_window, prepare, random_start
 from leadset.simulate import SimulatedStream
 from leadset.training.batches import GAIN_SD, NOISE_SHARE, Batch
 from leadset.training.checkpoint import load_state, read_progress, save_state
+from leadset.training.partial_labels import cross_entropy
 from leadset.training.trainer import GRADIENT_NORM, SAVE_EVERY_S
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import save_weights
@@ -118,8 +118,8 @@ RECIPES: dict[str, Recipe] = {
     recipe.network: recipe
     for recipe in (
         Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),
-        Recipe("mvms_net", {"width": 64, "student": True}, steps=4000),
-        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=2500, learning_rate=2e-3),
+        Recipe("mvms_net", {"width": 64, "student": True}, steps=1000),
+        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=1400, learning_rate=2e-3),
         Recipe("cnn_heartmaasters", {"rate": 100, "norm": "batch"}, steps=2500, learning_rate=2e-3),
         Recipe("resunet_lc", {"width": 16, "rate": 100, "samples": 1024} | _ZEROS, steps=2500, batch_size=64),
         Recipe("star", _STAR | _ZEROS, steps=2500, batch_size=64, learning_rate=2e-3),
@@ -150,50 +150,54 @@ def draw_rows(rng: np.random.Generator) -> list[int]:
     return sorted(rng.choice(len(LEADS), rng.integers(1, len(LEADS)), replace=False).tolist())
 
 
-def _simulated_group(
-    index: int, recipe: Recipe, spec: InputSpec, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, list[tuple[str, ...]]]:
-    """Windows (g, 12, t), masks (g, t) and codes of group ``index`` of the recipe's endless recordings."""
+def simulated_group(
+    index: int, seed: int, transform: Transform, rng: np.random.Generator
+) -> Iterator[tuple[Prepared, Sequence[str]]]:
+    """Group ``index`` of the endless recordings of a seed, `GROUP` of them, prepared, each with its codes."""
     rate = int(rng.choice(RATES, p=RATE_SHARES))
     seconds = float(rng.uniform(*SHORT_SECONDS)) if rng.random() < SHORT_SHARE else SECONDS
     noise = NOISE_FACTOR ** rng.uniform(-1, 1)
-    stream = SimulatedStream(GROUP, recipe.seed, seconds, rate, noise=noise)
+    stream = SimulatedStream(GROUP, seed, seconds, rate, noise=noise)
     stream.position = index
-    signals, codes = next(stream)
-    windows = np.zeros((GROUP, len(LEADS), spec.samples), dtype=np.float32)
-    masks = np.empty((GROUP, spec.samples), dtype=bool)
-    for i, signal in enumerate(signals):
+    for signal, codes in zip(*next(stream), strict=True):
         if rng.random() < UNIT_SD_SHARE:
             signal = signal / signal.std(axis=1, keepdims=True)
-        prepared = prepare(signal, rate, LEADS, spec.transform)
-        rows = draw_rows(rng)
-        start = random_start(prepared.samples.shape[1], spec, rng)
-        windows[i, rows], masks[i] = cut_window(prepared.samples, prepared.statistics, rows, start, spec)
-        sd = windows[i, rows].std()
-        noisy = windows[i, rows] + NOISE_SHARE * sd * rng.standard_normal((len(rows), spec.samples), np.float32)
-        windows[i, rows] = noisy * masks[i] * np.float32(np.exp(GAIN_SD * rng.standard_normal()))
-    return windows, masks, codes
+        yield prepare(signal, rate, LEADS, transform), codes
+
+
+def draw_window(
+    samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int], spec: InputSpec, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A window (12, t) of some leads of a prepared recording, the others zero, with noise and a gain; and its mask."""
+    window = np.zeros((len(LEADS), spec.samples), dtype=np.float32)
+    start = random_start(samples.shape[1], spec, rng)
+    window[rows], mask = cut_window(samples, statistics, rows, start, spec)
+    noise = NOISE_SHARE * window[rows].std() * rng.standard_normal((len(rows), spec.samples), np.float32)
+    window[rows] = (window[rows] + noise) * mask * np.float32(np.exp(GAIN_SD * rng.standard_normal()))
+    return window, mask
 
 
 def simulated_batch(step: int, recipe: Recipe, spec: InputSpec) -> Batch:
     """Batch ``step`` of a recipe: windows of twelve leads of which half of the recordings lack some."""
     rng = np.random.default_rng([recipe.seed, step])
-    groups = recipe.batch_size // GROUP
-    parts = [_simulated_group(step * groups + i, recipe, spec, rng) for i in range(groups)]
-    windows, masks, codes = zip(*parts, strict=True)
+    groups, windows, every = recipe.batch_size // GROUP, [], []
+    for i in range(groups):
+        for prepared, codes in simulated_group(step * groups + i, recipe.seed, spec.transform, rng):
+            windows.append(draw_window(prepared.samples, prepared.statistics, draw_rows(rng), spec, rng))
+            every.append(codes)
     space = label_space(recipe.space)
-    every = [one for group in codes for one in group]
     if step < recipe.plain_steps:
-        labels = np.array([space.encode_for_training(one) for one in every], dtype=np.float32)
+        labels = [space.encode_for_training(one) for one in every]
     else:
-        labels = np.array([draw_targets(one, space, rng) for one in every], dtype=np.float32)
-    mask = np.concatenate(masks)
-    return Batch(
-        torch.from_numpy(np.concatenate(windows)),
-        None if mask.all() else torch.from_numpy(mask),
-        torch.from_numpy(labels),
-        {},
-    )
+        labels = [draw_targets(one, space, rng) for one in every]
+    return as_batch(windows, np.array(labels, dtype=np.float32))
+
+
+def as_batch(windows: Sequence[tuple[np.ndarray, np.ndarray]], labels: np.ndarray) -> Batch:
+    """Windows of `draw_window` with their labels (b, k), as tensors."""
+    values, masks = map(np.stack, zip(*windows, strict=True))
+    mask = None if masks.all() else torch.from_numpy(masks)
+    return Batch(torch.from_numpy(values), mask, torch.from_numpy(labels), {})
 
 
 def trapezoid(step: int, steps: int) -> float:
@@ -212,17 +216,19 @@ def fast_bfloat16() -> bool:
     return torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """AdamW that decays weights, but neither biases nor gains of normalisation."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=learning_rate)
 
 
-def _train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, bfloat16: bool) -> Tensor:
+def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, bfloat16: bool) -> Tensor:
+    """One step of an optimiser; returns the loss over the targets that are known."""
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         logits = model(batch.windows, batch.mask, **batch.extra)
-    loss = F.binary_cross_entropy_with_logits(logits.float(), batch.labels)
+    loss = cross_entropy(logits.float(), batch.labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
@@ -263,7 +269,8 @@ def train(
     """
     work.mkdir(parents=True, exist_ok=True)
     state, model = work / f"{recipe.network}.state", recipe.untrained().train()
-    optimizer, spec, bfloat16 = _optimizer(model, recipe), model.input_spec, fast_bfloat16()
+    optimizer = adamw(model, recipe.learning_rate, recipe.weight_decay)
+    spec, bfloat16 = model.input_spec, fast_bfloat16()
     progress = _resumed(state, model, optimizer, json.loads(json.dumps(asdict(recipe))))
     before, started, saved = progress["core_seconds"], time.process_time(), time.monotonic()
     for step in range(progress["step"], recipe.steps):
@@ -272,7 +279,7 @@ def train(
             return None
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * trapezoid(step, recipe.steps)
-        loss = _train_step(model, optimizer, simulated_batch(step, recipe, spec), bfloat16)
+        loss = train_step(model, optimizer, simulated_batch(step, recipe, spec), bfloat16)
         progress["losses"].append(float(loss))
         progress |= {"step": step + 1, "core_seconds": before + time.process_time() - started}
         if (step + 1) % LOG_EVERY == 0:

@@ -6,7 +6,7 @@ afterwards makes probabilities of the features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -95,6 +95,7 @@ class RestorationTask:
         reference_part: what the normal validation recordings are, for the provenance of the reference.
         simulated: how many of the recordings to learn from are simulated.
         tuning: of a network that starts from weights; None of one that starts from nothing.
+        draw_rows: as of `MaskedBatches`.
     """
 
     recordings: Recordings
@@ -110,6 +111,7 @@ class RestorationTask:
     reference_part: str = ""
     simulated: int = 0
     tuning: Tuning | None = None
+    draw_rows: Callable[[np.random.Generator], list[int]] | None = None
     validates_first: ClassVar[bool] = False
     keeps_best: ClassVar[bool] = False
     timed_recordings: ClassVar[int] = 8
@@ -194,7 +196,7 @@ class RestorationTask:
         def masked(indices: Curriculum, r_peaks: Sequence[np.ndarray], **choices: Any) -> MaskedBatches:
             return MaskedBatches(
                 self.recordings, r_peaks, indices, leads=self.leads, spec=self.spec, batch_size=settings.batch_size,
-                seed=settings.seed, **choices,
+                seed=settings.seed, draw_rows=self.draw_rows, **choices,
             )  # fmt: skip
 
         targets = self.targets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +39,7 @@ class MaskedBatches(Dataset):
         batch_size: recordings per batch.
         seed: of permutations, windows, beats and masks.
         targets: (n, d) of the recordings, for what a network reads off its latents.
+        draw_rows: of the twelve leads that a recording keeps, while its others are zero; None: it keeps all.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class MaskedBatches(Dataset):
         batch_size: int,
         seed: int,
         targets: Tensor | None = None,
+        draw_rows: Callable[[np.random.Generator], list[int]] | None = None,
     ) -> None:
         self.recordings, self.beats, self.curriculum = recordings, beats, curriculum
         self.rows, self.spec, self.masking = lead_rows(leads), spec, masking
         self.batch_size, self.seed, self.targets = batch_size, seed, targets
+        self.draw_rows = draw_rows
 
     def __len__(self) -> int:
         return self.curriculum.steps
@@ -66,13 +69,18 @@ class MaskedBatches(Dataset):
         members = phase.pool.members(within, self.batch_size, self.seed)
         rng = np.random.default_rng([self.seed, 1, step])
         n, time = len(members), self.spec.samples
-        record = np.empty((n, len(self.rows), time), dtype=np.float32)
+        record = np.zeros((n, len(self.rows), time), dtype=np.float32)
+        present = np.ones((n, len(self.rows)), dtype=bool)
         recorded = np.empty((n, time), dtype=bool)
         beat = np.empty((n, len(self.rows), BEAT_SAMPLES), dtype=np.float32)
         for i, member in enumerate(members):
             samples, statistics = self.recordings[member]
-            start = signal_start(samples, statistics, self.rows, self.spec, rng)
-            record[i], recorded[i] = cut_window(samples, statistics, self.rows, start, self.spec)
+            rows, shown = self.rows, slice(None)
+            if self.draw_rows is not None:
+                rows = shown = self.draw_rows(rng)
+                present[i] = np.isin(self.rows, rows)
+            start = signal_start(samples, statistics, rows, self.spec, rng)
+            record[i, shown], recorded[i] = cut_window(samples, statistics, rows, start, self.spec)
             centres, _ = beats_within(self.beats[member], start, int(recorded[i].sum()))
             beat[i] = cut_heartbeats(record[i], rng.choice(centres, 1))[0]
         masks = training_masks(self.masking, n, time, BEAT_SAMPLES, rng)
@@ -82,6 +90,7 @@ class MaskedBatches(Dataset):
             *(torch.from_numpy(mask.copy()) for mask in masks),
             None if recorded.all() else torch.from_numpy(recorded),
             None if self.targets is None else self.targets[members],
+            None if present.all() else torch.from_numpy(present),
         )
 
 
