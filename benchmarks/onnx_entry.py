@@ -63,7 +63,9 @@ def accuracy(data: Path, work: Path) -> Iterator[dict[str, object]]:
         size = {"pytorch": ""}
         for form in ("onnx", "onnx int8"):
             folder = work / f"{form.replace(' ', '-')}-{lead_set_name(leads)}"
-            (path,) = export_entry(entry, folder, [leads], int8=form.endswith("int8"))
+            path = folder / f"{lead_set_name(leads)}.onnx"
+            if not path.is_file():
+                export_entry(entry, folder, [leads], int8=form.endswith("int8"))
             forms[form], size[form] = OnnxEntry(path, threads=1), f"{path.stat().st_size / 1e6:.1f}"
         expected = None
         for form, answering in forms.items():

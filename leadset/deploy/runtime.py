@@ -111,17 +111,18 @@ class OnnxEntry:
 def _inputs(one: PreparedInput, about: About, spec: InputSpec) -> dict[str, np.ndarray]:
     """Windows (n, l, t), masks, extra inputs and shares (1, n) of one recording."""
     samples, statistics, context = one.input_of(spec)
-    rows = [LEADS.index(lead) for lead in about.leads]
+    # A universal network is one of the leads that are there: others take no part in the scaling, and are zero.
+    there = with_derived(one.leads) if about.universal else about.leads
+    given = [i for i, lead in enumerate(about.leads) if lead in there]
+    rows = [LEADS.index(about.leads[i]) for i in given]
     starts = signal_windows(samples, statistics, rows, spec)
-    cut = [cut_window(samples, statistics, rows, start, spec) for start in starts]
-    extra = missing_inputs(spec, len(rows), len(starts))
+    windows = np.zeros((len(starts), len(about.leads), spec.samples), np.float32)
+    masks = np.ones((len(starts), spec.samples), bool)
+    extra = missing_inputs(spec, len(about.leads), len(starts))
     for i, start in enumerate(starts):
-        for name, value in (extra_inputs(context, start, spec, len(rows)) if extra else {}).items():
+        windows[i, given], masks[i] = cut_window(samples, statistics, rows, start, spec)
+        for name, value in (extra_inputs(context, start, spec, len(about.leads)) if extra else {}).items():
             extra[name][i] = value
-    windows, masks = map(np.stack, zip(*cut, strict=True))
-    if about.universal:
-        there = with_derived(one.leads)
-        windows[:, [lead not in there for lead in about.leads]] = 0
     share = np.full((1, len(starts)), 1 / len(starts), np.float32)
     return {"windows": windows, "mask": masks, "share": share, **extra}
 
