@@ -27,6 +27,12 @@ ENTRY_VARIABLE = "LEADSET_APP_ENTRY"
 _EXAMPLE_RATE, _EXAMPLE_SEED, _EXAMPLE_LABEL = 500.0, 5, "RBBB"
 #: Whoever reads none of the languages but one finds it.
 _LANGUAGE = " / ".join(load_texts(code)("language") for code in list_languages())
+#: Words run from right to left; drawings and tables stay as they are.
+_RIGHT_TO_LEFT = """<style>
+.stApp, .stSidebar { direction: rtl !important; }
+.stApp, .stSidebar, .stApp h1, .stApp h3 { text-align: right !important; }
+.js-plotly-plot, .stDataFrame { direction: ltr; }
+</style>"""
 #: Quality from which on nothing needs to be said.
 _GOOD = 0.7
 
@@ -51,8 +57,7 @@ def main(folder: str | None) -> None:
     code = st.sidebar.selectbox(_LANGUAGE, codes, format_func=lambda code: load_texts(code).name, key="language")
     text = load_texts(code)
     if text.right_to_left:
-        st.markdown("<style>.stApp, .stSidebar { direction: rtl; text-align: right; } .js-plotly-plot, .stDataFrame "
-                    "{ direction: ltr; }</style>", unsafe_allow_html=True)  # fmt: skip
+        st.html(_RIGHT_TO_LEFT)
     st.title(text("title"))
     st.warning(text("disclaimer"))
     view = chosen(text, entry_of(folder))

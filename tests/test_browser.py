@@ -1,0 +1,148 @@
+"""The pages in a browser, as a person uses them: upload, language, leads, report. Skipped where no Chromium is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+
+pytest.importorskip("selenium", reason="selenium is not installed")
+pytest.importorskip("streamlit", reason="the extra app is not installed")
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+from files_on_disk import write_recording
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from leadset.serve.texts import load_texts
+from leadset.simulate import simulate
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (BROWSER and DRIVER), reason="no chromium and chromedriver here: pages are not tried in a browser"
+)
+#: Seconds that a page may take on a busy machine.
+PATIENCE = 90
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory) -> Path:
+    """Header of a simulated recording."""
+    counts = np.rint(simulate(1, seed=21, labels="RBBB").signals[0] * 1000).astype(np.int16)
+    return write_recording(tmp_path_factory.mktemp("upload"), "SIM1", counts)
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(downloads) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1300,1400"):
+        options.add_argument(f"--{argument}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    driver = webdriver.Chrome(options, Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def served(verb: str) -> Iterator[str]:
+    """The address of a page that a verb serves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "leadset", verb, "--port", str(port)]
+    root = str(Path(__file__).resolve().parent.parent)
+    process = subprocess.Popen(command, cwd=root, env={**os.environ, "PYTHONPATH": root}, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                urlopen(address, timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < end, f"leadset {verb} does not answer"
+                time.sleep(0.3)
+        yield address
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def api_page() -> Iterator[str]:
+    yield from served("serve")
+
+
+@pytest.fixture(scope="module")
+def app_page() -> Iterator[str]:
+    yield from served("app")
+
+
+def until(browser, found):
+    """What ``found`` returns once that is true."""
+    return WebDriverWait(browser, PATIENCE).until(lambda _: found())
+
+
+def shown(browser, css: str) -> list:
+    return [element for element in browser.find_elements(By.CSS_SELECTOR, css) if element.is_displayed()]
+
+
+def upload(browser, css: str, header: Path) -> None:
+    files = "\n".join(str(path) for path in sorted(header.parent.iterdir()))
+    browser.find_element(By.CSS_SELECTOR, css).send_keys(files)
+
+
+def test_the_page_of_the_api_shows_answer_and_sheet(browser, api_page, recording):
+    browser.get(api_page)
+    browser.find_element(By.CSS_SELECTOR, "button").click()
+    assert browser.find_element(By.ID, "message").text == "Choose a recording first."
+    upload(browser, "#files", recording)
+    browser.find_element(By.CSS_SELECTOR, "button").click()
+    until(browser, lambda: shown(browser, "#sheet") and browser.execute_script(
+        "const s = document.getElementById('sheet'); return s.complete && s.naturalWidth > 0"))  # fmt: skip
+    assert "bundle branch block" in browser.find_element(By.ID, "decided").text
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#classes tr")) == 26
+    outside = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert all(address.startswith((api_page, "blob:")) for address in outside)
+
+
+def test_the_app_from_upload_to_report(browser, app_page, recording, downloads):
+    browser.get(app_page)
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, 'input[type="file"]'))
+    upload(browser, 'input[type="file"]', recording)
+    until(browser, lambda: shown(browser, ".js-plotly-plot"))
+    tabs = browser.find_elements(By.CSS_SELECTOR, '[role="tab"]')
+    tabs[-1].click()
+    until(browser, lambda: shown(browser, '[data-testid="stDownloadButton"] button'))[0].click()
+    report = downloads / "SIM1.pdf"
+    until(browser, lambda: report.is_file() and not list(downloads.glob("*.crdownload")))
+    assert report.read_bytes().startswith(b"%PDF")
+
+
+def test_the_app_speaks_arabic_from_right_to_left(browser, app_page):
+    browser.get(app_page)
+    until(browser, lambda: shown(browser, '[data-testid="stSidebar"] [role="combobox"], '
+                                          '[data-testid="stSidebar"] [data-baseweb="select"]'))[0].click()  # fmt: skip
+    options = until(browser, lambda: shown(browser, '[role="option"]'))
+    next(option for option in options if option.text == load_texts("ar").name).click()
+    last = load_texts("ar")("nothing")
+    until(browser, lambda: last in browser.find_element(By.CSS_SELECTOR, ".stApp").text)
+    title = browser.find_element(By.CSS_SELECTOR, "h1")
+    assert load_texts("ar")("title") in title.text
+    assert title.value_of_css_property("direction") == "rtl" and title.value_of_css_property("text-align") == "right"
