@@ -291,10 +291,10 @@ def test_validation_features_are_those_of_answers(simulated, tmp_path):
     entry = load_entry(tmp_path)
     trained_set = entry.manifest.sets[0]
     assert trained_set.evidence is None
-    predictor = entry._predictor(trained_set, trained_set.members[0])
+    predictor = entry.predictor(trained_set, trained_set.members[0])
     valid = [row.split(",")[0] for row in (tmp_path / "split.csv").read_text().splitlines() if ",validation," in row]
     asked = [path for path in find_recordings(simulated) if path.stem in valid]
-    inputs = [entry._prepare(path).input_of(trained_set.members[0].spec) for path in asked]
+    inputs = [entry.prepare(path).input_of(trained_set.members[0].spec) for path in asked]
     probabilities = predictor(inputs).probabilities
     features = np.load(saved)
     assert features.shape == (len(valid), len(feature_names(("I", "II"))))

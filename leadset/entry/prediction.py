@@ -85,9 +85,10 @@ class Entry:
         """Loads the networks that recordings with these leads need, ahead of the first recording."""
         trained = self.trained_set(signed_lead(lead, self.lead_names)[0] for lead in leads)
         for member in trained.members:
-            self._predictor(trained, member)
+            self.predictor(trained, member)
 
-    def _predictor(self, trained: TrainedSet, member: Member) -> Predictor:
+    def predictor(self, trained: TrainedSet, member: Member) -> Predictor:
+        """A network of a lead set, loaded when it is first asked for."""
         key = trained.leads, member.weights
         if key not in self._predictors:
             self._predictors[key] = load_member(self.folder, member, trained.leads, self.manifest.prior, self.device)
@@ -95,7 +96,7 @@ class Entry:
 
     def network(self, trained: TrainedSet, member: Member) -> nn.Module:
         """The loaded classifier that a member of a lead set is."""
-        return self._predictor(trained, member).model
+        return self.predictor(trained, member).model
 
     # --- answers ---------------------------------------------------------------------------------------------
 
@@ -112,8 +113,8 @@ class Entry:
             recordings: `Recording` objects or paths of headers.
         """
         if isinstance(recordings, (Recording, str, Path)):
-            return next(self._answers([self._prepare(recordings)]))
-        return self._stream(recordings, self._answers)
+            return next(self.answer([self.prepare(recordings)]))
+        return self._stream(recordings, self.answer)
 
     def embed(
         self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
@@ -127,7 +128,7 @@ class Entry:
             recordings: as for `predict`.
         """
         if isinstance(recordings, (Recording, str, Path)):
-            return next(self._embeddings([self._prepare(recordings)]))
+            return next(self._embeddings([self.prepare(recordings)]))
         return self._stream(recordings, self._embeddings)
 
     def _embeddings(self, inputs: Sequence[PreparedInput]) -> Iterator[Embedding]:
@@ -137,7 +138,7 @@ class Entry:
                 continue
             trained = self.trained_set(one.leads)
             features = {
-                member.architecture: self._predictor(trained, member).features([one.input_of(member.spec)])[0]
+                member.architecture: self.predictor(trained, member).features([one.input_of(member.spec)])[0]
                 for member in trained.members
             }
             features = {name: vector.astype(np.float32) for name, vector in features.items()}
@@ -151,26 +152,28 @@ class Entry:
         groups = _batched(recordings)
         if not self.readers:
             for group in groups:
-                yield from answers([self._prepare(recording) for recording in group])
+                yield from answers([self.prepare(recording) for recording in group])
             return
         with ThreadPoolExecutor(self.readers) as readers:
             coming = None
             for group in groups:
-                reading = [readers.submit(self._prepare, recording) for recording in group]
+                reading = [readers.submit(self.prepare, recording) for recording in group]
                 if coming is not None:
                     yield from answers([future.result() for future in coming])
                 coming = reading
             if coming is not None:
                 yield from answers([future.result() for future in coming])
 
-    def _prepare(self, recording: Recording | str | Path) -> PreparedInput:
+    def prepare(self, recording: Recording | str | Path) -> PreparedInput:
+        """A recording, or that of a header, as the networks take it; what is wrong with it is its ``error``."""
         return prepare_input(recording, self.lead_names, self._wanted)
 
     def _wanted(self, leads: tuple[str, ...]) -> tuple[tuple[str, ...], list[InputSpec]]:
         trained = self.trained_set(leads)
         return trained.leads, [member.spec for member in trained.members]
 
-    def _answers(self, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
+    def answer(self, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
+        """Answers prepared recordings together, in order."""
         answers: dict[int, Answer] = {}
         readable: dict[tuple[str, ...], list[int]] = {}
         for i, one in enumerate(inputs):
@@ -186,7 +189,7 @@ class Entry:
 
     def _predict_group(self, trained: TrainedSet, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
         outputs = [
-            self._predictor(trained, member)([one.input_of(member.spec) for one in inputs])
+            self.predictor(trained, member)([one.input_of(member.spec) for one in inputs])
             for member in trained.members
         ]
         labels, joint = trained.answer([output.probabilities for output in outputs])

@@ -128,6 +128,20 @@ def record_feature_names() -> list[str]:
     return names
 
 
+def lead_feature_names(leads: Sequence[str]) -> list[str]:
+    """Names of what follows in `record_features`: of each lead those of `leadset.waves.LEAD_FEATURES`."""
+    from leadset.waves import LEAD_FEATURES as TABLE
+
+    return [f"{lead} {feature.name}" for lead in leads for feature in TABLE]
+
+
+def beat_feature_names(leads: Sequence[str]) -> list[str]:
+    """Names of the rows of `cut_beats` for these leads, in its order."""
+    from leadset.waves import BEAT_FEATURES as TABLE
+
+    return [f"{lead} {feature.name}" for lead in leads for feature in TABLE]
+
+
 def cut_beats(beats: Beats, window: range, most: int) -> np.ndarray:
     """Features (30 · l, most) of the first beats whose R peak lies in a window; NaN where there is no further beat.
 

@@ -1,0 +1,267 @@
+"""``leadset explain RECORD… -o FOLDER``: show what the answers about recordings rest on, by sample, wave and lead.
+
+With ``--population`` it sums up the explanations of many recordings; with ``--check`` it tests the method itself on
+simulated recordings, and exits with 1 where a check fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from leadset.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    from leadset.entry import Entry
+    from leadset.explain import Explanation
+    from leadset.explain.population import ClassPopulation
+
+_CHECK_FILE, _POPULATION = "checks.csv", "population"
+_CHECKED = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD",
+                        help="a header, a signal file, their common stem, or a folder of recordings")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
+                        help="where the files go: NAME.json, NAME.csv, NAME.npz, and two pictures of each class")
+    parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
+    parser.add_argument("--classes", type=lambda words: words.split(","), metavar="NAMES",
+                        help="what to explain, with commas between, such as AF,RBBB (default: what is decided)")
+    parser.add_argument("--method", metavar="NAME",
+                        help="eg: expected gradients (default), ig: integrated gradients, occlusion")
+    parser.add_argument("--background", type=Path, metavar="DATA",
+                        help="normal recordings that eg starts from (default: simulated ones)")
+    parser.add_argument("--layout", default="12x1", help="of the sheet, as of leadset sheet (default: %(default)s)")
+    parser.add_argument("--no-pictures", action="store_true", help="write numbers alone")
+    parser.add_argument("--population", action="store_true",
+                        help="sum up all recordings by class, lead and wave instead of drawing each of them")
+    parser.add_argument("--check", action="store_true", help="test the method on simulated recordings")
+    parser.add_argument("--recordings", type=int, default=_CHECKED, metavar="N",
+                        help="of each check (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explains, sums up or checks; returns 1 if a recording could not be explained or a check failed, else 0."""
+    from leadset.explain import DEFAULT_METHOD, METHODS
+
+    arguments.method = arguments.method or DEFAULT_METHOD
+    if arguments.method not in METHODS:
+        arguments.call.usage_error(f"found --method {arguments.method}, expected one of {', '.join(METHODS)}")
+    if bool(arguments.records) == arguments.check:
+        arguments.call.usage_error("expected recordings to explain, or --check without any")
+    if arguments.output is None and not arguments.check:
+        arguments.call.usage_error("expected -o FOLDER for the explanations")
+    from leadset.config import load_lead_names
+    from leadset.entry import load_entry
+
+    entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
+    return _check(entry, arguments) if arguments.check else _explain(entry, arguments)
+
+
+# --- recordings ----------------------------------------------------------------------------------------------------
+
+
+def _explain(entry: Entry, arguments: argparse.Namespace) -> int:
+    from leadset.explain.explanation import class_index
+    from leadset.recordings import find_recordings
+    from leadset.recordings.names import distinct_names
+
+    for name in arguments.classes or ():
+        class_index(entry.space, name)  # a wrong name is no fault of a recording
+    if not arguments.no_pictures:
+        from leadset.plots.paper import require_matplotlib
+
+        require_matplotlib()
+    paths = [file for path in arguments.records for file in (find_recordings(path) if path.is_dir() else [path])]
+    if not paths:
+        raise ValueError(f"{', '.join(map(str, arguments.records))}: found no recording, expected some")
+    names = distinct_names(paths)
+    failed = done_before = 0
+    bar = tqdm(list(zip(paths, names, strict=True)), unit="recording", disable=len(paths) == 1)
+    for path, name in bar:
+        if _is_done(entry, name, arguments):
+            done_before += 1
+        else:
+            failed += not _explain_one(entry, path, name, arguments)
+    if done_before:
+        print(f"{done_before} recordings were explained before, with the same settings")
+    print(f"{len(paths) - failed} recordings explained in {arguments.output}, {failed} could not be")
+    if arguments.population:
+        _sum_up(names, arguments)
+    return 1 if failed else 0
+
+
+def _settings(entry: Entry, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What an explanation depends on besides its recording."""
+    return {
+        "entry": str(entry.folder.resolve()), "classes": arguments.classes, "method": arguments.method,
+        "background": arguments.background and str(arguments.background),
+        "pictures": None if arguments.population or arguments.no_pictures else arguments.layout,
+    }  # fmt: skip
+
+
+def _is_done(entry: Entry, name: str, arguments: argparse.Namespace) -> bool:
+    """Whether a file of an earlier call explains the recording with the same settings."""
+    try:
+        values = json.loads((arguments.output / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return "classes" in values and values.get("settings") == _settings(entry, arguments)
+
+
+def _explain_one(entry: Entry, path: Path, name: str, arguments: argparse.Namespace) -> bool:
+    """Writes the files of a recording; whether it could be explained. A reason takes the place of what cannot be."""
+    from leadset.explain import UnexplainedError, explain
+    from leadset.explain.report import plain_explanation, write_json, write_tables
+    from leadset.recordings import ReadError, read_recording
+
+    target = arguments.output / f"{name}.json"
+    recording = None
+    try:
+        recording = read_recording(path, entry.lead_names)
+        explanation = explain(entry, recording, arguments.classes, arguments.method,
+                              _background(entry, recording, arguments))  # fmt: skip
+    except (ReadError, OSError, ValueError) as error:
+        tqdm.write(f"not explained: {path}: {error}", file=sys.stderr)
+        write_json({"recording": name, "not_explained": str(error)}, target)
+        if isinstance(error, UnexplainedError) and not (arguments.no_pictures or arguments.population):
+            _draw_unexplained(recording, arguments.output / f"{name}.png")
+        return False
+    write_tables(explanation, name, arguments.output)
+    if not arguments.population:
+        print(_described(explanation, name))
+        if not arguments.no_pictures:
+            _draw(entry, explanation, name, arguments)
+    write_json(plain_explanation(explanation, name) | {"settings": _settings(entry, arguments)}, target)
+    return True
+
+
+def _background(entry: Entry, recording: Any, arguments: argparse.Namespace) -> Any:
+    """The background that was asked for, on the leads that answer for this recording; None: the simulated one."""
+    if arguments.background is None:
+        return None
+    from leadset.explain.background import recorded_normals
+
+    leads = entry.prepare(recording).leads
+    return recorded_normals(entry, leads, arguments.background) if leads else None
+
+
+def _described(explanation: Explanation, name: str) -> str:
+    """A few lines for a person: of each class the leads and waves that it rests on most."""
+    from leadset.explain import WAVES
+
+    lines = [f"{name}: {explanation.seconds:.1f} s"]
+    for one in explanation.classes:
+        shares = one.shares(explanation.segments)
+        first = [f"{explanation.leads[i]} {shares[i].sum():.0%}" for i in np.argsort(-shares.sum(axis=1))[:4]]
+        waves = [f"{WAVES[j]} {shares[:, j].sum():.0%}" for j in np.argsort(-shares.sum(axis=0))[:4]]
+        error = "" if np.isnan(one.completeness_error) else f"; completeness error {one.completeness_error:.2%}"
+        mark = "*" if one.decided else " "
+        lines.append(f"  {mark} {one.probability:6.1%}  {one.name:<8} {', '.join(first)}; {', '.join(waves)}{error}")
+    return "\n".join([*lines, *(f"    note: {note}" for note in explanation.notes)])
+
+
+def _draw(entry: Entry, explanation: Explanation, name: str, arguments: argparse.Namespace) -> None:
+    """``NAME-CLASS.png``, the sheet with the map, and ``NAME-CLASS-parts.png``, the sums by lead and wave."""
+    from leadset.explain import WAVES
+    from leadset.plots import draw_measured_sheet, findings_of, save_sheet
+    from leadset.plots.attributions import attribution_layer, draw_parts
+
+    answer = findings_of(explanation.answer, entry.space)
+    for one in explanation.classes:
+        layer = attribution_layer(one.map, explanation.rate, explanation.leads, one.name)
+        sheet = draw_measured_sheet(
+            explanation.recording, marks=explanation.delineation, show_marks=False, layout=arguments.layout,
+            attribution=layer, answer=answer,
+        )  # fmt: skip
+        save_sheet(sheet, arguments.output / f"{name}-{one.name}.png", dpi=150)
+        sums = one.sums(explanation.segments).sum(axis=1)
+        parts = dict(zip(explanation.leads, sums.tolist(), strict=True)) | one.extra
+        figure = draw_parts(
+            f"{name}: {one.name}, probability {one.probability:.1%}", one.baseline, one.log_odds, parts,
+            one.shares(explanation.segments), explanation.leads, WAVES,
+        )  # fmt: skip
+        save_sheet(figure, arguments.output / f"{name}-{one.name}-parts.png", dpi=110)
+
+
+def _draw_unexplained(recording: Any, path: Path) -> None:
+    """A sheet that says why there is nothing to explain."""
+    from leadset.plots import draw_measured_sheet, save_sheet
+
+    save_sheet(draw_measured_sheet(recording, show_marks=False, answer=()), path, dpi=150)
+
+
+# --- many recordings -----------------------------------------------------------------------------------------------
+
+
+def _sum_up(names: list[str], arguments: argparse.Namespace) -> None:
+    """Writes ``population.csv`` and its pictures from the files of the recordings."""
+    from leadset.explain.population import COLUMNS, populations
+
+    read = [json.loads((arguments.output / f"{name}.json").read_text(encoding="utf-8")) for name in names]
+    found = populations(read)
+    if not found:
+        raise ValueError(f"{arguments.output}: no recording could be explained, so there is nothing to sum up")
+    with write_atomically(arguments.output / f"{_POPULATION}.csv") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        for one in found:
+            table.writerows(one.rows())
+    used = {recording for one in found for recording in one.recordings}
+    print(f"{len(used)} recordings on {len(found[0].leads)} leads summed up by {len(found)} classes: "
+          f"{arguments.output / _POPULATION}.csv")  # fmt: skip
+    if not arguments.no_pictures:
+        _draw_population(found, arguments.output)
+
+
+def _draw_population(found: list[ClassPopulation], folder: Path) -> None:
+    from leadset.plots import save_sheet
+    from leadset.plots.attributions import draw_population, draw_ranking, draw_swarm
+
+    leads, waves = found[0].leads, found[0].waves
+    figure = draw_population(
+        "What answers rest on: mean shares of the absolute attribution",
+        [f"{one.name} ({len(one.recordings)})" for one in found], np.array([o.lead_shares().value for o in found]),
+        leads, np.array([o.wave_shares().value for o in found]), waves,
+    )  # fmt: skip
+    save_sheet(figure, folder / f"{_POPULATION}.png", dpi=110)
+    for one in found:
+        title = f"{one.name}, {len(one.recordings)} recordings"
+        save_sheet(draw_swarm(title, one.features()), folder / f"{_POPULATION}-{one.name}-swarm.png", dpi=110)
+        shares = one.lead_shares()
+        figure = draw_ranking(
+            title, leads, shares.value, shares.low, shares.high, "mean share of the lead, 95 % interval", 1 / len(leads)
+        )
+        save_sheet(figure, folder / f"{_POPULATION}-{one.name}-leads.png", dpi=110)
+
+
+# --- the method itself ---------------------------------------------------------------------------------------------
+
+
+def _check(entry: Entry, arguments: argparse.Namespace) -> int:
+    from leadset.explain.checks import COLUMNS, N_CHECKS, run_checks
+
+    if arguments.recordings < 1:
+        arguments.call.usage_error(f"found --recordings {arguments.recordings}, expected 1 or more")
+    checks = []
+    with tqdm(total=N_CHECKS * arguments.recordings, unit="recording") as bar:
+        for check in run_checks(entry, arguments.method, arguments.recordings, bar.update):
+            checks.append(check)
+            tqdm.write(str(check))
+    if arguments.output is not None:
+        with write_atomically(arguments.output / _CHECK_FILE) as file:
+            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(check.row() for check in checks)
+    failed = sum(not check.passed for check in checks)
+    print(f"{len(checks) - failed} of {len(checks)} checks passed")
+    return 1 if failed else 0

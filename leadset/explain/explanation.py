@@ -1,0 +1,288 @@
+"""Explanations: what an entry's answer about one recording rests on, in the time and the leads of the recording.
+
+The map of a class is in the coordinates of the prepared signal: the leads of the lead set that answers, at the highest
+sampling rate among its networks, after resampling and before a network's filter and scaling. Its unit is log odds: its
+sum (with that of the extra inputs) is what separates the recording from the baseline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from leadset.classes import LabelSpace
+from leadset.entry.answer import Answer
+from leadset.entry.prediction import Entry
+from leadset.entry.preparing import PreparedInput
+from leadset.explain.background import Background, normal_baselines, simulated_normals, zero_baseline
+from leadset.explain.gradients import Attribution, path_gradients
+from leadset.explain.occlusion import Occlusion, occlude
+from leadset.explain.segments import WAVES, Segments, find_segments
+from leadset.explain.target import Target, View, target_of
+from leadset.recordings import Recording, read_recording
+from leadset.waves import Delineation, delineate
+from leadset.waves.beats import beat_feature_names, lead_feature_names, record_feature_names
+
+#: Methods by name: integrated gradients, expected gradients, occlusion.
+METHODS: dict[str, str] = {"eg": "expected gradients", "ig": "integrated gradients", "occlusion": "occlusion"}
+#: The method that finds planted anomalies (benchmarks/explain.csv).
+DEFAULT_METHOD = "eg"
+#: What stands for all leads or all waves in tables.
+ALL = "all"
+
+
+class UnexplainedError(ValueError):
+    """The entry cannot judge the recording, so that there is nothing to explain."""
+
+
+@dataclass(frozen=True)
+class ClassExplanation:
+    """What one class rests on.
+
+    Attributes:
+        name: abbreviation of the class. probability: of the answer. decided: whether the answer has it.
+        log_odds: of the classifiers together, calibrated. baseline: the same where nothing was recorded (of expected
+            gradients: the mean over normal recordings; of occlusion: NaN).
+        map: (l, t) attribution of each sample in log odds.
+        extra: attribution of each feature of the extra inputs by name.
+        completeness_error: `Attribution.completeness_error`; NaN of occlusion, whose effects need not sum to anything.
+        nodes: evaluations of the gradient; of occlusion, parts taken away.
+        without: by (lead, wave), one of them `ALL`, by how much the log odds fall without it; of occlusion alone.
+    """
+
+    name: str
+    probability: float
+    decided: bool
+    log_odds: float
+    baseline: float
+    map: np.ndarray
+    extra: dict[str, float]
+    completeness_error: float
+    nodes: int
+    without: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def shares(self, segments: Segments) -> np.ndarray:
+        """(l, waves) share of the map's absolute sum in each lead and wave; zeros of a map that is zero."""
+        return _by_wave(np.abs(self.map), segments) / max(np.abs(self.map).sum(), np.finfo(float).tiny)
+
+    def sums(self, segments: Segments) -> np.ndarray:
+        """(l, waves) sum of the map in each lead and wave, in log odds."""
+        return _by_wave(self.map, segments)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What an answer about a recording rests on.
+
+    Attributes:
+        recording: as read. leads: of the maps. rate: of the maps in Hz.
+        method: one of `METHODS`.
+        classes: what was explained. answer: of the entry.
+        segments: parts of the beats at the rate of the maps. delineation: of the recording.
+        seen: (t,) bool, whether a window covers the sample: networks look at up to 16 windows of a long recording.
+        notes: what a reader has to know.
+        provenance: entry, networks and background, as plain values.
+        seconds: time that it took.
+    """
+
+    recording: Recording
+    leads: tuple[str, ...]
+    rate: float
+    method: str
+    classes: tuple[ClassExplanation, ...]
+    answer: Answer
+    segments: Segments
+    delineation: Delineation
+    seen: np.ndarray
+    notes: tuple[str, ...]
+    provenance: dict[str, Any]
+    seconds: float
+
+
+def explain(
+    entry: Entry,
+    recording: Recording | str | Path,
+    classes: Iterable[str] | None = None,
+    method: str = DEFAULT_METHOD,
+    background: Background | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Explanation:
+    """Explains an entry's answer about a recording.
+
+    Args:
+        entry: a loaded entry.
+        recording: or the path of its header.
+        classes: abbreviations or codes; by default those that the entry decides.
+        method: one of `METHODS`.
+        background: normal recordings; by default simulated ones, where the method or an extra input needs them.
+        progress: is told of occlusion how many parts have been taken away since the last call.
+
+    Raises:
+        OSError, ReadError: the file cannot be read.
+        UnexplainedError: the entry cannot judge it.
+        ValueError: an unknown method, or a class that the entry does not have.
+    """
+    began = time.monotonic()
+    if method not in METHODS:
+        raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
+    wanted = None if classes is None else [class_index(entry.space, name) for name in classes]
+    if not isinstance(recording, Recording):
+        recording = read_recording(recording, entry.lead_names)
+    prepared = entry.prepare(recording)
+    answer = next(entry.answer([prepared]))
+    if answer.failed:
+        raise UnexplainedError(f"{recording.name}: {answer.flags[-1]}")
+    chosen = np.flatnonzero(answer.labels).tolist() if wanted is None else wanted
+    target = target_of(entry, prepared)
+    needed = method == "eg" or any(view.extra for view in target.views)
+    if needed and background is None:
+        background = simulated_normals(entry, prepared.leads, max(10.0, *(v.spec.seconds for v in target.views)))
+    delineation = delineate(recording.signal, recording.fs)
+    finest = max(target.views, key=lambda view: view.samples)
+    segments = find_segments(delineation, finest.spec.transform.rate, finest.samples)
+    found = attribution_maps(target, segments, chosen, method, background, progress)
+    done = tuple(
+        ClassExplanation(
+            entry.space.abbreviations[k], float(answer.probabilities[k]), bool(answer.labels[k]), **values
+        )
+        for k, values in zip(chosen, found, strict=True)
+    )
+    seen = finest.to_recording(np.ones((len(finest.starts), 1, finest.spec.samples)))[0] > 0
+    return Explanation(
+        recording, finest.leads, finest.spec.transform.rate, method, done, answer, segments, delineation, seen,
+        _notes(entry, prepared, answer, seen, done, segments), _provenance(entry, target, background),
+        time.monotonic() - began,
+    )  # fmt: skip
+
+
+def class_index(space: LabelSpace, name: str) -> int:
+    """Index of a class by its abbreviation (in any case) or one of its codes.
+
+    Raises:
+        ValueError: the entry does not have it.
+    """
+    by_name = {abbreviation.casefold(): k for k, abbreviation in enumerate(space.abbreviations)}
+    k = by_name.get(name.strip().casefold(), space.index.get(name.strip()))
+    if k is None:
+        raise ValueError(f"class {name!r}: the entry has {', '.join(space.abbreviations)}, expected some of these")
+    return k
+
+
+def regrid(values: np.ndarray, samples: int) -> np.ndarray:
+    """Attributions (l, t) at another number of samples; sums over any stretch of time stay."""
+    if values.shape[-1] == samples:
+        return values
+    sums = np.concatenate([np.zeros((len(values), 1)), values.cumsum(axis=1)], axis=1)
+    before, after = np.linspace(0, 1, values.shape[1] + 1), np.linspace(0, 1, samples + 1)
+    return np.diff([np.interp(after, before, row) for row in sums], axis=1)
+
+
+def attribution_maps(
+    target: Target, segments: Segments, classes: Sequence[int], method: str, background: Background | None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What a method finds of classes by index: the attributes of `ClassExplanation` that are not of the answer."""
+    if method == "occlusion":
+        return _by_occlusion(target, segments, classes, progress)
+    finest = max(target.views, key=lambda view: view.samples)
+    baselines = normal_baselines(target, background) if method == "eg" else zero_baseline(target, background)
+    return [_by_gradients(target, finest, path_gradients(target, k, baselines)) for k in classes]
+
+
+def _by_gradients(target: Target, finest: View, attribution: Attribution) -> dict[str, Any]:
+    total, extra = np.zeros((len(finest.leads), finest.samples)), {}
+    for view, of_windows, of_extra in target.split(attribution.parts):
+        total += regrid(view.to_recording(of_windows), finest.samples)
+        for name, values in zip(view.extra, of_extra, strict=True):
+            summed = values.sum(axis=(0, *range(2, values.ndim)))
+            for feature, value in _named(view, name, summed).items():
+                extra[feature] = extra.get(feature, 0.0) + value
+    return {
+        "log_odds": attribution.log_odds, "baseline": attribution.baseline, "map": total, "extra": extra,
+        "completeness_error": attribution.completeness_error, "nodes": attribution.nodes,
+    }  # fmt: skip
+
+
+def _by_occlusion(
+    target: Target, segments: Segments, classes: Sequence[int], progress: Callable[[int], object]
+) -> list[dict[str, Any]]:
+    effects = occlude(target, segments, progress)
+    leads, full = target.views[0].leads, target.log_odds()[0]
+    length = np.bincount(segments.piece)
+    places = [(view, name) for view in target.views for name in (None, *view.extra)]
+    return [
+        {
+            "log_odds": float(full[k]), "baseline": np.nan,
+            "map": (effects.pieces[..., k] / length)[:, segments.piece],
+            "extra": _extra_effects(effects, places, k),
+            "completeness_error": np.nan, "nodes": effects.pieces[..., k].size,
+            "without": {(lead, ALL): float(effects.leads[i, k]) for i, lead in enumerate(leads)}
+            | {(ALL, wave): float(effects.waves[i, k]) for i, wave in enumerate(WAVES)},
+        }
+        for k in classes
+    ]  # fmt: skip
+
+
+def _extra_effects(effects: Occlusion, places: Sequence[tuple[View, str | None]], k: int) -> dict[str, float]:
+    extra: dict[str, float] = {}
+    for place, values in effects.extra.items():
+        view, name = places[place]
+        for feature, value in _named(view, str(name), values[:, k]).items():
+            extra[feature] = extra.get(feature, 0.0) + value
+    return extra
+
+
+def _named(view: View, name: str, values: np.ndarray) -> dict[str, float]:
+    """Values of an extra input by the names of its features; the sum of one that has no named features."""
+    features = {
+        "record": [*record_feature_names(), *lead_feature_names(view.leads)], "beats": beat_feature_names(view.leads),
+    }.get(name)  # fmt: skip
+    if features is None:
+        return {name: float(values.sum())}
+    return {f"{name}: {feature}": float(value) for feature, value in zip(features, values, strict=True)}
+
+
+def _by_wave(values: np.ndarray, segments: Segments) -> np.ndarray:
+    return np.stack([np.bincount(segments.wave, row, minlength=len(WAVES)) for row in values])
+
+
+def _notes(
+    entry: Entry, prepared: PreparedInput, answer: Answer, seen: np.ndarray, done: Sequence[ClassExplanation],
+    segments: Segments,
+) -> tuple[str, ...]:  # fmt: skip
+    """What a reader has to know about these maps."""
+    notes = []
+    if entry.trained_set(prepared.leads).evidence is not None:
+        notes.append("a detector adds evidence to this answer, which the maps do not show")
+    if not seen.all():
+        notes.append(f"the networks looked at {seen.mean():.0%} of the recording; the maps are zero elsewhere")
+    if (segments.beat < 0).all():
+        notes.append("no beats were found, so that nothing is said by wave")
+    zero = [flag.removeprefix("zero_lead:") for flag in answer.flags if flag.startswith("zero_lead:")]
+    if zero:
+        notes.append(f"the networks saw zeros in {', '.join(zero)}, which the recording lacks")
+    notes += [
+        f"{one.name}: the attributions miss {one.completeness_error:.1%} of the difference of the log odds"
+        for one in done if one.completeness_error > 0.01
+    ]  # fmt: skip
+    notes += [
+        f"{one.name} is not decided: its probability is {expit(one.log_odds):.1%}" for one in done if not one.decided
+    ]
+    return tuple(notes)
+
+
+def _provenance(entry: Entry, target: Target, background: Background | None) -> dict[str, Any]:
+    return {
+        "entry": entry.folder.name,
+        "label_space": entry.manifest.label_space,
+        "networks": [
+            {"architecture": view.name, "weight": view.weight, "windows": len(view.starts)} for view in target.views
+        ],
+        "background": None if background is None else background.provenance,
+    }
