@@ -22,6 +22,7 @@ weights: $(VENV)/installed
 	for network in $$($(RUN) -c "from leadset.training.universal import RECIPES; print(*RECIPES)"); do \
 	    OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal $$network weights --ship $(PRETRAINED)/simulated || exit 1; \
 	done
+	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal_detector weights/detector --ship $(PRETRAINED)
 	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal_tuning $(DATA) weights/tuning --ship $(PRETRAINED)
 	$(RUN) -m leadset.training.shipped_entry $(DATA) weights/tuning
 	PYTHONPATH=. $(RUN) benchmarks/universal.py $(DATA) weights/tuning

@@ -31,7 +31,7 @@ from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localis
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
 from leadset.classes import LabelSpace, label_space
 from leadset.config import load_config, load_lead_names
-from leadset.entry.detectors import DetectorFolder
+from leadset.entry.detectors import SHIPPED, DetectorFolder
 from leadset.leads import LEADS, lead_set_name, resolve_leads
 from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES, CrossRestoration
 from leadset.models.prediction import lead_rows
@@ -54,7 +54,7 @@ _DARKEST = 4.0
 # What a score has of each lead.
 _LEAD_PARTS = ("record", "beat")
 _SPACE_HELP = "whose normal class is normal (default: that of a trained entry, else as configured)"
-_MODEL_HELP = "folder that fit has written, or a trained entry"
+_MODEL_HELP = f"folder that fit has written, a trained entry, or '{SHIPPED}' for the detector that ships"
 _MAP_HELP = "how a sample differs from normal hearts, or from the recording's other heartbeats (default: deviation)"
 
 
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--attributes", action="store_true",
         help="learn age, sex, rate and intervals of the normal recordings too, and classes of all with a header",
     )  # fmt: skip
-    fit.add_argument("--start", type=Path, metavar="MODEL", help="learn on from these weights instead of random ones")
+    fit.add_argument("--start", type=Path, metavar="MODEL", help=f"learn on from its weights ({_MODEL_HELP})")
     fit.add_argument("--cache", type=Path, help="folder to keep prepared recordings in")
     defaults = RestorationSettings()
     fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking, help="default: %(default)s")

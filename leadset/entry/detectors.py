@@ -6,17 +6,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from leadset.anomaly.detector import DETECTOR_FILE, Detector
+from leadset.anomaly.shipped import shipped_detector
 from leadset.classes import LabelSpace
 from leadset.entry.manifest import FILE_NAME
 from leadset.entry.prediction import Entry
-from leadset.leads import sort_leads
+from leadset.leads import LEADS, sort_leads
+
+#: In the place of a folder: the detector that ships.
+SHIPPED = "shipped"
 
 
 class DetectorFolder:
-    """The detector that `leadset anomaly fit` wrote, or those of a trained entry, one for each lead set.
+    """The detector that `leadset anomaly fit` wrote, those of a trained entry, one a lead set, or the shipped one.
 
     Args:
-        folder: either.
+        folder: of one of them, or `SHIPPED`.
 
     Raises:
         OSError: it holds neither.
@@ -27,17 +31,24 @@ class DetectorFolder:
         self.folder = Path(folder)
         self._detectors: dict[tuple[str, ...], Detector] = {}
         self._entry: Entry | None = None
+        self._shipped = str(folder) == SHIPPED and not self.folder.exists()
+        if self._shipped:
+            return
         if (self.folder / FILE_NAME).is_file():
             self._entry = Entry(self.folder)
         elif (self.folder / DETECTOR_FILE).is_file():
             detector = Detector.load(self.folder)
             self._detectors[detector.leads] = detector
         else:
-            raise FileNotFoundError(f"{self.folder}: found neither {DETECTOR_FILE} nor {FILE_NAME}, expected either")
+            raise FileNotFoundError(
+                f"{self.folder}: found neither {DETECTOR_FILE} nor {FILE_NAME}, expected either, or '{SHIPPED}'"
+            )
 
     @property
     def leads(self) -> tuple[str, ...]:
         """The leads of all its detectors."""
+        if self._shipped:
+            return LEADS
         if self._entry is None:
             return next(iter(self._detectors))
         return sort_leads({lead for trained in self._entry.manifest.sets for lead in trained.leads})
@@ -58,6 +69,11 @@ class DetectorFolder:
         Raises:
             OSError, ValueError: an entry has none for them, or its files are damaged.
         """
+        if self._shipped:
+            leads = sort_leads(leads)
+            if leads not in self._detectors:
+                self._detectors[leads] = shipped_detector(leads)
+            return self._detectors[leads]
         if self._entry is None:
             return next(iter(self._detectors.values()))
         chosen = self._entry.trained_set(leads).leads
