@@ -68,6 +68,14 @@ def test_leads_styles_and_lead_sets_can_be_chosen():
     assert not page.exception
 
 
+def test_an_attribution_is_drawn_on_demand():
+    pytest.importorskip("captum", reason="the extra explain is not installed")
+    page = opened(example=True)
+    page.toggle(key="attribution").set_value(True).run()
+    said = load_texts("en")("attribution_method", method="integrated gradients")
+    assert not page.exception and not page.error and said in [caption.value for caption in page.caption]
+
+
 def test_answers_are_those_of_the_entry(view):
     expected = view.entry.predict(view.recording)
     np.testing.assert_array_equal(view.answer.probabilities, expected.probabilities)

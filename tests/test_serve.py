@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from leadset.entry import load_entry
 from leadset.entry.plain import plain_answer
 from leadset.leads import LEADS
 from leadset.recordings import Recording, find_recordings, read_recording
-from leadset.serve.api import create_app
+from leadset.serve.api import Method, create_app
 from leadset.simulate import simulate
 
 LIMITS = default_config().serve
@@ -119,6 +120,21 @@ def test_a_sheet_is_drawn_in_every_format(client, files, kind, start):
     assert response.status_code == 200 and response.content.startswith(start)
     assert kind in response.headers["content-type"]
     assert client.post("/v1/sheet", files=parts(files), params={"format": "gif"}).status_code == 422
+
+
+def test_explanations_are_those_of_explain(client, entry, recordings):
+    from leadset.explain import METHODS, explain
+
+    pytest.importorskip("captum", reason="the extra explain is not installed")
+    assert METHODS.keys() == set(get_args(Method))
+    asked = {"classes": "AF, NSR", "method": "ig"}
+    explained = client.post("/v1/explain", json=samples_of(recordings[0]), params=asked).json()
+    expected = explain(entry, recordings[0], ["AF", "NSR"], "ig")
+    assert list(explained["classes"]) == ["AF", "NSR"] and explained["leads"] == list(LEADS)
+    for one in expected.classes:
+        np.testing.assert_allclose(np.array(explained["maps"][one.name]), one.map, atol=1e-5)
+    unknown = client.post("/v1/explain", json=samples_of(recordings[0]), params={"classes": "XYZ"})
+    assert unknown.status_code == 422 and "XYZ" in unknown.json()["detail"]
 
 
 def test_models_health_and_metrics(client, entry):

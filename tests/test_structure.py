@@ -55,7 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "scoring", "training", "utils",
     },
     "serve": {
-        "anomaly", "config", "entry", "leads", "leadset", "plots", "recordings", "signals", "simulate", "waves",
+        "anomaly", "config", "entry", "explain", "leads", "leadset", "plots", "recordings", "signals", "simulate",
+        "waves",
     },
     "explain": {
         "classes", "entry", "leads", "models", "preprocess", "recordings", "scoring", "signals", "simulate", "utils",

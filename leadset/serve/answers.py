@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 import leadset
 from leadset.entry import Entry
+from leadset.explain import UnexplainedError, explain
+from leadset.explain.report import plain_explanation
 from leadset.recordings import Recording
 from leadset.serve.problems import Problem
 from leadset.waves import MARKS, delineate
@@ -92,6 +95,22 @@ def anomaly(entry: Entry, recording: Recording) -> Anomaly:
         recording=recording.name, leads=list(detector.leads), score=_number(score.score), peak=_number(score.peak),
         above=ranks, map_fs=TRANSFORM.rate, map=plain_numbers(score.deviation, 4), flags=list(score.flags),
     )  # fmt: skip
+
+
+def explained(entry: Entry, recording: Recording, classes: Sequence[str] | None, method: str) -> dict[str, Any]:
+    """What an answer rests on: attribution and its share by lead and wave, for each class, and the maps.
+
+    Raises:
+        Problem: the recording cannot be judged, the entry does not have a class, or the extra ``explain`` is missing.
+    """
+    try:
+        explanation = explain(entry, recording, classes, method)
+    except UnexplainedError as error:
+        raise Problem(422, "unanswered", "The recording cannot be judged", str(error)) from None
+    except ValueError as error:
+        raise Problem(422, "unexplained", "The answer cannot be explained", str(error)) from None
+    maps = {one.name: plain_numbers(one.map, 6) for one in explanation.classes}
+    return plain_explanation(explanation, recording.name) | {"map_fs": float(explanation.rate), "maps": maps}
 
 
 def described(entry: Entry) -> dict[str, Any]:

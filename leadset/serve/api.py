@@ -45,6 +45,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:",
     "X-Content-Type-Options": "nosniff",
 }
+Method = Literal["ig", "eg", "occlusion"]
 SheetFormat = Literal["png", "svg", "pdf"]
 SheetLayout = Literal["3x4", "6x2", "12x1", "strip"]
 _MEDIA: dict[str, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
@@ -237,6 +238,14 @@ def _routes(work: Work) -> APIRouter:
         """How far a recording is from normal ones, and where, if the entry has a detector."""
         with work.request():
             return await work.run(answers.anomaly, work.entry, await received(request, work))
+
+    @router.post("/explain", openapi_extra=_UPLOAD)
+    async def explain(request: Request, classes: str = "", method: Method = "ig") -> dict[str, Any]:
+        """What the answer rests on, by sample, lead and wave: of classes named with commas, or of the decided ones."""
+        wanted = [name.strip() for name in classes.split(",") if name.strip()] or None
+        with work.request():
+            recording = await received(request, work)
+            return await work.run(answers.explained, work.entry, recording, wanted, method)
 
     @router.get("/models")
     async def models() -> dict[str, Any]:

@@ -13,13 +13,14 @@ import streamlit as st
 
 from leadset.config import load_config
 from leadset.entry import Entry, load_entry
+from leadset.explain import METHODS
 from leadset.leads import LEADS, lead_set_name
 from leadset.plots import LAYOUTS
 from leadset.recordings import Recording
 from leadset.serve.problems import Problem
 from leadset.serve.texts import Texts, list_languages, load_texts
 from leadset.serve.uploads import grouped, recording_of_files
-from leadset.serve.view import View, interactive, lead_choices
+from leadset.serve.view import METHOD, View, interactive, lead_choices
 from leadset.simulate import SimulatedStream
 
 #: The environment variable by which the verb names the entry.
@@ -177,6 +178,26 @@ def show_diagnoses(text: Texts, view: View) -> None:
     share = st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100)
     st.dataframe(rows, column_config={text("probability"): share}, hide_index=True, width="stretch")
     st.caption(text("calibrated"))
+    show_attribution(text, view)
+
+
+def show_attribution(text: Texts, view: View) -> None:
+    """What a diagnosis rests on, computed when it is asked for."""
+    if not st.toggle(text("attribution"), key="attribution"):
+        return
+    names = view.entry.space.abbreviations
+    likeliest = view.answer.probabilities.argsort()[::-1]
+    chosen = st.selectbox(
+        text("attribution_of"), [names[k] for k in likeliest], key="attribution_of",
+        format_func=lambda name: text.diagnosis(name, name),
+    )  # fmt: skip
+    try:
+        layer = view.attribution(chosen or names[likeliest[0]])
+    except ValueError as error:
+        st.error(text("no_attribution", reason=error))
+        return
+    st.caption(text("attribution_method", method=METHODS[METHOD]))
+    st.image(view.sheet("png", attribution=layer))
 
 
 def show_measurements(text: Texts, view: View) -> None:

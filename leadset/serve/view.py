@@ -12,14 +12,18 @@ import numpy as np
 
 from leadset.anomaly.detector import TRANSFORM
 from leadset.entry import Answer, Entry
+from leadset.explain import explain
 from leadset.leads import sort_leads
 from leadset.plots import SignalMap, draw_sheet, findings_of
+from leadset.plots.attributions import attribution_layer
 from leadset.recordings import Recording
 from leadset.waves import Delineation, Measurements, Quality, assess, delineate, measure
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+#: How the page explains, a key of `leadset.explain.METHODS`.
+METHOD = "ig"
 #: Marks of the waves in an interactive drawing: (name, column of `leadset.waves.MARKS`, colour).
 _PEAKS = (("P", 1, "#0072B2"), ("R", 6, "#D55E00"), ("T", 10, "#009E73"))
 _LINE = "#37474f"
@@ -74,6 +78,19 @@ class View:
         high = None if detector.reference is None else detector.reference.high["deviation"]
         full = float(np.nanquantile(score.deviation, 0.99)) if high is None else high
         return SignalMap(score.deviation, TRANSFORM.rate, detector.leads, full, "unlike normal recordings")
+
+    def attribution(self, name: str) -> SignalMap:
+        """What a class rests on, as a layer of the sheet.
+
+        Args:
+            name: abbreviation of the class.
+
+        Raises:
+            ValueError: the recording cannot be judged, or the extra ``explain`` is missing.
+        """
+        explanation = explain(self.entry, self.recording, [name], METHOD)
+        values = explanation.classes[0].map
+        return attribution_layer(values, explanation.rate, explanation.leads, name)
 
     def answer_on(self, leads: tuple[str, ...]) -> Answer:
         """The entry's answer on some of the leads."""
