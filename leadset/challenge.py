@@ -87,7 +87,7 @@ def test_entry(
         OSError, ValueError: no entry, no data folder or no recording in it, or one whose answer would have the name of
             the details; never because of what one recording holds.
     """
-    entry = load_entry(model_directory)
+    entry = load_entry(model_directory, every_network=per_model or details)
     headers = output_names(data_directory, find_recordings(data_directory))
     outputs = Path(output_directory)
     if details and DETAILS_FILE in {f"{name}.csv" for name in headers}:

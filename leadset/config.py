@@ -57,6 +57,7 @@ class Start:
     steps: Annotated[float, rules.positive]
     rate: Annotated[float, rules.positive]
     trunk_rate: Annotated[float, rules.positive]
+    blend: Annotated[float, rules.share_or_all]
     freeze: Annotated[bool, rules.on_or_off]
     one_pass: Annotated[bool, rules.on_or_off]
     recordings: Annotated[int, rules.whole(0)]
@@ -97,6 +98,7 @@ class Config:
     keep_work: Annotated[bool, rules.on_or_off]
     cache: Annotated[str, rules.text]
     leads: Annotated[dict[str, str], rules.lead_names]
+    abnormality: Annotated[bool, rules.on_or_off]
     pretrain: Pretrain
     serve: Serve
     start: Start

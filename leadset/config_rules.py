@@ -62,6 +62,7 @@ def whole(least: int, most: int | None = None) -> Rule:
 
 
 positive = number((lambda value: value > 0, "a finite positive number"))
+share_or_all = number((lambda value: 0 < value <= 1, "a number above 0, 1 at most"))
 share = number((lambda value: 0 < value < 1, "a number between 0 and 1"))
 
 

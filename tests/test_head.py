@@ -32,9 +32,9 @@ from leadset.store.packed import StoredRecording
 from leadset.training import run
 from leadset.training import trainer as trainer_module
 from leadset.training.context import LOG_FILE
-from leadset.training.ensemble import ValidationOutputs, ValidationTargets, ablation, fit_set, out_of_fold
+from leadset.training.ensemble import ValidationOutputs, ValidationTargets, out_of_fold
+from leadset.training.evidence import ablation, fit_set
 from leadset.training.normals import MOST_REPEATS, TOO_FEW, balanced_by_source
-from leadset.training.thresholds import fit_thresholds
 
 SPACE = label_space("challenge2021")
 K = len(SPACE)
@@ -203,7 +203,7 @@ def test_ablation_compares_on_recordings_that_nothing_was_fitted_on():
     assert found["gain"]["value"] == pytest.approx(difference)
     assert found["gain"]["low"] <= difference <= found["gain"]["high"]
     answers = [out_of_fold(network, targets, folds) for network in networks]
-    trained = fit_set((), (), networks, answers, targets, lambda p, y: fit_thresholds(p, y, SPACE))
+    trained = fit_set((), (), networks, answers, targets, SPACE)
     assert found["without"]["challenge_metric"] < trained.ensemble.rule.provenance["value"]
     assert trained.ensemble.weights.tolist() == [1.0, 0.0]
     assert trained.evidence.strengths[0] == 0 < trained.evidence.strengths[1] <= 1
@@ -212,7 +212,7 @@ def test_ablation_compares_on_recordings_that_nothing_was_fitted_on():
 def test_a_detector_alone_needs_nobody_to_agree():
     networks, targets, folds = validated()
     answers = [out_of_fold(networks[1], targets, folds)]
-    trained = fit_set((), (), networks[1:], answers, targets, lambda p, y: fit_thresholds(p, y, SPACE))
+    trained = fit_set((), (), networks[1:], answers, targets, SPACE)
     assert trained.evidence is None and trained.ensemble.weights.tolist() == [1.0]
     assert trained.answer(answers)[0].any(axis=1).all()
 
@@ -235,6 +235,7 @@ TINY = tiny_config(
     architectures=("resnet34", "cross_restoration"),
     min_steps=3,
     batch_size=4,
+    abnormality=True,
     presets={"tiny": {"resnet34": {"width": 4, "rate": 50, "blocks": [1, 1, 1, 1]}, "cross_restoration": SMALL}},
 )
 
@@ -262,10 +263,11 @@ def test_run_trains_the_detector_beside_the_classifier(trained, simulated, tmp_p
         "entry.json", "split.csv", LOG_FILE, classifier.weights, detector.weights, detector.head,
     }  # fmt: skip
     assert manifest.sets[0].ensemble.weights.tolist() == [1.0, 0.0]
-    assert manifest.sets[0].evidence.strengths[1] > 0 == manifest.sets[0].evidence.strengths[0]
     found = manifest.provenance["detector"]["2"]
+    assert found["gain"]["low"] <= 0 and not found["asked"], "three steps teach it nothing"
+    assert manifest.sets[0].evidence is None and manifest.sets[0].asked.tolist() == [True, False]
     events = [json.loads(line) for line in (trained / LOG_FILE).read_text().splitlines()]
-    (logged,) = [event for event in events if event["event" if "event" in event else "job"] == "ablation"]
+    (logged,) = [event["detector"] for event in events if event.get("event") == "joined"]
     assert logged["with"] == found["with"] and logged["without"] == found["without"]
     assert answer_folder(trained, simulated, tmp_path, per_model=True).failures == []
     assert len(list((tmp_path / "cross_restoration").glob("*.csv"))) == 60
@@ -282,6 +284,24 @@ def test_answers_hold_the_abnormality_and_are_those_of_run_model(trained, simula
     _, labels, probabilities = run_model(load_model(str(trained), LEAD_SETS[2]), path.read_text(), counts)
     np.testing.assert_array_equal(probabilities, answer.probabilities)
     np.testing.assert_array_equal(labels, answer.labels)
+
+
+def test_detector_without_a_say_is_asked_only_where_it_is_wanted(trained, simulated, tmp_path):
+    path = find_recordings(simulated)[0]
+    values = json.loads((trained / "entry.json").read_text())
+    quiet = tmp_path / "quiet"
+    shutil.copytree(trained, quiet)
+    (quiet / "entry.json").write_text(json.dumps(values | {"abnormality": False}))
+    answer, wanted = load_entry(quiet).predict(path), load_entry(trained).predict(path)
+    assert answer.abnormality is None and wanted.abnormality is not None
+    assert list(answer.by_model) == ["resnet34"]
+    np.testing.assert_array_equal(answer.probabilities, wanted.probabilities)
+    every = load_entry(quiet, every_network=True).predict(path)
+    assert every.abnormality == wanted.abnormality and len(every.by_model) == 2
+    np.testing.assert_array_equal(every.labels, answer.labels)
+    entry = load_entry(quiet)
+    entry.predict(path)
+    assert len(entry._predictors) == 1, "the detector was not even loaded"
 
 
 def test_validation_features_are_those_of_answers(simulated, tmp_path):

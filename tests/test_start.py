@@ -221,10 +221,10 @@ def test_frozen_run_changes_heads_alone(recordings, tmp_path):
     assert changed <= {"fc.weight", "fc.bias"}, "the statistics of normalisation stay too"
 
 
-def test_freeze_is_an_option_of_train(monkeypatch):
+def test_freeze_is_an_option_of_train(recordings, monkeypatch):
     used = []
-    monkeypatch.setattr(run, "train_entry", lambda data, model, config: used.append(config))
-    assert main(["train", "data", "model", "--freeze"]) == 0
+    monkeypatch.setattr(run, "train_entry", lambda *arguments: used.append(arguments[2]))
+    assert main(["train", str(recordings), "model", "--freeze"]) == 0
     assert used[0].start.freeze and used[0].overrides == {"start.freeze": True}
     assert not default_config().start.freeze
 
@@ -289,6 +289,18 @@ def test_few_recordings_of_other_classes_are_tuned_all_the_same(tmp_path):
     manifest = run.train_entry(tmp_path / "few", tmp_path / "model", config)
     assert manifest.classes == NINE.keys and "flags" not in manifest.provenance
     assert len(manifest.sets[0].members[0].training["start"]["new_classes"]) == 2
+
+
+def test_tuned_weights_lie_between_those_before_and_after(recordings, tmp_path):
+    config = starting_config(lead_sets=(PAIR,))
+    tensors = []
+    for blend in (1.0, 0.5):
+        folder = tmp_path / str(blend)
+        run.train_entry(recordings, folder, replace(config, start=replace(config.start, blend=blend)))
+        tensors.append(load_file(folder / f"{NAME}-II-V5.safetensors"))
+    before, (tuned, between) = load_shipped(NAME, PAIR).state_dict(), tensors
+    assert not torch.equal(tuned["fc.weight"], before["fc.weight"])
+    torch.testing.assert_close(between["fc.weight"], (tuned["fc.weight"] + before["fc.weight"]) / 2)
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------

@@ -33,6 +33,10 @@ _NO_CLASSES = "a reconstruction model: its scores are computed outside of the ne
 _NO_NETWORK = "a classical model, which is no network"
 
 
+# Rounds in which the label sets of highest expected score are found: two or three are enough for nearly all.
+_ROUNDS = 8
+
+
 class EntryGraph(nn.Module):
     """Classifiers with their ensemble: mean over windows, weighted sum, calibration, thresholds.
 
@@ -51,6 +55,9 @@ class EntryGraph(nn.Module):
         self.weights = trained.ensemble.weights.tolist()
         rule, calibration = trained.ensemble.rule, trained.ensemble.calibration
         self.register_buffer("thresholds", torch.tensor(rule.thresholds, dtype=torch.float32))
+        self.rewarded = rule.rewards is not None
+        if rule.rewards is not None:
+            self.register_buffer("rewards", torch.tensor(rule.rewards, dtype=torch.float32))
         self.calibrated = calibration is not None
         if calibration is not None:
             self.register_buffer("slopes", torch.tensor(calibration.slopes, dtype=torch.float32))
@@ -68,11 +75,28 @@ class EntryGraph(nn.Module):
             inside = joint.double().clamp(LEAST, 1 - LEAST)
             log_odds = (inside.log() - (1 - inside).log()).float()
             joint = torch.sigmoid(self.slopes * log_odds + self.intercepts)
+        return joint, self._best_sets(joint) if self.rewarded else self._by_thresholds(joint), *own
+
+    def _by_thresholds(self, joint: Tensor) -> Tensor:
         reached = joint >= self.thresholds
         nearest = (joint / self.thresholds).argmax(1, keepdim=True)
         classes = torch.arange(joint.shape[1], device=joint.device)
-        decided = reached | (~reached.any(1, keepdim=True) & (classes == nearest))
-        return joint, decided, *own
+        return reached | (~reached.any(1, keepdim=True) & (classes == nearest))
+
+    def _best_sets(self, joint: Tensor) -> Tensor:
+        """As `leadset.entry.decision.best_label_sets`, in a fixed number of rounds."""
+        earned, costs = joint @ self.rewards, 1 - joint
+        size = joint.sum(1, keepdim=True).clamp(min=1.0)
+
+        def ratios(decided: Tensor) -> Tensor:
+            return (decided * earned).sum(1, keepdim=True) / (size + (decided * costs).sum(1, keepdim=True))
+
+        best = (earned / (size + costs)).argmax(1, keepdim=True)
+        decided = torch.arange(joint.shape[1], device=joint.device) == best
+        for _ in range(_ROUNDS):
+            candidates = earned > ratios(decided) * costs
+            decided = torch.where(ratios(candidates) > ratios(decided), candidates, decided)
+        return decided
 
 
 def export_entry(

@@ -31,10 +31,10 @@ class Ensemble:
     rule: DecisionRule
     calibration: Calibration | None = None
 
-    def join(self, by_member: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities (n, k) of each member to one."""
+    def join(self, by_member: Sequence[np.ndarray | None]) -> np.ndarray:
+        """Probabilities (n, k) of each member to one; those of a member without weight may be None."""
         # Term by term: a matrix product may differ in the last bit with the number of recordings.
-        joint = sum(weight * p for weight, p in zip(self.weights, by_member, strict=True))
+        joint = sum(weight * p for weight, p in zip(self.weights, by_member, strict=True) if weight)
         return joint if self.calibration is None else self.calibration(joint)
 
     def to_json(self) -> dict:
@@ -85,8 +85,8 @@ class Evidence:
     shares: np.ndarray
     rule: DecisionRule
 
-    def join(self, own: np.ndarray, by_member: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities (n, k) of the classifiers and those of each member to one."""
+    def join(self, own: np.ndarray, by_member: Sequence[np.ndarray | None]) -> np.ndarray:
+        """Probabilities (n, k) of the classifiers and those of each member to one, as `Ensemble.join`."""
         total, before = log_odds(own), log_odds(self.shares)
         for strength, p in zip(self.strengths, by_member, strict=True):
             if strength:

@@ -116,8 +116,14 @@ class TrainedSet:
         """Whether its networks can be cut to any leads."""
         return all(member.universal for member in self.members)
 
-    def answer(self, by_member: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Decisions and probabilities (n, k) from the probabilities (n, k) of each member."""
+    @property
+    def asked(self) -> np.ndarray:
+        """(m,) bool, which members have a say in the answer."""
+        asked = self.ensemble.weights > 0
+        return asked if self.evidence is None else asked | (self.evidence.strengths != 0)
+
+    def answer(self, by_member: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
+        """Decisions and probabilities (n, k) from those (n, k) of each member; None of one that has no say."""
         own = self.ensemble.join(by_member)
         if self.evidence is None:
             return self.ensemble.rule(own), own
@@ -157,6 +163,7 @@ class Manifest:
         provenance: versions, seed, preset, data counts and fingerprint.
         lead_names: what names of leads stood for in training, as for `leadset.recordings.read_recording`; entries of
             0.1.0 have none.
+        abnormality: whether detectors without a say are asked all the same, for the probability of an abnormality.
     """
 
     label_space: str
@@ -165,6 +172,7 @@ class Manifest:
     sets: tuple[TrainedSet, ...]
     provenance: dict[str, Any]
     lead_names: Mapping[str, str] = field(default_factory=dict)
+    abnormality: bool = False
 
     def _by_class(self) -> Iterator[np.ndarray]:
         """Whatever has one number for each class."""
@@ -206,6 +214,7 @@ class Manifest:
             "prior": [float(p) for p in self.prior],
             "provenance": self.provenance,
             "lead_names": self.lead_names,
+            "abnormality": self.abnormality,
             "lead_sets": [trained.to_json() for trained in self.sets],
         }
         with write_atomically(folder / card.FILE_NAME) as file:
@@ -247,6 +256,7 @@ class Manifest:
                 sets,
                 dict(values["provenance"]),
                 own_lead_names(values.get("lead_names", {})),
+                bool(values.get("abnormality", False)),
             )
             for numbers in manifest._by_class():
                 if numbers.shape != (len(manifest.classes),):

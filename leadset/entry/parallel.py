@@ -38,16 +38,19 @@ def predict_all(entry: Entry, headers: Sequence[Path], processes: int | None = N
         parts = [headers[i : i + _AT_A_TIME] for i in range(0, len(headers), _AT_A_TIME)]
         # A process that is killed, for want of memory say, breaks the pool: this one answers what is left.
         with suppress(BrokenProcessPool), worker_pool(processes) as pool:
-            for answers in pool.map(partial(_answers, entry.folder, tuple(entry.lead_names.items())), parts):
+            known = tuple(entry.lead_names.items()), entry.every_network
+            for answers in pool.map(partial(_answers, entry.folder, *known), parts):
                 yield from answers
                 answered += len(answers)
     yield from entry.predict(headers[answered:])
 
 
-def _answers(folder: Path, lead_names: tuple[tuple[str, str], ...], headers: Sequence[Path]) -> list[Answer]:
-    return list(_entry(folder, lead_names).predict(headers))
+def _answers(
+    folder: Path, lead_names: tuple[tuple[str, str], ...], every_network: bool, headers: Sequence[Path]
+) -> list[Answer]:
+    return list(_entry(folder, lead_names, every_network).predict(headers))
 
 
 @lru_cache(maxsize=1)
-def _entry(folder: Path, lead_names: tuple[tuple[str, str], ...]) -> Entry:
-    return Entry(folder, "cpu", readers=0, lead_names=dict(lead_names))
+def _entry(folder: Path, lead_names: tuple[tuple[str, str], ...], every_network: bool) -> Entry:
+    return Entry(folder, "cpu", 0, dict(lead_names), every_network)

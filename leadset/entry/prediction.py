@@ -41,6 +41,7 @@ class Entry:
         device: where to run; a GPU if there is one.
         readers: threads that read recordings ahead while the networks work.
         lead_names: as for `leadset.recordings.read_recording`; these go before those that it was trained with.
+        every_network: ask networks that have no say in the answer too.
 
     Raises:
         FileNotFoundError: there is no entry in the folder.
@@ -53,8 +54,9 @@ class Entry:
         device: str | torch.device | None = None,
         readers: int = 2,
         lead_names: Mapping[str, str] | None = None,
+        every_network: bool = False,
     ) -> None:
-        self.folder, self.readers = Path(folder), readers
+        self.folder, self.readers, self.every_network = Path(folder), readers, every_network
         self.manifest = Manifest.read(self.folder)
         self.lead_names = {**self.manifest.lead_names, **own_lead_names(lead_names or {})}
         self.space = self.manifest.space_in(self.folder)
@@ -84,8 +86,16 @@ class Entry:
     def load(self, leads: Iterable[str]) -> None:
         """Loads the networks that recordings with these leads need, ahead of the first recording."""
         trained = self.trained_set(signed_lead(lead, self.lead_names)[0] for lead in leads)
-        for member in trained.members:
+        for member in self.asked(trained):
             self.predictor(trained, member)
+
+    def asked(self, trained: TrainedSet) -> tuple[Member, ...]:
+        """The networks of a lead set that are asked: those that have a say, and others if they are wanted."""
+        return tuple(trained.members[i] for i in self._asked(trained))
+
+    def _asked(self, trained: TrainedSet) -> list[int]:
+        detects = [self.manifest.abnormality and member.detector is not None for member in trained.members]
+        return np.flatnonzero(trained.asked | detects | self.every_network).tolist()
 
     def predictor(self, trained: TrainedSet, member: Member) -> Predictor:
         """A network of a lead set, loaded when it is first asked for."""
@@ -170,7 +180,7 @@ class Entry:
 
     def _wanted(self, leads: tuple[str, ...]) -> tuple[tuple[str, ...], list[InputSpec]]:
         trained = self.trained_set(leads)
-        return trained.leads, [member.spec for member in trained.members]
+        return trained.leads, [member.spec for member in self.asked(trained)]
 
     def answer(self, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
         """Answers prepared recordings together, in order."""
@@ -188,19 +198,20 @@ class Entry:
             yield answers[i]
 
     def _predict_group(self, trained: TrainedSet, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
-        outputs = [
-            self.predictor(trained, member)([one.input_of(member.spec) for one in inputs])
-            for member in trained.members
-        ]
-        labels, joint = trained.answer([output.probabilities for output in outputs])
-        abnormality = next((output.abnormality for output in outputs if output.abnormality is not None), None)
+        outputs = {
+            i: self.predictor(trained, member)([one.input_of(member.spec) for one in inputs])
+            for i, member in zip(self._asked(trained), self.asked(trained), strict=True)
+        }
+        by_member = [outputs[i].probabilities if i in outputs else None for i in range(len(trained.members))]
+        labels, joint = trained.answer(by_member)
+        abnormality = next((o.abnormality for o in outputs.values() if o.abnormality is not None), None)
         for i, one in enumerate(inputs):
             if not np.isfinite(joint[i]).all():
                 yield self.unanswered(one.name, "the networks gave no finite probability", one.flags, one.quality)
                 continue
             by_model = {
-                member.architecture: (_decide(member.rule, output.probabilities[i]), output.probabilities[i])
-                for member, output in zip(trained.members, outputs, strict=True)
+                trained.members[m].architecture: (_decide(trained.members[m].rule, by_member[m][i]), by_member[m][i])
+                for m in outputs
             }
             known = abnormality is not None and np.isfinite(abnormality[i])
             abnormal = float(abnormality[i]) if known else None
@@ -226,7 +237,7 @@ class Entry:
         labels = np.zeros(len(self.space), dtype=bool)
         labels[int(np.argmax(self.manifest.prior))] = True
         prior = self.manifest.prior
-        architectures = {member.architecture for trained in self.manifest.sets for member in trained.members}
+        architectures = {member.architecture for trained in self.manifest.sets for member in self.asked(trained)}
         by_model = dict.fromkeys(architectures, (labels, prior))
         flags = (*flags, f"unanswered: {reason}")
         return Answer(name, self.space.keys, labels, prior, flags, by_model, quality=quality)
@@ -250,15 +261,16 @@ def load_entry(
     model_dir: str | Path | None = None,
     device: str | torch.device | None = None,
     lead_names: Mapping[str, str] | None = None,
+    every_network: bool = False,
 ) -> Entry:
     """Opens a model folder, or a file that `leadset pack` wrote, by default the entry that ships; see `Entry`.
 
     A packed entry is unpacked into a temporary folder, which is gone when the entry is.
     """
     if model_dir is None or not Path(model_dir).is_file():
-        return Entry(SHIPPED if model_dir is None else model_dir, device, lead_names=lead_names)
+        return Entry(SHIPPED if model_dir is None else model_dir, device, 2, lead_names, every_network)
     folder = tempfile.TemporaryDirectory(prefix="leadset-")
     unpack(model_dir, folder.name)
-    entry = Entry(folder.name, device, lead_names=lead_names)
+    entry = Entry(folder.name, device, 2, lead_names, every_network)
     entry.unpacked = folder
     return entry

@@ -131,7 +131,8 @@ class Trained(Entrant):
             with open(folder / LOG_FILE, "a", encoding="utf-8") as log, redirect_stdout(log):
                 valid = [setting.cohort.paths[i] for i in fold.valid]
                 self._train(setting.data, folder, config, gone, valid)
-        return self._ask(load_entry(folder, "cpu" if workers == 1 else None), setting, fold)
+        entry = load_entry(folder, "cpu" if workers == 1 else None, every_network=True)
+        return self._ask(entry, setting, fold)
 
     def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
         train_entry(data, folder, config, held_out, valid)

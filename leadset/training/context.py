@@ -38,6 +38,7 @@ from leadset.utils.workers import stop_requested
 
 WORK_FOLDER = "work"
 LOG_FILE = "training.jsonl"
+SPLIT_FILE = "split.csv"
 
 # Settings that change what a network learns; with others changed, an interrupted run can still go on.
 _RESULT_SETTINGS = (
@@ -168,11 +169,9 @@ class TrainingContext:
         summary |= by_lead_set.get(lead_set_name(leads), {})
         if job.start is None:
             return summary | {"start": None}
-        known = nearest_classes(self.space, job.start)
-        new = [name for i, name in enumerate(self.space.abbreviations) if i not in known]
         start = {"weights": job.start.about, "file": job.start.path.name, "digest": job.start.digest}
         if job.kind == "classifier":
-            start["new_classes"] = new
+            start["new_classes"] = self._new_classes(job)
         return summary | {"start": start}
 
     def task(self, job: Job) -> TrainingTask:
@@ -244,10 +243,27 @@ class TrainingContext:
             outcome = Outcome({"steps": 0}, 0)
         else:
             outcome = Trainer(model, self.task(job), steps, context).run()
+            self._blend(job, model)
         summary = outcome.summary | self._write(job, model.eval())
         write_json(self.file(job, "json"), summary)
         state_file.unlink(missing_ok=True)
         return Trained(summary, outcome.steps, time.monotonic() - started)
+
+    def _blend(self, job: Job, model: nn.Module) -> None:
+        """Puts a tuned network between its weights and those it started from, where it started with all of them."""
+        share = self.config.start.blend
+        if job.start is None or share == 1 or self._new_classes(job):
+            return
+        started = self.build(job).state_dict()
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(started[name].lerp(tensor, share))
+
+    def _new_classes(self, job: Job) -> list[str]:
+        """Abbreviations of the classes that the weights of a classifier do not know."""
+        known = nearest_classes(self.space, job.start)
+        names = self.space.abbreviations if job.kind == "classifier" else ()
+        return [name for i, name in enumerate(names) if i not in known]
 
     def _write(self, job: Job, model: nn.Module) -> dict[str, Any]:
         """Writes weights and what they answer; returns measures of the answers, and those of each lead set served."""

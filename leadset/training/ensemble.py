@@ -1,20 +1,25 @@
-"""How the networks of a lead set answer together, fitted on validation recordings; what a detector adds to that."""
+"""How the classifiers of a lead set answer together, fitted on validation recordings and chosen by cross-fitting.
+
+What a detector adds to that is in `leadset.training.evidence`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import softmax
 
-from leadset.anomaly.head import cross_fit, fill_with_prior, fit_head
+from leadset.anomaly.head import cross_fit, fill_with_prior
 from leadset.classes import LabelSpace
-from leadset.entry.decision import DecisionRule
-from leadset.entry.ensemble import Ensemble, Evidence
-from leadset.entry.manifest import TrainedSet
-from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
+from leadset.entry.decision import DecisionRule, best_label_sets
+from leadset.entry.ensemble import Ensemble
+from leadset.scoring import ChallengeMetric, bootstrap, macro
+from leadset.scoring.metrics import Ranking
+from leadset.training.calibration import fit_calibration
 from leadset.training.partial_labels import log_loss
 from leadset.training.thresholds import fit_thresholds
 
@@ -22,7 +27,7 @@ from leadset.training.thresholds import fit_thresholds
 _EQUALITY = 5.0
 #: Parts of the validation recordings, each judged by what was fitted on the others.
 FOLDS = 5
-_UNDECIDED = DecisionRule(np.empty(0))
+UNDECIDED = DecisionRule(np.empty(0))
 # The log loss takes probabilities beyond this for 0 and 1.
 _LEAST = 1e-6
 
@@ -92,109 +97,115 @@ def out_of_fold(network: ValidationOutputs, targets: ValidationTargets, folds: n
     return fill_with_prior(cross_fit(network.answers, targets.values, targets.shares, folds), targets.shares)[:, 1:]
 
 
-def fit_set(
-    leads: tuple[str, ...],
-    members: tuple,
-    networks: Sequence[ValidationOutputs],
-    probabilities: Sequence[np.ndarray],
-    targets: ValidationTargets,
-    fit_rule: Callable[[np.ndarray, np.ndarray], DecisionRule],
-) -> TrainedSet:
-    """Fits how networks answer together.
+@dataclass(frozen=True)
+class Choice:
+    """How networks are to answer together; without cross-fitting, all of them by weights and thresholds.
 
-    Args:
-        leads, members: of the `TrainedSet`.
-        networks: in the order of the members.
-        probabilities: (n, k) of each, none of them by a head that was fitted on the same recording.
-        targets: of the same recordings.
-        fit_rule: probabilities and labels to a decision rule.
+    Attributes:
+        alone: index of the one that answers alone; None: all, by weights.
+        by_expected_score: whether the label set of highest expected Challenge score is decided, not that by thresholds.
+        report: what cross-fitting found, as plain values.
     """
 
-    detects = np.array([network.detects for network in networks])
-    mixed = detects.any() and not detects.all()
-    chosen = np.flatnonzero(~detects) if mixed else np.arange(len(networks))
-    weights = np.zeros(len(networks))
-    weights[chosen] = fit_weights([probabilities[i] for i in chosen], targets.classes)
-    own = Ensemble(weights, _UNDECIDED).join(probabilities)
-    ensemble = Ensemble(weights, fit_rule(own, targets.labels))
-    if not mixed:
-        return TrainedSet(leads, members, ensemble)
-    evidence = _fit_evidence(own, probabilities, detects, targets)
-    rule = fit_rule(evidence.join(own, probabilities), targets.labels)
-    return TrainedSet(leads, members, ensemble, replace(evidence, rule=rule))
+    alone: int | None = None
+    by_expected_score: bool = False
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def fit_ensemble(
+    probabilities: Sequence[np.ndarray], targets: ValidationTargets, space: LabelSpace, about: dict, choice: Choice
+) -> Ensemble:
+    """Fits weights, calibration and decision.
+
+    Args:
+        probabilities: (n, k) of each network, none of them by a head that was fitted on the same recording.
+        targets: of the same recordings.
+        space: the classes.
+        about: provenance of what is fitted.
+        choice: what to fit.
+    """
+    if choice.alone is None:
+        weights = fit_weights(probabilities, targets.classes)
+    else:
+        weights = (np.arange(len(probabilities)) == choice.alone).astype(float)
+    calibration = fit_calibration(Ensemble(weights, UNDECIDED).join(probabilities), targets.classes, about)
+    joint = Ensemble(weights, UNDECIDED, calibration).join(probabilities)
+    return Ensemble(weights, fit_rule(joint, targets.labels, space, about, choice), calibration)
+
+
+def fit_rule(
+    probabilities: np.ndarray, labels: np.ndarray, space: LabelSpace, about: dict, choice: Choice
+) -> DecisionRule:
+    """The decision rule of a choice, fitted to joint probabilities (n, k) and labels (n, k) bool."""
+    rule = fit_thresholds(probabilities, labels, space, about)
+    if not choice.by_expected_score:
+        return rule
+    rule = replace(rule, rewards=space.weights)
+    reached = float(ChallengeMetric(labels, space)(rule(probabilities)))
+    return replace(rule, provenance={**rule.provenance, "value": round(reached, 6), "decides": "expected score"})
+
+
+def choose(
+    probabilities: Sequence[np.ndarray], targets: ValidationTargets, folds: np.ndarray, space: LabelSpace
+) -> Choice:
+    """Chooses between all networks and the best one, and between thresholds and the highest expected score.
+
+    Each fold is answered by what was fitted on the others. The best network, by mean AUROC, answers alone where all of
+    them together have a lower one and the 95 % interval of the difference (paired bootstrap) is below 0.
+
+    Args:
+        probabilities, targets, space: as of `fit_ensemble`.
+        folds: (n,) number of the fold of each recording.
+    """
+    if len(np.unique(folds)) < 2:
+        return Choice()
+    joint, decisions = _cross_fitted(probabilities, targets, folds, space)
+    metric = ChallengeMetric(targets.labels, space)
+    scores = {way: round(float(metric(decided)), 6) for way, decided in decisions.items()}
+    report: dict[str, Any] = {"challenge_metric": scores}
+    if len(probabilities) > 1:
+        best, compared = _compare(probabilities, joint, targets.classes == 1)
+        report |= compared
+        if compared["gain"]["high"] < 0:
+            alone = choose([probabilities[best]], targets, folds, space)
+            return replace(alone, alone=best, report=report | {"alone": alone.report})
+    return Choice(None, scores["expected_score"] > scores["thresholds"], report)
+
+
+def _cross_fitted(
+    probabilities: Sequence[np.ndarray], targets: ValidationTargets, folds: np.ndarray, space: LabelSpace
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Weighted probabilities (n, k) before calibration, and decisions (n, k) by either way, of each fold by others."""
+    joint = np.zeros(targets.labels.shape)
+    decisions = {way: np.zeros(targets.labels.shape, dtype=bool) for way in ("thresholds", "expected_score")}
+    for fold in np.unique(folds):
+        out = folds == fold
+        fitted = fit_ensemble([p[~out] for p in probabilities], targets.part(~out), space, {}, Choice())
+        asked = [p[out] for p in probabilities]
+        joint[out] = replace(fitted, calibration=None).join(asked)
+        calibrated = fitted.join(asked)
+        decisions["thresholds"][out] = fitted.rule(calibrated)
+        decisions["expected_score"][out] = best_label_sets(calibrated, space.weights)
+    return joint, decisions
+
+
+def _compare(
+    probabilities: Sequence[np.ndarray], joint: np.ndarray, positive: np.ndarray
+) -> tuple[int, dict[str, Any]]:
+    """The best network by mean AUROC, and how all together compare with it."""
+    together, *apart = (Ranking(positive, p) for p in (joint, *probabilities))
+    once = np.ones(len(joint), dtype=np.int64)
+    areas = [macro(ranking.areas(once)[0]) for ranking in apart]
+    best = int(np.argmax(np.nan_to_num(areas)))
+
+    def gain(counts: np.ndarray) -> float:
+        return macro(together.areas(counts)[0]) - macro(apart[best].areas(counts)[0])
+
+    found = bootstrap(gain, len(joint))
+    interval = {"value": float(found.value), "low": float(found.low), "high": float(found.high)}
+    return best, {"best": best, "best_auroc": float(areas[best]), "gain": interval}
 
 
 def mean_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean over recordings of the negative log-likelihood of all classes that are known."""
     return float(log_loss(targets, probabilities, _LEAST).sum(axis=1).mean())
-
-
-def _fit_evidence(
-    own: np.ndarray, probabilities: Sequence[np.ndarray], detects: np.ndarray, targets: ValidationTargets
-) -> Evidence:
-    """The strength, one for all detectors and classes, at which the log loss is least; 1 takes them at their word."""
-
-    def of(strength: float) -> Evidence:
-        return Evidence(strength * detects, targets.shares[1:], _UNDECIDED)
-
-    def loss(strength: float) -> float:
-        return mean_log_loss(targets.classes, of(strength).join(own, probabilities))
-
-    return of(float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x))
-
-
-def ablation(
-    networks: Sequence[ValidationOutputs], targets: ValidationTargets, folds: np.ndarray, space: LabelSpace
-) -> dict:
-    """How well a lead set answers with its detector and without, as plain values.
-
-    Weights, thresholds and head are fitted on all folds but one and judged on that one; within those, what weights and
-    thresholds are fitted on comes from heads that were fitted on the other folds.
-    """
-
-    def fit_rule(probabilities: np.ndarray, labels: np.ndarray) -> DecisionRule:
-        return fit_thresholds(probabilities, labels, space)
-
-    decided = {way: np.zeros_like(targets.labels, dtype=bool) for way in ("with", "without")}
-    judged = {way: np.zeros(targets.labels.shape) for way in decided}
-    for fold in np.unique(folds):
-        out = folds == fold
-        others = targets.part(~out)
-        rest = [ValidationOutputs(network.answers[~out], network.detects) for network in networks]
-        fitted = [out_of_fold(network, others, folds[~out]) for network in rest]
-        trained = fit_set((), (), networks, fitted, others, fit_rule)
-        asked = [_answers(ours, others, all_.answers[out]) for ours, all_ in zip(rest, networks, strict=True)]
-        decided["with"][out], judged["with"][out] = trained.answer(asked)
-        decided["without"][out], judged["without"][out] = replace(trained, evidence=None).answer(asked)
-    metric = ChallengeMetric(targets.labels, space)
-    rewards = {way: metric.rewards(decisions) for way, decisions in decided.items()}
-
-    def gain(counts: np.ndarray) -> float:
-        return metric.score(rewards["with"], counts) - metric.score(rewards["without"], counts)
-
-    interval = bootstrap(gain, len(folds))
-    return {
-        **{
-            way: {"challenge_metric": metric(decided[way]), "auroc": macro(auroc(targets.labels, judged[way]))}
-            for way in decided
-        },
-        "gain": {"value": interval.value, "low": interval.low, "high": interval.high},
-        "recordings": len(folds),
-        "folds": len(np.unique(folds)),
-    }
-
-
-def _answers(network: ValidationOutputs, targets: ValidationTargets, answers: np.ndarray) -> np.ndarray:
-    """Probabilities (n, k) of other recordings, of a detector by the head that these ones give."""
-    if not network.detects:
-        return answers
-    return fill_with_prior(fit_head(network.answers, targets.values, targets.shares)(answers), targets.shares)[:, 1:]
-
-
-def describe(ablated: dict) -> str:
-    """An `ablation` in a line."""
-    ways = (ablated["with"], ablated["without"])
-    own, other = (f"{way['challenge_metric']:.3f} (AUROC {way['auroc']:.3f})" for way in ways)
-    gain = ablated["gain"]
-    interval = f"{gain['value']:+.3f}, 95 % {gain['low']:+.3f} to {gain['high']:+.3f}"
-    return f"cross-fitted: {own} with the detector, {other} without; gain {interval}"

@@ -10,7 +10,7 @@ from leadset.config_rules import NOTHING
 from leadset.leads import LEADS, lead_set_name
 from leadset.models import create_network, list_models, model_entry
 from leadset.training.context import Job
-from leadset.training.start import Start, Starts, nearest_classes
+from leadset.training.start import Start, Starts, can_be_cut, nearest_classes
 
 
 def make_jobs(config: Config, space: LabelSpace, preset: str) -> list[Job]:
@@ -27,18 +27,20 @@ def make_jobs(config: Config, space: LabelSpace, preset: str) -> list[Job]:
 def _jobs_of(name: str, config: Config, space: LabelSpace, preset: str, starts: Starts) -> Iterator[Job]:
     lead_sets = tuple(sorted(config.lead_sets, key=len, reverse=True))
     classifies = model_entry(name).kind == "classifier"
-    start = _start_for(name, LEADS, config, preset, starts)
-    if start is not None and classifies and lead_sets != (LEADS,):
+    if config.start.one_pass and len(lead_sets) > 1 and classifies:
+        start = _start_for(name, LEADS, config, preset, starts)
         options = _options(name, config, preset, starts, start)
-        model = create_network(name, LEADS, len(space), options)
-        one_pass = config.start.one_pass and len(lead_sets) > 1
-        if one_pass or not hasattr(model, "lead_axes"):
-            yield Job(name, options, LEADS, model.input_spec, start, lead_sets)
+        whole, smallest = (create_network(name, leads, len(space), options) for leads in (LEADS, lead_sets[-1]))
+        if start is not None and can_be_cut(smallest):
+            yield Job(name, options, LEADS, whole.input_spec, start, lead_sets)
             return
     for leads in lead_sets:
         start = _start_for(name, leads, config, preset, starts)
         options = _options(name, config, preset, starts, start)
-        yield Job(name, options, leads, create_network(name, leads, len(space), options).input_spec, start)
+        model = create_network(name, leads, len(space), options)
+        if start is not None and start.leads != leads and not can_be_cut(model):
+            start = None
+        yield Job(name, options, leads, model.input_spec, start)
 
 
 def _start_for(

@@ -15,41 +15,25 @@ import torch
 from tqdm import tqdm
 
 import leadset
-from leadset.anomaly.features import feature_names
-from leadset.anomaly.head import fit_head
 from leadset.classes import LabelSpace, label_space
 from leadset.config import Config, load_config
-from leadset.entry.decision import DecisionRule
-from leadset.entry.manifest import Manifest, Member, TrainedSet
+from leadset.entry.manifest import Manifest
 from leadset.leads import lead_set_name
-from leadset.models.cost import model_cost
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
-from leadset.training.context import WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
+from leadset.training.context import SPLIT_FILE, WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
 from leadset.training.data import TrainingData, beats_keys, in_label_space_of, load_training_data
-from leadset.training.ensemble import (
-    FOLDS,
-    ValidationOutputs,
-    ValidationTargets,
-    ablation,
-    describe,
-    fit_set,
-    out_of_fold,
-)
 from leadset.training.jobs import describe_starts, make_jobs
-from leadset.training.partial_labels import shares
+from leadset.training.joining import Joining
 from leadset.training.plan import TimeLimit, affordable
 from leadset.training.pretraining import add_bank, affordable_bank
-from leadset.training.set_scores import validation_scores
 from leadset.training.sizes import choose_preset
 from leadset.training.task import Cost, NothingToLearn
-from leadset.training.thresholds import fit_thresholds
 from leadset.training.trainer import Deadline
 from leadset.training.untuned import can_stand_in, write_shipped_entry
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.workers import available_cores, worker_pool
 
-SPLIT_FILE = "split.csv"
 # Time is short where the training would take more than this share of what is left.
 _SHORT = 0.5
 
@@ -255,88 +239,27 @@ class Run:
         return steps, Deadline(now + min(seconds + cost.end, self.limit.left), cost, following)
 
     def _measure_finishing(self, training: float) -> None:
-        """Measures how long it takes to join networks, on random answers, if the training may take all the time."""
-        if training / self.processes < _SHORT * self.limit.left:
-            return
-        targets, folds = self._validation_targets(), self.data.valid_folds(FOLDS, self.config.seed)
-        rng, started, leads = np.random.default_rng(0), time.monotonic(), self.jobs[0].serves[0]
-        networks = []
-        for job in (job for job in self.jobs if leads in job.serves):
-            detects = job.kind != "classifier"
-            width = len(feature_names(leads)) if detects else len(self.space)
-            networks.append(ValidationOutputs(rng.random((len(folds), width)), detects))
-        answers = [out_of_fold(network, targets, folds) for network in networks]
-        for probabilities in answers:
-            self._rule(probabilities, targets.labels)
-        if fit_set(leads, (), networks, answers, targets, self._rule).evidence is not None:
-            ablation(networks, targets, folds, self.space)
-        self.limit.finishing = (time.monotonic() - started) * len(self.config.lead_sets)
-
-    def _rule(self, probabilities: np.ndarray, labels: np.ndarray) -> DecisionRule:
-        provenance = {"split": SPLIT_FILE, "part": self.data.valid_name, "seed": self.config.seed}
-        return fit_thresholds(probabilities, labels, self.space, provenance)
-
-    def _validation_targets(self) -> ValidationTargets:
-        data = self.data
-        values = np.column_stack([data.abnormal, data.targets])
-        return ValidationTargets(values[data.valid], data.labels[data.valid], shares(values[data.train]))
-
-    def _validation_outputs(self, job: Job, leads: tuple[str, ...]) -> ValidationOutputs:
-        return ValidationOutputs(np.load(self.context.answers_file(job, leads)), job.kind != "classifier")
-
-    def _member(
-        self,
-        job: Job,
-        leads: tuple[str, ...],
-        network: ValidationOutputs,
-        targets: ValidationTargets,
-        probabilities: np.ndarray,
-    ) -> Member:
-        """A trained network on a lead set as `entry.json` describes it; the head of a detector is written."""
-        head, summary = "", self.context.summary(job, leads)
-        if network.detects:
-            head = job.head
-            fit_head(network.answers, targets.values, targets.shares).write(self.folder / head)
-        rule = self._rule(probabilities, targets.labels)
-        macs = model_cost(job.architecture, leads, **job.options).macs
-        return Member(
-            job.architecture, job.options, job.spec, job.weights, rule, summary, macs, head,
-            self.context.detector_files(job), universal=bool(job.cut_to),
-        )  # fmt: skip
-
-    def _trained_set(
-        self, leads: tuple[str, ...], targets: ValidationTargets, folds: np.ndarray
-    ) -> tuple[TrainedSet, dict, dict]:
-        """Joins the networks of a lead set; what its detector adds, if there is one beside classifiers; and scores."""
-        jobs = [job for job in self.jobs if leads in job.serves]
-        networks = [self._validation_outputs(job, leads) for job in jobs]
-        answers = [out_of_fold(network, targets, folds) for network in networks]
-        members = tuple(
-            self._member(job, leads, network, targets, own)
-            for job, network, own in zip(jobs, networks, answers, strict=True)
-        )
-        trained = fit_set(leads, members, networks, answers, targets, self._rule)
-        scores = validation_scores(trained, answers, targets.labels, self.space, self.data)
-        if trained.evidence is None:
-            return trained, {}, scores
-        ablated = ablation(networks, targets, folds, self.space)
-        self.context.log({"event": "ablation", "leads": lead_set_name(leads), **ablated})
-        print(f"{'':13} {describe(ablated)}")
-        return trained, ablated, scores
+        """Measures how long it takes to join networks, if the training may take all the time."""
+        if training / self.processes >= _SHORT * self.limit.left:
+            self.limit.finishing = Joining(self.context, self.jobs).seconds() * len(self.config.lead_sets)
 
     def _finish(self) -> Manifest:
         """Joins the networks of each lead set and writes `entry.json`."""
-        targets, folds = self._validation_targets(), self.data.valid_folds(FOLDS, self.config.seed)
-        sets, ablations, scores = [], {}, {}
+        joining = Joining(self.context, self.jobs)
+        sets, reports = [], {}
         for leads in sorted(self.config.lead_sets, key=len, reverse=True):
-            trained, ablated, scores[lead_set_name(leads)] = self._trained_set(leads, targets, folds)
+            trained, report = joining.join(leads)
             sets.append(trained)
-            if ablated:
-                ablations[lead_set_name(leads)] = ablated
-        provenance = self._provenance() | {"detector": ablations, "scores": scores}
+            reports[lead_set_name(leads)] = report
+            self.context.log({"event": "joined", "leads": lead_set_name(leads), **report})
+        provenance = self._provenance() | {
+            "detector": {name: report["detector"] for name, report in reports.items() if report["detector"]},
+            "ensemble": {name: report["ensemble"] for name, report in reports.items()},
+            "scores": {name: report["scores"] for name, report in reports.items()},
+        }
         manifest = Manifest(
-            self.space.copy_to(self.folder), self.space.keys, targets.shares[1:], tuple(sets), provenance,
-            self.config.leads,
+            self.space.copy_to(self.folder), self.space.keys, joining.targets.shares[1:], tuple(sets), provenance,
+            self.config.leads, self.config.abnormality,
         )  # fmt: skip
         manifest.write(self.folder)
         self.context.log({"event": "done", "seconds": round(self.limit.used, 1)})

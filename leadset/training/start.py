@@ -16,6 +16,7 @@ from leadset.config_rules import NOTHING, SHIPPED, SIMULATED
 from leadset.entry.manifest import FILE_NAME, Manifest, Member
 from leadset.leads import LEADS
 from leadset.models import create_network, model_entry
+from leadset.models.layers.zero_leads import ZeroLeads
 from leadset.models.lead_cut import cut_leads
 from leadset.models.registry import same_options
 from leadset.models.shipped import FOLDER, read_shipped, shipped_networks
@@ -166,6 +167,11 @@ def _codes(keys: Sequence[str], space: str | None) -> tuple[KnownClass, ...]:
     if space in list_label_spaces() and label_space(space).keys == tuple(keys):
         return _codes_of(label_space(space))
     return tuple(_known(key.split("|")) for key in keys)
+
+
+def can_be_cut(network: nn.Module) -> bool:
+    """Whether a network of some leads can have the weights of one of twelve (`leadset.models.lead_cut`)."""
+    return hasattr(network, "lead_axes") or isinstance(network, ZeroLeads)
 
 
 # --- from weights to a network ---------------------------------------------------------------------------------------

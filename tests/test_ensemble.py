@@ -1,0 +1,164 @@
+"""How networks answer together: weights, calibration, the best one alone, and label sets of highest expected score."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from leadset.classes import label_space
+from leadset.deploy.export import EntryGraph
+from leadset.entry.decision import DecisionRule, best_label_sets
+from leadset.entry.ensemble import Ensemble
+from leadset.entry.manifest import TrainedSet
+from leadset.scoring import ChallengeMetric, auroc, macro
+from leadset.training.ensemble import Choice, ValidationTargets, choose, fit_ensemble
+from leadset.training.evidence import adds_something
+
+SPACE = label_space("challenge2021")
+K = len(SPACE)
+
+
+def made(n=150, seed=0, noise=1.0):
+    """Labels of which each recording has at least one, and probabilities that are too low."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random((n, K)) < np.geomspace(0.02, 0.3, K)
+    labels[~labels.any(axis=1), SPACE.normal_index] = True
+    return labels, expit(3 * labels - 4 + noise * rng.normal(size=labels.shape))
+
+
+def targets_of(labels):
+    values = np.column_stack([~labels[:, SPACE.normal_index], labels]).astype(float)
+    return ValidationTargets(values, labels, values.mean(axis=0))
+
+
+def folds_of(labels):
+    return np.arange(len(labels)) % 5
+
+
+# --- decisions -------------------------------------------------------------------------------------------------------
+
+
+def test_best_label_set_is_that_of_all_sets():
+    rng = np.random.default_rng(3)
+    rewards, p = np.eye(5) + 0.3 * rng.random((5, 5)), rng.random((40, 5)) ** 2
+    sets = np.array([s for s in product([False, True], repeat=5) if any(s)])
+    size = np.maximum(p.sum(axis=1), 1)[:, None]
+    expected = ((p @ rewards) @ sets.T) / (size + (1 - p) @ sets.T)
+    decided = best_label_sets(p, rewards)
+    assert decided.any(axis=1).all()
+    places = [int(np.flatnonzero((sets == row).all(axis=1))[0]) for row in decided]
+    np.testing.assert_allclose(expected[np.arange(40), places], expected.max(axis=1), rtol=1e-9)
+
+
+def test_label_sets_do_not_depend_on_the_other_recordings():
+    _, p = made(60)
+    together = best_label_sets(p, SPACE.weights)
+    apart = np.concatenate([best_label_sets(row[None], SPACE.weights) for row in p])
+    np.testing.assert_array_equal(together, apart)
+
+
+def test_nothing_likely_still_gets_a_label():
+    assert best_label_sets(np.zeros((2, K)), SPACE.weights).any(axis=1).all()
+
+
+def test_sets_of_true_probabilities_are_worth_more_than_one_threshold():
+    rng = np.random.default_rng(1)
+    p = expit(rng.normal(-2.5, 1.5, (4000, K)))
+    metric = ChallengeMetric(rng.random(p.shape) < p, SPACE)
+    common = max(metric(DecisionRule(np.full(K, t))(p)) for t in np.linspace(0.05, 0.9, 18))
+    assert metric(best_label_sets(p, SPACE.weights)) > common
+
+
+def test_rule_with_rewards_is_kept_and_checked():
+    rule = DecisionRule(np.full(K, 0.4), {"part": "validation"}, SPACE.weights)
+    values = json.loads(json.dumps(rule.to_json()))
+    _, p = made(30)
+    again = DecisionRule.from_json(values)
+    np.testing.assert_array_equal(again(p), rule(p))
+    np.testing.assert_array_equal(again.near(p), DecisionRule(np.full(K, 0.4)).near(p))
+    for wrong in ([[1.0]], [[float("nan")] * K] * K):
+        with pytest.raises(ValueError, match="rewards"):
+            DecisionRule.from_json(values | {"rewards": wrong})
+
+
+def test_exported_sets_are_the_same():
+    _, p = made(300)
+    rule = DecisionRule(np.full(K, 0.4), {}, SPACE.weights)
+    graph = EntryGraph([], [], [], TrainedSet((), (), Ensemble(np.ones(1), rule)))
+    decided = graph._best_sets(torch.from_numpy(p).float()).numpy()
+    assert (decided == best_label_sets(p, SPACE.weights)).all(axis=1).mean() > 0.99, "but for ties of single precision"
+
+
+# --- together --------------------------------------------------------------------------------------------------------
+
+
+def test_probabilities_are_calibrated():
+    labels, p = made()
+    ensemble = fit_ensemble([p], targets_of(labels), SPACE, {"part": "validation"}, Choice())
+    assert ensemble.calibration.provenance == {"part": "validation"}
+    unseen, low = made(seed=9)
+    frequent = labels.mean(axis=0) > 0.05
+    calibrated = ensemble.join([low])
+    error = np.abs(calibrated.mean(axis=0) - unseen.mean(axis=0))[frequent].mean()
+    assert error < 0.5 * np.abs(low.mean(axis=0) - unseen.mean(axis=0))[frequent].mean()
+    again = Ensemble.from_json(json.loads(json.dumps(ensemble.to_json())), 1)
+    np.testing.assert_array_equal(again.join([low]), calibrated)
+
+
+def test_joint_answer_is_not_below_its_best_member_by_more_than_noise():
+    """Many poor networks that agree with one another drag a good one down: it then answers alone."""
+    for seed in range(3):
+        labels, good = made(seed=seed, noise=0.8)
+        _, chance = made(seed=seed + 50)
+        rng = np.random.default_rng(seed)
+        poor = [np.clip(expit(4 * rng.normal(size=good.shape)), 0, 1) for _ in range(3)] + [chance]
+        targets, folds = targets_of(labels), folds_of(labels)
+        choice = choose([good, *poor], targets, folds, SPACE)
+        unseen, good_unseen = made(seed=seed + 100, noise=0.8)
+        poor_unseen = [expit(4 * rng.normal(size=good.shape)) for _ in range(4)]
+        ensemble = fit_ensemble([good, *poor], targets, SPACE, {}, choice)
+        joint = ensemble.join([good_unseen, *poor_unseen])
+        assert macro(auroc(unseen, joint)) > macro(auroc(unseen, good_unseen)) - 0.02
+
+
+def test_best_network_answers_alone_where_the_others_make_it_worse(monkeypatch):
+    labels, good = made(noise=0.5)
+    rng = np.random.default_rng(5)
+    poor = rng.random(good.shape)
+    monkeypatch.setattr("leadset.training.ensemble.fit_weights", lambda p, _: np.full(len(p), 1 / len(p)))
+    choice = choose([poor, good], targets_of(labels), folds_of(labels), SPACE)
+    assert choice.alone == 1 and choice.report["best"] == 1 and choice.report["gain"]["high"] < 0
+    assert fit_ensemble([poor, good], targets_of(labels), SPACE, {}, choice).weights.tolist() == [0.0, 1.0]
+    assert json.loads(json.dumps(choice.report)) == choice.report
+
+
+def test_networks_that_help_one_another_answer_together():
+    labels, first = made(noise=2.0)
+    rng = np.random.default_rng(7)
+    second = expit(3 * labels - 4 + 2 * rng.normal(size=labels.shape))
+    choice = choose([first, second], targets_of(labels), folds_of(labels), SPACE)
+    assert choice.alone is None and choice.report["gain"]["value"] > 0
+
+
+def test_the_better_way_of_deciding_is_taken_and_both_are_reported():
+    labels, p = made()
+    choice = choose([p], targets_of(labels), folds_of(labels), SPACE)
+    scores = choice.report["challenge_metric"]
+    assert choice.by_expected_score == (scores["expected_score"] > scores["thresholds"])
+    rule = fit_ensemble([p], targets_of(labels), SPACE, {}, Choice(by_expected_score=True)).rule
+    assert rule.rewards is not None and rule.provenance["decides"] == "expected score"
+
+
+def test_one_fold_chooses_nothing():
+    labels, p = made(4)
+    assert choose([p], targets_of(labels), np.zeros(4, int), SPACE) == Choice()
+
+
+def test_detector_has_a_say_only_with_a_gain_beyond_noise():
+    for low, expected in ((0.01, True), (0.0, False), (-0.1, False)):
+        assert adds_something({"gain": {"value": 0.1, "low": low, "high": 0.2}}) is expected
