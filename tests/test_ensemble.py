@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ from leadset.entry.decision import DecisionRule, best_label_sets
 from leadset.entry.ensemble import Ensemble
 from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, macro
+from leadset.store.packed import StoredRecording
 from leadset.training.ensemble import Choice, ValidationTargets, choose, fit_ensemble
 from leadset.training.evidence import adds_something
+from leadset.training.normals import MOST_REPEATS, balanced_by_source
 
 SPACE = label_space("challenge2021")
 K = len(SPACE)
@@ -162,3 +165,17 @@ def test_one_fold_chooses_nothing():
 def test_detector_has_a_say_only_with_a_gain_beyond_noise():
     for low, expected in ((0.01, True), (0.0, False), (-0.1, False)):
         assert adds_something({"gain": {"value": 0.1, "low": low, "high": 0.2}}) is expected
+
+
+# --- normal recordings ------------------------------------------------------------------------------------------------
+
+
+def test_small_sources_are_repeated_but_not_without_end():
+    def stored(source):
+        fields = (f"{source}/x.hea", 0, 5000, 500.0, (), None, None, None, (), "")
+        return StoredRecording("x", *fields)
+
+    recordings = SimpleNamespace(recordings=list(map(stored, ["big"] * 100 + ["half"] * 50 + ["tiny"] * 2)))
+    drawn = balanced_by_source(recordings, np.arange(152))
+    counts = np.bincount(drawn)
+    assert (counts[:100] == 1).all() and (counts[100:150] == 2).all() and (counts[150:] == MOST_REPEATS).all()

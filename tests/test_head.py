@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,13 +27,12 @@ from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.recordings import find_recordings
 from leadset.scoring import auroc
 from leadset.simulate.write import write_dataset
-from leadset.store.packed import StoredRecording
 from leadset.training import run
 from leadset.training import trainer as trainer_module
 from leadset.training.context import LOG_FILE
 from leadset.training.ensemble import ValidationOutputs, ValidationTargets, out_of_fold
 from leadset.training.evidence import ablation, fit_set
-from leadset.training.normals import MOST_REPEATS, TOO_FEW, balanced_by_source
+from leadset.training.normals import TOO_FEW
 
 SPACE = label_space("challenge2021")
 K = len(SPACE)
@@ -215,17 +213,6 @@ def test_a_detector_alone_needs_nobody_to_agree():
     trained = fit_set((), (), networks[1:], answers, targets, SPACE)
     assert trained.evidence is None and trained.ensemble.weights.tolist() == [1.0]
     assert trained.answer(answers)[0].any(axis=1).all()
-
-
-def test_small_sources_are_repeated_but_not_without_end():
-    def stored(source):
-        fields = (f"{source}/x.hea", 0, 5000, 500.0, (), None, None, None, (), "")
-        return StoredRecording("x", *fields)
-
-    recordings = SimpleNamespace(recordings=list(map(stored, ["big"] * 100 + ["half"] * 50 + ["tiny"] * 2)))
-    drawn = balanced_by_source(recordings, np.arange(152))
-    counts = np.bincount(drawn)
-    assert (counts[:100] == 1).all() and (counts[100:150] == 2).all() and (counts[150:] == MOST_REPEATS).all()
 
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
