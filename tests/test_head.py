@@ -247,7 +247,7 @@ def test_run_trains_the_detector_beside_the_classifier(trained, simulated, tmp_p
     classifier, detector = manifest.sets[0].members
     assert (classifier.head, detector.head) == ("", "cross_restoration-2-head.safetensors")
     assert {path.name for path in trained.iterdir()} == {
-        "entry.json", "split.csv", LOG_FILE, classifier.weights, detector.weights, detector.head,
+        "README.md", "entry.json", "split.csv", LOG_FILE, classifier.weights, detector.weights, detector.head,
     }  # fmt: skip
     assert manifest.sets[0].ensemble.weights.tolist() == [1.0, 0.0]
     found = manifest.provenance["detector"]["2"]
