@@ -29,6 +29,7 @@ from leadset.training.jobs import describe_starts, make_jobs
 from leadset.training.lead_dropout import LeadDropout
 from leadset.training.start import Starts, class_axes, head_axes, nearest_classes, started_network
 from leadset.training.trainer import build_optimizer
+from leadset.training.universal import RECIPES
 
 SPACE, NINE = label_space("challenge2021"), label_space("cpsc2018")
 PAIR = ("II", "V5")
@@ -74,6 +75,8 @@ def test_compact_sizes_are_those_of_the_weights_that_ship():
     for name in shipped_networks():
         shipped = read_shipped(FOLDER / f"{name}.safetensors")[1]["options"]
         assert same_options(name, shipped, config.options(name, "compact")), name
+    for name, recipe in RECIPES.items():
+        assert same_options(name, recipe.options, config.options(name, "compact")), name
 
 
 def test_networks_start_from_what_fits_and_say_so():

@@ -84,7 +84,7 @@ def test_time_limit_saves_every_network(simulated, tmp_path):
 
 def test_a_machine_that_becomes_busy_keeps_the_limit(simulated, tmp_path, monkeypatch):
     """Once everything was measured, steps and validations take many times as long."""
-    limit, busy = 8.0, []
+    limit, busy = 16.0, []
     train, step, probabilities = TrainingContext.train, trainer_module.train_step, ClassificationTask.probabilities
 
     def slower(seconds, call):

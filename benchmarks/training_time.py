@@ -1,0 +1,65 @@
+"""Processor time of default trainings, network by network: what `leadset train DATA MODEL --models NETWORK` takes.
+
+    python benchmarks/training_time.py DATA WORK [--networks …] [--output benchmarks/training_time.csv]
+
+Networks without weights that ship are left out: they learn from nothing, which takes long. The
+time is that of all processes of a run, on however busy a machine; cores divide it. Rows that are there are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tables import write_table
+
+from leadset.models.shipped import shipped_networks
+
+COLUMNS = ("network", "lead_sets", "recordings", "core_minutes", "cores", "load")
+LEADS = {"five": "12,6,4,3,2", "one": "12"}
+
+
+def measured(data: Path, folder: Path, network: str, lead_sets: str) -> dict:
+    """The row of a run."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "leadset", "train", data, folder, "--models", network, "--leads", LEADS[lead_sets]]
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    with open(folder / "split.csv") as file:
+        recordings = sum(row["part"] != "excluded" for row in csv.DictReader(file))
+    shutil.rmtree(folder)
+    return {
+        "network": network, "lead_sets": lead_sets, "recordings": recordings, "core_minutes": f"{seconds / 60:.1f}",
+        "cores": len(os.sched_getaffinity(0)), "load": f"{os.getloadavg()[0]:.0f}",
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Writes the table, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--networks", nargs="+", default=shipped_networks())
+    parser.add_argument("--lead-sets", nargs="+", choices=LEADS, default=["five"])
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    arguments = parser.parse_args()
+    rows: list[dict] = []
+    if arguments.output.exists():
+        with open(arguments.output, newline="") as file:
+            rows = list(csv.DictReader(file))
+    for network in arguments.networks:
+        for lead_sets in arguments.lead_sets:
+            if not any((row["network"], row["lead_sets"]) == (network, lead_sets) for row in rows):
+                rows.append(measured(arguments.data, arguments.work / network, network, lead_sets))
+                write_table(arguments.output, COLUMNS, rows)
+
+
+if __name__ == "__main__":
+    main()
