@@ -15,7 +15,6 @@ from leadset.models.embedding import Embedder
 from leadset.models.extra_inputs import missing_inputs
 from leadset.recordings import Recording, find_recordings, read_recording
 from leadset.simulate.write import write_dataset
-from leadset.training.shipped_entry import NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def test_the_entry_that_ships_embeds(folder):
     entry, paths = leadset.load_entry(device="cpu"), find_recordings(folder)
     one = entry.embed(paths[0])
     many = list(entry.embed([*paths, Recording(np.zeros((2, 5000), np.float32), 500, ("I", "II"), name="flat")]))
-    assert list(one.features) == list(NETWORKS)
+    assert list(one.features) == [member.architecture for member in entry.trained_set(one.leads).members]
     for name, vector in one.features.items():
         np.testing.assert_array_equal(many[0].features[name], vector)
         assert vector.dtype == np.float32 and np.isfinite(vector).all() and vector.std() > 0
