@@ -137,7 +137,7 @@ def _scores(page: Page, results: Results, lines: Sequence[Line]) -> None:
     page.text(
         f"With 95 % bootstrap intervals over hearts ({tables.DRAWS} draws, the same for all rows). Differences are to "
         "the shaded row of the same lead set, paired. Means over classes leave out classes without recordings; "
-        f"frequent ones have {tables.FREQUENT} recordings or more, aliases included.",
+        f"frequent ones have {tables.FREQUENT} recordings or more, aliases included. {_weights(results)}",
         note=True,
     )
     for leads in results.lead_sets:
@@ -149,6 +149,12 @@ def _scores(page: Page, results: Results, lines: Sequence[Line]) -> None:
         )
         cells = [[number(line["model"]), *(number(line[name]) for name in _BESIDES)] for line in of_set]
         page.table(["model", *(_TITLES[name] for name in _BESIDES)], cells)
+
+
+def _weights(results: Results) -> str:
+    if results.space.weight_file is None:
+        return f"The Challenge metric takes equal weights, as {results.space.name} has none of its own."
+    return ""
 
 
 def _score_cells(line: Line) -> list[str]:

@@ -1,0 +1,94 @@
+"""Cross-validations on real recordings: k-fold, leave one data set out, and a fold of PTB-XL, with baselines.
+
+    python benchmarks/crossval.py DATA WORK              # DATA has challenge/training and ptbxl; hours on two cores
+    python benchmarks/crossval.py DATA WORK --collect    # of what is there already
+
+What was interrupted goes on. Writes crossval.csv, one line for each run, lead set and model, and the tables of the
+reports into docs/results. Entries that have not answered in every fold are left out and printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from leadset.studies.report import TABLES_FOLDER, write_report
+from leadset.studies.results import read_results
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "docs" / "results"
+LEADS = ["--leads", "12,2"]
+#: Short tunings: half of the steps.
+TUNED = ["--models", "resnet34", "--name", "resnet34", "--set", "start.steps=0.5"]
+OFFICIAL = ["--protocol", "official", "--test-fold", "9"]
+#: By name: the data below DATA, the protocol, and whose calls there are.
+RUNS = {
+    "kfold": ("challenge/training", ["--protocol", "kfold"], ["untuned", "tuned", "baselines"]),
+    "lodo": ("challenge/training", ["--protocol", "lodo"], ["untuned", "tuned", "baselines"]),
+    "ptbxl_rhythm": ("ptbxl", ["--task", "rhythm", *OFFICIAL], ["both", "baselines"]),
+    "ptbxl_super": ("ptbxl", ["--task", "super", *OFFICIAL], ["both", "baselines"]),
+}
+CALLS = {
+    "untuned": ["--no-entry", "--untuned"],
+    "tuned": TUNED,
+    "both": ["--models", "resnet34,crnn_pqrst"],
+    "baselines": ["--no-entry", "--baselines", "logistic_statistics,lightgbm_statistics"],
+}
+#: Tables of a report that are kept.
+KEPT = ("scores", "classes", "thresholds", "sources", "drops")
+
+
+def run(name: str, data: Path, work: Path) -> None:
+    """Makes the calls of a run."""
+    folder, protocol, calls = RUNS[name]
+    source = f"ptbxl:{data / folder}" if folder == "ptbxl" else str(data / folder)
+    for call in calls:
+        words = [sys.executable, "-m", "leadset", "crossval", source, str(work / name), *protocol, *LEADS, *CALLS[call]]
+        subprocess.run(words, check=True)
+
+
+def collect(work: Path) -> list[dict[str, str]]:
+    """Reports of all runs that have results; their scores, a line for each lead set and model."""
+    lines = []
+    for name in RUNS:
+        try:
+            results = read_results(work / name)
+        except (OSError, ValueError) as error:
+            print(f"left out: {error}")
+            continue
+        for entrant, folds in results.unfinished.items():
+            print(f"left out of {name}: {entrant}, which has not answered in fold {', '.join(folds)}")
+        against = work / "kfold" if name == "lodo" and (work / "kfold").is_dir() else None
+        write_report(work / name, against)
+        for table in KEPT:
+            path = work / name / TABLES_FOLDER / f"{table}.csv"
+            if path.is_file():
+                (RESULTS / name).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, RESULTS / name / path.name)
+        with open(work / name / TABLES_FOLDER / "scores.csv", encoding="utf-8") as file:
+            lines += [{"run": name, **line} for line in csv.DictReader(file)]
+    return lines
+
+
+def main() -> None:
+    """Runs and collects."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--collect", action="store_true", help="run nothing")
+    arguments = parser.parse_args()
+    for name in [] if arguments.collect else RUNS:
+        run(name, arguments.data, arguments.work)
+    lines = collect(arguments.work)
+    with open(HERE / "crossval.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for line in lines for key in line)), restval="")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+if __name__ == "__main__":
+    main()
