@@ -213,3 +213,27 @@ def test_networks_start_from_simulation_alone_unless_other_weights_are_named(tmp
     named = load_config(folder=None, settings=[parse_setting("start.weights=shipped")])
     assert without_real_weights(named).start.weights == "shipped"
     assert without_real_weights(TINY).start.weights == "none"
+
+
+def test_a_copy_of_a_tested_recording_is_not_learnt_from(folder, tmp_path):
+    """The same signal under another name, with another gain, in another data set."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(folder, data)
+    original = find_recordings(data)[0]
+    (data / "elsewhere").mkdir()
+    for file in original.parent.glob(f"{original.stem}.*"):
+        shutil.copyfile(file, data / "elsewhere" / f"copy{file.suffix}")
+    header = data / "elsewhere" / "copy.hea"
+    text = header.read_text().replace(original.stem, "copy")
+    changed = re.sub(r"(\d+(?:\.\d+)?)(\(\S*\))?/mV", lambda m: f"{2 * float(m[1]):g}{m[2] or ''}/mV", text)
+    assert changed != text
+    header.write_text(changed)
+    cohort, space = cohort_of(data, out)
+    tested = cohort.paths.index(str(original))
+    fold = next(fold for fold in create_protocol("lodo").divide(cohort) if tested in fold.test)
+    assert [Path(cohort.paths[i]).stem for i in fold.related] == ["copy"]
+    Trained("entry", "", TINY).answer(Setting(open_dataset(data), out, cohort, space), fold, 1)
+    with open(out / "folds" / f"entry-{fold.name}" / "split.csv") as file:
+        names = [row["recording"] for row in csv.DictReader(file)]
+    assert sorted(names) == sorted(Path(cohort.paths[i]).stem for i in fold.train)
+    assert "copy" not in names
