@@ -61,8 +61,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", type=lambda words: words.split(","), default=list(METHODS))
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    parser.add_argument("--entry", type=Path, help="folder of an entry (default: the one that ships)")
     arguments = parser.parse_args()
-    entry = leadset.load_entry()
+    entry = leadset.load_entry(arguments.entry)
     for method in arguments.methods:
         rows = []
         for check in checked(entry, method):

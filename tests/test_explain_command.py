@@ -148,7 +148,7 @@ def test_all_leads_give_the_entry_and_one_lead_its_cut_networks() -> None:
     alone = entry.predictor(single, single.members[0])([one.input_of(single.members[0].spec) for one in inputs])
     found = importance.lead_probabilities(entry, inputs, ("I",), ["resnet34"])
     np.testing.assert_allclose(found, alone.probabilities)
-    with pytest.raises(ValueError, match="found the networks resnet34, crnn_pqrst, expected classifiers"):
+    with pytest.raises(ValueError, match=r"found the networks resnet34, .*, expected classifiers out of \['star'\]"):
         importance.lead_probabilities(entry, inputs, LEADS, ["star"])
 
 
