@@ -26,6 +26,7 @@ weights: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal_tuning $(DATA) weights/tuning --ship $(PRETRAINED)
 	$(RUN) -m leadset.training.shipped_entry $(DATA) weights/tuning
 	PYTHONPATH=. $(RUN) benchmarks/universal.py $(DATA) weights/tuning
+	PYTHONPATH=. $(RUN) benchmarks/shipped_detector.py $(DATA)/challenge/training
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

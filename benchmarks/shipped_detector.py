@@ -2,10 +2,11 @@
 
     python benchmarks/shipped_detector.py [DATA] [--output benchmarks/shipped_detector.csv]
 
-``simulated``: recordings of a seed of their own, half of them with one local anomaly whose place is known; detected by
-the deviation score, localised by the deviation of each sample. ``challenge``: recordings below DATA whose only label is
-sinus rhythm against the rest, by the deviation score and by the lasting one. The detector learned from simulated normal
-recordings, and is compared with others of these. Areas under the ROC curve with 95 % intervals over recordings.
+``simulated``: recordings of a seed of their own, half of them with one local anomaly whose place is known (those that
+do not show it on these leads are left out); detected by the deviation score, localised by that of each sample.
+``challenge``: recordings below DATA whose only label is sinus rhythm against the rest, by the deviation score and by
+the lasting one. The detector learned from simulated normal recordings, and is compared with others of these. Areas
+under the ROC curve with 95 % intervals over recordings.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from tables import write_table
 from tqdm import tqdm
 
 from leadset.anomaly import Detector
-from leadset.anomaly.detector import TRANSFORM
+from leadset.anomaly.detector import ARCHITECTURE, TRANSFORM
 from leadset.anomaly.metrics import detection_auc, localisation_auc
 from leadset.anomaly.scores import AnomalyScore
 from leadset.anomaly.shipped import shipped_detector
 from leadset.classes import CHALLENGE, label_space
 from leadset.leads import LEAD_SETS, LEADS, lead_set_name
 from leadset.models.prediction import lead_rows
+from leadset.models.shipped import FOLDER
 from leadset.preprocess import prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.scoring.intervals import bootstrap
 from leadset.simulate import simulate_anomalies
+from leadset.utils.files import write_atomically
 
 COLUMNS = ("data", "leads", "measure", "recordings", "abnormal", "value", "low", "high")
 SEED, PLANTED = 909, 100
+SCORES = "## Scores"
 Prepared = tuple[np.ndarray, np.ndarray]
 
 
@@ -70,8 +74,10 @@ def rows(data: Path | None) -> Iterator[dict]:
     for leads in LEAD_SETS.values():
         detector, shown = shipped_detector(leads), lead_rows(leads)
         scores, about = scored(detector, planted), {"data": "simulated", "leads": lead_set_name(leads)}
-        yield detection(about, "detection by deviation score", abnormal, list(map(detector.deviation_score, scores)))
         seen = [i for i in range(PLANTED) if made.masks[i][shown].any()]
+        judged = [*range(PLANTED), *(PLANTED + i for i in seen)]
+        values = [detector.deviation_score(scores[i]) for i in judged]
+        yield detection(about, "detection by deviation score", abnormal[judged], values)
         place = localisation_auc([made.masks[i][shown] for i in seen], [scores[PLANTED + i].deviation for i in seen])
         yield {
             **about, "measure": "localisation by deviation", "recordings": len(seen), "abnormal": len(seen),
@@ -86,8 +92,21 @@ def rows(data: Path | None) -> Iterator[dict]:
                 yield detection(about, name, ill, list(map(number, scores)))
 
 
+def write_scores(card: Path, table: Sequence[dict]) -> None:
+    """Replaces what the card has below `SCORES` by the rows, a column for each lead set."""
+    columns = list(dict.fromkeys(row["leads"] for row in table))
+    lines = [SCORES, "", "Areas under the ROC curve, 95 % interval in brackets; `benchmarks/shipped_detector.csv`.", ""]
+    lines += ["| | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
+    for data, measure in dict.fromkeys((row["data"], row["measure"]) for row in table):
+        here = {row["leads"]: row for row in table if (row["data"], row["measure"]) == (data, measure)}
+        cells = [f"{r['value']} ({r['low']}–{r['high']})" if r.get("low") else r["value"] for r in here.values()]
+        lines.append(f"| {data}: {measure} | " + " | ".join(cells) + " |")
+    with write_atomically(card) as file:
+        file.write(card.read_text().split(SCORES)[0] + "\n".join(lines) + "\n")
+
+
 def main() -> None:
-    """Writes the table."""
+    """Writes the table, and the scores into the card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, nargs="?", help="recordings of the Challenge")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
@@ -98,6 +117,7 @@ def main() -> None:
         table.append(row)
         print("  ".join(str(row.get(column, "")) for column in COLUMNS), flush=True)
     write_table(arguments.output, COLUMNS, table)
+    write_scores(FOLDER / f"{ARCHITECTURE}.md", table)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_verbs_take_an_entry_and_choose_its_lead_set(trained, simulated, tmp_pat
     assert "of normal recordings" in capsys.readouterr().out
     maps = np.load(tmp_path / "maps" / f"{path.stem}.npz")
     np.testing.assert_array_equal(maps["map"], score.map)
-    assert (tmp_path / "maps" / f"{path.stem}.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "maps" / f"{path.stem}_anomaly.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_an_entry_and_a_folder_of_fit_hold_the_same_detector(trained, tmp_path, normals):
