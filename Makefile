@@ -23,6 +23,7 @@ weights: $(VENV)/installed
 	    OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal $$network weights --ship $(PRETRAINED)/simulated || exit 1; \
 	done
 	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal_detector weights/detector --ship $(PRETRAINED)
+	cp $(PRETRAINED)/cross_restoration.safetensors $(PRETRAINED)/simulated
 	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal_tuning $(DATA) weights/tuning --ship $(PRETRAINED)
 	$(RUN) -m leadset.training.shipped_entry $(DATA) weights/tuning
 	PYTHONPATH=. $(RUN) benchmarks/universal.py $(DATA) weights/tuning
