@@ -30,9 +30,9 @@ TINY = (
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path, monkeypatch):
-    """The current folder holds no `leadset.toml`, and no variable names one."""
+    """The current folder holds a recording below ``data``, no `leadset.toml`, and no variable names one."""
     folder = tmp_path / "current"
-    folder.mkdir()
+    write_recording(folder / "data")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("LEADSET_CONFIG", raising=False)
     return folder
@@ -42,7 +42,7 @@ def empty_folder(tmp_path, monkeypatch):
 def used(monkeypatch):
     """Configurations of the trainings that were asked for; none is run."""
     found = []
-    monkeypatch.setattr(training_run, "train_entry", lambda data, model, config: found.append(config))
+    monkeypatch.setattr(training_run, "train_entry", lambda data, model, config, *folds: found.append(config))
     return found
 
 

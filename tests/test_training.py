@@ -242,7 +242,8 @@ def test_run_writes_an_entry_with_its_provenance(simulated, tmp_path, capsys):
     manifest = run.train_entry(simulated, tmp_path, TINY)
     assert Manifest.read(tmp_path).sets[1].leads == ("II", "V5")
     assert {path.name for path in tmp_path.iterdir()} == {
-        "entry.json", "resnet34-2.safetensors", "resnet34-II-V5.safetensors", "split.csv", "training.jsonl",
+        "README.md", "entry.json", "resnet34-2.safetensors", "resnet34-II-V5.safetensors", "split.csv",
+        "training.jsonl",
     }  # fmt: skip
     provenance = manifest.sets[0].ensemble.rule.provenance
     assert (provenance["part"], provenance["split"], provenance["seed"]) == ("validation", "split.csv", 2021)
