@@ -7,7 +7,7 @@ PRETRAINED := leadset/models/pretrained
 # Worker processes of the tests, one thread each.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
-.PHONY: demo test weights lint clean
+.PHONY: demo test weights docs lint clean
 
 demo: $(VENV)/installed
 	$(RUN) -m leadset demo $(DEMO)
@@ -29,6 +29,10 @@ weights: $(VENV)/installed
 	PYTHONPATH=. $(RUN) benchmarks/universal.py $(DATA) weights/tuning
 	PYTHONPATH=. $(RUN) benchmarks/shipped_detector.py $(DATA)/challenge/training
 
+# The documents as a site, site/index.html.
+docs: $(VENV)/installed
+	$(RUN) -m mkdocs build --strict --quiet
+
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 
@@ -38,4 +42,4 @@ $(VENV)/installed: requirements.txt requirements-extras.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) site .pytest_cache .ruff_cache

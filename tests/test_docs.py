@@ -1,0 +1,27 @@
+"""The documents as a site: every page is in the navigation, and nothing is loaded from elsewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_pages_and_navigation_are_the_same() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    named = re.findall(r"[\w/]+\.md", navigation)
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert sorted(named) == sorted(pages)
+
+
+def test_site_is_built_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    pytest.importorskip("material")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert (tmp_path / "site/index.html") in pages
+    loaded = r"<(?:script|img|iframe)\b[^>]*\bsrc=\"?(?:https?:)?//|<link\b[^>]*rel=\"?(?:stylesheet|preconnect)[^>]*//"
+    assert [page.name for page in pages if re.search(loaded, page.read_text(encoding="utf-8"))] == []
