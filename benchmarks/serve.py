@@ -122,9 +122,9 @@ def memory_mb(pid: int) -> float:
 def bare_ms(recording: Recording, n: int = 50) -> float:
     """Median milliseconds of the networks' forward passes alone."""
     entry = load_entry()
-    prepared = entry._prepare(recording)
+    prepared = entry.prepare(recording)
     trained = entry.trained_set(prepared.leads)
-    predictors = [(entry._predictor(trained, member), member) for member in trained.members]
+    predictors = [(entry.predictor(trained, member), member) for member in trained.members]
     times = []
     with torch.inference_mode():
         for _ in range(n):

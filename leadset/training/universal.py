@@ -123,6 +123,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("cnn_heartmaasters", {"rate": 100, "norm": "batch"}, steps=2500, learning_rate=2e-3),
         Recipe("resunet_lc", {"width": 16, "rate": 100, "samples": 1024} | _ZEROS, steps=2500, batch_size=64),
         Recipe("star", _STAR | _ZEROS, steps=2500, batch_size=64, learning_rate=2e-3),
+        Recipe("s4d", {"width": 96, "kernel": 15, "stride": 4}, steps=2500, batch_size=64, learning_rate=2e-3),
     )
 }
 
