@@ -1,6 +1,6 @@
 """Processor time of default trainings, network by network: what `leadset train DATA MODEL --models NETWORK` takes.
 
-    python benchmarks/training_time.py DATA WORK [--networks …] [--output benchmarks/training_time.csv]
+    python benchmarks/training_time.py DATA WORK [--networks … | all] [--output benchmarks/training_time.csv]
 
 Networks without weights that ship are left out: they learn from nothing, which takes long. The
 time is that of all processes of a run, on however busy a machine; cores divide it. Rows that are there are kept.

@@ -58,11 +58,11 @@ def test_file_beside_the_scripts_overrides_nothing_and_its_examples_are_valid(tm
     assert load_config(file).lead_sets == (resolve_leads(12), ("II", "V5"))
 
 
-def test_demo_does_not_pretrain():
+def test_demo_starts_from_what_ships_and_does_not_pretrain():
     config = load_config(DEMO)
     assert default_config().pretrain.below > 0
     assert config.pretrain == replace(default_config().pretrain, below=0)
-    assert config.preset == "demo"
+    assert config.preset == "compact" and config.start == default_config().start
 
 
 # --- what overrides it -----------------------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ def plot_training(log: str | Path, path: str | Path) -> None:
         axes.grid(alpha=0.3)
     first = np.atleast_1d(panels)[0]
     first.set_ylabel("validation AUROC")
-    first.legend(title="leads", fontsize=7)
+    if first.get_legend_handles_labels()[0]:
+        first.legend(title="leads", fontsize=7)
     figure.savefig(path, dpi=120)
 
 
