@@ -37,9 +37,8 @@ class NetworkOutputs:
     abnormality: np.ndarray | None = None
 
 
-
 #: Multiply-accumulates for one window below which a network is small: its threads would mostly wait for one another.
-SMALL = 100_000_000
+SMALL = 250_000_000
 
 
 def is_small(member: Member) -> bool:
