@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from leadset.explain.target import Target, target_of
 from leadset.leads import LEADS, with_derived
 from leadset.models.extra_inputs import EXTRA_INPUTS
 from leadset.recordings import ReadError, Recording, find_recordings, read_recording
+from leadset.recordings.errors import reason
 from leadset.simulate import simulate
 
 #: Recordings of a background, and the sampling rate in Hz of simulated ones.
@@ -58,14 +60,18 @@ def simulated_normals(
 def recorded_normals(entry: Entry, leads: tuple[str, ...], folder: Path, n: int = SIZE, seed: int = 0) -> Background:
     """Recordings of a folder whose only diagnosis is the normal class, such as those of the training data.
 
+    Warns of recordings that cannot be read; how many there are stands in ``about``.
+
     Raises:
         ValueError: the folder holds none with these leads that can be judged.
     """
-    found = []
+    found, unreadable = [], 0
     for path in find_recordings(folder):
         try:
             recording = read_recording(path, entry.lead_names)
-        except (ReadError, OSError):
+        except (ReadError, OSError) as error:
+            unreadable += 1
+            warnings.warn(f"left out of the background: {reason(path, error)}", stacklevel=2)
             continue
         if entry.space.is_plain_normal(recording.codes) and set(leads) <= with_derived(recording.leads):
             found.append(recording)
@@ -75,6 +81,7 @@ def recorded_normals(entry: Entry, leads: tuple[str, ...], folder: Path, n: int 
     recordings = [found[i] for i in chosen]
     about = {
         "source": folder.name, "labels": entry.space.normal, "seed": seed, "recordings": len(recordings),
+        "unreadable": unreadable,
         "names": [recording.name for recording in recordings],
     }  # fmt: skip
     return _seen(entry, leads, recordings, about)
