@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -66,8 +67,12 @@ def unpack(package: str | Path, folder: str | Path) -> list[str]:
             listed = _read_list(archive, package)
             for name, about in listed.items():
                 _extract(archive, name, about, package, folder)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"{package}: not a packed entry: {error}") from error
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise ValueError(f"{package}: not a packed entry: found {error}, expected offsets inside it") from error
     if FILE_NAME not in listed:
         raise ValueError(f"{package}: found no {FILE_NAME}, expected a packed entry")
     return list(listed)

@@ -270,7 +270,9 @@ def load_entry(
     if model_dir is None or not Path(model_dir).is_file():
         return Entry(SHIPPED if model_dir is None else model_dir, device, 2, lead_names, every_network)
     folder = tempfile.TemporaryDirectory(prefix="leadset-")
-    unpack(model_dir, folder.name)
-    entry = Entry(folder.name, device, 2, lead_names, every_network)
+    # Named like the file, so that messages about what was in it name it.
+    inside = Path(folder.name) / Path(model_dir).name
+    unpack(model_dir, inside)
+    entry = Entry(inside, device, 2, lead_names, every_network)
     entry.unpacked = folder
     return entry

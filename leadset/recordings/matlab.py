@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from leadset.recordings.errors import ReadError
+from leadset.recordings.matlab_files import Variable, read_variables
+from leadset.recordings.storage import check_unpacked
 
 # MATLAB v4: type (30 = little-endian, int16, full matrix), rows, columns, imaginary flag, length of the name with its
 # final zero; then the name.
@@ -22,7 +24,7 @@ _USER_BLOCK = 512
 
 
 def read_matrix(path: Path, n_rows: int) -> np.ndarray:
-    """``val`` (rows, columns): int16 v4 directly, v7.3 through h5py, anything else through scipy.
+    """``val`` (rows, columns): int16 v4 directly, v7.3 through h5py, anything else through `matlab_files`.
 
     Raises:
         ReadError: it is no MATLAB file, is damaged, or has no such matrix; the message names the variables that it has.
@@ -36,15 +38,14 @@ def read_matrix(path: Path, n_rows: int) -> np.ndarray:
         check_rows(path, (rows, columns), n_rows)
         n_columns = min((len(content) - MAT4.size) // (2 * rows), max(columns, 0))
         return np.frombuffer(content, "<i2", n_columns * rows, MAT4.size).reshape(n_columns, rows).T
-    del content
-    variables = _variables_73(path) if is_version_73(path) else _variables(path, [MATRIX]) or _variables(path, None)
+    variables = _variables_73(path) if is_version_73(content) else read_variables(path, content)
     matrix = variables.get(MATRIX)
     if matrix is None:
         raise ReadError(path, f"variables {describe(variables)}", f"a matrix `{MATRIX}`")
-    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "iuf":
+    if not isinstance(matrix.value, np.ndarray) or matrix.value.ndim != 2 or matrix.value.dtype.kind not in "iuf":
         raise ReadError(path, f"variables {describe(variables)}", f"`{MATRIX}` of numbers ({n_rows}, samples)")
     check_rows(path, matrix.shape, n_rows)
-    return matrix
+    return matrix.value
 
 
 def check_rows(path: str | Path, shape: tuple[int, int], expected: int) -> None:
@@ -55,57 +56,54 @@ def check_rows(path: str | Path, shape: tuple[int, int], expected: int) -> None:
         raise ReadError(path, size, f"{expected}, one for each signal line of the header")
 
 
-def is_version_73(path: Path) -> bool:
+def is_version_73(content: bytes) -> bool:
     """Whether a file is one of MATLAB v7.3, which is HDF5 behind a line of text."""
-    with open(path, "rb") as file:
-        start = file.read(_USER_BLOCK + len(_HDF5))
-    return _HDF5 in (start[: len(_HDF5)], start[_USER_BLOCK:]) or start.startswith(b"MATLAB 7.3")
+    return content.startswith((_HDF5, b"MATLAB 7.3")) or content[_USER_BLOCK:].startswith(_HDF5)
 
 
-def list_variables(path: Path) -> dict[str, object]:
+def list_variables(path: Path) -> dict[str, Variable]:
     """The variables of a MATLAB file by name.
 
     Raises:
         ReadError: it is none, or is damaged.
     """
-    return _variables_73(path) if is_version_73(path) else _variables(path, None)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReadError(path, str(error), "a readable file") from error
+    return _variables_73(path) if is_version_73(content) else read_variables(path, content)
 
 
-def describe(variables: Mapping[str, object]) -> str:
+def describe(variables: Mapping[str, Variable]) -> str:
     """Names of variables with their shapes and types, as messages name what a file holds."""
-    shapes = {name: " x ".join(map(str, getattr(value, "shape", ()))) for name, value in variables.items()}
-    named = [f"{name} ({shapes[name]} {_kind(value)})" for name, value in variables.items()]
+    named = [f"{name} ({' x '.join(map(str, one.shape))} {one.kind})" for name, one in variables.items()]
     return ", ".join(named) or "none"
 
 
-def _kind(value: object) -> str:
-    dtype = getattr(value, "dtype", None)
-    if dtype is None:
-        return type(value).__name__
-    return f"struct of {', '.join(dtype.names)}" if dtype.names else str(dtype)
-
-
-def _variables(path: Path, names: list[str] | None) -> dict[str, object]:
-    """Those of some names, or all."""
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path, variable_names=names)
-    except Exception as error:  # scipy meets damaged files with errors of many kinds
-        raise ReadError(path, f"no MATLAB file that can be read ({error})", f"a matrix `{MATRIX}`") from error
-    return {name: value for name, value in content.items() if not name.startswith("__")}
-
-
-def _variables_73(path: Path) -> dict[str, object]:
+def _variables_73(path: Path) -> dict[str, Variable]:
+    """What HDF5 holds: the numbers of the matrix, and of anything else what it is."""
     try:
         import h5py
     except ImportError as error:
         raise ReadError(path, "a MATLAB file of version 7.3, which is HDF5 (h5py is not installed)",
                         "another version (save with '-v7'), or the package: pip install leadset[formats]") from error
+    variables = {}
     try:
         with h5py.File(path, "r") as file:
-            # MATLAB's first dimension is HDF5's last.
-            return {name: np.array(item).T if isinstance(item, h5py.Dataset) else item.name
-                    for name, item in file.items() if not name.startswith("#")}  # fmt: skip
-    except (OSError, RuntimeError) as error:
+            for name in file:
+                item = file.get(name)
+                if name.startswith("#"):
+                    continue
+                if not isinstance(item, h5py.Dataset):
+                    variables[name] = Variable((), "group")
+                    continue
+                value = None
+                if name == MATRIX:
+                    check_unpacked(path, path.stat().st_size, item.nbytes)
+                    value = np.array(item).T  # MATLAB's first dimension is HDF5's last
+                variables[name] = Variable(item.shape[::-1], str(item.dtype), value)
+    except ReadError:
+        raise
+    except Exception as error:  # h5py meets damaged files with errors of many kinds
         raise ReadError(path, f"no HDF5 file that can be read ({error})", f"a matrix `{MATRIX}`") from error
+    return variables

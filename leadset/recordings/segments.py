@@ -46,7 +46,8 @@ def segment_names(text: str, source: str | Path = "header") -> list[tuple[str, i
     for number, line in lines[1:]:
         name, _, length = line.partition(" ")
         length = length.strip()
-        if not (name == NOTHING or stays_in_folder(name)) or not (length.isascii() and length.isdigit()):
+        is_name = name == NOTHING or (stays_in_folder(name) and "/" not in name)
+        if not is_name or not (length.isascii() and length.isdigit()):
             raise ReadError(source, f"segment {line!r}", "a record name and its number of samples", number)
         named.append((name, int(length[:18])))
     if len(named) != n_segments:

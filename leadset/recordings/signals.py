@@ -73,6 +73,8 @@ def counts_of_matrix(matrix: np.ndarray, header: Header, source: str | Path) -> 
 def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
     """Counts (leads, samples) in file order to float32 millivolts of the same shape; invalid samples become NaN.
 
+    So does what float32 cannot hold.
+
     Equal counts give equal millivolts whatever integer or float type they come in.
 
     Raises:
@@ -85,15 +87,23 @@ def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
     gain = np.array([[signal.counts_per_mv] for signal in signals])
     # Differences below 2^24 are exact in float32, which is every 16-bit file; wider ones take the detour.
     wide = raw.dtype.itemsize > 2 and raw.size > 0 and _reach(raw) + np.abs(baseline).max() >= _LARGEST_FLOAT32_INTEGER
-    if wide or (baseline % 1).any() or np.abs(baseline).max() >= _LARGEST_FLOAT32_INTEGER / 2:
-        signal_mv = ((raw - baseline) / gain).astype(np.float32)
-    else:
-        signal_mv = np.empty(raw.shape, dtype=np.float32)
-        np.copyto(signal_mv, raw)
-        if baseline.any():
-            signal_mv -= baseline.astype(np.float32)
-        signal_mv /= gain.astype(np.float32)
+    with np.errstate(over="ignore"):
+        signal_mv = _scaled(raw, baseline, gain, wide)
+    if raw.dtype.kind == "f" or wide:
+        signal_mv[np.isinf(signal_mv)] = np.nan
     _blank_invalid(signal_mv, raw, signals)
+    return signal_mv
+
+
+def _scaled(raw: np.ndarray, baseline: np.ndarray, gain: np.ndarray, wide: bool) -> np.ndarray:
+    """(counts - baseline) / gain in float32, computed in float64 where counts are wide."""
+    if wide or (baseline % 1).any() or np.abs(baseline).max() >= _LARGEST_FLOAT32_INTEGER / 2:
+        return ((raw - baseline) / gain).astype(np.float32)
+    signal_mv = np.empty(raw.shape, dtype=np.float32)
+    np.copyto(signal_mv, raw)
+    if baseline.any():
+        signal_mv -= baseline.astype(np.float32)
+    signal_mv /= gain.astype(np.float32)
     return signal_mv
 
 
@@ -155,7 +165,7 @@ def _read_frames(path: Path, signals: tuple[SignalSpec, ...], header: Header) ->
     if rest and header.n_samples is None and decoder.block == 1:
         raise ReadError(path, f"{samples.size} samples", f"a multiple of {width} leads")
     frames = samples[: n_frames * width].reshape(n_frames, width)
-    return _sum_differences(frames, signals) if first.format == 8 else frames
+    return _sum_differences(frames, signals, path) if first.format == 8 else frames
 
 
 def _frames_of_flac(path: Path, signals: tuple[SignalSpec, ...]) -> np.ndarray:
@@ -184,13 +194,16 @@ def _frames_of_matrix(matrix: np.ndarray, signals: Sequence[SignalSpec], source:
     return (matrix if matrix.dtype == np.int16 else narrow_counts(matrix)).T
 
 
-def _sum_differences(frames: np.ndarray, signals: Sequence[SignalSpec]) -> np.ndarray:
+def _sum_differences(frames: np.ndarray, signals: Sequence[SignalSpec], path: Path) -> np.ndarray:
     """Format 8: differences to counts; the first one is that to the header's initial value."""
     counts, column = np.empty(frames.shape, dtype=np.int32), 0
     for signal in signals:
         columns = slice(column, column := column + signal.samples_per_frame)
-        differences = frames[:, columns].reshape(-1)
-        counts[:, columns] = (np.cumsum(differences, dtype=np.int32) + (signal.initial or 0)).reshape(len(frames), -1)
+        initial = signal.initial or 0
+        if not INVALID[32] <= initial < -INVALID[32]:
+            raise ReadError(path, f"initial value {initial} of {signal.lead}", "a number of 32 bits")
+        summed = np.cumsum(frames[:, columns].reshape(-1), dtype=np.int32) + np.int32(initial)
+        counts[:, columns] = summed.reshape(len(frames), signal.samples_per_frame)
     return counts
 
 

@@ -24,8 +24,22 @@ INVALID: dict[int, int] = {
 OFFSET_BINARY: dict[int, int] = {80: 1 << 7, 160: 1 << 15}
 #: Bits of the FLAC formats.
 FLAC_BITS: dict[int, int] = {508: 8, 516: 16, 524: 24}
+# What is packed may unpack to so many times the size of its file, or to so many bytes where that is more: enough for
+# three quarters of an hour of twelve leads, however well they can be packed.
+_TIMES_UNPACKED, _ALWAYS_UNPACKED = 10, 64 << 20
 # Samples of a FLAC stream that are decoded at once.
 _FLAC_BLOCK = 1 << 20
+
+
+def most_unpacked(size: int) -> int:
+    """Bytes to which a file of so many bytes may unpack."""
+    return max(_TIMES_UNPACKED * size, _ALWAYS_UNPACKED)
+
+
+def check_unpacked(path: Path, size: int, unpacked: int) -> None:
+    """Raises a `ReadError` where a file of ``size`` bytes announces more than `most_unpacked`."""
+    if unpacked > most_unpacked(size):
+        raise ReadError(path, f"{size} bytes that unpack to {unpacked}", f"at most {most_unpacked(size)}")
 
 
 def _plain(dtype: str) -> Callable[[np.ndarray], np.ndarray]:

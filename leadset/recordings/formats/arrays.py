@@ -13,13 +13,14 @@ import math
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from leadset.leads import is_known_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.formats.contents import Contents, Format, Layout
+from leadset.recordings.storage import check_unpacked
 
 #: The JSON file for all arrays of a folder.
 FOLDER_LAYOUT = "arrays.json"
@@ -156,15 +157,27 @@ def _read_csv(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
 
 def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     with zipfile.ZipFile(path) as archive:
-        size = sum(item.file_size for item in archive.infolist())
-        if size > _MOST_BYTES:
-            raise ReadError(path, f"{size} bytes of arrays", f"at most {_MOST_BYTES}")
+        check_unpacked(path, path.stat().st_size, sum(item.file_size for item in archive.infolist()))
+        for item in archive.infolist():
+            with archive.open(item) as file:
+                _check_size(path, item, file)
     with np.load(path, allow_pickle=False) as arrays:
         name = next((name for name in _SIGNALS if name in arrays), None)
         if name is None:
             raise ReadError(path, f"arrays {', '.join(arrays)}", f"one of the name {', '.join(_SIGNALS)}")
         said = {key: arrays[key].tolist() for key in (*_KEYS, *_MORE_KEYS) if key in arrays}
         return arrays[name], said
+
+
+def _check_size(path: Path, item: zipfile.ZipInfo, file: IO[bytes]) -> None:
+    """Raises a `ReadError` where an array announces more than its file holds: memory would be reserved for it."""
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ReadError(path, f"{item.filename} of version {version}", "version 1.0 or 2.0")
+    shape, _, dtype = read(file)
+    if math.prod(shape) * dtype.itemsize > item.file_size:
+        raise ReadError(path, f"{item.filename} of {item.file_size} bytes, {dtype} of shape {shape}", "all its numbers")
 
 
 FORMAT = Format("array", (".csv", ".npy", ".npz"), _recognises, _read, most_bytes=_MOST_BYTES, is_found=_is_described)

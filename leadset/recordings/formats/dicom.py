@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from leadset.recordings.formats.lead_codes import lead_of_code
 
 # SOP classes of waveform storage begin so; images and reports have others.
 _WAVEFORMS = b"1.2.840.10008.5.1.4.1.1.9."
-_DEFLATED = "1.2.840.10008.1.2.1.99"
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _TYPES = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2", (32, "SL"): "i4", (32, "UL"): "u4"}
 _DERIVED = ("MEDIAN", "AVERAGE", "REPRESENTATIVE")
 
@@ -24,12 +25,13 @@ def _recognises(path: Path, start: bytes) -> bool:
 
 def _read(path: Path, layout: Layout | None) -> Contents:
     from pydicom import dcmread
-    from pydicom.filereader import read_file_meta_info
 
-    syntax = read_file_meta_info(path).TransferSyntaxUID
-    if syntax == _DEFLATED:
+    content = path.read_bytes()
+    if _DEFLATED in content:
         raise ReadError(path, "deflated DICOM", "a transfer syntax without compression")
-    data = dcmread(path)
+    # From memory: of a file, as many bytes as a length in it announces would be reserved.
+    data = dcmread(io.BytesIO(content))
+    syntax = data.file_meta.TransferSyntaxUID
     groups = [group for group in data.get("WaveformSequence", ()) if not _is_derived(group)]
     if not groups:
         raise ReadError(path, "no rhythm waveform", "a waveform that was recorded")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from leadset.classes import label_space
 from leadset.recordings.dataset import DataSet, Item, LeftOut
 from leadset.recordings.importers.registry import register_importer
-from leadset.recordings.importers.tables import Files
+from leadset.recordings.importers.tables import Files, read_lines
 
 # Newest revision of the labels first.
 _TABLES = ("REFERENCE-v3.csv", "REFERENCE-v2.csv", "REFERENCE.csv")
@@ -36,18 +35,17 @@ def open_af_2017(folder: Path, task: str) -> DataSet:
     if table is None:
         raise FileNotFoundError(f"{folder}: no table of labels, expected {_TABLES[0]} or {_TABLES[-1]} in it")
     space, files, items, left_out, named = label_space("cinc2017"), Files(), [], [], set()
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        for line, row in enumerate(csv.reader(file), 1):
-            if len(row) < 2:
-                raise ValueError(f"{table}, line {line}: found {row}, expected a name and a label")
-            name, label = row[0].strip(), row[1].strip()
-            paths = [place / inside / f"{name}.hea" for place in (table.parent, folder) for inside in _FOLDERS]
-            path = next((path for path in paths if files.complete(path)), None)
-            if path is None or name in named:
-                left_out.append(LeftOut(name, "named twice" if path else "no header and signal of this name"))
-            elif label not in space.index:
-                left_out.append(LeftOut(name, f"label {label!r}, which is none of {', '.join(space.index)}"))
-            else:
-                items.append(Item(path, (label,), name, source="af_2017"))
-            named.add(name)
+    for line, row in read_lines(table):
+        if len(row) < 2:
+            raise ValueError(f"{table}, line {line}: found {row}, expected a name and a label")
+        name, label = row[0].strip(), row[1].strip()
+        paths = [place / inside / f"{name}.hea" for place in (table.parent, folder) for inside in _FOLDERS]
+        path = next((path for path in paths if files.complete(path)), None)
+        if path is None or name in named:
+            left_out.append(LeftOut(name, "named twice" if path else "no header and signal of this name"))
+        elif label not in space.index:
+            left_out.append(LeftOut(name, f"label {label!r}, which is none of {', '.join(space.index)}"))
+        else:
+            items.append(Item(path, (label,), name, source="af_2017"))
+        named.add(name)
     return DataSet("af_2017", folder, tuple(items), space, tuple(left_out), (f"labels of {table.name}",))

@@ -20,6 +20,7 @@ from leadset.recordings.find import find_recordings
 from leadset.recordings.importers.registry import register_importer
 from leadset.recordings.importers.tables import age_and_sex, read_rows, whole_number
 from leadset.recordings.matlab import describe, list_variables
+from leadset.recordings.matlab_files import Variable
 from leadset.recordings.reader import Recording, header_path, read_recording
 
 _TABLE, _FS, _STRUCT = "REFERENCE.csv", 500.0, "ECG"
@@ -93,18 +94,21 @@ def read_struct(path: Path, lead_names: Mapping[str, str] | None = None) -> Reco
         return read_recording(path, lead_names)
     variables = list_variables(path)
     struct = variables.get(_STRUCT)
-    fields = struct.dtype.names or () if isinstance(struct, np.ndarray) and struct.size == 1 else ()
+    fields = struct.value if struct is not None and isinstance(struct.value, Mapping) else {}
     if "data" not in fields:
         raise ReadError(path, f"variables {describe(variables)}", f"a struct `{_STRUCT}` of sex, age, data")
-    content = struct.reshape(-1)[0]
-    signal_mv = np.asarray(content["data"])
-    if signal_mv.ndim != 2 or len(signal_mv) != len(LEADS) or signal_mv.dtype.kind not in "iuf" or not signal_mv.size:
-        content = f"`data` of {signal_mv.dtype}, shape {signal_mv.shape}"
+    signal_mv = fields["data"].value
+    is_matrix = isinstance(signal_mv, np.ndarray) and signal_mv.ndim == 2 and signal_mv.size
+    if not is_matrix or len(signal_mv) != len(LEADS):
+        content = f"`data` of {fields['data'].kind}, shape {fields['data'].shape}"
         raise ReadError(path, content, f"numbers ({len(LEADS)}, samples)")
-    age, sex, flags = age_and_sex(*(_text(content, name) if name in fields else "" for name in ("age", "sex")))
+    age, sex, flags = age_and_sex(*(_text(fields.get(name)) for name in ("age", "sex")))
     return Recording(signal_mv.astype(np.float32), _FS, LEADS, path.stem, age, sex, flags=flags, path=path)
 
 
-def _text(content: np.void, name: str) -> str:
-    values = np.asarray(content[name]).reshape(-1)
-    return str(values[0]).strip() if values.size else ""
+def _text(variable: Variable | None) -> str:
+    if variable is None or variable.value is None or isinstance(variable.value, Mapping):
+        return ""
+    if isinstance(variable.value, str):
+        return variable.value.strip()
+    return str(variable.value.reshape(-1)[0]) if variable.value.size else ""

@@ -6,7 +6,9 @@ import csv
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from leadset.recordings.subject import parse_age, parse_sex
 
@@ -23,7 +25,7 @@ def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> Itera
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file, delimiter=delimiter)
-        try:
+        with _named_errors(path, rows):
             names = rows.fieldnames or []
             missing = [column for column in columns if column not in names]
             if missing:
@@ -33,8 +35,29 @@ def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> Itera
                 if extra:
                     raise ValueError(f"{path}, line {rows.line_num}: found {len(extra)} values more than columns")
                 yield rows.line_num, {name: (value or "").strip() for name, value in row.items()}
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}, line {rows.line_num}: found {error}, expected rows of a CSV table") from None
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a table without a heading, each with its line number.
+
+    Raises:
+        OSError: no such file, or it cannot be read.
+        ValueError: it is no table.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        with _named_errors(path, rows):
+            for row in rows:
+                yield rows.line_num, row
+
+
+@contextmanager
+def _named_errors(path: Path, rows: Any) -> Iterator[None]:
+    """Errors of a CSV reader as those that name file and line."""
+    try:
+        yield
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}, line {rows.line_num}: found {error}, expected rows of a CSV table") from None
 
 
 def number(text: str | None) -> float | None:
