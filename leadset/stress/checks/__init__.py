@@ -1,0 +1,1 @@
+"""The checks, a function each; `leadset.stress.registry` finds them by the modules of this folder, in their order."""
