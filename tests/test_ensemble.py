@@ -148,11 +148,18 @@ def test_networks_that_help_one_another_answer_together():
     assert choice.alone is None and choice.report["gain"]["value"] > 0
 
 
-def test_the_better_way_of_deciding_is_taken_and_both_are_reported():
+def test_expected_score_decides_only_where_it_earns_more_beyond_noise(monkeypatch):
     labels, p = made()
-    choice = choose([p], targets_of(labels), folds_of(labels), SPACE)
-    scores = choice.report["challenge_metric"]
-    assert choice.by_expected_score == (scores["expected_score"] > scores["thresholds"])
+    for by_score, by_thresholds, expected in ((labels, ~labels, True), (~labels, labels, False), (labels, labels, False)):
+        ways = {"thresholds": by_thresholds.copy(), "expected_score": by_score.copy()}
+        if by_score is by_thresholds:  # one recording of many differs: better, but by chance
+            ways["thresholds"][0] = ~labels[0]
+        monkeypatch.setattr("leadset.training.ensemble._cross_fitted", lambda *_, ways=ways: (p, ways))
+        choice = choose([p], targets_of(labels), folds_of(labels), SPACE)
+        scores, gain = choice.report["challenge_metric"], choice.report["expected_score_gain"]
+        assert gain["value"] == pytest.approx(scores["expected_score"] - scores["thresholds"], abs=1e-5)
+        assert choice.by_expected_score is expected
+    assert gain["value"] > 0
     rule = fit_ensemble([p], targets_of(labels), SPACE, {}, Choice(by_expected_score=True)).rule
     assert rule.rewards is not None and rule.provenance["decides"] == "expected score"
 

@@ -142,7 +142,7 @@ class Trained(Entrant):
         unanswered = 0
         paths = [setting.cohort.paths[i] for i in fold.test]
         for trained in entry.manifest.sets:
-            answers = list(entry.predict(_with_leads(setting.data, paths, trained.leads, entry)))
+            answers = list(entry.predict(with_leads(setting.data, paths, trained.leads, entry)))
             unanswered += sum(answer.failed for answer in answers)
             joint = Said(np.stack([a.probabilities for a in answers]), np.stack([a.labels for a in answers]))
             names = [member.architecture for member in trained.members]
@@ -162,7 +162,7 @@ class TrainedBaseline(Trained):
         train_baselines(data, folder, [self.name], config, held_out, valid)
 
 
-def _with_leads(
+def with_leads(
     data: DataSet, paths: Iterable[str], leads: tuple[str, ...], entry: Entry
 ) -> Iterator[Recording | str]:
     """The recordings with these leads alone, as a device that records no others gives them."""

@@ -5,7 +5,7 @@ What a detector adds to that is in `leadset.training.evidence`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from leadset.classes import LabelSpace
 from leadset.entry.decision import DecisionRule, best_label_sets
 from leadset.entry.ensemble import Ensemble
 from leadset.scoring import ChallengeMetric, bootstrap, macro
+from leadset.scoring.intervals import CountMetric
 from leadset.scoring.metrics import Ranking
 from leadset.training.calibration import fit_calibration
 from leadset.training.partial_labels import log_loss
@@ -151,7 +152,9 @@ def choose(
     """Chooses between all networks and the best one, and between thresholds and the highest expected score.
 
     Each fold is answered by what was fitted on the others. The best network, by mean AUROC, answers alone where all of
-    them together have a lower one and the 95 % interval of the difference (paired bootstrap) is below 0.
+    them together have a lower one and the 95 % interval of the difference (paired bootstrap) is below 0. The highest
+    expected score decides where it earns more than thresholds and that interval is above 0: on few recordings the
+    larger of two scores is mostly chance (`benchmarks/decisions.csv`).
 
     Args:
         probabilities, targets, space: as of `fit_ensemble`.
@@ -162,14 +165,27 @@ def choose(
     joint, decisions = _cross_fitted(probabilities, targets, folds, space)
     metric = ChallengeMetric(targets.labels, space)
     scores = {way: round(float(metric(decided)), 6) for way, decided in decisions.items()}
-    report: dict[str, Any] = {"challenge_metric": scores}
+    by_score = _gain(metric, decisions)
+    report: dict[str, Any] = {"challenge_metric": scores, "expected_score_gain": by_score}
     if len(probabilities) > 1:
         best, compared = _compare(probabilities, joint, targets.classes == 1)
         report |= compared
         if compared["gain"]["high"] < 0:
             alone = choose([probabilities[best]], targets, folds, space)
             return replace(alone, alone=best, report=report | {"alone": alone.report})
-    return Choice(None, scores["expected_score"] > scores["thresholds"], report)
+    return Choice(None, by_score["low"] > 0, report)
+
+
+def _gain(metric: ChallengeMetric, decisions: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """What the highest expected score earns more than thresholds, with its interval."""
+    score, thresholds = (metric.rewards(decisions[way]) for way in ("expected_score", "thresholds"))
+    return _interval(lambda counts: metric.score(score, counts) - metric.score(thresholds, counts), len(score))
+
+
+def _interval(gain: CountMetric, n: int) -> dict[str, float]:
+    """A difference with its interval, as plain values."""
+    found = bootstrap(gain, n)
+    return {"value": float(found.value), "low": float(found.low), "high": float(found.high)}
 
 
 def _cross_fitted(
@@ -201,9 +217,7 @@ def _compare(
     def gain(counts: np.ndarray) -> float:
         return macro(together.areas(counts)[0]) - macro(apart[best].areas(counts)[0])
 
-    found = bootstrap(gain, len(joint))
-    interval = {"value": float(found.value), "low": float(found.low), "high": float(found.high)}
-    return best, {"best": best, "best_auroc": float(areas[best]), "gain": interval}
+    return best, {"best": best, "best_auroc": float(areas[best]), "gain": _interval(gain, len(joint))}
 
 
 def mean_log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
