@@ -104,7 +104,7 @@ def one_of(*known: str) -> Rule:
 
 
 #: Names of `leadset.training.losses.LOSSES` and of `leadset.training.schedules.CLASSIFIER_SCHEDULES`.
-LOSSES, SCHEDULES = ("cross_entropy", "focal", "asymmetric"), ("one_cycle", "cosine", "halving", "constant")
+LOSSES, SCHEDULES = ("cross_entropy", "focal", "asymmetric"), ("one_cycle", "cosine", "halving", "tenth", "constant")
 
 
 def on_or_off(value: Any) -> bool:

@@ -57,6 +57,28 @@ def test_options_change_the_count_by_what_they_add():
     assert [model.input_spec.extra for model in alone] == [{}, {"beats": 40}]
     assert create_model("crnn_pqrst", branches="signal", record_features=True).input_spec.extra == {"record": True}
     assert count_parameters(alone[0]) == 317_888 + 248_176 - 256 * 300
+    # 16 of the 30 features of a lead and beat go to one branch, 14 to the other; a branch of all 30 has 337,024.
+    points = create_model("crnn_pqrst", branches="points")
+    sizes = [count_parameters(branch) for branch in (points.points, points.beats)]
+    assert sizes == [337_024 - 3 * 64 * 12 * (30 - n) for n in (16, 14)]
+
+
+def test_points_and_other_features_go_to_branches_of_their_own():
+    model = create_model("crnn_pqrst", 2, 5, branches="points", width=8)
+    x, beats = torch.zeros(1, 2, 5000), torch.rand(1, 60, 40, generator=torch.manual_seed(0))
+    model(x, beats=beats)  # mean and deviation are learnt in training mode
+    model.eval()
+    seen = {"points": [], "beats": []}
+    for name, values in seen.items():
+        model.get_submodule(name).register_forward_hook(lambda _, __, out, values=values: values.append(out))
+    with torch.inference_mode():
+        for feature in (None, 0, 29, 12, 25):  # a time, a presence, an interval and a level, of the second lead
+            other = beats.clone()
+            if feature is not None:
+                other[:, 30 + feature] += 0.5
+            model(x, beats=other)
+    changed = {name: [not torch.equal(values[0], other) for other in values[1:]] for name, values in seen.items()}
+    assert changed == {"points": [True, True, False, False], "beats": [False, False, True, True]}
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).parents[1]
 VARIANTS: dict[str, tuple[str, dict]] = {
     "crnn_pqrst, attention and record": ("crnn_pqrst", {"beat_pooling": "attention", "record_features": True}),
     "crnn_pqrst, signal and record": ("crnn_pqrst", {"branches": "signal", "record_features": True}),
+    "crnn_pqrst, points": ("crnn_pqrst", {"branches": "points"}),
     "crnn_pqrst, age and sex": ("crnn_pqrst", {"extra": ("age", "sex")}),
     "star, zero leads": ("star", {"zero_leads": True}),
     "resunet_lc, zero leads": ("resunet_lc", {"zero_leads": True}),

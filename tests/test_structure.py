@@ -51,8 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "challenge": {"config", "entry", "recordings", "scoring", "training", "utils"},
     "studies": {
-        "classes", "config", "config_rules", "entry", "leads", "leadset", "models", "plots", "preprocess", "recordings",
-        "scoring", "training", "utils",
+        "anomaly", "classes", "config", "config_rules", "entry", "leads", "leadset", "models", "plots", "preprocess",
+        "recordings", "scoring", "simulate", "training", "utils",
     },
     "serve": {
         "anomaly", "config", "entry", "explain", "leads", "leadset", "plots", "recordings", "signals", "simulate",

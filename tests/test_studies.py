@@ -18,13 +18,17 @@ from leadset.models import create_network, list_models
 from leadset.recordings.importers import importer, list_importers
 from leadset.simulate.write import write_dataset
 from leadset.studies.protocols import PROTOCOLS
-from leadset.studies.study import KIT, METRICS, PUBLISHED, list_studies, sample_f, sample_f_max, study_entrants
+from leadset.studies.comparison import KIT, PUBLISHED, Paper
+from leadset.studies.study import METRICS, Study, list_studies, sample_f, sample_f_max, study_entrants
 from leadset.training.losses import LOSSES, asymmetric, cross_entropy, focal
 from leadset.training.run import train_entry
-from leadset.training.schedules import CLASSIFIER_SCHEDULES, halving
+from leadset.training.schedules import CLASSIFIER_SCHEDULES, halving, tenth
 
 
-@pytest.mark.parametrize("name", sorted(list_studies()))
+CLASSIFYING = sorted(name for name, study in list_studies().items() if isinstance(study, Study))
+
+
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_a_study_names_things_that_are_there(name):
     study = list_studies()[name]
     assert study.model in list_models()
@@ -34,12 +38,15 @@ def test_a_study_names_things_that_are_there(name):
     assert set(study.paper["columns"].values()) <= set(METRICS)
     assert study.paper["source"]
     assert study.citation[-4:].isdigit()
-    for values in study.paper["rows"].values():
+    for model, values in study.paper["rows"].items():
+        assert Paper(**study.paper).leads_of(model) in {"12", *study.leads}
         assert set(values) <= set(study.paper["columns"])
-        assert all(0 < value[0] <= 100 for value in values.values())
+        for column, value in values.items():
+            least = -100 if study.paper["columns"][column] == "challenge_metric" else 0
+            assert least < value[0] <= 100
 
 
-@pytest.mark.parametrize("name", sorted(list_studies()))
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_recipes_and_ablations_can_be_built(name):
     study = list_studies()[name]
     configs = {r: load_config(folder=None, settings=study.settings(r)) for r in (PUBLISHED, KIT)}
@@ -50,6 +57,10 @@ def test_recipes_and_ablations_can_be_built(name):
     assert published.preset == "published"
     assert published.architectures == (study.model,)
     for ablation, options in study.ablations.items():
+        if "architecture" in options:
+            assert entrants[ablation].config.architectures == (options["architecture"],)
+            assert options["architecture"] in list_models() and len(options) == 1
+            continue
         own = entrants[ablation].config.options(study.model, "compact")
         assert own.items() >= options.items()
         create_network(study.model, ("I", "II"), 5, own)
@@ -67,6 +78,10 @@ def test_the_names_of_losses_and_schedules_are_those_that_there_are():
 def test_star_halves_its_rate_at_epochs_5_10_and_15():
     rates = [1e-3 * halving(epoch, 30) for epoch in (0, 4.9, 5, 9.9, 10, 14.9, 15, 29)]
     assert rates == [1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4, 1.25e-4, 1.25e-4]
+
+
+def test_resunet_lc_goes_on_at_a_tenth_of_its_rate_after_epoch_20():
+    assert [tenth(epoch, 30) for epoch in (0, 19.9, 20, 29)] == [1, 1, 0.1, 0.1]
 
 
 def test_losses_are_those_of_their_papers_and_leave_unknown_targets_out():

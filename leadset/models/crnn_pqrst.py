@@ -24,7 +24,10 @@ HEAD = (300, 200, 150)
 #: Seconds and millivolts beyond which a feature is implausible; it is clipped, so that a wrong unit does not spoil the
 #: standardisation.
 PLAUSIBLE = 10.0
-BRANCHES = ("both", "signal", "beats")
+BRANCHES = ("both", "signal", "beats", "points")
+#: Features of a lead and beat (`leadset.waves.BEAT_FEATURES`) that are times of fiducial points, the first ones; and those
+#: that say which waves there are, the last ones.
+POINTS, PRESENCE = slice(0, 12), slice(26, 30)
 #: How the recurrent states of the beats become one vector.
 POOLINGS = {"last": LastStates, "attention": AttendedStates}
 
@@ -47,9 +50,13 @@ class SignalBranch(nn.Module):
 class BeatBranch(nn.Module):
     """Seven convolutions over neighbouring beats and a recurrent layer over all of them."""
 
-    def __init__(self, leads: int, width: int, cell: str, batch_norm: bool, pooling: str) -> None:
+    def __init__(
+        self, leads: int, width: int, cell: str, batch_norm: bool, pooling: str, chosen: tuple[int, ...] | None = None
+    ) -> None:
         super().__init__()
-        widths = (leads * BEAT_FEATURES, *(width * factor for factor in BEAT_GROWTH))
+        self.chosen = chosen
+        features = leads * (BEAT_FEATURES if chosen is None else len(chosen))
+        widths = (features, *(width * factor for factor in BEAT_GROWTH))
         self.standardise = RunningStandardise(widths[0])
         self.convs = nn.ModuleList(nn.Conv1d(f_in, f_out, 3, padding=1) for f_in, f_out in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm1d(f) if batch_norm else nn.Identity() for f in widths[1:])
@@ -59,6 +66,8 @@ class BeatBranch(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features of beats (b, 30 · l, n), NaN where missing, to features (b, f): zero where there is no beat."""
         mask = ~features.isnan().all(1)  # presence flags are known for every beat
+        if self.chosen is not None:
+            features = features.unflatten(1, (-1, BEAT_FEATURES))[:, :, list(self.chosen)].flatten(1, 2)
         x = self.standardise(features.clamp(-PLAUSIBLE, PLAUSIBLE))
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = apply_mask(F.relu(norm(conv(x))), mask)
@@ -105,7 +114,9 @@ class CRNNPQRST(nn.Module):
         beats: largest number of beats of a window that are used (40 in 10 s are 240 a minute).
         cell: recurrent layer, ``"gru"`` or ``"lstm"``.
         norm: ``"none"``, or ``"batch"`` after every convolution.
-        branches: ``"both"``, or only one of them: ``"signal"`` or ``"beats"``.
+        branches: ``"both"``, or only one of them: ``"signal"`` or ``"beats"``; or ``"points"``, as the entry's README
+            says instead of its drawing: times of fiducial points to one branch of beats, all other features to another,
+            and no ECG.
         beat_pooling: what is read off the recurrent states of the beats: the ``"last"`` ones, or all of them weighted
             by ``"attention"``.
         record_features: whether features of the recording as a whole go to the head too.
@@ -140,13 +151,17 @@ class CRNNPQRST(nn.Module):
         if record_features:
             extra["record"] = True
         self.input_spec = InputSpec(Transform(rate), samples, scaling="recording", extra=extra)
-        self.signal = None if branches == "beats" else SignalBranch(len(leads), width, cell, batch_norm)
-        self.beats = None if branches == "signal" else BeatBranch(len(leads), width, cell, batch_norm, beat_pooling)
+        sees_signal = branches in ("both", "signal")
+        self.signal = SignalBranch(len(leads), width, cell, batch_norm) if sees_signal else None
+        points, rest = _points_and_rest() if branches == "points" else (None, None)
+        of_beats = (len(leads), width, cell, batch_norm, beat_pooling)
+        self.beats = None if branches == "signal" else BeatBranch(*of_beats, rest)
+        self.points = BeatBranch(*of_beats, points) if branches == "points" else None
         self.record = RecordBranch(len(leads), width) if record_features else None
         if branches == "signal" and not record_features:
             self.lead_axes = {"signal.stages.0.weight": 1}
         self.dropout = nn.Dropout(DROPOUT)
-        views = sum(view is not None for view in (self.signal, self.beats, self.record))
+        views = sum(view is not None for view in (self.signal, self.points, self.beats, self.record))
         sizes = (8 * width * views, *(n * width // 32 for n in HEAD))
         self.head = nn.ModuleList(nn.Linear(f_in, f_out) for f_in, f_out in pairwise(sizes))
         self.classifier = nn.Linear(sizes[-1], n_classes)
@@ -163,6 +178,8 @@ class CRNNPQRST(nn.Module):
         views = []
         if self.signal is not None:
             views.append(self.signal(x, mask))
+        if self.points is not None:
+            views.append(self.points(given_or_missing("beats", beats, self.input_spec, x)))
         if self.beats is not None:
             views.append(self.beats(given_or_missing("beats", beats, self.input_spec, x)))
         if self.record is not None:
@@ -171,3 +188,10 @@ class CRNNPQRST(nn.Module):
         for layer in self.head:
             h = F.relu(layer(h))
         return self.classifier(h)
+
+
+def _points_and_rest() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Indices of the features of a lead and beat that go to the branch of fiducial points, and of all others."""
+    every = tuple(range(BEAT_FEATURES))
+    points = (*every[POINTS], *every[PRESENCE])
+    return points, tuple(i for i in every if i not in points)

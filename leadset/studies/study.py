@@ -7,32 +7,32 @@ otherwise here.
 
 from __future__ import annotations
 
-import csv
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from leadset.config import Config, Setting
-from leadset.scoring import f_measure, macro
-from leadset.scoring.by_class import CLASS_SCORES, class_counts
+from leadset.scoring import accuracy, f_measure, macro
+from leadset.scoring.by_class import CLASS_SCORES, class_counts, hamming_loss
 from leadset.scoring.intervals import bootstrap, over
-from leadset.scoring.metrics import areas
+from leadset.scoring.metrics import areas, challenge_metric
+from leadset.studies.anomaly_study import AnomalyStudy
 from leadset.studies.answers import Row
+from leadset.studies.comparison import KIT, PUBLISHED, Paper, write_comparison
 from leadset.studies.entrants import Entrant, Trained
-from leadset.studies.page import Page, number, with_interval
 from leadset.studies.results import Results
-from leadset.utils.files import write_atomically
 
 _FOLDER = Path(__file__).with_name("published")
-TABLE_FILE, PAGE_FILE, STAND_IN = "study.csv", "study.html", "stand_in"
-#: The two recipes of a study.
-PUBLISHED, KIT = "published recipe", "recipe of the kit"
+#: The kind of study that `leadset.studies.anomaly_study` repeats, as files name it.
+_ANOMALY = "anomaly"
 _DRAWS, _SEED = 200, 2021
+# The option of an ablation that names another network.
+_OTHER = "architecture"
 # Thresholds among which the STAR study's F1 is the largest.
 _GRID = np.linspace(0, 1, 10)
 
@@ -52,8 +52,8 @@ class Study:
         folds: of a k-fold protocol.
         differences: what is done otherwise here, a sentence each.
         published: the published recipe, by keys of the configuration.
-        ablations: options of the network, by name.
-        paper: source, columns (with our metric) and rows of the paper's table, in percent.
+        ablations: options of the network, by name; ``architecture`` among them takes another network instead.
+        paper: its table, as of `leadset.studies.comparison.Paper`.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Study:
 
 
 @cache
-def list_studies() -> dict[str, Study]:
+def list_studies() -> dict[str, Study | AnomalyStudy]:
     """The studies by name.
 
     Raises:
@@ -91,10 +91,12 @@ def list_studies() -> dict[str, Study]:
     return {path.stem: _read(path) for path in sorted(_FOLDER.glob("*.toml"))}
 
 
-def _read(path: Path) -> Study:
+def _read(path: Path) -> Study | AnomalyStudy:
     try:
         with open(path, "rb") as file:
-            return Study(name=path.stem, **tomllib.load(file))
+            values = tomllib.load(file)
+        kind = AnomalyStudy if values.pop("kind", "") == _ANOMALY else Study
+        return kind(name=path.stem, **values)
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise ValueError(f"{path}: not the file of a study: {error}") from None
 
@@ -122,6 +124,8 @@ def study_entrants(study: Study, configs: Mapping[str, Config], ablations: Itera
 
 def _ablated(study: Study, config: Config, options: Mapping[str, Any]) -> Config:
     """The configuration with other options of the network; where no weights have them, it starts from nothing."""
+    if _OTHER in options:
+        return replace(config, architectures=(options[_OTHER],))
     presets = {
         name: {**by_model, study.model: {**by_model.get(study.model, {}), **options}}
         for name, by_model in config.presets.items()
@@ -150,13 +154,23 @@ def sample_f_max(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return max(sample_f(labels, probabilities >= threshold) for threshold in _GRID)
 
 
-#: By name: title, and the metric of labels, decisions and probabilities, (n, k) each.
-METRICS = {
-    "auroc": ("AUROC", lambda y, b, p: macro(areas(y, p)[0])),
-    "class_accuracy": ("accuracy by class", lambda y, b, p: macro(CLASS_SCORES["class_accuracy"](class_counts(y, b)))),
-    "f1": ("F1", lambda y, b, p: macro(f_measure(y, b))),
-    "sample_f": ("F1 by recording", lambda y, b, p: sample_f(y, b)),
-    "sample_f_max": ("F1 by recording, oracle", lambda y, b, p: sample_f_max(y, p)),
+def _of_classes(name: str) -> Callable[..., float]:
+    """The mean over classes of one of `CLASS_SCORES`."""
+    return lambda y, b, p, space: macro(CLASS_SCORES[name](class_counts(y, b)))
+
+
+#: By name: title, and the metric of labels, decisions and probabilities, (n, k) each, and of their label space.
+METRICS: dict[str, tuple[str, Callable[..., float]]] = {
+    "auroc": ("AUROC", lambda y, b, p, space: macro(areas(y, p)[0])),
+    "auprc": ("AUPRC", lambda y, b, p, space: macro(areas(y, p)[1])),
+    "accuracy": ("accuracy, all classes right", lambda y, b, p, space: accuracy(y, b)),
+    "class_accuracy": ("accuracy by class", _of_classes("class_accuracy")),
+    "specificity": ("specificity", _of_classes("specificity")),
+    "hamming_loss": ("Hamming loss", lambda y, b, p, space: hamming_loss(y, b)),
+    "f1": ("F1", lambda y, b, p, space: macro(f_measure(y, b))),
+    "sample_f": ("F1 by recording", lambda y, b, p, space: sample_f(y, b)),
+    "sample_f_max": ("F1 by recording, oracle", lambda y, b, p, space: sample_f_max(y, p)),
+    "challenge_metric": ("Challenge metric", lambda y, b, p, space: challenge_metric(y, b, space)),
 }
 # What is shown of ours beside each metric of a paper that knows the labels.
 _HONEST = {"sample_f_max": "sample_f"}
@@ -174,37 +188,13 @@ def compare(study: Study, results: Results, out: Path, simulated: bool) -> Path:
         out: folder to write to.
         simulated: whether they are of stand-ins, which the page then says.
     """
-    ours = {row: _scores(study, results, row) for row in results.rows}
-    metrics = list(dict.fromkeys(metric for row in ours.values() for metric in row))
-    _write_table(out / TABLE_FILE, study, ours, simulated)
-    page = Page(study.title)
-    page.text(study.citation, note=True)
-    if simulated:
-        page.text(
-            "SIMULATED STAND-INS: the recordings are simulated, with other classes than those of the study. This page "
-            "shows that the study runs; its numbers say nothing about the paper's."
-        )
-    page.section("Ours")
-    page.text(f"{len(results.labels)} test recordings, percent, 95 % bootstrap intervals over hearts.", note=True)
-    head = ["model", "leads", *(METRICS[metric][0] for metric in metrics)]
-    cells = [
-        [number(row.model), number(row.leads), *(with_interval(*scores[m], digits=2) for m in metrics)]
-        for row, scores in ours.items()
+    ours = {tuple(row): _scores(study, results, row) for row in results.rows}
+    notes = [
+        f"{len(results.labels)} test recordings, percent, 95 % bootstrap intervals over hearts.",
+        "leadset report writes every other score of these answers beside this page.",
     ]
-    page.table(head, cells)
-    page.section("The paper's")
-    columns = study.paper["columns"]
-    page.text(f"Source: {study.paper['source']}.", note=True)
-    head = ["model", *(f"{name} ({METRICS[metric][0]})" for name, metric in columns.items())]
-    rows = study.paper["rows"].items()
-    page.table(head, [[number(model), *(_published(values.get(c)) for c in columns)] for model, values in rows])
-    page.section("What is done otherwise here")
-    for sentence in study.differences:
-        page.text(sentence)
-    page.text("leadset report writes every other score of these answers beside this page.", note=True)
-    with write_atomically(out / PAGE_FILE) as file:
-        file.write(page.html())
-    return out / PAGE_FILE
+    titles = {name: title for name, (title, _) in METRICS.items()}
+    return write_comparison(study, Paper(**study.paper), ours, titles, notes, out, simulated)
 
 
 def _scores(study: Study, results: Results, row: Row) -> dict[str, tuple[float, float, float]]:
@@ -215,27 +205,7 @@ def _scores(study: Study, results: Results, row: Row) -> dict[str, tuple[float, 
         wanted += [metric] + ([_HONEST[metric]] if metric in _HONEST else [])
     scores = {}
     for name in wanted:
-        interval = bootstrap(over(METRICS[name][1], *arrays), len(arrays[0]), results.groups, _DRAWS, _SEED)
+        metric = partial(METRICS[name][1], space=results.space)
+        interval = bootstrap(over(metric, *arrays), len(arrays[0]), results.groups, _DRAWS, _SEED)
         scores[name] = tuple(100 * float(value) for value in (interval.value, interval.low, interval.high))
     return scores
-
-
-def _published(values: list[float] | None) -> str:
-    if values is None:
-        return "–"
-    return f"{values[0]:.2f}" + (f"<small>± {values[1]:.2f}</small>" if len(values) > 1 else "")
-
-
-def _write_table(path: Path, study: Study, ours: Mapping[Row, dict], simulated: bool) -> None:
-    source = "simulated stand-ins" if simulated else "this run"
-    with write_atomically(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(["model", "leads", "metric", "percent", "low_or_minus", "high_or_plus", "source"])
-        for row, scores in ours.items():
-            for metric, (value, low, high) in scores.items():
-                writer.writerow([*row, metric, *(f"{v:.2f}" for v in (value, low, high)), source])
-        for model, values in study.paper["rows"].items():
-            for column, metric in study.paper["columns"].items():
-                value, *deviation = values.get(column, [""])
-                ends = [f"{value - deviation[0]:.2f}", f"{value + deviation[0]:.2f}"] if deviation else ["", ""]
-                writer.writerow([model, "12", metric, value, *ends, study.paper["source"]])
