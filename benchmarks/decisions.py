@@ -113,7 +113,7 @@ def run(data: Path, work: Path) -> Iterator[dict]:
                 rows += rows_of(division, network, size, few, lambda _, answers=answers: answers)
     yield from rows
     for part, way in dict.fromkeys((row["validation"], row["way"]) for row in rows):
-        chosen = [row for row in rows if (row["validation"], row["way"]) == (part, way) and "tuned" not in row["network"]]
+        chosen = [row for row in rows if (row["validation"], row["way"]) == (part, way) and row["network"] in UNTUNED]
         mean = np.mean([float(row["challenge_metric"]) for row in chosen])
         values = ("mean of untuned networks", "12 and 2", part, chosen[0]["recordings"], way, f"{mean:.4f}")
         yield dict(zip(COLUMNS, values, strict=True))

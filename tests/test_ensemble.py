@@ -150,7 +150,8 @@ def test_networks_that_help_one_another_answer_together():
 
 def test_expected_score_decides_only_where_it_earns_more_beyond_noise(monkeypatch):
     labels, p = made()
-    for by_score, by_thresholds, expected in ((labels, ~labels, True), (~labels, labels, False), (labels, labels, False)):
+    cases = (labels, ~labels, True), (~labels, labels, False), (labels, labels, False)
+    for by_score, by_thresholds, expected in cases:
         ways = {"thresholds": by_thresholds.copy(), "expected_score": by_score.copy()}
         if by_score is by_thresholds:  # one recording of many differs: better, but by chance
             ways["thresholds"][0] = ~labels[0]

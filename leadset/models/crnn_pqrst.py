@@ -25,8 +25,8 @@ HEAD = (300, 200, 150)
 #: standardisation.
 PLAUSIBLE = 10.0
 BRANCHES = ("both", "signal", "beats", "points")
-#: Features of a lead and beat (`leadset.waves.BEAT_FEATURES`) that are times of fiducial points, the first ones; and those
-#: that say which waves there are, the last ones.
+#: Features of a lead and beat (`leadset.waves.BEAT_FEATURES`) that are times of fiducial points, the first ones; and
+#: those that say which waves there are, the last ones.
 POINTS, PRESENCE = slice(0, 12), slice(26, 30)
 #: How the recurrent states of the beats become one vector.
 POOLINGS = {"last": LastStates, "attention": AttendedStates}

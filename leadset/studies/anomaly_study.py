@@ -1,8 +1,9 @@
 """A published study of an anomaly detector repeated: it learns from normal recordings, detects and localises others.
 
-A study is a file of ``published/NAME.toml`` with ``kind = "anomaly"``: the data set, its test folds, the published recipe
-as settings of the training and options of the network, ablations as either, the table of the paper with its source, and
-what is done otherwise here. Recordings go through the arrays of the authors (`leadset.studies.anomaly_arrays`).
+A study is a file of ``published/NAME.toml`` with ``kind = "anomaly"``: the data set, its test folds, the published
+recipe as settings of the training and options of the network, ablations as either, the table of the paper with its
+source, and what is done otherwise here. Recordings go through the arrays of the authors
+(`leadset.studies.anomaly_arrays`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +185,12 @@ def _detection(detector: Detector, arrays: Path) -> Iterator[tuple[str, Interval
     groups = hearts if len(hearts) == len(labels) else None
     for name, values in numbers.items():
         ranking = Ranking(labels[:, None], np.array(values)[:, None])
-        yield name, bootstrap(lambda n, ranking=ranking: float(ranking.areas(n)[0][0]), len(labels), groups, _DRAWS, _SEED)
+        area = partial(_ranked_area, ranking)
+        yield name, bootstrap(area, len(labels), groups, _DRAWS, _SEED)
+
+
+def _ranked_area(ranking: Ranking, counts: np.ndarray) -> float:
+    return float(ranking.areas(counts)[0][0])
 
 
 def _localisation(detector: Detector, arrays: Path) -> Iterator[tuple[str, Interval]]:
