@@ -10,7 +10,7 @@ import csv
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -124,7 +124,7 @@ def _write(
     return rows
 
 
-def _write_header(file, n: int) -> None:
+def _write_header(file: IO[bytes], n: int) -> None:
     """The header of an array (n, 5000, 12); NumPy leaves room in it, so that its length does not depend on n."""
     shape = (n, SAMPLES, len(LEADS))
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})

@@ -20,16 +20,11 @@ Ours = Mapping[tuple[str, str], Mapping[str, tuple[float, float, float]]]
 
 
 class Publication(Protocol):
-    """What a page says of a study."""
+    """What a page says of a study: its title, its citation, and a sentence for each thing that is done otherwise."""
 
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def citation(self) -> str: ...
-
-    @property
-    def differences(self) -> list[str]: ...
+    title: str
+    citation: str
+    differences: list[str]
 
 
 @dataclass(frozen=True)
