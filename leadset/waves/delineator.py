@@ -14,6 +14,7 @@ from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
 from leadset.waves.lone_p import find_lone_p
 from leadset.waves.marks import R, drop_disordered
+from leadset.waves.pan_tompkins import pan_tompkins_marks
 from leadset.waves.quality import (
     BRIDGED,
     CLIPPED_SHARE,
@@ -33,7 +34,7 @@ from leadset.waves.stretches import Stretch, at_rest, find_stretches, join_beats
 from leadset.waves.wavelet import transform
 
 #: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
-METHODS = {"learned": learned_marks, "wavelet": rule_marks}
+METHODS = {"learned": learned_marks, "wavelet": rule_marks, "pan_tompkins": pan_tompkins_marks}
 #: Seconds of a recording that are analysed at a time, so that thresholds follow changes, and the overlap of excerpts.
 EXCERPT, OVERLAP = 240.0, 4.0
 #: Seconds within which two lone P waves of different stretches or excerpts are one.
@@ -104,7 +105,8 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     Args:
         signal_mv: (leads, samples) or (samples,) in millivolts; NaN and infinity mark missing samples.
         fs: sampling rate in Hz.
-        method: ``"learned"``, a small network on the wavelet transform, or ``"wavelet"``, the rules of Martínez et al.
+        method: ``"learned"``, a small network on the wavelet transform; ``"wavelet"``, the rules of Martínez et al.; or
+            ``"pan_tompkins"``, which finds R peaks alone, to compare with.
 
     Returns:
         The marks, see `Delineation`.

@@ -1,0 +1,89 @@
+"""The QRS detector of Pan and Tompkins, as a method to compare others with: R peaks and no other marks.
+
+Pan and Tompkins, A Real-Time QRS Detection Algorithm, IEEE Trans. Biomed. Eng. 32(3):230-236, 1985: band-pass, slope,
+square, moving sum of 150 ms; two adaptive thresholds, a refractory time of 200 ms, T waves told by their slope, and
+search-back after 166 % of the mean RR interval. Filters run forwards and backwards here, which delays nothing, over
+the grid of 250 Hz. The sums of several leads are averaged, each in units of its own mean.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import butter, find_peaks, sosfiltfilt
+
+from leadset.waves.envelope import Envelope
+from leadset.waves.marks import MARKS, R
+from leadset.waves.wavelet import Transform
+
+#: Samples a second of the grid.
+RATE = 250
+BAND = (5.0, 15.0)
+#: Seconds: of the moving sum; in which no beat follows another; in which a T wave may; within which R lies; to learn.
+SUM, REFRACTORY, T_WAVE, NEAR, LEARNING = 0.15, 0.2, 0.36, 0.1, 2.0
+#: Share of the RR interval after which a beat is looked for, and intervals that it is the mean of.
+LATE, INTERVALS = 1.66, 8
+# Weight of a new peak in a level, and of one that search-back found; threshold between noise and signal levels.
+_NEW, _FOUND, _BETWEEN = 0.125, 0.25, 0.25
+_SOS = butter(2, BAND, "bandpass", fs=RATE, output="sos")
+
+
+def pan_tompkins_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.ndarray:
+    """R peaks by Pan and Tompkins; arguments and result as of `leadset.waves.rules.rule_marks`."""
+    leads, samples = grid.signal.shape
+    if not usable.any() or samples <= 3 * (2 * len(_SOS) + 1):
+        return np.full((leads, 0, len(MARKS)), np.nan)
+    filtered = sosfiltfilt(_SOS, grid.signal[usable].astype(float))
+    slope = np.gradient(filtered, axis=1)
+    energy = uniform_filter1d(slope**2, round(SUM * RATE), axis=1)
+    means = energy.mean(axis=1, keepdims=True)
+    common = (energy / np.where(means > 0, means, 1)).mean(axis=0)
+    beats = detect(common, np.abs(slope).max(axis=0))
+    marks = np.full((leads, len(beats), len(MARKS)), np.nan)
+    near = round(NEAR * RATE)
+    for row, lead in zip(filtered, np.flatnonzero(usable), strict=True):
+        for i, beat in enumerate(beats):
+            first = max(beat - near, 0)
+            marks[lead, i, R] = first + np.argmax(np.abs(row[first : beat + near + 1]))
+    return marks
+
+
+def detect(energy: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Samples (beats,) of the peaks of the moving sum (t,) that are beats.
+
+    Args:
+        energy: (t,) the moving sum at 250 Hz.
+        slope: (t,) the largest slope among the leads, by which T waves are told from beats.
+    """
+    peaks, _ = find_peaks(energy, distance=round(REFRACTORY * RATE))
+    learning = energy[: round(LEARNING * RATE)]
+    signal, noise = learning.max() / 3, learning.mean() / 2
+    beats: list[int] = []
+    passed: list[int] = []  # peaks since the last beat that were too low
+    for peak in map(int, peaks):
+        threshold = noise + _BETWEEN * (signal - noise)
+        mean = np.diff(beats[-INTERVALS - 1 :]).mean() if len(beats) > 1 else np.inf
+        if passed and peak - beats[-1] > LATE * mean:
+            missed = max(passed, key=lambda at: energy[at])
+            if energy[missed] > threshold / 2:
+                signal += _FOUND * (energy[missed] - signal)
+                beats.append(missed)
+                passed = [at for at in passed if at > missed]
+                threshold = noise + _BETWEEN * (signal - noise)
+        if energy[peak] > threshold and not (beats and _is_t_wave(slope, beats[-1], peak)):
+            signal += _NEW * (energy[peak] - signal)
+            beats.append(peak)
+            passed = []
+        else:
+            noise += _NEW * (energy[peak] - noise)
+            passed += [peak] if beats else []
+    return np.array(beats, dtype=int)
+
+
+def _is_t_wave(slope: np.ndarray, beat: int, peak: int) -> bool:
+    """Whether a peak shortly after a beat is less than half as steep."""
+    if peak - beat > T_WAVE * RATE:
+        return False
+    half = round(SUM * RATE / 2)
+    steepest = [slope[max(at - half, 0) : at + half + 1].max() for at in (beat, peak)]
+    return bool(steepest[1] < steepest[0] / 2)
