@@ -201,7 +201,7 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         marks.append(part[:, inside])
         beats.append(sharpness[:, inside])
     joined, qualities = np.concatenate(marks, axis=1), np.concatenate(beats, axis=1)
-    distinct = np.diff(_beat_positions(joined), prepend=-np.inf) > 2 * joint  # both excerpts have a beat at a joint
+    distinct = np.diff(_beat_positions(joined), prepend=-np.inf) > joint  # both excerpts have a beat at a joint
     lone = _distinct(np.concatenate(lone), P_APART * fs)
     lone = lone[(lone[:, 0] >= 0) & (lone[:, 3] <= samples - 1)]
     return joined[:, distinct], lone, qualities[:, distinct], np.mean(odds, axis=0)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
+from scipy.signal import find_peaks
 
 from leadset.waves import network
 from leadset.waves.envelope import Envelope, without_noise
@@ -27,8 +28,9 @@ def cells(duration: float) -> int:
     return round(duration * GRID_RATE / (1000 * network.HEAT_CELL))
 
 
-#: Mean R heat over the leads that makes a beat, and the refractory period.
-BEAT_HEAT, REFRACTORY = 0.15, cells(176)
+#: Mean R heat over the leads that makes a beat, also where a higher one is hardly farther than the refractory period,
+#: and that period.
+BEAT_HEAT, CLOSE_HEAT, REFRACTORY = 0.15, 0.3, cells(176)
 #: The heat of one certain mark, summed over cells (a Gaussian of 14 ms).
 FULL_HEAT = 14 * np.sqrt(2 * np.pi) / (1000 * network.HEAT_CELL / GRID_RATE)
 #: Cells about the maximum whose centroid is the position, for each heat map. Where heat has two peaks, as it has where
@@ -97,7 +99,7 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     beat = fill(beats)
     following, preceding = fill(np.append(beats[1:], samples // network.HEAT_CELL)), fill(np.append(0, beats[:-1]))
     flat = empty_marks(len(heat.rows))
-    _qrs(heat, grid, beat, flat)
+    _qrs(heat, grid, beat, preceding, following, flat)
     _p_and_t_waves(heat, grid, beat, preceding, following, len(seen), flat)
     drop_disordered(flat)
     marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
@@ -116,14 +118,18 @@ def heat_maps(logits: np.ndarray) -> np.ndarray:
 def find_beats(heat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cells (beats,) of the beats in the R heat (t,) common to all leads, and their confidences."""
     mass = np.convolve(heat, np.ones(2 * ABOUT[QRS_HEAT + PEAK] + 1) / FULL_HEAT, "same")
-    beats = np.nonzero((mass == maximum_filter1d(mass, 2 * REFRACTORY + 1)) & (mass > BEAT_HEAT))[0]
+    beats = find_peaks(np.pad(mass, 1), height=BEAT_HEAT, distance=REFRACTORY + 1)[0] - 1
+    # At 300 beats a minute the flank of a beat reaches into the refractory period of the next.
+    beats = beats[(mass[beats] >= CLOSE_HEAT) | (mass == maximum_filter1d(mass, 2 * REFRACTORY + 1))[beats]]
     return beats, mass[beats]
 
 
-def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, marks: np.ndarray) -> None:
+def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, following: np.ndarray,
+         marks: np.ndarray) -> None:
+    first, last = np.maximum(beat - cells(200), preceding + 1), np.minimum(beat + cells(260), following - 1)
     (on, _, end), sure = heat.seek([QRS_HEAT + ONSET, QRS_HEAT + PEAK, QRS_HEAT + END],
-                                   np.stack([beat - cells(200), beat - cells(100), beat]),
-                                   np.stack([beat, beat + cells(100), beat + cells(260)]))
+                                   np.stack([first, beat - cells(100), beat]),
+                                   np.stack([beat, beat + cells(100), last]))
     name_peaks(grid.scales, grid.signal, heat.rows, (beat * network.HEAT_CELL).astype(int), marks)
     marks[:, QRSON], marks[:, QRSEND] = on, end
     for column in (Q, S):
