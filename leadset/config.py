@@ -95,6 +95,7 @@ class Config:
     folds: Annotated[int, rules.whole(2)]
     test_share: Annotated[float, rules.share]
     workers: Annotated[int, rules.workers]
+    scheduler: Annotated[str, rules.text]
     keep_work: Annotated[bool, rules.on_or_off]
     cache: Annotated[str, rules.text]
     leads: Annotated[dict[str, str], rules.lead_names]

@@ -14,6 +14,7 @@ from leadset.preprocess import Transform, prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.store import packed as store_module
 from leadset.store.packed import CHUNK, build_store
+from leadset.utils.workers import cluster
 
 TRANSFORM = Transform(250)
 
@@ -173,3 +174,14 @@ def test_reads_every_real_recording(real_data, tmp_path):
         expected = prepare(recording.signal, recording.fs, recording.leads, Transform(100))
         np.testing.assert_array_equal(store[i][0], expected.samples)
     assert all(len(store[i][0]) == len(LEADS) for i in range(len(store)))
+
+
+def test_a_cluster_builds_the_same_bytes(data, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    one = build(data, tmp_path / "one")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local:
+        with cluster(local.scheduler_address):
+            two = build(data, tmp_path / "two", n_jobs=-1)
+        assert local.scheduler.transition_counter > len(one.files)  # it was asked
+    assert [file.name for file in two.files] == [file.name for file in one.files]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one.files, two.files, strict=True))

@@ -75,7 +75,16 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains; returns the exit status."""
+    """Trains, with the other processes that ``torchrun`` started if it did; returns the exit status."""
+    from leadset.training.distributed import together
+
+    with together() as works_here:
+        if works_here:
+            _train(arguments)
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> None:
     config = chosen_config(arguments)
     data = open_data(arguments)
     held_out, validation = chosen_folds(data, arguments)
@@ -83,7 +92,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     train_entry(data, arguments.model, config, held_out, validation)
     print("Done.")
-    return 0
 
 
 def chosen_config(arguments: argparse.Namespace, settings: Iterable[Setting] = ()) -> Config:

@@ -27,6 +27,7 @@ from leadset.models.shipped import load_universal, write_shipped
 from leadset.preprocess import InputSpec
 from leadset.training.checkpoint import read_progress
 from leadset.training.data import TrainingData
+from leadset.training.distributed import is_leader
 from leadset.training.normals import TOO_FEW
 from leadset.training.start import Start, head_axes, nearest_classes, started_network
 from leadset.training.task import Cost, TrainingTask, Tuning
@@ -224,7 +225,7 @@ class TrainingContext:
         return measure(model, task, len(job.serves))
 
     def train(self, job: Job, steps: int, deadline: Deadline) -> Trained:
-        """Trains a network and writes weights, validation answers and summary.
+        """Trains a network and writes weights, validation answers and summary; the leader writes, if there are several.
 
         Args:
             job: which.
@@ -243,6 +244,9 @@ class TrainingContext:
             outcome = Outcome({"steps": 0}, 0)
         else:
             outcome = Trainer(model, self.task(job), steps, context).run()
+        if not is_leader():
+            return Trained(outcome.summary, outcome.steps, time.monotonic() - started)
+        if not self.is_fixed(job):
             self._blend(job, model)
         summary = outcome.summary | self._write(job, model.eval())
         write_json(self.file(job, "json"), summary)

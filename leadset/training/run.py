@@ -23,6 +23,7 @@ from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
 from leadset.training.context import SPLIT_FILE, WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
 from leadset.training.data import TrainingData, beats_keys, in_label_space_of, load_training_data
+from leadset.training.distributed import is_shared, together, training_pool
 from leadset.training.jobs import describe_starts, make_jobs
 from leadset.training.joining import Joining
 from leadset.training.plan import TimeLimit, affordable
@@ -32,7 +33,7 @@ from leadset.training.task import Cost, NothingToLearn
 from leadset.training.trainer import Deadline
 from leadset.training.untuned import can_stand_in, write_shipped_entry
 from leadset.utils.memory import keep_freed_memory
-from leadset.utils.workers import available_cores, worker_pool
+from leadset.utils.workers import available_cores, cluster
 
 # Time is short where the training would take more than this share of what is left.
 _SHORT = 0.5
@@ -67,8 +68,8 @@ class Run:
         self.processes = self._processes()
 
     def _processes(self) -> int:
-        """Networks trained at a time: one on a GPU, one per core (or as many as the configuration says) without."""
-        if self.device == "cuda":
+        """Networks trained at a time: one per core or as many as the configuration says; one on a GPU, or by all."""
+        if self.device == "cuda" or is_shared():
             return 1
         wanted = self.config.workers if self.config.workers > 0 else available_cores()
         return min(wanted, len(self.jobs))
@@ -80,7 +81,8 @@ class Run:
         self.work.mkdir(parents=True, exist_ok=True)
         keep_freed_memory()
         self.limit = TimeLimit(self.config.time_limit_hours * 3600)
-        self.data = self._load_data()
+        with cluster(self.config.scheduler):
+            self.data = self._load_data()
         self.context = self._context(self.data)
         if len(self.data.train) < self.config.start.fewest and self._may_stand_in():
             return self._finish_untuned()
@@ -88,7 +90,7 @@ class Run:
         clock_file = self.work / f"clock-{self.context.digest('clock')}.json"
         self.limit.spent = read_json(clock_file).get("seconds", 0.0)
         try:
-            with worker_pool(self.processes) as pool:
+            with training_pool(self.processes) as pool:
                 self._train(pool, self._measure(pool))
         finally:
             write_json(clock_file, {"seconds": self.limit.used})
@@ -295,7 +297,7 @@ def train_entry(
     """Trains an entry on a folder of recordings or a data set.
 
     A run that was interrupted or killed goes on where it stopped when it is started again with the same data, model
-    folder and configuration.
+    folder and configuration. Processes that ``torchrun`` started train together (`leadset.training.distributed`).
 
     Args:
         data: recordings with labels, nested as they are published; or what `open_dataset` takes or returns. A data set
@@ -310,12 +312,15 @@ def train_entry(
         OSError: no such data folder, or the model folder cannot be written.
         ValueError: nothing to learn from, or a configuration that does not fit; the message says what.
     """
-    data = open_dataset(data)
-    config = in_label_space_of(data, config or load_config(), Path(model_folder))
-    print(config.summary())
-    run = Run(data, model_folder, config, held_out, validation)
-    try:
-        return run.execute()
-    except KeyboardInterrupt:
-        print(f"\ninterrupted: start the same command again to go on ({run.work} keeps the state)", file=sys.stderr)
-        raise
+    with together() as works_here:
+        if not works_here:
+            return Manifest.read(Path(model_folder))
+        data = open_dataset(data)
+        config = in_label_space_of(data, config or load_config(), Path(model_folder))
+        print(config.summary())
+        run = Run(data, model_folder, config, held_out, validation)
+        try:
+            return run.execute()
+        except KeyboardInterrupt:
+            print(f"\ninterrupted: start the same command again to go on ({run.work} keeps the state)", file=sys.stderr)
+            raise

@@ -19,6 +19,7 @@ from leadset.models.prediction import device_of
 from leadset.training.batches import step_loader
 from leadset.training.checkpoint import load_state, save_state
 from leadset.training.curriculum import Phase
+from leadset.training.distributed import agreed, each_tensor, is_leader, shared
 from leadset.training.task import NOT_MEASURED, Cost, TrainingTask, Validation
 
 GRADIENT_NORM = 1.0
@@ -110,11 +111,7 @@ def build_optimizer(
 
 def to_device(batch: Any, device: torch.device) -> Any:
     """A batch with all its tensors on a device: named tuples and dictionaries of tensors, None stays None."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, dict):
-        return {name: to_device(part, device) for name, part in batch.items()}
-    return batch if batch is None else type(batch)(*(to_device(part, device) for part in batch))
+    return each_tensor(lambda tensor: tensor.to(device, non_blocking=True), batch)
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, task: TrainingTask, batch: NamedTuple) -> Tensor:
@@ -202,9 +199,12 @@ class Trainer:
             self.step, self.seconds = progress["step"], progress["seconds"]
             rank, values = progress["best_validation"]
             self.best_validation = Validation(tuple(rank), values)
+        self._learning = shared(model)
 
     def save(self) -> None:
         """Writes the state from which the same training can go on."""
+        if not is_leader():
+            return
         progress = {
             "step": self.step, "steps": self.steps, "seconds": self.seconds,
             "best_validation": self.best_validation,
@@ -224,14 +224,14 @@ class Trainer:
         saved = clock.started
         bar = tqdm(
             total=self.steps, initial=self.step, desc=self.context.title, unit="step", leave=False,
-            disable=self.context.quiet,
+            disable=self.context.quiet or not is_leader(),
         )  # fmt: skip
         with bar:
             try:
                 if self.step == 0 and self.task.validates_first:
                     self._report(self.curriculum.phases[0], losses, clock)
-                while self.step < self.steps and (self.step == 0 or not clock.is_over):
-                    if self.context.stop_requested():
+                while self.step < self.steps and (self.step == 0 or not agreed(clock.is_over)):
+                    if agreed(self.context.stop_requested()):
                         raise KeyboardInterrupt
                     phase, within = self._step(batches, losses, clock, before)
                     self.seconds = before + clock.passed
@@ -258,12 +258,12 @@ class Trainer:
         started = time.monotonic()
         position: float = self.step
         if not self.task.keeps_best:
-            passed = (before + clock.passed) / max(before + clock.allowed, 1e-9)
+            passed = agreed((before + clock.passed) / max(before + clock.allowed, 1e-9))
             position = max(self.step, min(passed, 1.0) * self.steps)
         phase, within = self.curriculum.at(min(position, math.nextafter(self.steps, 0)))
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * phase.learning_rate * self.task.schedule(within, phase.steps)
-        loss = train_step(self.model, self.optimizer, self.task, next(batches))
+        loss = train_step(self._learning, self.optimizer, self.task, next(batches))
         losses.append(loss)
         self._last_losses.append(loss)
         phase, within = self.curriculum.at(self.step)
@@ -277,6 +277,9 @@ class Trainer:
 
     def _report(self, phase: Phase, losses: list[Tensor], clock: _Clock) -> None:
         """Logs the loss since the last report; validates the network and keeps it if it is the best so far."""
+        if not is_leader():
+            losses.clear()
+            return
         event = {"step": self.step, "steps": self.steps, "phase": phase.name}
         event["train_loss"] = float(torch.stack(losses).mean()) if losses else None
         losses.clear()
@@ -330,10 +333,11 @@ def measure(model: nn.Module, task: TrainingTask, answers: int = 1) -> Cost:
     optimizer = build_optimizer(model, task.weight_decay, task.rates(model))
     batches = step_loader(task.batches(curriculum), 0, device)
     task.train_mode(model)
-    train_step(model, optimizer, task, next(batches))
+    learning = shared(model)
+    train_step(learning, optimizer, task, next(batches))
     started = time.perf_counter()
     for batch in batches:
-        float(train_step(model, optimizer, task, batch))
+        float(train_step(learning, optimizer, task, batch))
     per_step = (time.perf_counter() - started) / _TIMED_STEPS
     answering = measure_answering(model, task)
     if not task.keeps_best:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from typing import Any
 
-_stop: Event | None = None
+_stop: Event | threading.Event | None = None
 
 
 def available_cores() -> int:
@@ -30,13 +30,60 @@ def stop_requested() -> bool:
     return _stop is not None and _stop.is_set()
 
 
-class _Here(Executor):
+class Here(Executor):
     """An executor that calls each function at once, in this process."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Calls it; what it raises is raised at once."""
         future: Future = Future()
         future.set_result(fn(*args, **kwargs))
         return future
+
+
+@contextmanager
+def stopping_by_signal() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM are what `stop_requested` says; at the end they interrupt, if nothing has before.
+
+    Raises:
+        KeyboardInterrupt: one of them came.
+    """
+    global _stop
+    stop, before = threading.Event(), _stop
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda *_: stop.set()) for number in signals]
+    _stop = stop
+    try:
+        yield
+    finally:
+        _stop = before
+        for number, handler in zip(signals, handlers, strict=True):
+            signal.signal(number, handler)
+    if stop.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def cluster(scheduler: str) -> Iterator[None]:
+    """Inside, what joblib spreads over processes goes to the workers of a Dask cluster.
+
+    Args:
+        scheduler: address of its scheduler, such as ``tcp://HOST:8786``; empty: this machine's processes, as ever.
+
+    Raises:
+        ValueError: Dask is not installed.
+        OSError: there is no scheduler.
+    """
+    if not scheduler:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError(f"scheduler {scheduler}: found no Dask: install leadset[distributed]") from None
+    from joblib import parallel_config
+
+    with Client(scheduler, set_as_default=False) as client, parallel_config("dask", client=client):
+        yield
 
 
 def _start_worker(stop: Event, threads: int) -> None:
@@ -65,7 +112,7 @@ def worker_pool(processes: int) -> Iterator[Executor]:
     At an interrupt the workers save their state, and the pool waits until they have.
     """
     if processes == 1:
-        yield _Here()
+        yield Here()
         return
     context = multiprocessing.get_context("spawn")
     stop = context.Event()

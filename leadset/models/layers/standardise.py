@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from leadset.utils.whole_batch import over_whole_batch
+
 #: Smallest SD that features are divided by (1 ms, 1 µV), and largest standardised value: a mark gone wrong must not
 #: outweigh all others.
 SMALLEST_SD, LARGEST = 1e-3, 5.0
@@ -33,9 +35,9 @@ class RunningStandardise(nn.Module):
     def _learn(self, x: Tensor) -> None:
         """Joins the statistics of a batch to those so far (Chan, Golub and LeVeque, 1979)."""
         present = ~x.isnan()
-        count = present.sum((0, 2))
-        mean = x.nan_to_num(0.0).sum((0, 2)) / count.clamp(min=1)
-        scatter = ((x - mean[:, None]).nan_to_num(0.0) ** 2).sum((0, 2))
+        count = over_whole_batch(present.sum((0, 2)))
+        mean = over_whole_batch(x.nan_to_num(0.0).sum((0, 2))) / count.clamp(min=1)
+        scatter = over_whole_batch(((x - mean[:, None]).nan_to_num(0.0) ** 2).sum((0, 2)))
         total = self.count + count
         share, step = count / total.clamp(min=1), mean - self.mean
         self.scatter += scatter + step**2 * self.count * share
