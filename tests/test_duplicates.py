@@ -9,7 +9,7 @@ import pytest
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
 from leadset.recordings import read_recording
-from leadset.recordings.duplicates import beat_times, comparable, same_recordings
+from leadset.recordings.duplicates import comparable, heartbeats, same_recordings
 from leadset.recordings.patients import find_patients, patient_of_folder
 from leadset.recordings.subject import parse_comments
 from leadset.simulate import simulate
@@ -52,7 +52,7 @@ def originals():
 
 def pairs_among(recordings):
     compared = [comparable(signal, fs) for signal, fs in recordings]
-    return same_recordings([beat_times(one) for one in compared], compared.__getitem__)
+    return same_recordings([heartbeats(one) for one in compared], compared.__getitem__)
 
 
 @pytest.mark.parametrize("copy", COPIES)

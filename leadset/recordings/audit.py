@@ -13,7 +13,15 @@ import numpy as np
 from leadset.classes import LabelSpace
 from leadset.preprocess import Transform, prepare, preparing_flags
 from leadset.recordings.dataset import DataSet, Item, Reader
-from leadset.recordings.duplicates import FS, beat_times, beginning, comparable, same_recordings
+from leadset.recordings.duplicates import (
+    FS,
+    NO_HEARTBEATS,
+    Heartbeats,
+    beginning,
+    comparable,
+    heartbeats,
+    same_recordings,
+)
 from leadset.recordings.errors import reason
 from leadset.recordings.header import Header
 from leadset.recordings.patients import find_patients
@@ -79,8 +87,8 @@ def _audited(
     lead_names: Mapping[str, str] | None,
     item: Item | None = None,
     read: Reader = read_recording,
-) -> tuple[Audit, np.ndarray]:
-    """The audit of a recording, and the times of its heartbeats."""
+) -> tuple[Audit, Heartbeats]:
+    """The audit of a recording, and its heartbeats."""
     item = item or Item(path)
     row = Audit(path.relative_to(folder).as_posix(), item.source or _source(path.parent.relative_to(folder)))
     try:
@@ -89,7 +97,7 @@ def _audited(
             row = replace(_about(row, recording, space), signal=signal_hash(recording.signal))
             row = replace(row, samples=recording.signal.shape[1], seconds=recording.seconds)
             flags = recording.flags + preparing_flags(recording.signal, recording.fs, recording.leads)
-            return replace(row, flags=flags), beat_times(_comparable(recording))
+            return replace(row, flags=flags), heartbeats(_comparable(recording))
         header = replace(read_header(path, lead_names), **item.facts())
         row = replace(_about(row, header, space), dialect=header.dialect)
         raw = read_raw(header, path.parent)
@@ -98,9 +106,9 @@ def _audited(
         flags = recording.flags + (("checksum_mismatch",) if checksum_mismatches(raw, header) else ())
         row = replace(row, flags=flags)
         row = replace(row, flags=flags + preparing_flags(recording.signal, recording.fs, recording.leads))
-        return row, beat_times(_comparable(recording))
+        return row, heartbeats(_comparable(recording))
     except Exception as error:  # one bad recording never ends an audit of thousands
-        return replace(row, error=reason(path, error)), np.zeros(0)
+        return replace(row, error=reason(path, error)), NO_HEARTBEATS
 
 
 def _about(row: Audit, subject: Header | Recording, space: LabelSpace) -> Audit:

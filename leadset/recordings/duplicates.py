@@ -1,13 +1,16 @@
 """Recordings of the same heartbeats, whatever happened to them since: rate, cut, filter, gain, rounding.
 
 Two recordings of one heart at one time have the same intervals between beats, to a few milliseconds, and the same shape
-between them. Intervals find the candidates among any number of recordings; the correlation of the samples decides.
+between them. Intervals, and the shape of the typical beat, find the candidates among any number of recordings; the
+correlation of the samples decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
@@ -28,13 +31,30 @@ LONGEST_S = 120.0
 AGREEING_SHARE = 0.25
 #: Median correlation over the leads, in the overlap, from which on two recordings are the same.
 SAME_CORRELATION = 0.98
+#: Where the typical beats of two recordings correlate less, they are not compared: among regular rhythms, very many
+#: pairs have equal intervals.
+SIMILAR_BEATS = 0.97
 #: Alignment by beats is improved by up to so many samples.
 _SHIFTS = range(-5, 6)
 # A peak of the steepness counts as a beat from this share of a high one on; beats are this far apart.
 _BEAT_SHARE, _REFRACTORY_S, _MERGE_S, _TYPICAL_S = 0.4, 0.25, 0.08, 2.0
 # Samples at either end of an overlap, where the filter saw what was beyond in one recording only.
 _EDGE = FS // 2
-_QUERIES_AT_A_TIME = 20_000
+# The typical beat: so many samples around each, of which every fourth tells all that the band leaves.
+_AROUND = round(0.4 * FS)
+_PLACES = np.arange(-_AROUND, _AROUND + 1, 4)
+_QUERIES_AT_A_TIME, _PAIRS_AT_A_TIME = 5_000, 2_000
+
+
+class Heartbeats(NamedTuple):
+    """Times (n,) in seconds of the heartbeats of a recording, and the shape (l, k) int8 of the median one."""
+
+    times: np.ndarray
+    shape: np.ndarray
+
+
+#: Of a recording without any.
+NO_HEARTBEATS = Heartbeats(np.zeros(0), np.zeros((0, 0), dtype=np.int8))
 
 
 @lru_cache(maxsize=1)
@@ -75,35 +95,83 @@ def beat_times(comparable_signal: np.ndarray) -> np.ndarray:
     return (peaks + np.clip(offset, -0.5, 0.5)) / FS
 
 
-def _candidates(beats: Sequence[np.ndarray]) -> list[tuple[int, int, float]]:
-    """Pairs (i, j) of recordings with equal runs of intervals, and by how many seconds j began after i."""
-    intervals = [np.diff(times) for times in beats]
-    if not any(len(rr) >= RUN for rr in intervals):
-        return []
-    owner = np.concatenate([np.full(max(0, len(rr) - RUN + 1), i) for i, rr in enumerate(intervals)]).astype(int)
-    place = np.concatenate([np.arange(max(0, len(rr) - RUN + 1)) for rr in intervals])
+def heartbeats(comparable_signal: np.ndarray) -> Heartbeats:
+    """What is kept of a `comparable` recording until all others are known."""
+    times = beat_times(comparable_signal)
+    at = np.rint(times * FS).astype(int)
+    at = at[(at >= _AROUND) & (at < comparable_signal.shape[1] - _AROUND)]
+    shape = np.zeros((len(comparable_signal), len(_PLACES)), dtype=np.int8)
+    if len(at):
+        median = np.median(comparable_signal[:, at[:, None] + _PLACES], axis=1)
+        median -= median.mean(axis=1, keepdims=True)
+        largest = np.abs(median).max(axis=1, keepdims=True)
+        shape[:] = np.rint(127 * np.divide(median, largest, out=np.zeros_like(median), where=largest > 0))
+    return Heartbeats(times, shape)
+
+
+def _alike(ones: Sequence[Heartbeats], others: Sequence[Heartbeats]) -> np.ndarray:
+    """Whether the typical beats of pairs of recordings (n,) have about the same shape."""
+    a, b = (np.stack([one.shape for one in some]).astype(np.float32) for some in (ones, others))
+    energy = np.sqrt((a**2).sum(axis=2) * (b**2).sum(axis=2))
+    with np.errstate(invalid="ignore"):
+        agreement = (a * b).sum(axis=2) / np.where(energy > 0, energy, np.nan)
+    known = np.isfinite(agreement).any(axis=1)
+    alike = np.zeros(len(a), dtype=bool)
+    alike[known] = np.nanmedian(agreement[known], axis=1) >= SIMILAR_BEATS
+    return alike
+
+
+def _candidates(beats: Sequence[Heartbeats]) -> Iterator[tuple[int, int, float]]:
+    """Pairs (i, j) of recordings with equal runs of intervals and similar beats, and how many seconds later j began.
+
+    In order of i and j. Regular hearts have many namesakes: what there is of them is looked at part by part, so that
+    memory does not grow with their number.
+    """
+    intervals = [np.diff(one.times) for one in beats]
+    numbers = np.array([max(0, len(rr) - RUN + 1) for rr in intervals], dtype=int)
+    if not numbers.any():
+        return
+    owner, first = np.repeat(np.arange(len(beats)), numbers), np.cumsum(numbers) - numbers
+    place = np.arange(len(owner)) - first[owner]
     runs = np.concatenate([
         np.lib.stride_tricks.sliding_window_view(rr, RUN) for rr in intervals if len(rr) >= RUN
     ])
-    tree, votes = cKDTree(runs), {}
-    for first in range(0, len(runs), _QUERIES_AT_A_TIME):
-        part = runs[first : first + _QUERIES_AT_A_TIME]
-        near = tree.query_ball_point(part, TOLERANCE_S, p=np.inf)
-        a = np.repeat(np.arange(first, first + len(part)), [len(n) for n in near])
-        b = np.concatenate(near).astype(int)
-        keep = owner[a] < owner[b]
-        keys, counts = np.unique(
-            np.stack([owner[a[keep]], owner[b[keep]], place[a[keep]] - place[b[keep]]]), axis=1, return_counts=True
-        )
-        for key, count in zip(map(tuple, keys.T.tolist()), counts.tolist(), strict=True):
-            votes[key] = votes.get(key, 0) + count
-    candidates = []
-    for (i, j, shift), count in votes.items():
-        overlap = min(len(intervals[i]) - max(shift, 0), len(intervals[j]) - max(-shift, 0))
-        if count >= max(1, AGREEING_SHARE * (overlap - RUN + 1)):
-            delay = beats[i][max(shift, 0) :][: overlap + 1] - beats[j][max(-shift, 0) :][: overlap + 1]
-            candidates.append((i, j, float(np.median(delay))))
-    return candidates
+    tree, lengths = cKDTree(runs), np.array([len(rr) for rr in intervals])
+    # Parts end with a recording, so that all that speaks for a pair is in one of them.
+    part_of = first // _QUERIES_AT_A_TIME
+    for start, end in itertools.pairwise([*np.flatnonzero(np.diff(part_of, prepend=-1)), len(beats)]):
+        queries = np.arange(first[start], first[end - 1] + numbers[end - 1])
+        if not len(queries):
+            continue
+        near = tree.query_ball_point(runs[queries], TOLERANCE_S, p=np.inf)
+        a, b = np.repeat(queries, [len(n) for n in near]), np.concatenate(near).astype(int)
+        a, b = (indices[owner[a] < owner[b]] for indices in (a, b))
+        found = np.stack([owner[a], owner[b], place[a] - place[b]])
+        i, j, shift = _often(found, lengths)
+        for some in range(0, len(i), _PAIRS_AT_A_TIME):
+            part = slice(some, some + _PAIRS_AT_A_TIME)
+            alike = _alike([beats[k] for k in i[part]], [beats[k] for k in j[part]])
+            for triple in zip(*(values[part][alike].tolist() for values in (i, j, shift)), strict=True):
+                yield *triple[:2], _delay(beats, *triple)
+
+
+def _often(found: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The columns (i, j, shift) that come as often as `AGREEING_SHARE` asks, once each and sorted."""
+    if not found.size:
+        return found
+    least = found.min(axis=1, keepdims=True)
+    ranges = (found.max(axis=1, keepdims=True) - least + 1)[:, 0]
+    keys, counts = np.unique(np.ravel_multi_index(found - least, ranges), return_counts=True)
+    i, j, shift = np.stack(np.unravel_index(keys, ranges)) + least
+    overlap = np.minimum(lengths[i] - np.maximum(shift, 0), lengths[j] - np.maximum(-shift, 0))
+    return np.stack([i, j, shift])[:, counts >= np.maximum(1, AGREEING_SHARE * (overlap - RUN + 1))]
+
+
+def _delay(beats: Sequence[Heartbeats], i: int, j: int, shift: int) -> float:
+    """How many seconds after recording i recording j began, whose beats are so many places behind."""
+    one, other = beats[i].times[max(shift, 0) :], beats[j].times[max(-shift, 0) :]
+    n = min(len(one), len(other))
+    return float(np.median(one[:n] - other[:n]))
 
 
 def correlation(one: np.ndarray, other: np.ndarray, delay_s: float) -> float:
@@ -128,17 +196,17 @@ def correlation(one: np.ndarray, other: np.ndarray, delay_s: float) -> float:
     return best
 
 
-def same_recordings(beats: Sequence[np.ndarray], load: Callable[[int], np.ndarray]) -> list[tuple[int, int]]:
+def same_recordings(beats: Sequence[Heartbeats], load: Callable[[int], np.ndarray]) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of recordings of the same heartbeats.
 
     At least five heartbeats in common are needed.
 
     Args:
-        beats: `beat_times` of each recording.
+        beats: `heartbeats` of each recording.
         load: the `comparable` samples of recording i; asked for candidates only.
     """
     pairs, kept = [], lru_cache(maxsize=64)(load)
-    for i, j, delay in sorted(_candidates(beats)):
+    for i, j, delay in _candidates(beats):
         if (not pairs or pairs[-1] != (i, j)) and correlation(kept(i), kept(j), delay) >= SAME_CORRELATION:
             pairs.append((i, j))
     return pairs

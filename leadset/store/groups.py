@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from leadset.recordings.duplicates import beat_times, beginning, comparable, same_recordings
+from leadset.recordings.duplicates import Heartbeats, beginning, comparable, heartbeats, same_recordings
 from leadset.recordings.patients import find_patients
 from leadset.store.packed import Store
 
@@ -57,7 +57,7 @@ def patient_groups(store: Store, folder: str | Path | None = None, workers: int 
     folder = Path(folder or os.path.commonpath([path.parent for path in paths]))
     patients = find_patients(folder, zip(paths, (r.patient for r in store.recordings), strict=True))
     digests = [recording.digest for recording in store.recordings]
-    pairs = same_recordings(_all_beat_times(store, workers), lambda i: _comparable(store, i))
+    pairs = same_recordings(_all_heartbeats(store, workers), lambda i: _comparable(store, i))
     return related_groups(digests, patients, *_pair_keys(pairs, len(store)))
 
 
@@ -75,13 +75,13 @@ def _comparable(store: Store, i: int) -> np.ndarray:
     return comparable(beginning(samples, store.transform.rate) * statistics[0, :, None], store.transform.rate)
 
 
-def _beat_times(store: Store, indices: range) -> list[np.ndarray]:
-    return [beat_times(_comparable(store, i)) for i in indices]
+def _heartbeats(store: Store, indices: range) -> list[Heartbeats]:
+    return [heartbeats(_comparable(store, i)) for i in indices]
 
 
-def _all_beat_times(store: Store, workers: int) -> list[np.ndarray]:
+def _all_heartbeats(store: Store, workers: int) -> list[Heartbeats]:
     from joblib import Parallel, delayed
 
     parts = [range(i, min(i + _AT_A_TIME, len(store))) for i in range(0, len(store), _AT_A_TIME)]
     pool = Parallel(n_jobs=workers if len(store) > _WORTH_WORKERS else 1)
-    return [times for part in pool(delayed(_beat_times)(store, part) for part in parts) for times in part]
+    return [one for part in pool(delayed(_heartbeats)(store, part) for part in parts) for one in part]
