@@ -89,11 +89,8 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
         program: what its usage calls it; by default ``name``.
         folder: by default the current folder.
     """
+    parser = make_parser(verb, name, program, folder)
     module = import_module(f"leadset.commands.{verb}")
-    summary, _, more = (module.__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(prog=program or name, description=f"{summary.partition(': ')[2]} {more}")
-    parser.set_defaults(call=Call(name, folder or Path(), parser.error))
-    module.add_arguments(parser)
     try:
         return module.run(parser.parse_args(argv))
     except (OSError, ValueError) as error:
@@ -101,3 +98,13 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def make_parser(verb: str, name: str, program: str = "", folder: Path | None = None) -> argparse.ArgumentParser:
+    """The parser of a verb's arguments; they are those of `run_verb`."""
+    module = import_module(f"leadset.commands.{verb}")
+    summary, _, more = (module.__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(prog=program or name, description=f"{summary.partition(': ')[2]} {more}")
+    parser.set_defaults(call=Call(name, folder or Path(), parser.error))
+    module.add_arguments(parser)
+    return parser

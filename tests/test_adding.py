@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import blocks
 from files_on_disk import write_recording
 
 from leadset.simulate.write import write_dataset
@@ -21,34 +22,8 @@ from leadset.simulate.write import write_dataset
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("leadset", "tests", "docs", "benchmarks")
 
-MODEL = '''"""A network for tests of adding one."""
-
-import torch
-from torch import Tensor, nn
-
-from leadset.models.layers.masking import masked_mean
-from leadset.models.registry import register_model
-from leadset.preprocess import InputSpec, Transform
-
-
-@register_model("NAME", title="Plain", citation="Example, A: A plain network. CITED", reduced={"width": 4})
-class Plain(nn.Module):
-    """One convolution, and the mean of its squares.
-
-    Args:
-        leads: lead names. n_classes: number of logits. width: channels.
-    """
-
-    def __init__(self, leads: tuple[str, ...], n_classes: int, *, width: int = 16) -> None:
-        super().__init__()
-        self.input_spec = InputSpec(Transform(100), 500)
-        self.conv = nn.Conv1d(len(leads), width, 15, padding=7, bias=False)
-        self.fc = nn.Linear(width, n_classes)
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Signals (b, l, t) and mask (b, t) to logits (b, k)."""
-        return self.fc(torch.log1p(masked_mean(self.conv(x).square(), mask)))
-'''
+#: The architecture of the page that says how to add one.
+(MODEL,) = (block.text for block in blocks("docs/adding-a-model.md") if block.language == "python")
 SPACE = """
 name = "NAME"
 citation = "Example, A: Three rhythms. CITED"
@@ -127,7 +102,7 @@ FORMAT = Format("two leads", (".two",), lambda path, start: start.startswith(b"T
 def model_files(folder: Path, name: str, cited: str = "2026", card: bool = True) -> list[Path]:
     """Writes an architecture and, from the table that `leadset models` prints, its card; returns the files."""
     file = folder / "leadset" / "models" / f"{name}.py"
-    file.write_text(MODEL.replace("NAME", name).replace("CITED", cited))
+    file.write_text(MODEL.replace('"plain"', f'"{name}"').replace("2026", cited))
     if not card:
         return [file]
     page = folder / "docs" / "models" / f"{name}.md"

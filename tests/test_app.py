@@ -14,6 +14,7 @@ pytest.importorskip("plotly", reason="the extra app is not installed")
 from files_on_disk import write_recording
 from streamlit.testing.v1 import AppTest
 
+from leadset.cli import main
 from leadset.entry import load_entry
 from leadset.leads import LEADS
 from leadset.recordings import Recording, read_recording
@@ -138,3 +139,8 @@ def test_real_recordings_are_shown(view, real_data):
         shown = View(read_recording(path), view.entry)
         assert io.BytesIO(shown.sheet("png")).read(4) == b"\x89PNG"
         assert interactive(shown, shown.recording.leads[:2], False, True, ("s", "mV")).data
+
+
+def test_an_entry_that_is_not_there_is_named_before_the_page_starts(tmp_path, capsys):
+    assert main(["app", str(tmp_path / "gone")]) == 1
+    assert "gone: no such folder, expected a trained entry" in capsys.readouterr().err

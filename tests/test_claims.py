@@ -121,8 +121,9 @@ def repository_files() -> frozenset[str]:
 
 
 def is_a_file(name: str) -> bool:
-    """Whether a path from the root, or from any folder inside, is there; ``NAME`` and ``test_x.py`` are examples."""
-    return "NAME" in name or name == "tests/test_x.py" or any(file.endswith(f"/{name}") for file in repository_files())
+    """Whether a path from the root, or from any folder inside, is there, or one of an example."""
+    example = "NAME" in name or Path(name).stem in ("plain", "test_x")
+    return example or any(file.endswith(f"/{name}") for file in repository_files())
 
 
 def prose(page: str) -> str:

@@ -116,6 +116,7 @@ def test_folds_that_share_a_patient_and_classes_without_positives_are_named(tmp_
         ("ptbxl:{}", None, {"rate": "250"}, "found rate '250', expected 500 or 100"),
         ("{}", "super", {}, "found task, expected none"),
         ("ptbxl:{}/gone", None, {}, "gone: no such file or folder, expected PTB-XL"),
+        ("ptbxl:{}/records500", None, {}, r"statements\.csv: no such file, expected a table of the data set"),
     ],
 )
 def test_what_cannot_be_opened_says_what_was_expected(tmp_path, given, task, options, message):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import leadset
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -25,3 +27,9 @@ def test_site_is_built_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "site/index.html") in pages
     loaded = r"<(?:script|img|iframe)\b[^>]*\bsrc=\"?(?:https?:)?//|<link\b[^>]*rel=\"?(?:stylesheet|preconnect)[^>]*//"
     assert [page.name for page in pages if re.search(loaded, page.read_text(encoding="utf-8"))] == []
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    missing = [name for name in leadset.__all__ if not re.search(rf"\bleadset\.{name}\b", page)]
+    assert missing == []

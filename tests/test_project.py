@@ -101,12 +101,3 @@ def test_readme_says_of_architectures_what_the_verb_says():
     wrong = set(listed.strip().split("\n")) - set(overview().split("\n"))
     assert not wrong, "copy these rows from: leadset models"
     assert len(listed.strip().split("\n")) > 2
-
-
-@pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/waves.md", "docs/simulator.md"]
-)
-def test_links_of_the_documents_lead_somewhere(page):
-    text = (ROOT / page).read_text()
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert ((ROOT / page).parent / target).exists(), target

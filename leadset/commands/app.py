@@ -31,11 +31,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Serves the page until interrupted; returns the exit status.
 
     Raises:
+        FileNotFoundError: there is no such entry.
         ValueError: what the extras install is missing.
     """
     for name, extra in (("streamlit", "app"), ("plotly", "app"), ("fastapi", "serve"), ("matplotlib", "plots")):
         if find_spec(name) is None:
             raise ValueError(f"found no {name}, expected the extra {extra}: pip install leadset[app,serve,plots]")
+    if arguments.entry is not None and not Path(arguments.entry).exists():
+        raise FileNotFoundError(f"{arguments.entry}: no such folder, expected a trained entry")
     most = load_config(folder=arguments.call.folder).serve.upload_mb
     options = {**_QUIET, "server.address": arguments.host, "server.port": str(arguments.port)}
     options["server.maxUploadSize"] = str(max(1, int(most)))

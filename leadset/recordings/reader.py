@@ -31,7 +31,9 @@ class Recording:
         fs: sampling rate in Hz.
         leads: distinct lead names in standard spelling, in file order, one for each row of ``signal``.
         name: record name.
-        age: years or None. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes.
+        age: years or None.
+        sex: ``"female"``, ``"male"`` or None.
+        codes: distinct SNOMED CT codes.
         flags: out of `leadset.signals.FLAGS`.
         patient: who it was recorded from, where the header says so.
         path: the header file, None for a recording that comes from no file.

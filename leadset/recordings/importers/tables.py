@@ -23,6 +23,8 @@ def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> Itera
         OSError: no such file, or it cannot be read.
         ValueError: a column is missing, or it is no table.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file, expected a table of the data set")
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file, delimiter=delimiter)
         with _named_errors(path, rows):
