@@ -5,8 +5,8 @@
 Targets and the property that must hold are in `tests/fuzz_targets.py`, the damage in `tests/fuzz_edits.py`. Each target
 runs in a process of its own, whose memory is limited and measured. With ``--atheris`` (extra ``fuzz``) the search is
 guided by what code an input reaches. A fault is any other exception, a message that names no file, an unsound result,
-more than 20 seconds, or memory beyond ten times the input (and a fixed share for the interpreter). Faulty inputs are
-kept in FOLDER, and can be given to ``--replay``.
+more than 20 seconds of the processor, or memory beyond ten times the input (and a fixed share for the interpreter).
+Faulty inputs are kept in FOLDER, and can be given to ``--replay``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from tables import write_table
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("target", "search", "inputs", "results", "errors", "faults", "longest_s", "memory_mb", "seconds")
-#: Seconds that one input may take.
-LONGEST_S = 20
+#: Seconds of the processor that one input may take, and seconds of waiting.
+LONGEST_S, _LONGEST_WAIT_S = 20, 300
 #: Memory beyond which a call's growth is a fault: times the input, and MB besides.
 TIMES, BESIDES_MB = 10, 64
 #: Address space in GB that a process may have more than it begins with.
@@ -44,6 +44,9 @@ def _status_mb(key: str) -> float:
     """Memory of this process: ``VmHWM``, ``VmRSS`` or ``VmSize``."""
     text = Path("/proc/self/status").read_text()
     return int(text.partition(f"{key}:")[2].split()[0]) / 1e3
+
+
+_NOTHING = {"inputs": 0, "result": 0, "error": 0, "longest_s": 0.0, "memory_mb": 0.0, "seconds": 0.0}
 
 
 class Run:
@@ -59,10 +62,10 @@ class Run:
         from fuzz_targets import TARGETS
 
         self.target, self.state, self.keep, self.name = TARGETS[name], state, keep, name
-        self.counts = {"inputs": 0, "result": 0, "error": 0, "longest_s": 0.0, "memory_mb": 0.0, "faults": {}}
+        self.counts = {**_NOTHING, "faults": {}}
         self.folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_SCRATCH))
         self.seeds = self.target.seeds()
-        self.written = 0.0
+        self.written, self.started = 0.0, time.process_time()
         for files in self.seeds:  # also loads what is imported when first needed
             self._call(files)
 
@@ -82,9 +85,10 @@ class Run:
         """What became of an input, seconds, and growth of memory in MB."""
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         before, started = _status_mb("VmRSS"), time.perf_counter()
-        signal.alarm(LONGEST_S)
+        signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
+        signal.alarm(_LONGEST_WAIT_S)
         outcome = self._call(files)
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         return outcome, time.perf_counter() - started, _status_mb("VmHWM") - before
 
     def attempt(self, files: dict[str, bytes]) -> None:
@@ -102,7 +106,7 @@ class Run:
             if grown > most:
                 self.fault(f"memory grew by {grown:.0f} MB", files)
         except Exception as error:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             frame = traceback.extract_tb(error.__traceback__)[-1]
             self.fault(f"{type(error).__name__} {Path(frame.filename).name}:{frame.lineno}: {error}"[:300], files)
         if time.monotonic() - self.written > 1:
@@ -127,7 +131,7 @@ class Run:
 
     def write(self) -> None:
         """Writes the counts."""
-        self.written = time.monotonic()
+        self.written, self.counts["seconds"] = time.monotonic(), time.process_time() - self.started
         self.state.write_text(json.dumps(self.counts))
 
 
@@ -135,8 +139,8 @@ def by_edits(run: Run, seconds: float, seed: int) -> None:
     """Random edits of the sound inputs."""
     from fuzz_edits import MOST, PLACES, Edit, edited
 
-    rng, end = random.Random(f"{run.name} {seed}"), time.monotonic() + seconds
-    while time.monotonic() < end:
+    rng, end = random.Random(f"{run.name} {seed}"), time.process_time() + seconds
+    while time.process_time() < end:
         files = dict(rng.choice(run.seeds))
         other = rng.choice(run.seeds)
         for name in rng.sample(places := run.target.places(files), rng.choice((1, 1, min(2, len(places))))):
@@ -188,10 +192,10 @@ def work(arguments: argparse.Namespace) -> None:
 
 def search_target(name: str, arguments: argparse.Namespace, keep: Path) -> dict:
     """The row of one target: processes, a new one where one ended early, until the time is over."""
-    total = {"inputs": 0, "result": 0, "error": 0, "longest_s": 0.0, "memory_mb": 0.0}
+    total = dict(_NOTHING)
     faults: dict[str, list] = {}
-    started, part = time.monotonic(), 0
-    while (left := 60 * arguments.minutes - (time.monotonic() - started)) > 2 or part == 0:
+    part = 0
+    while (left := 60 * arguments.minutes - total["seconds"]) > 2 or part == 0:
         state = keep / f"{name}.json"
         state.unlink(missing_ok=True)
         command = [sys.executable, __file__, "--work", name, "--state", str(state), "--keep", str(keep), "--minutes",
@@ -203,7 +207,8 @@ def search_target(name: str, arguments: argparse.Namespace, keep: Path) -> dict:
             total[key] = max(total[key], counts[key]) if "_" in key else total[key] + counts[key]
         faults |= {kind: [n + faults.get(kind, [0])[0], what] for kind, (n, what) in counts["faults"].items()}
         if ended.returncode:
-            what = "took too long" if ended.returncode == -signal.SIGALRM else f"ended with {ended.returncode}"
+            too_long = ended.returncode in (-signal.SIGALRM, -signal.SIGPROF)
+            what = "took too long" if too_long else f"ended with {ended.returncode}"
             faults[f"{what} {part}"] = [1, f"{what}: {ended.stderr[-600:]}"]
             if (keep / "under way").is_dir():
                 shutil.copytree(keep / "under way", keep / f"{name}-ended-{part}", dirs_exist_ok=True)
@@ -214,7 +219,7 @@ def search_target(name: str, arguments: argparse.Namespace, keep: Path) -> dict:
         "target": name, "search": "atheris" if arguments.atheris else "edits", "inputs": total["inputs"],
         "results": total["result"], "errors": total["error"], "faults": sum(n for n, _ in faults.values()),
         "longest_s": f"{total['longest_s']:.2f}", "memory_mb": f"{total['memory_mb']:.1f}",
-        "seconds": f"{time.monotonic() - started:.0f}",
+        "seconds": f"{total['seconds']:.0f}",
     }  # fmt: skip
 
 
@@ -223,7 +228,7 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="of tests/fuzz_targets.py (default: all)")
-    parser.add_argument("--minutes", type=float, default=0.5, help="for each target")
+    parser.add_argument("--minutes", type=float, default=0.5, help="of the processor for each target (default: 0.5)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--atheris", action="store_true", help="guided by coverage")
     parser.add_argument("--keep", type=Path, help="folder for faulty inputs")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import io
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -91,6 +92,9 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
     """
     parser = make_parser(verb, name, program, folder)
     module = import_module(f"leadset.commands.{verb}")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may be no text, or letters that the terminal does not have.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return module.run(parser.parse_args(argv))
     except (OSError, ValueError) as error:

@@ -31,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"found no {error.name}, expected the extra: pip install leadset[serve]") from error
     from leadset.config import load_config
     from leadset.entry import load_entry
+    from leadset.utils.memory import share_memory_of_threads
 
+    share_memory_of_threads()
     config = load_config(arguments.config, folder=arguments.call.folder)
     entry = load_entry(arguments.entry, lead_names=config.leads)
     app = create_app(entry, config.serve, os.environ.get(KEY_VARIABLE, ""))

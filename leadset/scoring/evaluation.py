@@ -24,6 +24,7 @@ class Scores:
     Attributes:
         unanswered: output files that were empty or unreadable and count as 0 for every class.
         unnamed: class keys that no output file names, which count as 0 for every recording.
+        left_out: headers that are no files, such as links that lead nowhere: their recordings are not scored.
     """
 
     space: LabelSpace
@@ -38,6 +39,7 @@ class Scores:
     class_f_measure: np.ndarray
     unanswered: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Answered:
     scalars: np.ndarray
     unanswered: tuple[str, ...]
     unnamed: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -72,7 +75,8 @@ def evaluate(
     """
     answered = load(label_dir, output_dir, label_space)
     scores = score(answered.labels, answered.decisions, answered.scalars, answered.space)
-    return replace(scores, unanswered=answered.unanswered, unnamed=answered.unnamed)
+    return replace(scores, unanswered=answered.unanswered, unnamed=answered.unnamed,
+                   left_out=answered.left_out)  # fmt: skip
 
 
 def score(labels: np.ndarray, decisions: np.ndarray, scalars: np.ndarray, space: LabelSpace) -> Scores:
@@ -102,6 +106,10 @@ def load(label_dir: str | Path, output_dir: str | Path, label_space: LabelSpace 
     """Reads headers and their output files, sorted by record name; arguments and errors as in `evaluate`."""
     space = classes.label_space(label_space) if isinstance(label_space, str) else label_space
     headers = output_names(label_dir, find_recordings(label_dir))
+    left_out = tuple(path for path in headers.values() if not os.path.isfile(path))
+    headers = {name: path for name, path in headers.items() if path not in left_out}
+    if not headers:
+        raise ValueError(f"{left_out[0]}: found no file behind any of {len(left_out)} headers, expected labels")
     paths = [os.path.join(output_dir, f"{name}.csv") for name in headers]
     there = [os.path.isfile(path) for path in paths]
     if not any(there):
@@ -116,4 +124,4 @@ def load(label_dir: str | Path, output_dir: str | Path, label_space: LabelSpace 
     labels = read_labels(headers.values(), space)
     named = {k for columns in tables.columns for column in columns for k in classes_of(column, space)}
     unnamed = tuple(key for k, key in enumerate(space.keys) if k not in named)
-    return Answered(space, tuple(headers), labels, *tables.answers(space), unnamed)
+    return Answered(space, tuple(headers), labels, *tables.answers(space), unnamed, left_out)

@@ -25,7 +25,8 @@ def class_scores_text(scores: Scores) -> str:
 
 
 def notices(scores: Scores) -> list[str]:
-    """What to know of the scores besides: output files that answer nothing, and classes that no file names."""
+    """What to know of the scores besides: output files that answer nothing, classes that no file names, and
+    recordings that are not scored."""
     texts = []
     if scores.unanswered:
         text = f"{len(scores.unanswered)} of {scores.n_recordings} outputs are empty, have lines of unequal length or"
@@ -33,6 +34,9 @@ def notices(scores: Scores) -> list[str]:
     if scores.unnamed and len(scores.unanswered) < scores.n_recordings:
         text = f"no output names {len(scores.unnamed)} of the {len(scores.space)} classes of label space"
         texts.append(f"{text} {scores.space.name}, which count as 0: {', '.join(scores.unnamed)}")
+    if scores.left_out:
+        text = f"{len(scores.left_out)} headers are no files, and their recordings are not scored"
+        texts.append(f"{text}; the first is {scores.left_out[0]}")
     return texts
 
 

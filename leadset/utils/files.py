@@ -13,7 +13,8 @@ from typing import IO
 def write_atomically(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Opens a temporary file beside ``path`` that takes its place when the block ends without an error.
 
-    The folder is made if missing. After an error or a kill, ``path`` is what it was before.
+    The folder is made if missing. After an error or a kill, ``path`` is what it was before. Text is UTF-8; in names of
+    files that are none, their bytes stay.
 
     Raises:
         OSError: the file cannot be written; as far as that can be known, before the block is entered.
@@ -23,8 +24,9 @@ def write_atomically(path: str | Path, mode: str = "w") -> Iterator[IO]:
         raise IsADirectoryError(f"{path}: a folder, expected a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = {} if "b" in mode else {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     try:
-        with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": ""})) as file:
+        with open(temporary, mode, **text) as file:
             yield file
         os.replace(temporary, path)
     finally:

@@ -34,8 +34,10 @@ def list_formats() -> tuple[Format, ...]:
 
 
 def read_start(path: Path) -> bytes:
-    """The first bytes of a file, empty where it cannot be read."""
+    """The first bytes of a file, empty where it cannot be read, or is a pipe that nobody may ever write to."""
     try:
+        if not path.is_file():
+            return b""
         with open(path, "rb") as file:
             return file.read(START)
     except OSError:
