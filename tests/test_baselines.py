@@ -6,15 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from torch import nn
 
+from leadset.baselines import random_encoder
 from leadset.baselines.learners import DEEPEST, Perceptron, Trees
 from leadset.baselines.registry import BASELINES
 from leadset.cli import main
 from leadset.config import load_config
 from leadset.entry import load_entry
+from leadset.leads import LEADS
+from leadset.models import create_model
+from leadset.preprocess import prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate.write import write_dataset
 from leadset.training import grow
@@ -154,7 +160,7 @@ def data(tmp_path_factory):
 
 
 def test_a_baseline_is_an_entry_like_any_other(data, tmp_path, capsys):
-    names = ["logistic_statistics", "logistic_pqrst", "example"]
+    names = ["logistic_statistics", "logistic_pqrst", "example", "probe_random"]
     command = ["baseline", str(data), str(tmp_path / "m"), "--names", ",".join(names), "--leads", "12,2"]
     assert main([*command, "--set", "workers=1"]) == 0
     assert "Challenge metric" in capsys.readouterr().out
@@ -182,6 +188,30 @@ def test_training_twice_gives_the_same_bytes(data, tmp_path):
 
 
 def test_names_of_baselines(data, tmp_path):
-    assert len(BASELINES) == 9 and {baseline.learner for baseline in BASELINES.values()} == set(FITS)
+    assert len(BASELINES) == 10 and {baseline.learner for baseline in BASELINES.values()} == set(FITS)
     with pytest.raises(ValueError, match="baseline 'oracle': expected some of logistic_statistics"):
         train_baselines(data, tmp_path / "m", ["oracle"])
+
+
+def test_the_random_encoder_is_the_network_that_it_names_and_the_same_everywhere():
+    model = create_model(random_encoder.NETWORK, ("I", "II"), 5, **random_encoder.OPTIONS)
+    assert model.input_spec == random_encoder.SPEC
+    first = next(m for m in random_encoder.random_encoder(("I", "II")).model.modules() if isinstance(m, nn.Conv1d))
+    limit = (6 / (2 * first.kernel_size[0])) ** 0.5
+    weights = first.weight.detach().numpy().ravel()
+    bits = np.array(np.random.PCG64(2021).random_raw(2), dtype=np.uint64)
+    assert np.allclose(weights[:2], limit * (2 * (bits / 2.0**64) - 1), atol=1e-6)
+    assert abs(weights.mean()) < limit / 10 and np.abs(weights).max() <= limit
+
+
+def test_the_random_encoder_tells_signals_apart_whatever_the_seed_of_torch():
+    rng, found = np.random.default_rng(0), []
+    signals = rng.normal(size=(2, 12, 5000)).cumsum(axis=2) / 100
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        random_encoder.random_encoder.cache_clear()
+        prepared = [prepare(signal, 500, LEADS, random_encoder.SPEC.transform) for signal in signals]
+        found.append([random_encoder.random_features(p.samples, p.statistics, LEADS) for p in prepared])
+    assert np.shape(found) == (2, 2, random_encoder.FEATURES) and np.isfinite(found).all()
+    assert np.array_equal(found[0], found[1])
+    assert not np.allclose(found[0][0], found[0][1])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leadset.baselines import random_encoder
+from leadset.baselines.random_encoder import random_features
 from leadset.leads import LEADS
 from leadset.models.extra_inputs import EXTRA_INPUTS, RecordingContext
 from leadset.preprocess import InputSpec, Transform
@@ -53,6 +55,10 @@ def _rms(samples: np.ndarray, statistics: np.ndarray, context: RecordingContext,
     return np.concatenate([*about, np.sqrt((_signal(samples, statistics, leads) ** 2).mean(axis=1))])
 
 
+def _random(samples: np.ndarray, statistics: np.ndarray, _: RecordingContext, leads: Sequence[str]) -> np.ndarray:
+    return random_features(samples, statistics, leads)
+
+
 _TRANSFORM = Transform(500)
 #: By name.
 INPUTS: dict[str, BaselineInput] = {
@@ -67,4 +73,6 @@ INPUTS: dict[str, BaselineInput] = {
         "age, sex, and the root mean square of each lead", InputSpec(_TRANSFORM, extra={"age": True, "sex": True}),
         lambda leads: 2 + leads, _rms,
     ),
+    "random": BaselineInput("a network that has learned nothing", random_encoder.SPEC,
+                            lambda _: random_encoder.FEATURES, _random),
 }  # fmt: skip

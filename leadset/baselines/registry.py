@@ -28,8 +28,11 @@ class Baseline(NamedTuple):
 
 
 _FORMS = {"logistic": Perceptron, "mlp": Perceptron, "forest": Trees, "lightgbm": Trees}
-#: By name: each learner on each set of features, and the example of the Challenge's organisers.
+#: By name: each learner on each set of features, the example of the Challenge's organisers, and a linear probe of a
+#: network that has learned nothing.
 BASELINES: dict[str, Baseline] = {
     f"{learner}_{features}": Baseline(features, learner, form)
     for features in ("statistics", "pqrst") for learner, form in _FORMS.items()
-} | {"example": Baseline("rms", "example", Trees)}  # fmt: skip
+} | {
+    "example": Baseline("rms", "example", Trees), "probe_random": Baseline("random", "logistic", Perceptron),
+}  # fmt: skip

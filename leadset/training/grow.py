@@ -11,7 +11,8 @@ from scipy.special import logit
 
 from leadset.baselines.learners import Learner, Perceptron, Trees
 
-# As published (Zhang et al., iScience 24(4):102373, 2021), but scaled and seeded; and the organisers' example.
+# As published (Zhang et al., iScience 24(4):102373, 2021), but scaled and seeded; and the organisers' example
+# (github.com/physionetchallenges/python-classifier-2021), one forest a class instead of one for all.
 _FOREST = {"n_estimators": 300, "max_depth": 10}
 _EXAMPLE = {"n_estimators": 3, "max_leaf_nodes": 100}
 _LIGHTGBM = {"n_estimators": 100, "verbosity": -1, "n_jobs": 1, "deterministic": True, "force_row_wise": True}
