@@ -80,6 +80,14 @@ def test_ptbxl_gives_patients_folds_ages_and_sexes(tmp_path):
     assert (recording.codes, recording.fs, recording.patient) == (("NORM",), 500.0, "1001")
 
 
+def test_classes_are_counted_beside_the_published_numbers(tmp_path):
+    rows = [ptbxl_row(1), ptbxl_row(2), ptbxl_row(3, "{'NORM': 50.0, 'IMI': 50.0}")]
+    folder = write_ptbxl(tmp_path, rows)
+    summary = open_dataset(f"ptbxl:{folder}").summary()
+    assert "by class: NORM 3 (published: 9528 in 1.0.1, 9514 in 1.0.3), MI 1 (published: 5486 in 1.0.1, 5469" in summary
+    assert "by class" not in open_dataset(f"ptbxl:{folder}", "rhythm").summary()
+
+
 def test_what_ptbxl_leaves_out_is_named_with_its_reason(tmp_path):
     rows = [
         ptbxl_row(1), ptbxl_row(2), ptbxl_row(3, "{'SR': 0.0}"), ptbxl_row(4, "{'NORM': "),

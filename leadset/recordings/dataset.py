@@ -70,6 +70,7 @@ class DataSet:
         left_out: recordings that its tables name and that take no part.
         remarks: what else is odd about it, a sentence each.
         published: number of recordings by release, as its authors give it.
+        published_classes: the same of each class, by release and code.
         test_folds: the folds that its authors test on.
         title, citation, licence: of its publication.
         read: reads one of its files.
@@ -87,6 +88,7 @@ class DataSet:
     citation: str = ""
     licence: str = ""
     read: Reader = read_recording
+    published_classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -127,6 +129,15 @@ class DataSet:
         patients = {self.by_path[path].patient for path in given} - {""}
         return [path for path, item in self.by_path.items() if item.patient in patients and path not in given]
 
+    def part(self, folds: Collection[str]) -> DataSet:
+        """The recordings of some folds; all of them where none is named.
+
+        Raises:
+            ValueError: it has no such fold.
+        """
+        chosen = set(self.in_folds(folds)) if folds else None
+        return self if chosen is None else replace(self, items=tuple(i for i in self.items if str(i.path) in chosen))
+
     def header(self, path: Path, lead_names: Mapping[str, str] | None = None) -> Header | None:
         """The header of a recording; None where its files are of a kind that only its importer reads.
 
@@ -157,12 +168,30 @@ class DataSet:
 
     def summary(self) -> str:
         """How many recordings there are beside the published number, and every sort of what was left out."""
-        counts = [f"{count} in {release}" if release else str(count) for release, count in self.published.items()]
-        published = f" (published: {', '.join(counts)})" if counts else ""
+        published = f" ({_as_published(self.published)})" if self.published else ""
         space = f", {len(self.label_space)} classes of {self.label_space.name}" if self.label_space else ""
-        lines = [f"{self.title or self}: {len(self)} recordings{published}{space}"]
+        lines = [f"{self.title or self}: {len(self)} recordings{published}{space}", *self._classes_beside_published()]
         lines += [f"  left out: {line}" for line in counted(self.left_out)]
         return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
+
+    def _classes_beside_published(self) -> list[str]:
+        """A line with the number of recordings of each class beside the published one, where both are known."""
+        if not self.published_classes or any(item.codes is None for item in self.items):
+            return []
+        counts = Counter(code for item in self.items for code in item.codes)
+        by_code = {}
+        for release, numbers in self.published_classes.items():
+            for code, number in numbers.items():
+                by_code.setdefault(code, {})[release] = number
+        names = dict(zip(self.label_space.keys, self.label_space.abbreviations, strict=True))
+        each = [f"{names.get(c, c)} {counts[c]} ({_as_published(numbers)})" for c, numbers in by_code.items()]
+        return [f"  by class: {', '.join(each)}"]
+
+
+def _as_published(numbers: Mapping[str, int]) -> str:
+    """The numbers of releases, as text."""
+    each = [f"{number} in {release}" if release else str(number) for release, number in numbers.items()]
+    return f"published: {', '.join(each)}"
 
 
 def counted(left_out: Iterable[LeftOut]) -> list[str]:

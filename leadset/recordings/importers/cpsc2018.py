@@ -34,6 +34,10 @@ _CODES = dict(zip(
 ))  # fmt: skip
 
 
+# Recordings with each label, the first or a later one: the Challenge 2021's table of diagnoses, column CPSC.
+_COUNTS = dict(zip(_CODES.values(), (918, 1221, 722, 236, 1857, 616, 700, 869, 220), strict=True))
+
+
 @register_importer(
     "cpsc2018",
     title="CPSC2018",
@@ -42,6 +46,7 @@ _CODES = dict(zip(
     licence="CC BY 4.0 in the form of the Challenge; the original release names none",
     published={"": 6877},
     tasks={"cpsc2018": "cpsc2018"},
+    classes={"cpsc2018": {"": _COUNTS}},
 )
 def open_cpsc2018(folder: Path, task: str) -> DataSet:
     """The recordings of either release: those of `REFERENCE.csv`, or without one those with headers.

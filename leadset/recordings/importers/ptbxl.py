@@ -29,6 +29,11 @@ _TASKS = {
     "super": "ptbxl_super", "sub": "ptbxl_sub", "diagnostic": "ptbxl_diagnostic", "form": "ptbxl_form",
     "rhythm": "ptbxl_rhythm", "all": "ptbxl_all",
 }  # fmt: skip
+# Recordings of each superclass: the publication (1.0.1) and the page of the data set (1.0.3).
+_SUPERCLASSES = {
+    "1.0.1": {"NORM": 9528, "MI": 5486, "STTC": 5250, "CD": 4907, "HYP": 2655},
+    "1.0.3": {"NORM": 9514, "MI": 5469, "STTC": 5235, "CD": 4898, "HYP": 2649},
+}
 # Longest text of statements that is looked at; the longest of PTB-XL has some 200 characters.
 _LONGEST = 10_000
 
@@ -47,6 +52,7 @@ class _Chosen(NamedTuple):
     licence="CC BY 4.0",
     published={"1.0.1": 21_837, "1.0.3": 21_799},
     tasks=_TASKS,
+    classes={"super": _SUPERCLASSES},
 )
 def open_ptbxl(folder: Path, task: str, *, rate: str = "") -> DataSet:
     """The recordings with a statement of a task.

@@ -28,6 +28,7 @@ class Importer:
         title, citation, licence: of the data set.
         published: number of recordings by release, as its authors give it.
         tasks: label space by task, the default task first; empty where labels come with no task.
+        classes: number of recordings by task, release and code, as its authors give it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Importer:
     licence: str
     published: Mapping[str, int]
     tasks: Mapping[str, str]
+    classes: Mapping[str, Mapping[str, Mapping[str, int]]]
 
     @property
     def options(self) -> list[str]:
@@ -60,6 +62,7 @@ class Importer:
         return replace(
             data, remarks=tuple(remarks), published=data.published or self.published,
             title=data.title or self.title, citation=self.citation, licence=self.licence,
+            published_classes=self.classes.get(task or next(iter(self.tasks), ""), {}),
         )  # fmt: skip
 
 
@@ -74,11 +77,12 @@ def register_importer(
     licence: str,
     published: Mapping[str, int] | None = None,
     tasks: Mapping[str, str] | None = None,
+    classes: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None,
 ) -> Callable[[Callable[..., DataSet]], Callable[..., DataSet]]:
     """Function decorator that registers an importer under ``name``; the rest are attributes of `Importer`."""
 
     def register(build: Callable[..., DataSet]) -> Callable[..., DataSet]:
-        _REGISTRY[name] = Importer(name, build, title, citation, licence, published or {}, tasks or {})
+        _REGISTRY[name] = Importer(name, build, title, citation, licence, published or {}, tasks or {}, classes or {})
         return build
 
     return register
