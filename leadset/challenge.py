@@ -14,6 +14,7 @@ from leadset.config import load_config
 from leadset.entry import Answer, Entry, load_entry
 from leadset.entry.parallel import predict_all
 from leadset.recordings import find_recordings, recording_from_parts
+from leadset.recordings.dataset import DataSet
 from leadset.scoring.outputs import output_names, write_output
 from leadset.training.run import train_entry
 from leadset.utils.files import write_atomically
@@ -66,7 +67,7 @@ class TestReport(NamedTuple):
 
 def test_entry(
     model_directory: str | Path,
-    data_directory: str | Path,
+    data_directory: str | Path | DataSet,
     output_directory: str | Path,
     per_model: bool = False,
     details: bool = False,
@@ -75,7 +76,7 @@ def test_entry(
 
     Args:
         model_directory: a trained entry.
-        data_directory: recordings, nested or not.
+        data_directory: recordings, nested or not; or what `open_dataset` returns, which then reads them.
         output_directory: made if missing; ``<header stem>.csv`` goes there, below the recording's own folder where
             several folders hold that stem.
         per_model: also write each architecture's own answers to ``<output_directory>/<architecture>/``.
@@ -88,13 +89,15 @@ def test_entry(
             the details; never because of what one recording holds.
     """
     entry = load_entry(model_directory, every_network=per_model or details)
-    headers = output_names(data_directory, find_recordings(data_directory))
+    data = data_directory if isinstance(data_directory, DataSet) else None
+    folder = data.folder if data else data_directory
+    headers = {n: Path(p) for n, p in output_names(folder, data.paths if data else find_recordings(folder)).items()}
     outputs = Path(output_directory)
     if details and DETAILS_FILE in {f"{name}.csv" for name in headers}:
         raise ValueError(f"{data_directory}: the answer of a recording would be {DETAILS_FILE}, as the details are")
     outputs.mkdir(parents=True, exist_ok=True)
     rows, failures = [], []
-    answers = tqdm(predict_all(entry, list(headers.values())), "answer", len(headers), unit="rec")
+    answers = tqdm(predict_all(entry, list(headers.values()), data=data), "answer", len(headers), unit="rec")
     for name, answer in zip(headers, answers, strict=True):
         _write(outputs / f"{name}.csv", answer, answer.labels, answer.probabilities)
         rows.append((name, *_details(answer)))

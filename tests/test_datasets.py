@@ -241,3 +241,27 @@ def test_a_label_space_without_a_file_is_written_and_read_again(tmp_path):
     assert label_space(path) == own
     assert place_label_space(label_space("cpsc2018"), tmp_path) == "cpsc2018"
     shutil.rmtree(tmp_path)
+
+
+def test_predict_evaluate_and_anomaly_take_a_data_set_and_its_folds(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kinds = ("{'NORM': 100.0}", "{'IMI': 80.0}")
+    rows = [ptbxl_row(i, kinds[i % 2], fold=10 if i > 16 else 1) for i in range(1, 21)]
+    name = f"ptbxl:{write_ptbxl(tmp_path / 'ptbxl', rows)}"
+    words = ["baseline", name, "model", "--task", "super", "--names", "example", "--leads", "2", "--test-fold", "10"]
+    assert main([*words, "--set", "workers=1"]) == 0, capsys.readouterr().err
+    chosen = ["--task", "super", "--fold", "10"]
+    assert main(["predict", "model", name, "out", *chosen]) == 0
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == [f"000{i}_hr" for i in range(17, 21)]
+    assert main(["evaluate", name, "out", "scores.csv", "classes.csv", *chosen]) == 0, capsys.readouterr().err
+    scored = (tmp_path / "classes.csv").read_text().splitlines()
+    assert "NORM" in scored[0] and "MI" in scored[0]
+    assert main(["evaluate", name, "out", "--task", "rhythm", "--fold", "10"]) == 1
+    assert main(["evaluate", name, "out", "--task", "super"]) == 1  # no output files of the other folds
+    assert main(["predict", "model", name, "out", "--fold", "11"]) == 1
+    assert "found fold '11', expected one of 1, 10" in capsys.readouterr().err
+    fit = ["anomaly", "fit", name, "detector", "--width", "2", "--steps", "1", "--leads", "2"]
+    assert main([*fit, *chosen[:2], "--fold", "1"]) == 0, capsys.readouterr().err
+    assert "16 recordings, of which 8 with" in capsys.readouterr().out
+    assert main(["anomaly", "score", "detector", name, "-o", "scores.csv", *chosen]) == 0
+    assert "4 labelled recordings scored" in capsys.readouterr().out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
@@ -15,6 +17,11 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         help="folder of recordings with labels (.hea with their signals), nested or not; IMPORTER:FOLDER for a data set"
         " as published, such as ptbxl:FOLDER; or a table of recordings (CSV or Parquet)",
     )  # fmt: skip
+    add_task(parser)
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """Task and options of a data set that another argument names."""
     parser.add_argument("--task", metavar="NAME", help="which labels of a data set: ptbxl has super, rhythm and others")
     parser.add_argument(
         "--data-option", action="append", default=[], type=_option, metavar="KEY=VALUE",
@@ -27,6 +34,37 @@ def _option(words: str) -> tuple[str, str]:
     if not (key.strip() and sign):
         raise argparse.ArgumentTypeError(f"found {words!r}, expected KEY=VALUE")
     return key.strip(), value.strip()
+
+
+def add_chosen_folds(parser: argparse.ArgumentParser) -> None:
+    """Which folds of the data set to take."""
+    parser.add_argument(
+        "--fold", action="append", default=[], metavar="FOLD",
+        help="only recordings of this fold of the data set; may be repeated",
+    )  # fmt: skip
+
+
+def open_named(arguments: argparse.Namespace, data: str) -> DataSet | None:
+    """The folds that were asked for of a data set; None where a plain folder of recordings is named.
+
+    Raises:
+        OSError, ValueError: as `open_dataset`; the data set has no such fold.
+    """
+    if not (arguments.task or arguments.data_option or arguments.fold) and Path(data).is_dir():
+        return None
+    opened = open_dataset(data, arguments.task, **dict(arguments.data_option))
+    if opened.name:
+        print(opened.summary(), file=sys.stderr)
+    return opened.part(arguments.fold)
+
+
+def open_chosen(arguments: argparse.Namespace) -> DataSet:
+    """The recordings of the folder, or those of the data set that were asked for.
+
+    Raises:
+        OSError, ValueError: as `open_named`.
+    """
+    return open_named(arguments, arguments.data) or open_dataset(arguments.data)
 
 
 def open_data(arguments: argparse.Namespace) -> DataSet:

@@ -30,13 +30,15 @@ from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.scores import MAPS, PARTS, AnomalyScore
 from leadset.classes import LabelSpace, label_space
+from leadset.commands._data import add_chosen_folds, add_task, open_chosen
 from leadset.config import load_config, load_lead_names
 from leadset.entry.detectors import SHIPPED, DetectorFolder
 from leadset.leads import LEADS, lead_set_name, resolve_leads
 from leadset.models.cross_restoration import ATTRIBUTES, LOG_VARIANCE_RANGES, CrossRestoration
 from leadset.models.prediction import lead_rows
 from leadset.plots import SignalMap, draw_measured_sheet, save_sheet
-from leadset.recordings import ReadError, Recording, find_recordings, read_recording
+from leadset.recordings import ReadError, Recording, read_recording
+from leadset.recordings.dataset import DataSet
 from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
 from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
@@ -51,6 +53,8 @@ _VALIDATION_SHARE = 0.2
 _HELD_OUT_SHARE = 0.15
 # The strongest heat: this many times the error that one in a hundred samples of normal recordings exceeds.
 _DARKEST = 4.0
+# Options for recordings with headers or a data set, not for arrays.
+_OF_DATA_SETS = ("label_space", "task", "data_option", "fold")
 # What a score has of each lead.
 _LEAD_PARTS = ("record", "beat")
 _SPACE_HELP = "whose normal class is normal (default: that of a trained entry, else as configured)"
@@ -60,9 +64,9 @@ _MAP_HELP = "how a sample differs from normal hearts, or from the recording's ot
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    tasks = parser.add_subparsers(dest="task", required=True)
+    tasks = parser.add_subparsers(dest="work", required=True)
     fit = tasks.add_parser("fit", help="learn from the recordings whose only label is sinus rhythm")
-    fit.add_argument("data", type=Path, help=f"folder of recordings, or one that holds {TRAIN}")
+    fit.add_argument("data", help=f"folder of recordings, or one that holds {TRAIN}; or a data set (ptbxl:FOLDER)")
     fit.add_argument("model", type=Path, help="folder to write; an interrupted run in it goes on")
     fit.add_argument("--leads", default="12", help="size of a lead set or names (default: %(default)s)")
     fit.add_argument("--width", type=int, default=32, help="of the first layer (default: %(default)s, as published)")
@@ -90,10 +94,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--steps", type=int, default=defaults.steps, help="instead of passes")
     score = tasks.add_parser("score", help="a score with its parts for each recording")
     score.add_argument("model", type=Path, help=_MODEL_HELP)
-    score.add_argument("data", type=Path, help=f"folder of recordings, or one that holds {TEST} or {BENCHMARK}")
+    score.add_argument(
+        "data", help=f"folder of recordings, or one that holds {TEST} or {BENCHMARK}; or a data set (ptbxl:FOLDER)"
+    )
     score.add_argument("-o", "--output", type=Path, required=True, metavar="scores.csv")
     for task in (fit, score):
         task.add_argument("--label-space", metavar="NAME", help=_SPACE_HELP)
+        add_task(task)
+        add_chosen_folds(task)
     localise = tasks.add_parser("localise", help="where a recording is abnormal: CSV and NPZ, and a picture")
     localise.add_argument("model", type=Path, help=_MODEL_HELP)
     localise.add_argument("record", type=Path, help="header or signal file of a recording")
@@ -105,11 +113,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs one of the tasks; returns the exit status."""
-    return {"fit": _fit, "score": _score, "localise": _localise}[arguments.task](arguments)
+    return {"fit": _fit, "score": _score, "localise": _localise}[arguments.work](arguments)
 
 
-def _label_space(named: str | None) -> LabelSpace:
-    """The label space of that name, or the configured one."""
+def _space_of(data: DataSet | None, named: str | None) -> LabelSpace:
+    """The label space of that name, that of the data set, or the configured one."""
+    if named is None and data is not None and data.label_space is not None:
+        return data.label_space
     return label_space(named or load_config().label_space)
 
 
@@ -117,29 +127,31 @@ def _label_space(named: str | None) -> LabelSpace:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.data)
     chosen = ("masking", "epochs", "steps", "minutes", "batch_size", "learning_rate", "schedule", "seed")
     settings = RestorationSettings(**{name: getattr(arguments, name) for name in chosen})
-    if has_arrays(arguments.data):
-        _refuse_for_arrays(arguments, "attributes", "cache", "label_space")
+    data = None if has_arrays(folder) else open_chosen(arguments)
+    if data is None:
+        _refuse_for_arrays(arguments, "attributes", "cache", *_OF_DATA_SETS)
     options = {"width": arguments.width, "log_variance": arguments.log_variance, "attributes": arguments.attributes}
-    space = _label_space(arguments.label_space)
+    space = _space_of(data, arguments.label_space)
     if arguments.attributes:
         options["classes"] = len(space)
     model = untrained_model(resolve_leads(arguments.leads), settings.seed, **options)
     if arguments.start is not None:
         _start_from(arguments.start, model)
     targets, cache = None, arguments.cache or arguments.model / "store"
-    if has_arrays(arguments.data):
-        recordings = ArrayRecordings(arguments.data / TRAIN)
+    if data is None:
+        recordings = ArrayRecordings(folder / TRAIN)
         order = np.random.default_rng(settings.seed).permutation(len(recordings))
         held_out, train = np.split(order, [round(_HELD_OUT_SHARE * len(order)) if len(order) >= FEWEST else 0])
     else:
         names = load_lead_names(arguments.call.folder)
-        recordings = build_store(find_recordings(arguments.data), TRANSFORM, cache, lead_names=names)
+        recordings = build_store(data.paths, TRANSFORM, cache, lead_names=names, read=data.read).described(data)
         for failure in recordings.failures:
             print(f"skipped {failure.path}: {failure.message}", file=sys.stderr)
         normal = plain_sinus_rhythm(recordings, space)
-        groups = patient_groups(recordings, arguments.data, workers=-1)
+        groups = patient_groups(recordings, data.folder, workers=-1)
         train, held_out = hold_out(recordings, normal, groups, _HELD_OUT_SHARE, settings.seed)
         print(f"{len(recordings)} recordings, of which {len(normal)} with sinus rhythm as their only label")
         if arguments.attributes:
@@ -184,22 +196,23 @@ def _start_from(folder: Path, model: CrossRestoration) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    if arguments.map is not None and not (arguments.data / BENCHMARK).is_file():
-        raise ValueError(f"{arguments.data}: --map says what localisation is measured by, expected {BENCHMARK} in it")
-    in_arrays = has_arrays(arguments.data)
-    if in_arrays:
-        _refuse_for_arrays(arguments, "label_space")
+    folder = Path(arguments.data)
+    if arguments.map is not None and not (folder / BENCHMARK).is_file():
+        raise ValueError(f"{folder}: --map says what localisation is measured by, expected {BENCHMARK} in it")
+    data = None if has_arrays(folder) else open_chosen(arguments)
+    if data is None:
+        _refuse_for_arrays(arguments, *_OF_DATA_SETS)
     detectors = DetectorFolder(arguments.model)
     failed = 0
     with write_atomically(arguments.output) as file:
         table = _Table(file, detectors)
-        if in_arrays:
-            _score_arrays(detectors.for_leads(LEADS), arguments.data, arguments.map or MAPS[1], table)
+        if data is None:
+            _score_arrays(detectors.for_leads(LEADS), folder, arguments.map or MAPS[1], table)
         else:
-            of_entry = detectors.space if arguments.label_space is None else None
-            space = of_entry or _label_space(arguments.label_space)
+            of_entry = detectors.space if arguments.label_space is None and data.label_space is None else None
+            space = of_entry or _space_of(data, arguments.label_space)
             names = {**detectors.lead_names, **load_lead_names(arguments.call.folder)}
-            failed = _score_folder(detectors, arguments.data, table, space, names)
+            failed = _score_folder(detectors, data, table, space, names)
     return 1 if failed else 0
 
 
@@ -265,13 +278,13 @@ class _Table:
 
 
 def _score_folder(
-    detectors: DetectorFolder, folder: Path, table: _Table, space: LabelSpace, lead_names: Mapping[str, str]
+    detectors: DetectorFolder, data: DataSet, table: _Table, space: LabelSpace, lead_names: Mapping[str, str]
 ) -> int:
-    """Scores a folder's recordings; the number of those that cannot be read, each with its reason on stderr."""
+    """Scores recordings; the number of those that cannot be read, each with its reason on stderr."""
     abnormal, scored, failed = [], [], 0
-    for path in tqdm(find_recordings(folder), desc="score", unit="rec", leave=False):
+    for path in tqdm(data.paths, desc="score", unit="rec", leave=False):
         try:
-            recording = read_recording(path, lead_names)
+            recording = data.recording(path, lead_names)
             detector = detectors.for_leads(recording.leads)
             score = detector.score(recording.signal, recording.fs, recording.leads)
         except (ReadError, OSError, ValueError) as error:

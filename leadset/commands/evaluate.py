@@ -10,22 +10,26 @@ import sys
 from pathlib import Path
 
 from leadset import scoring
+from leadset.commands._data import add_chosen_folds, add_task, open_named
 from leadset.utils.files import write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.usage = "%(prog)s LABELS OUTPUTS [SCORES.csv [CLASS_SCORES.csv]] [--label-space NAME]"
-    parser.add_argument("labels", metavar="LABELS", help="folder of headers with labels")
+    parser.usage = "%(prog)s LABELS OUTPUTS [SCORES.csv [CLASS_SCORES.csv]] [options]"
+    parser.add_argument("labels", metavar="LABELS", help="folder of headers with labels, or a data set (ptbxl:FOLDER)")
     parser.add_argument("outputs", metavar="OUTPUTS", help="folder of output files")
     parser.add_argument("scores", metavar="SCORES.csv", nargs="?", type=Path, help="write the scores there")
     parser.add_argument("class_scores", metavar="CLASS_SCORES.csv", nargs="?", type=Path, help="and by class there")
     parser.add_argument("--label-space", metavar="NAME", help="name or TOML file (default: that of the outputs)")
+    add_task(parser)
+    add_chosen_folds(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Scores; returns the exit status."""
-    scores = scoring.evaluate(arguments.labels, arguments.outputs, arguments.label_space)
+    labels = open_named(arguments, arguments.labels) or arguments.labels
+    scores = scoring.evaluate(labels, arguments.outputs, arguments.label_space)
     files = {
         arguments.scores: scoring.scores_text(scores),
         arguments.class_scores: scoring.class_scores_text(scores),

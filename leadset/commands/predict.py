@@ -15,6 +15,7 @@ from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leadset.commands._data import add_chosen_folds, add_task, open_named
 from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
 
@@ -32,8 +33,12 @@ _SHOWN = ("rate", "pr", "qrs", "qt", "qtc_bazett", "qrs_axis")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument(
-        "paths", nargs="+", metavar="RECORD", help="headers, or folders of recordings; or: MODEL DATA OUTPUTS"
-    )
+        "paths", nargs="+", metavar="RECORD",
+        help="headers, or folders of recordings; or: MODEL DATA OUTPUTS, with DATA a folder or a data set as published,"
+        " such as ptbxl:FOLDER",
+    )  # fmt: skip
+    add_task(parser)
+    add_chosen_folds(parser)
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
     parser.add_argument("--onnx", metavar="OUT", help="answer with what `leadset export` wrote, without PyTorch")
     parser.add_argument("--json", metavar="FILE", help="write probabilities, labels, measurements; - prints them")
@@ -56,8 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.call.usage_error("MODEL DATA OUTPUTS writes one file per recording: found --json or --csv")
         failed = _predict_folder(arguments)
     else:
-        if arguments.per_model or arguments.details:
-            arguments.call.usage_error("--per-model and --details need MODEL DATA OUTPUTS")
+        for option in ("per_model", "details", "task", "data_option", "fold"):
+            if getattr(arguments, option):
+                arguments.call.usage_error(f"--{option.replace('_', '-')} needs MODEL DATA OUTPUTS")
         failed = _predict_records(arguments)
     return 1 if arguments.strict and failed else 0
 
@@ -78,7 +84,9 @@ def _predict_folder(arguments: argparse.Namespace) -> int:
     """One file per recording of a folder; the number of recordings that failed."""
     from leadset.challenge import test_entry
 
-    report = test_entry(*arguments.paths, per_model=arguments.per_model, details=arguments.details)
+    model, data, outputs = arguments.paths
+    chosen = open_named(arguments, data) or data
+    report = test_entry(model, chosen, outputs, per_model=arguments.per_model, details=arguments.details)
     for name, reason in report.failures:
         print(f"  {name}: {reason}", file=sys.stderr)
     print(f"{report.written} answers written; {len(report.failures)} recordings failed")

@@ -6,7 +6,7 @@ asked in this process on all threads: a recording's answer is the same to the bi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from leadset.entry.networks import is_small
 from leadset.entry.prediction import Answer, Entry
+from leadset.recordings import ReadError, Recording
+from leadset.recordings.dataset import DataSet
 from leadset.utils.workers import available_cores, worker_pool
 
 # Recordings for which another process is worth its start, and those that it is given at a time.
@@ -22,13 +24,16 @@ _WORTH_A_PROCESS, _AT_A_TIME = 32, 16
 _MOST_PROCESSES = 8
 
 
-def predict_all(entry: Entry, headers: Sequence[Path], processes: int | None = None) -> Iterator[Answer]:
+def predict_all(
+    entry: Entry, headers: Sequence[Path], processes: int | None = None, data: DataSet | None = None
+) -> Iterator[Answer]:
     """The answers of `Entry.predict`, in the same order.
 
     Args:
         entry: on a CPU or a GPU; a GPU is used by this process alone.
         headers: paths of the recordings' headers.
         processes: how many; by default as many as there are cores and work for, eight at most.
+        data: the data set that they are of, which reads them; None: they are read as they are.
     """
     if processes is None:
         processes = min(available_cores(), _MOST_PROCESSES, len(headers) // _WORTH_A_PROCESS)
@@ -36,19 +41,37 @@ def predict_all(entry: Entry, headers: Sequence[Path], processes: int | None = N
     answered = 0
     if processes > 1 and small and entry.device.type == "cpu":
         parts = [headers[i : i + _AT_A_TIME] for i in range(0, len(headers), _AT_A_TIME)]
+        parts = [(part, data and data.of(part)) for part in parts]  # of the data set, what a process needs
         # A process that is killed, for want of memory say, breaks the pool: this one answers what is left.
         with suppress(BrokenProcessPool), worker_pool(processes) as pool:
             known = tuple(entry.lead_names.items()), entry.every_network
             for answers in pool.map(partial(_answers, entry.folder, *known), parts):
                 yield from answers
                 answered += len(answers)
-    yield from entry.predict(headers[answered:])
+    yield from entry.predict(recordings_of(data, headers[answered:], entry.lead_names))
+
+
+def recordings_of(
+    data: DataSet | None, paths: Iterable[Path], lead_names: Mapping[str, str]
+) -> Iterator[Recording | Path]:
+    """What an entry is asked about: recordings as the data set describes them; paths of those that cannot be read.
+
+    The entry answers the latter, and says why.
+    """
+    for path in paths:
+        try:
+            yield path if data is None else data.recording(path, lead_names)
+        except (ReadError, OSError):
+            yield path
 
 
 def _answers(
-    folder: Path, lead_names: tuple[tuple[str, str], ...], every_network: bool, headers: Sequence[Path]
-) -> list[Answer]:
-    return list(_entry(folder, lead_names, every_network).predict(headers))
+    folder: Path, lead_names: tuple[tuple[str, str], ...], every_network: bool,
+    part: tuple[Sequence[Path], DataSet | None],
+) -> list[Answer]:  # fmt: skip
+    headers, data = part
+    entry = _entry(folder, lead_names, every_network)
+    return list(entry.predict(recordings_of(data, headers, entry.lead_names)))
 
 
 @lru_cache(maxsize=1)

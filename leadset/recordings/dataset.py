@@ -135,8 +135,11 @@ class DataSet:
         Raises:
             ValueError: it has no such fold.
         """
-        chosen = set(self.in_folds(folds)) if folds else None
-        return self if chosen is None else replace(self, items=tuple(i for i in self.items if str(i.path) in chosen))
+        return self.of(self.in_folds(folds)) if folds else self
+
+    def of(self, paths: Iterable[str | Path]) -> DataSet:
+        """The recordings of these paths."""
+        return replace(self, items=tuple(self.by_path[str(path)] for path in paths))
 
     def header(self, path: Path, lead_names: Mapping[str, str] | None = None) -> Header | None:
         """The header of a recording; None where its files are of a kind that only its importer reads.

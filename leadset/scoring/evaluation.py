@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from leadset import classes
 from leadset.classes import CHALLENGE, LabelSpace
 from leadset.recordings import find_recordings
+from leadset.recordings.dataset import DataSet
 from leadset.scoring import metrics
 from leadset.scoring.labels import read_labels
 from leadset.scoring.outputs import Tables, classes_of, output_names
@@ -57,12 +59,12 @@ class Answered:
 
 
 def evaluate(
-    label_dir: str | Path, output_dir: str | Path, label_space: LabelSpace | str | None = CHALLENGE
+    label_dir: str | Path | DataSet, output_dir: str | Path, label_space: LabelSpace | str | None = CHALLENGE
 ) -> Scores:
     """Scores a folder of output files against a folder of headers, exactly as the Challenge does.
 
     Args:
-        label_dir: headers in either dialect, also in folders inside it.
+        label_dir: headers in either dialect, also in folders inside it; or a data set, whose labels then count.
         output_dir: one ``<header file stem>.csv`` for each header (`leadset.scoring.outputs.output_names` where several
             folders hold a stem); further files are ignored.
         label_space: a label space, its name, or the path of its file. None: the space that ships and whose classes the
@@ -102,15 +104,30 @@ def score(labels: np.ndarray, decisions: np.ndarray, scalars: np.ndarray, space:
     )
 
 
-def load(label_dir: str | Path, output_dir: str | Path, label_space: LabelSpace | str | None = CHALLENGE) -> Answered:
+def load(
+    label_dir: str | Path | DataSet, output_dir: str | Path, label_space: LabelSpace | str | None = CHALLENGE
+) -> Answered:
     """Reads headers and their output files, sorted by record name; arguments and errors as in `evaluate`."""
     space = classes.label_space(label_space) if isinstance(label_space, str) else label_space
-    headers = output_names(label_dir, find_recordings(label_dir))
+    data = label_dir if isinstance(label_dir, DataSet) else None
+    folder = data.folder if data else label_dir
+    headers = output_names(folder, data.paths if data else find_recordings(folder))
     left_out = tuple(path for path in headers.values() if not os.path.isfile(path))
     headers = {name: path for name, path in headers.items() if path not in left_out}
     if not headers:
         raise ValueError(f"{left_out[0]}: found no file behind any of {len(left_out)} headers, expected labels")
     paths = [os.path.join(output_dir, f"{name}.csv") for name in headers]
+    _check_outputs(output_dir, headers, paths)
+    tables = Tables(paths)
+    space = space_of(tables, space)
+    labels = _labels_of(data, headers.values(), space) if data else read_labels(headers.values(), space)
+    named = {k for columns in tables.columns for column in columns for k in classes_of(column, space)}
+    unnamed = tuple(key for k, key in enumerate(space.keys) if k not in named)
+    return Answered(space, tuple(headers), labels, *tables.answers(space), unnamed, left_out)
+
+
+def _check_outputs(output_dir: str | Path, headers: Mapping[str, str], paths: Sequence[str]) -> None:
+    """Raises where there is no output file, or not one for each header."""
     there = [os.path.isfile(path) for path in paths]
     if not any(there):
         raise ValueError(f"{output_dir}: found no output file, expected {next(iter(headers))}.csv and the like")
@@ -119,9 +136,14 @@ def load(label_dir: str | Path, output_dir: str | Path, label_space: LabelSpace 
         more = f" (and for {n_missing - 1} more headers)" if n_missing > 1 else ""
         header = list(headers.values())[first]
         raise FileNotFoundError(f"{header}: found no output file, expected {paths[first]}{more}")
-    tables = Tables(paths)
-    space = space_of(tables, space)
-    labels = read_labels(headers.values(), space)
-    named = {k for columns in tables.columns for column in columns for k in classes_of(column, space)}
-    unnamed = tuple(key for k, key in enumerate(space.keys) if k not in named)
-    return Answered(space, tuple(headers), labels, *tables.answers(space), unnamed, left_out)
+
+
+def _labels_of(data: DataSet, paths: Iterable[str], space: LabelSpace) -> np.ndarray:
+    """Labels (n, k) bool by the data set.
+
+    Raises:
+        ValueError: its classes are others than those of the outputs.
+    """
+    if data.label_space is not None and data.label_space.keys != space.keys:
+        raise ValueError(f"{data}: labels are classes of {data.label_space.name}, found outputs of {space.name}")
+    return np.array([space.encode(data.codes(Path(path))) for path in paths])
