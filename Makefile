@@ -7,7 +7,7 @@ PRETRAINED := leadset/models/pretrained
 # Worker processes of the tests, one thread each.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
-.PHONY: demo test weights docs lint clean
+.PHONY: demo test coverage weights docs lint clean
 
 demo: $(VENV)/installed
 	$(RUN) -m leadset demo $(DEMO)
@@ -33,6 +33,10 @@ weights: $(VENV)/installed
 docs: $(VENV)/installed
 	$(RUN) -m mkdocs build --strict --quiet
 
+# Which lines no test runs, by file, in coverage.txt; lines that only other processes run count as not run.
+coverage: $(VENV)/installed
+	$(RUN) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov=leadset --cov-report=term-missing:skip-covered | tee coverage.txt
+
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 
@@ -42,4 +46,4 @@ $(VENV)/installed: requirements.txt requirements-extras.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) site .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) site coverage.txt .coverage .pytest_cache .ruff_cache

@@ -38,6 +38,49 @@ def real_data() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def simulated_data(tmp_path_factory) -> Path:
+    """Simulated recordings of every recorder, with exchanged electrodes and unplugged leads, laid out like the real."""
+    from leadset.simulate.write import write_dataset
+
+    folder = tmp_path_factory.mktemp("simulated")
+    list(write_dataset(folder / "challenge" / "training", 24, seed=7, faults=0.2))
+    return folder
+
+
+@pytest.fixture(params=["simulated", "real"])
+def recorded(request) -> Path:
+    """Simulated recordings, and the real ones where there are some: ``challenge`` and, of real ones, ``quirks``."""
+    return request.getfixturevalue(f"{request.param}_data")
+
+
+@pytest.fixture(scope="session")
+def half_normal(tmp_path_factory) -> Path:
+    """Sixty simulated recordings of six seconds, half of them normal; to be read alone."""
+    from leadset.simulate.write import write_dataset
+
+    folder = tmp_path_factory.mktemp("half_normal")
+    list(write_dataset(folder, 60, seed=3, seconds=6.0, labels={"NSR": 1, "AF": 1}))
+    return folder
+
+
+@pytest.fixture
+def rng():
+    """A random generator."""
+    import numpy as np
+
+    return np.random.default_rng(5)
+
+
+@pytest.fixture
+def signal(rng):
+    """(12, 5000) mV at 500 Hz with consistent limb leads."""
+    x = rng.standard_normal((12, 5000)).cumsum(axis=1).astype("float32") / 50
+    first, second = x[0], x[1]
+    x[2:6] = second - first, -(first + second) / 2, first - second / 2, second - first / 2
+    return x
+
+
 @pytest.fixture
 def two_threads():
     """PyTorch on two threads, where a test says that answers do not depend on what users have many of."""

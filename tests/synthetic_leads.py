@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from leadset.preprocess import Prepared
 from leadset.waves.marks import P1, PEND, PON, T1, TEND, TON, R
 
 #: Amplitude in mV, offset from R in s, standard deviation in s of the bumps of each kind of complex.
@@ -36,3 +37,8 @@ def assert_ordered(marks: np.ndarray) -> None:
         for on, peak, end in ((PON, P1, PEND), (TON, T1, TEND)):  # a wave is there as a whole or not at all
             assert np.isnan(row[[on, peak, end]]).all() or not np.isnan(row[[on, peak, end]]).any()
         assert np.isnan(row).all() or not np.isnan(row[R])
+
+
+def in_millivolts(prepared: Prepared) -> np.ndarray:
+    """Samples (leads, t) of a prepared recording."""
+    return prepared.samples * prepared.statistics[0][:, None]

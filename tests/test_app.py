@@ -134,8 +134,8 @@ def test_lead_sets_of_few_leads(view):
     assert len(lead_choices(view.recording, view.entry)) == 6
 
 
-def test_real_recordings_are_shown(view, real_data):
-    for path in sorted((real_data / "challenge" / "training").rglob("*.hea"))[::90]:
+def test_recordings_are_shown(view, recorded):
+    for path in sorted((recorded / "challenge" / "training").rglob("*.hea"))[::90]:
         shown = View(read_recording(path), view.entry)
         assert io.BytesIO(shown.sheet("png")).read(4) == b"\x89PNG"
         assert interactive(shown, shown.recording.leads[:2], False, True, ("s", "mV")).data

@@ -10,6 +10,7 @@ import scipy.io
 import torch
 from configurations import tiny_config
 from files_on_disk import write_recording
+from recordings_on_disk import recordings_in
 
 from leadset import load_entry, waves
 from leadset.classes import label_space
@@ -175,9 +176,9 @@ def test_recordings_without_a_beat_are_stored(tmp_path, reliable):
         assert_same(stored[i], find_beats(*store[i], 100, LEAD_SETS[2], reliable))
 
 
-def test_real_recordings_have_the_same_beats_in_training_and_in_run_model(real_data, tmp_path):
+def test_recordings_have_the_same_beats_in_training_and_in_run_model(recorded, tmp_path):
     """Worker processes and the organisers' calling convention, to the bit; no recording fails to be delineated."""
-    paths = [*find_recordings(real_data / "challenge")[::12], *find_recordings(real_data / "quirks")]
+    paths = recordings_in(recorded, few=12)
     store = build_store(paths, Transform(250), tmp_path, n_jobs=2, progress=False)
     stored = build_beats(store, LEAD_SETS[3], tmp_path, n_jobs=2, progress=False)
     assert not stored.failures

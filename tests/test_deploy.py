@@ -65,9 +65,9 @@ def test_the_entry_that_ships_answers_alike(entry, exported):
     assert asked.predict(flat).flags == entry.predict(flat).flags and asked.predict(flat).failed
 
 
-def test_real_recordings_are_answered_alike(entry, exported, real_data):
+def test_recordings_are_answered_alike(entry, exported, recorded):
     asked = OnnxEntry(exported)
-    for path in find_recordings(real_data / "challenge/training")[::30]:
+    for path in find_recordings(recorded / "challenge/training")[::30]:
         whole = read_recording(path)
         two = Recording(whole.signal[:2], whole.fs, whole.leads[:2], whole.name, whole.age, whole.sex)
         assert_alike(asked.predict(two), entry.predict(two))

@@ -73,13 +73,15 @@ def test_a_recording_without_heartbeats_is_like_no_other(signal):
     assert pairs_among([(signal, FS), (signal, FS)]) == []
 
 
-def test_real_recordings_have_no_false_duplicates(real_data):
-    """E07509 and E07510 of Georgia are one recording under two names; no other pair of the 267 is."""
-    headers = sorted((real_data / "challenge").rglob("*.hea"))
+def test_recordings_have_no_false_duplicates(recorded):
+    """E07509 and E07510 of Georgia are one recording under two names; no other pair is."""
+    headers = sorted((recorded / "challenge").rglob("*.hea"))
     recordings = [read_recording(header) for header in headers]
     complete = [i for i, one in enumerate(recordings) if len(one.leads) == 12]
     pairs = pairs_among([(recordings[i].signal, recordings[i].fs) for i in complete])
-    assert {tuple(recordings[complete[i]].name for i in pair) for pair in pairs} == {("E07509", "E07510")}
+    assert {tuple(recordings[complete[i]].name for i in pair) for pair in pairs} == (
+        {("E07509", "E07510")} if any(header.stem == "E07509" for header in headers) else set()
+    )
 
 
 @pytest.mark.parametrize(

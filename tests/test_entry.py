@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import warnings
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,7 @@ from untrained_entry import OPTIONS
 import extract_leads_wfdb
 import test_model
 from leadset import create_model, load_entry
+from leadset.cli import main
 from leadset.entry import networks, parallel
 from leadset.entry.parallel import predict_all
 from leadset.leads import LEAD_SETS, LEADS, resolve_leads
@@ -69,6 +71,14 @@ def test_real_recordings_through_the_organisers_driver(entry_folder, real_data, 
     for name in set(theirs) - unreadable:
         # The record name in the first line is the drivers' own reading of odd headers; the answers must agree.
         assert theirs[name].splitlines()[1:] == ours[name].splitlines()[1:], name
+
+
+def test_organisers_own_drivers_train_and_ask_the_kit(tmp_path):
+    """Their files as they are, where ``LEADSET_ORGANISERS`` names a folder with them."""
+    if not (theirs := os.environ.get("LEADSET_ORGANISERS")):
+        pytest.skip("LEADSET_ORGANISERS is not set: the organisers' own drivers are not run")
+    words = ["stress", "--only", "drivers", "--drivers", theirs, "--work", str(tmp_path / "work")]
+    assert main(words) == 0
 
 
 @pytest.mark.parametrize("value", [0, 1.5, np.nan])

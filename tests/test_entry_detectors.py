@@ -20,7 +20,6 @@ from leadset.entry.detectors import DetectorFolder
 from leadset.entry.manifest import Manifest
 from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.recordings import find_recordings, read_recording
-from leadset.simulate.write import write_dataset
 from leadset.training import run
 from leadset.training.data import load_training_data
 
@@ -35,17 +34,9 @@ CONFIG = tiny_config(
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    """Half of sixty recordings are normal."""
-    folder = tmp_path_factory.mktemp("simulated")
-    list(write_dataset(folder, 60, seed=3, seconds=6.0, labels={"NSR": 1, "AF": 1}))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(simulated, tmp_path_factory):
+def trained(half_normal, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    run.train_entry(simulated, folder, CONFIG)
+    run.train_entry(half_normal, folder, CONFIG)
     return folder
 
 
@@ -64,13 +55,13 @@ def change_members(folder, alter):
     (folder / "entry.json").write_text(json.dumps(values))
 
 
-def test_reference_is_made_of_the_normal_validation_recordings(trained, simulated, tmp_path):
+def test_reference_is_made_of_the_normal_validation_recordings(trained, half_normal, tmp_path):
     (member,) = Manifest.read(trained).sets[1].members
     assert member.detector.part == "normal recordings of the validation part"
     detector = load_entry(trained).detector(LEAD_SETS[2])
     transform = detector.model.input_spec.transform
     data = load_training_data(
-        simulated, [transform], tmp_path, load_entry(trained).space,
+        half_normal, [transform], tmp_path, load_entry(trained).space,
         validation_share=CONFIG.validation_share, seed=CONFIG.seed, workers=1,
     )
     normal = data.valid[~data.abnormal[data.valid]]
@@ -79,11 +70,11 @@ def test_reference_is_made_of_the_normal_validation_recordings(trained, simulate
     assert same_reference(detector.reference, Reference.of(scores, member.detector.part, detector.leads))
 
 
-def test_verbs_take_an_entry_and_choose_its_lead_set(trained, simulated, tmp_path, capsys):
-    assert main(["anomaly", "score", str(trained), str(simulated), "-o", str(tmp_path / "s.csv")]) == 0
+def test_verbs_take_an_entry_and_choose_its_lead_set(trained, half_normal, tmp_path, capsys):
+    assert main(["anomaly", "score", str(trained), str(half_normal), "-o", str(tmp_path / "s.csv")]) == 0
     assert "by lasting deviation score" in capsys.readouterr().out
     rows = {row["recording"]: row for row in csv.DictReader((tmp_path / "s.csv").open())}
-    path = find_recordings(simulated)[0]
+    path = find_recordings(half_normal)[0]
     recording, detector = read_recording(path), load_entry(trained).detector(LEAD_SETS[12])
     assert detector.leads == LEAD_SETS[3], "the largest that was trained"
     score = detector.score(recording.signal, recording.fs, recording.leads)
@@ -108,11 +99,11 @@ def test_an_entry_and_a_folder_of_fit_hold_the_same_detector(trained, tmp_path, 
     np.testing.assert_array_equal(first.features, second.features)
 
 
-def test_entries_without_a_reference_score_and_say_what_they_cannot(copy, simulated, tmp_path, capsys):
+def test_entries_without_a_reference_score_and_say_what_they_cannot(copy, half_normal, tmp_path, capsys):
     """Entries of earlier versions have none."""
     change_members(copy, lambda member: member.pop("detector"))
-    path = find_recordings(simulated)[0]
-    assert main(["anomaly", "score", str(copy), str(simulated), "-o", str(tmp_path / "s.csv")]) == 0
+    path = find_recordings(half_normal)[0]
+    assert main(["anomaly", "score", str(copy), str(half_normal), "-o", str(tmp_path / "s.csv")]) == 0
     shown = capsys.readouterr()
     assert shown.err.count("no percentiles and deviation scores on 3 leads") == 1 and "train it again" in shown.err
     assert "by score" in shown.out and "deviation" not in shown.out
@@ -128,10 +119,10 @@ def test_entries_without_a_reference_score_and_say_what_they_cannot(copy, simula
         detector.deviation_score(detector.score(np.sin(np.arange(10_000) / 9).reshape(2, -1), 500, LEAD_SETS[2]))
 
 
-def test_answers_do_not_depend_on_the_reference(copy, trained, simulated):
+def test_answers_do_not_depend_on_the_reference(copy, trained, half_normal):
     for file in copy.glob("*reference*"):
         file.unlink()
-    path = find_recordings(simulated)[0]
+    path = find_recordings(half_normal)[0]
     np.testing.assert_array_equal(
         load_entry(copy).predict(path).probabilities, load_entry(trained).predict(path).probabilities
     )
@@ -156,10 +147,10 @@ def test_a_member_is_what_its_architecture_is(copy):
         load_entry(copy).load(LEAD_SETS[2])
 
 
-def test_an_entry_without_detector_says_so(simulated, tmp_path, capsys):
+def test_an_entry_without_detector_says_so(half_normal, tmp_path, capsys):
     classifiers = replace(CONFIG, architectures=("resnet34",), lead_sets=(LEAD_SETS[2],))
-    run.train_entry(simulated, tmp_path / "entry", classifiers)
+    run.train_entry(half_normal, tmp_path / "entry", classifiers)
     capsys.readouterr()
-    path = find_recordings(simulated)[0]
+    path = find_recordings(half_normal)[0]
     assert main(["anomaly", "localise", str(tmp_path / "entry"), str(path), "-o", str(tmp_path)]) == 1
     assert "no reconstruction model among the networks on 2 leads" in capsys.readouterr().err

@@ -228,21 +228,13 @@ TINY = tiny_config(
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    """Half of sixty recordings are normal."""
-    folder = tmp_path_factory.mktemp("simulated")
-    list(write_dataset(folder, 60, seed=3, seconds=6.0, labels={"NSR": 1, "AF": 1}))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(simulated, tmp_path_factory):
+def trained(half_normal, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    run.train_entry(simulated, folder, TINY)
+    run.train_entry(half_normal, folder, TINY)
     return folder
 
 
-def test_run_trains_the_detector_beside_the_classifier(trained, simulated, tmp_path):
+def test_run_trains_the_detector_beside_the_classifier(trained, half_normal, tmp_path):
     manifest = Manifest.read(trained)
     classifier, detector = manifest.sets[0].members
     assert (classifier.head, detector.head) == ("", "cross_restoration-2-head.safetensors")
@@ -256,13 +248,13 @@ def test_run_trains_the_detector_beside_the_classifier(trained, simulated, tmp_p
     events = [json.loads(line) for line in (trained / LOG_FILE).read_text().splitlines()]
     (logged,) = [event["detector"] for event in events if event.get("event") == "joined"]
     assert logged["with"] == found["with"] and logged["without"] == found["without"]
-    assert answer_folder(trained, simulated, tmp_path, per_model=True).failures == []
+    assert answer_folder(trained, half_normal, tmp_path, per_model=True).failures == []
     assert len(list((tmp_path / "cross_restoration").glob("*.csv"))) == 60
 
 
-def test_answers_hold_the_abnormality_and_are_those_of_run_model(trained, simulated):
+def test_answers_hold_the_abnormality_and_are_those_of_run_model(trained, half_normal):
     entry = load_entry(trained)
-    path = find_recordings(simulated)[0]
+    path = find_recordings(half_normal)[0]
     answer = entry.predict(path)
     assert 0 < answer.abnormality < 1
     from scipy.io import loadmat
@@ -273,8 +265,8 @@ def test_answers_hold_the_abnormality_and_are_those_of_run_model(trained, simula
     np.testing.assert_array_equal(labels, answer.labels)
 
 
-def test_detector_without_a_say_is_asked_only_where_it_is_wanted(trained, simulated, tmp_path):
-    path = find_recordings(simulated)[0]
+def test_detector_without_a_say_is_asked_only_where_it_is_wanted(trained, half_normal, tmp_path):
+    path = find_recordings(half_normal)[0]
     values = json.loads((trained / "entry.json").read_text())
     quiet = tmp_path / "quiet"
     shutil.copytree(trained, quiet)
@@ -291,16 +283,16 @@ def test_detector_without_a_say_is_asked_only_where_it_is_wanted(trained, simula
     assert len(entry._predictors) == 1, "the detector was not even loaded"
 
 
-def test_validation_features_are_those_of_answers(simulated, tmp_path):
+def test_validation_features_are_those_of_answers(half_normal, tmp_path):
     """One path: what the head was fitted on is what an entry computes for the same recording, to the bit."""
-    run.train_entry(simulated, tmp_path, replace(TINY, keep_work=True, architectures=("cross_restoration",)))
+    run.train_entry(half_normal, tmp_path, replace(TINY, keep_work=True, architectures=("cross_restoration",)))
     (saved,) = (tmp_path / "work").glob("cross_restoration-*.npy")
     entry = load_entry(tmp_path)
     trained_set = entry.manifest.sets[0]
     assert trained_set.evidence is None
     predictor = entry.predictor(trained_set, trained_set.members[0])
     valid = [row.split(",")[0] for row in (tmp_path / "split.csv").read_text().splitlines() if ",validation," in row]
-    asked = [path for path in find_recordings(simulated) if path.stem in valid]
+    asked = [path for path in find_recordings(half_normal) if path.stem in valid]
     inputs = [entry.prepare(path).input_of(trained_set.members[0].spec) for path in asked]
     probabilities = predictor(inputs).probabilities
     features = np.load(saved)
@@ -308,17 +300,17 @@ def test_validation_features_are_those_of_answers(simulated, tmp_path):
     np.testing.assert_array_equal(predictor.head(features)[:, 1:], probabilities)
 
 
-def test_a_recording_that_cannot_be_scored_gets_the_prior(trained, simulated, monkeypatch):
+def test_a_recording_that_cannot_be_scored_gets_the_prior(trained, half_normal, monkeypatch):
     def fails(*arguments, **named):
         raise RuntimeError("cannot be scored")
 
     monkeypatch.setattr("leadset.anomaly.detector.score_recording", fails)
-    answer = load_entry(trained).predict(find_recordings(simulated)[0])
+    answer = load_entry(trained).predict(find_recordings(half_normal)[0])
     np.testing.assert_array_equal(answer.by_model["cross_restoration"][1], Manifest.read(trained).prior)
     assert answer.abnormality is None and not answer.failed
 
 
-def test_interrupted_reconstruction_model_ends_in_the_same_weights(trained, simulated, tmp_path, monkeypatch):
+def test_interrupted_reconstruction_model_ends_in_the_same_weights(trained, half_normal, tmp_path, monkeypatch):
     real_step, calls = trainer_module.train_step, []
 
     def step_until_interrupt(*arguments):
@@ -329,17 +321,17 @@ def test_interrupted_reconstruction_model_ends_in_the_same_weights(trained, simu
 
     monkeypatch.setattr(trainer_module, "train_step", step_until_interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run.train_entry(simulated, tmp_path, TINY)
+        run.train_entry(half_normal, tmp_path, TINY)
     monkeypatch.setattr(trainer_module, "train_step", real_step)
     torch.manual_seed(999)
-    run.train_entry(simulated, tmp_path, TINY)
+    run.train_entry(half_normal, tmp_path, TINY)
     for name in ("cross_restoration-2.safetensors", "cross_restoration-2-head.safetensors"):
         assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
 
 
-def test_processes_train_the_same_networks(trained, simulated, tmp_path):
+def test_processes_train_the_same_networks(trained, half_normal, tmp_path):
     """Two processes of one thread each, against this process on one thread: the same weights, to the bit."""
-    run.train_entry(simulated, tmp_path, replace(TINY, workers=2))
+    run.train_entry(half_normal, tmp_path, replace(TINY, workers=2))
     weights = sorted(path.name for path in trained.glob("*.safetensors"))
     assert weights == [
         "cross_restoration-2-head.safetensors", "cross_restoration-2.safetensors", "resnet34-2.safetensors",

@@ -131,10 +131,10 @@ def test_outputs_round_trip(tmp_path: Path):
     np.testing.assert_equal((labels, probabilities), ((1, math.nan), (0.5, math.nan)))
 
 
-def test_real_headers_say_what_wfdb_reads(real_data: Path):
+def test_headers_say_what_wfdb_reads(recorded: Path):
     wfdb = pytest.importorskip("wfdb")
-    headers, recordings = helper_code.find_challenge_files(str(real_data / "challenge"))
-    assert len(headers) == 267
+    headers, recordings = helper_code.find_challenge_files(str(recorded / "challenge"))
+    assert len(headers) >= 24
     for header_file, recording_file in zip(headers[::9], recordings[::9], strict=True):
         expected = wfdb.rdheader(header_file.removesuffix(".hea"))
         header = helper_code.load_header(header_file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from synthetic_leads import in_millivolts
 
 from leadset.leads import (
     LEADS,
@@ -20,24 +21,6 @@ from leadset.preprocess import (
     signal_windows,
     window_starts,
 )
-
-
-def in_millivolts(prepared):
-    return prepared.samples * prepared.statistics[0][:, None]
-
-
-@pytest.fixture
-def signal(rng):
-    """(12, 5000) mV at 500 Hz with consistent limb leads."""
-    x = rng.standard_normal((12, 5000)).cumsum(axis=1).astype(np.float32) / 50
-    first, second = x[0], x[1]
-    x[2:6] = second - first, -(first + second) / 2, first - second / 2, second - first / 2
-    return x
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(5)
 
 
 def test_leads_in_any_order_and_case_give_the_same(signal, rng):

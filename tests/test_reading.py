@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import wfdb
 from files_on_disk import header_text, make_counts, mat4_bytes, write_recording
+from recordings_on_disk import recordings_in
 from scipy.io import loadmat, savemat
 from scipy.sparse import csc_matrix
 
@@ -299,12 +300,22 @@ def test_checksums():
     assert checksum_mismatches(counts, parse_header(header_text(leads=LEADS[:2], checksums=sums))) == ("II",)
 
 
-# --- real recordings -----------------------------------------------------------------------------------------------
+# --- whole recordings ----------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("source", ["challenge", "quirks", "ludb", "mitdb", "qtdb", "af_2017", "quality_2011", "nstdb"])
-def test_real_recordings_agree_with_wfdb(real_data, source):
+@pytest.fixture
+def folder_of(request):
+    """The folder of a source, of the real recordings or simulated."""
+    return lambda source: request.getfixturevalue("simulated_data") / "challenge" if source == "simulated" else (
+        request.getfixturevalue("real_data") / source
+    )
+
+
+@pytest.mark.parametrize(
+    "source", ["simulated", "challenge", "quirks", "ludb", "mitdb", "qtdb", "af_2017", "quality_2011", "nstdb"]
+)
+def test_recordings_agree_with_wfdb(folder_of, source):
     compared = 0
-    for path in find_recordings(real_data / source):
+    for path in find_recordings(folder_of(source)):
         try:
             reference = wfdb.rdrecord(str(path.with_suffix("")))
         except (ValueError, FileNotFoundError):
@@ -319,11 +330,11 @@ def test_real_recordings_agree_with_wfdb(real_data, source):
         assert recording.leads == tuple(map(canonical_lead, reference.sig_name))
         assert checksum_mismatches(read_raw(header, path.parent), header) == (), path
         compared += 1
-    assert compared >= {"challenge": 267, "quirks": 8, "ludb": 100, "af_2017": 1400}.get(source, 1)
+    assert compared >= {"simulated": 24, "challenge": 267, "quirks": 8, "ludb": 100, "af_2017": 1400}.get(source, 1)
 
 
-def test_every_challenge_recording_is_the_same_from_files_and_from_parts(real_data):
-    for path in [*find_recordings(real_data / "challenge"), *find_recordings(real_data / "quirks")]:
+def test_every_challenge_recording_is_the_same_from_files_and_from_parts(recorded):
+    for path in recordings_in(recorded):
         if not path.with_suffix(".mat").exists():
             continue
         read = read_recording(path)

@@ -314,8 +314,8 @@ def test_the_verb_lists_diagnoses(folder: Path, entry_folder: Path, monkeypatch)
         main(["sheet", str(folder / "a"), "--entry", str(entry_folder)])
 
 
-def test_sheets_of_real_recordings(real_data: Path) -> None:
-    paths = sorted(real_data.rglob("*.hea"))[:: max(1, len(list(real_data.rglob("*.hea"))) // 12)]
+def test_sheets_of_recordings(recorded: Path) -> None:
+    paths = sorted(recorded.rglob("*.hea"))[:: max(1, len(list(recorded.rglob("*.hea"))) // 12)]
     drawn = 0
     for path in paths:
         try:

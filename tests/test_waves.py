@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from annotated import SCORED, Tally, read_ludb, score_leads
+from annotated import SCORED, Annotated, Tally, read_ludb, score_leads
 from fit_quality import areas, read_quality
 from synthetic_leads import COMPLEXES, assert_ordered, synthetic
 
 import leadset
+from leadset.simulate import simulate
 from leadset.waves import MARKS, METHODS, delineate
 from leadset.waves.fusion import fuse
 from leadset.waves.marks import P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S
@@ -239,13 +241,28 @@ def test_right_bundle_branch_block_has_a_beat_in_every_lead(real_data: Path, met
     assert np.nanmedian(durations[recording.leads.index("V1")]) > 0.12
 
 
-@pytest.mark.parametrize(("method", "floors"), [
-    ("wavelet", {"P onset": (88, 85), "QRS onset": (99.5, 99), "QRS end": (99, 99), "T peak": (91, 95)}),
-    ("learned", {"P onset": (99, 98.5), "QRS onset": (99.8, 99.8), "QRS end": (99.8, 99.8), "T peak": (99, 98)}),
-])
-def test_floor_on_annotated_leads(real_data: Path, method: str, floors: dict[str, tuple[float, float]]) -> None:
+def simulated_leads() -> Iterator[Annotated]:
+    """Eight simulated recordings with their exact marks."""
+    made = simulate(8, seed=3, labels="NSR,SB,STach", rate=500)
+    for signal, marks in zip(made.signals, made.marks, strict=True):
+        known = [{name: lead[:, at][~np.isnan(lead[:, at])] for name, at in SCORED.items()} for lead in marks]
+        stretches = [(np.nanmin(lead), np.nanmax(lead)) for lead in marks]
+        yield Annotated("simulated", signal, 500.0, known, stretches, [{name: np.zeros(0) for name in SCORED}] * 12)
+
+
+@pytest.mark.parametrize(("source", "method", "floors"), [
+    ("ludb", "wavelet", {"P onset": (88, 85), "QRS onset": (99.5, 99), "QRS end": (99, 99), "T peak": (91, 95)}),
+    ("ludb", "learned",
+     {"P onset": (99, 98.5), "QRS onset": (99.8, 99.8), "QRS end": (99.8, 99.8), "T peak": (99, 98)}),
+    ("simulated", "wavelet", {"P onset": (82, 97), "QRS onset": (99.5, 99), "QRS end": (99, 99), "T peak": (82, 88)}),
+    ("simulated", "learned",
+     {"P onset": (98, 96), "QRS onset": (99.8, 99.8), "QRS end": (99.8, 99), "T peak": (93, 88)}),
+])  # fmt: skip
+def test_floor_on_annotated_leads(request, source: str, method: str, floors: dict[str, tuple[float, float]]) -> None:
+    real = source == "ludb"
+    recordings = read_ludb(request.getfixturevalue("real_data") / "ludb", every=10) if real else simulated_leads()
     tallies = {name: Tally() for name in SCORED}
-    for recording in read_ludb(real_data / "ludb", every=10):
+    for recording in recordings:
         marks = delineate(recording.signal, recording.fs, method).marks
         assert_ordered(marks)
         score_leads(recording, marks, tallies)
