@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import inspect
 import json
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 from torch import nn
@@ -32,6 +29,7 @@ from leadset.models.extra_inputs import check_extra_inputs
 from leadset.models.layers.extra_term import ExtraTerm
 from leadset.models.layers.fast import use_fast_forms
 from leadset.models.layers.zero_leads import ZeroLeads
+from leadset.utils.modules import import_modules
 
 #: Options that every classifier has beside its own.
 COMMON_OPTIONS: tuple[str, ...] = ("extra", "zero_leads")
@@ -84,18 +82,9 @@ def register_model(
     return register
 
 
-@cache
-def _import_all() -> None:
-    import leadset.models as package
-
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.ispkg and module.name != "registry":
-            import_module(f"{package.__name__}.{module.name}")
-
-
 def list_models(kind: str | None = None) -> list[str]:
     """Names of the registered architectures, sorted: all of them, or those of one of `KINDS`."""
-    _import_all()
+    import_modules("leadset.models")
     return sorted(name for name, entry in _REGISTRY.items() if kind in (None, entry.kind))
 
 
@@ -105,7 +94,7 @@ def model_entry(name: str) -> ModelEntry:
     Raises:
         ValueError: no such model; the message lists those there are.
     """
-    _import_all()
+    import_modules("leadset.models")
     if name not in _REGISTRY:
         raise ValueError(f"no model {name!r}: expected one of {', '.join(sorted(_REGISTRY))}")
     return _REGISTRY[name]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from leadset.stress import checks
+from leadset.utils.modules import import_modules
 
 if TYPE_CHECKING:
     from leadset.stress.bench import Bench
@@ -58,8 +56,7 @@ def list_checks(only: Iterable[str] = ()) -> list[Check]:
     Raises:
         ValueError: there is no check of a name.
     """
-    for module in pkgutil.iter_modules(checks.__path__):
-        import_module(f"{checks.__name__}.{module.name}")
+    import_modules("leadset.stress.checks")
     only = list(only)
     for name in only:
         if name not in _CHECKS:

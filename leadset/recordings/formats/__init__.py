@@ -6,18 +6,17 @@ whatever reads WFDB recordings reads these too. Libraries are imported when a fi
 
 from __future__ import annotations
 
-import pkgutil
 import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from leadset.recordings.errors import ReadError
 from leadset.recordings.formats.contents import Contents, Format, Layout, header_of
 from leadset.recordings.header import Header
+from leadset.utils.modules import import_modules
 
 #: How much of a file is looked at to tell its format.
 START = 4096
@@ -28,9 +27,7 @@ _CATCHING = threading.Lock()
 @cache
 def list_formats() -> tuple[Format, ...]:
     """All formats, sorted by the names of their modules."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__))
-    loaded = (import_module(f"{__name__}.{name}") for name in sorted(modules))
-    return tuple(module.FORMAT for module in loaded if hasattr(module, "FORMAT"))
+    return tuple(module.FORMAT for module in import_modules(__name__) if hasattr(module, "FORMAT"))
 
 
 def read_start(path: Path) -> bytes:

@@ -8,14 +8,12 @@ that it was registered with, empty where there are none. What it is registered w
 from __future__ import annotations
 
 import inspect
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from leadset.recordings.dataset import DataSet, remarks_on_codes, remarks_on_folds
+from leadset.utils.modules import import_modules
 
 
 @dataclass(frozen=True)
@@ -88,16 +86,9 @@ def register_importer(
     return register
 
 
-@cache
-def _import_all() -> None:
-    package = __name__.rpartition(".")[0]
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        import_module(f"{package}.{module.name}")
-
-
 def list_importers() -> list[str]:
     """Names of the registered importers, sorted."""
-    _import_all()
+    import_modules(__package__)
     return sorted(_REGISTRY)
 
 
@@ -107,7 +98,7 @@ def importer(name: str) -> Importer:
     Raises:
         ValueError: no such importer; the message lists those there are.
     """
-    _import_all()
+    import_modules(__package__)
     if name not in _REGISTRY:
         raise ValueError(f"found no importer {name!r}, expected one of {', '.join(sorted(_REGISTRY))}")
     return _REGISTRY[name]
