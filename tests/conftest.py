@@ -16,7 +16,8 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 #: worker, which takes tests from the end of another one's list, does not set their fixtures up a second time.
 SLOWEST_FILES = (
     "test_wheel.py", "test_adding.py", "test_models.py", "test_head.py", "test_entry.py", "test_training.py",
-    "test_one_path.py", "test_pretraining.py", "test_star.py", "test_beats.py", "test_entry_bad_input.py",
+    "test_documents_run.py", "test_one_path.py", "test_pretraining.py", "test_star.py", "test_beats.py",
+    "test_entry_bad_input.py",
 )  # fmt: skip
 
 
