@@ -7,7 +7,7 @@ PRETRAINED := leadset/models/pretrained
 # Worker processes of the tests, one thread each.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
-.PHONY: demo test coverage weights docs lint clean
+.PHONY: demo test coverage compat weights docs lint clean
 
 demo: $(VENV)/installed
 	$(RUN) -m leadset demo $(DEMO)
@@ -15,6 +15,11 @@ demo: $(VENV)/installed
 # A worker that has nothing left takes over half of what another one still has to do.
 test: lint
 	$(RUN) -m pytest --numprocesses=$(JOBS) --dist=worksteal
+
+# The core part of the suite with the oldest declared versions, and on other Pythons (PYTHONS); downloads gigabytes.
+PYTHONS ?= python3.12 python3.13
+compat: $(VENV)/installed
+	PYTHONPATH=. $(RUN) benchmarks/compat.py .compat --pythons $(PYTHONS)
 
 # Trains anew what ships, resumable: universal networks from simulated recordings (core hours are in their cards), then
 # tuned on the real recordings in DATA (leadset/training/real_sources.py), and the entry.
@@ -46,4 +51,4 @@ $(VENV)/installed: requirements.txt requirements-extras.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) site coverage.txt .coverage .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) .compat site coverage.txt .coverage .pytest_cache .ruff_cache

@@ -33,6 +33,7 @@ from leadset.training.context import LOG_FILE
 from leadset.training.ensemble import ValidationOutputs, ValidationTargets, out_of_fold
 from leadset.training.evidence import ablation, fit_set
 from leadset.training.normals import TOO_FEW
+from leadset.utils.weights import read_arrays
 
 SPACE = label_space("challenge2021")
 K = len(SPACE)
@@ -286,7 +287,7 @@ def test_detector_without_a_say_is_asked_only_where_it_is_wanted(trained, half_n
 def test_validation_features_are_those_of_answers(half_normal, tmp_path):
     """One path: what the head was fitted on is what an entry computes for the same recording, to the bit."""
     run.train_entry(half_normal, tmp_path, replace(TINY, keep_work=True, architectures=("cross_restoration",)))
-    (saved,) = (tmp_path / "work").glob("cross_restoration-*.npy")
+    (saved,) = (tmp_path / "work").glob("cross_restoration-*.answers")
     entry = load_entry(tmp_path)
     trained_set = entry.manifest.sets[0]
     assert trained_set.evidence is None
@@ -295,7 +296,7 @@ def test_validation_features_are_those_of_answers(half_normal, tmp_path):
     asked = [path for path in find_recordings(half_normal) if path.stem in valid]
     inputs = [entry.prepare(path).input_of(trained_set.members[0].spec) for path in asked]
     probabilities = predictor(inputs).probabilities
-    features = np.load(saved)
+    features = read_arrays(saved)["answers"]
     assert features.shape == (len(valid), len(feature_names(("I", "II"))))
     np.testing.assert_array_equal(predictor.head(features)[:, 1:], probabilities)
 

@@ -282,7 +282,7 @@ def test_networks_with_damaged_files_are_trained_again(simulated, tmp_path):
     run.train_entry(simulated, tmp_path, kept)
     weights = [tmp_path / f"resnet34-{name}.safetensors" for name in ("2", "II-V5")]
     whole = [path.read_bytes() for path in weights]
-    (answers,) = (tmp_path / "work").glob("resnet34-2-*.npy")
+    (answers,) = (tmp_path / "work").glob("resnet34-2-*.answers")
     answers.write_bytes(b"")
     weights[1].write_bytes(whole[1][:1000])
     for file in (tmp_path / "work").glob("c*.json"):  # of clock and costs

@@ -15,9 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save
 from tqdm import tqdm
 
 import leadset
@@ -30,7 +27,7 @@ from leadset.models import create_model
 from leadset.models.cross_restoration import CrossRestoration
 from leadset.preprocess import Transform, prepare
 from leadset.utils.files import write_atomically
-from leadset.utils.weights import load_network, save_weights
+from leadset.utils.weights import load_network, read_arrays, save_weights, write_arrays
 from leadset.waves.beats import Beats
 
 ARCHITECTURE = "cross_restoration"
@@ -73,8 +70,7 @@ class DetectorFiles:
 
     def write_reference(self, folder: Path, reference: Reference) -> None:
         """Writes the file that is named here."""
-        with write_atomically(folder / self.reference, "wb") as file:
-            file.write(save({name: np.ascontiguousarray(values) for name, values in reference.arrays().items()}))
+        write_arrays(folder / self.reference, reference.arrays())
 
     def read_reference(self, folder: Path, leads: Sequence[str]) -> Reference | None:
         """The reference of a detector with these leads; None where there is none.
@@ -87,11 +83,11 @@ class DetectorFiles:
             return None
         path = folder / self.reference
         try:
-            arrays = load_arrays(path)
+            arrays = read_arrays(path)
             for before, now in _RENAMED:
                 arrays = {name.replace(before, now): values for name, values in arrays.items()}
             return Reference.from_arrays(arrays, n=self.n, part=self.part, leads=leads)
-        except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"{path}: not the reference of a detector on these leads: {error}") from None
 
 

@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 from scipy.special import expit
 
-from leadset.utils.files import write_atomically
 from leadset.utils.probabilities import log_odds
+from leadset.utils.weights import read_arrays, write_arrays
 
 # Pull of all weights towards zero, as if by so many recordings: few recordings must not be learnt by heart.
 RIDGE = 30.0
@@ -55,8 +53,7 @@ class Head:
 
     def write(self, path: Path) -> None:
         """Writes a safetensors file, atomically."""
-        with write_atomically(path, "wb") as file:
-            file.write(save({name: getattr(self, name) for name in _NAMES}))
+        write_arrays(path, {name: getattr(self, name) for name in _NAMES})
 
     @classmethod
     def read(cls, path: Path, n_features: int, n_classes: int) -> Head:
@@ -72,8 +69,8 @@ class Head:
         if path.stat().st_size > largest:
             raise ValueError(f"{path}: {path.stat().st_size} bytes, expected no more than {largest}")
         try:
-            tensors = load_file(path)
-        except SafetensorError as error:
+            tensors = read_arrays(path)
+        except ValueError as error:
             raise ValueError(f"{path}: not the head of a detector: {error}") from None
         contents = {name: (tensor.shape, str(tensor.dtype)) for name, tensor in tensors.items()}
         expected = {name: (shape, "float64") for name, shape in shapes.items()}

@@ -8,11 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 from scipy.special import expit
 
-from leadset.utils.files import write_atomically
+from leadset.utils.weights import read_arrays, write_arrays
 
 # Deepest tree that is read; scikit-learn's and LightGBM's stay far below it.
 DEEPEST = 64
@@ -35,9 +33,7 @@ class Learner(ABC):
 
     def write(self, path: Path) -> None:
         """Writes the arrays, atomically."""
-        arrays = {field.name: np.ascontiguousarray(getattr(self, field.name)) for field in fields(self)}
-        with write_atomically(path, "wb") as file:
-            file.write(save(arrays))
+        write_arrays(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def read(cls, path: Path, features: int, classes: int) -> Learner:
@@ -47,10 +43,7 @@ class Learner(ABC):
             OSError: no such file.
             ValueError: it is damaged, or holds other arrays than expected.
         """
-        try:
-            arrays: Mapping[str, np.ndarray] = load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path}: not a safetensors file: {error}") from None
+        arrays: Mapping[str, np.ndarray] = read_arrays(path)
         names = {field.name for field in fields(cls)}
         if arrays.keys() != names:
             raise ValueError(f"{path}: found {', '.join(sorted(arrays))}, expected {', '.join(sorted(names))}")

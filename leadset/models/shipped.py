@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from leadset.leads import LEADS, resolve_leads
 from leadset.models.lead_cut import cut_leads
 from leadset.models.registry import create_model, list_models, model_entry, model_options
-from leadset.utils.files import write_atomically
-from leadset.utils.weights import at_most, check_weights
+from leadset.utils.weights import at_most, check_weights, read_with_metadata, write_tensors
 
 FOLDER = Path(__file__).parent / "pretrained"
 #: The same networks before they learned from anything real.
@@ -69,8 +66,7 @@ def write_shipped(model: nn.Module, classes: Sequence[str], about: dict[str, Any
         "leads": list(LEADS), **about,
     }  # fmt: skip
     path = folder / f"{model.model_name}.safetensors"
-    with write_atomically(path, "wb") as file:
-        file.write(save(tensors, metadata={_KEY: json.dumps(metadata)}))
+    write_tensors(path, tensors, {_KEY: json.dumps(metadata)})
     return path
 
 
@@ -90,10 +86,9 @@ def read_shipped(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ValueError: no such file, not one of these, of another format, or with numbers that are not finite.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(_KEY, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, ValueError, SafetensorError) as error:
+        tensors, texts = read_with_metadata(path)
+        metadata = json.loads(texts.get(_KEY, "null"))
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: no weights could be read ({error})") from error
     missing = [key for key in _FIELDS if not isinstance(metadata, dict) or key not in metadata]
     if missing:

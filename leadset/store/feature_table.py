@@ -172,9 +172,11 @@ def _digest(task: _Task, paths: Sequence[Path], lead_names: Mapping[str, str] | 
 
 def _ensure_chunk(paths: Sequence[Path], file: Path, task: _Task) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """Rows (n, d) of a chunk and what failed: read, or computed and kept. Nothing is raised for a recording."""
-    if file.exists():
+    try:
         with np.load(file) as kept:
             return kept["values"], json.loads(str(kept["failures"]))
+    except Exception:  # it is not there, or numpy meets what is damaged with errors of many kinds
+        file.unlink(missing_ok=True)
     rows, failures = [], []
     for path in paths:
         try:

@@ -198,17 +198,23 @@ def write_index(file: Path, written: ChunkWriter, content: dict) -> dict:
     """Writes the index of a chunk file, beside it and after it; returns it."""
     index = {"bytes": written.length, "crc32": written.crc, **content}
     with write_atomically(file.with_suffix(".json")) as index_file:
-        json.dump(index, index_file)
+        json.dump({**index, "index_crc32": _index_checksum(index)}, index_file)
     return index
+
+
+def _index_checksum(index: dict) -> int:
+    return zlib.crc32(json.dumps(index).encode())
 
 
 def read_index(file: Path) -> dict | None:
     """The index of a finished, undamaged chunk file, or None."""
     try:
         index = json.loads(file.with_suffix(".json").read_text())
+        if index.pop("index_crc32") != _index_checksum(index):
+            return None
         data = np.memmap(file, dtype=np.uint8, mode="r") if index["bytes"] else b""
         intact = len(data) == index["bytes"] and zlib.crc32(data) == index["crc32"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return index if intact else None
 

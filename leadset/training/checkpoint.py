@@ -6,12 +6,9 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from leadset.utils.files import write_atomically
-from leadset.utils.weights import check_weights, read_tensors
+from leadset.utils.weights import check_weights, read_tensors, read_with_metadata, write_tensors
 
 
 def save_state(
@@ -34,16 +31,14 @@ def save_state(
     if torch.cuda.is_available():
         tensors["random_cuda"] = torch.cuda.get_rng_state()
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with write_atomically(path, "wb") as file:
-        file.write(save(tensors, metadata={"progress": json.dumps(progress)}))
+    write_tensors(path, tensors, {"progress": json.dumps(progress)})
 
 
 def read_progress(path: Path) -> dict | None:
-    """The progress that `save_state` wrote, without the weights; None where there is nothing readable."""
+    """The progress that `save_state` wrote; None where there is nothing, or what is there is damaged."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return json.loads(file.metadata()["progress"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return json.loads(read_with_metadata(path)[1]["progress"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import nn
 
 import leadset
@@ -34,7 +34,7 @@ from leadset.training.task import Cost, TrainingTask, Tuning
 from leadset.training.tasks import TASKS
 from leadset.training.trainer import Deadline, Outcome, RunContext, Trainer, measure, measure_answering
 from leadset.utils.files import write_atomically
-from leadset.utils.weights import save_weights
+from leadset.utils.weights import read_arrays, read_tensors, save_weights, write_arrays
 from leadset.utils.workers import stop_requested
 
 WORK_FOLDER = "work"
@@ -148,19 +148,26 @@ class TrainingContext:
 
     def answers_file(self, job: Job, leads: tuple[str, ...]) -> Path:
         """The validation answers of the network of a job on one of the lead sets that it serves."""
-        return self.file(job, f"{lead_set_name(leads)}.npy")
+        return self.file(job, f"{lead_set_name(leads)}.answers")
+
+    def answers(self, job: Job, leads: tuple[str, ...]) -> np.ndarray:
+        """What is in that file.
+
+        Raises:
+            OSError, ValueError, KeyError: it is missing or damaged.
+        """
+        return read_arrays(self.answers_file(job, leads))["answers"]
 
     def finished(self, job: Job) -> dict[str, Any]:
         """The summary of a trained network; empty where it, the weights or the validation answers are damaged."""
         try:
             for leads in job.serves:
-                np.load(self.answers_file(job, leads))
+                self.answers(job, leads)
             files = self.detector_files(job)
             for name in (job.weights, *([files.reference] if files and files.reference else [])):
-                with safe_open(self.folder / name, "numpy"):  # its length must be what its header says
-                    pass
+                read_tensors(self.folder / name)
             return {} if files is None and job.kind != "classifier" else read_json(self.file(job, "json"))
-        except Exception:  # numpy meets damaged files with errors of many kinds
+        except (OSError, ValueError, KeyError):
             return {}
 
     def summary(self, job: Job, leads: tuple[str, ...]) -> dict[str, Any]:
@@ -282,8 +289,7 @@ class TrainingContext:
                 model = load_universal(path, partial(self._untrained, job, leads), leads).eval().to(self.device)
             outputs = self._task(job, leads).outputs(model, self.quiet)
             self._write_detector(job, outputs.reference)
-            with write_atomically(self.answers_file(job, leads), "wb") as file:
-                np.save(file, outputs.answers)
+            write_arrays(self.answers_file(job, leads), {"answers": outputs.answers})
             by_leads[lead_set_name(leads)] = outputs.values
         return {**next(iter(by_leads.values())), "by_lead_set": by_leads} if job.cut_to else outputs.values
 
@@ -313,15 +319,20 @@ class TrainingContext:
 
 
 def read_json(path: Path) -> dict:
-    """A JSON file's values; empty where there are none to be read."""
+    """The values that `write_json` wrote; empty where there are none, or they are damaged."""
     try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        values = content["values"]
+        return values if content["crc32"] == _checksum(values) else {}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return values if isinstance(values, dict) else {}
 
 
 def write_json(path: Path, values: dict) -> None:
-    """Writes a JSON file atomically."""
+    """Writes a JSON file with a checksum, atomically."""
     with write_atomically(path) as file:
-        json.dump(values, file)
+        json.dump({"crc32": _checksum(values), "values": values}, file)
+
+
+def _checksum(values: dict) -> int:
+    return zlib.crc32(json.dumps(values).encode())

@@ -114,7 +114,7 @@ class Joining:
             yield f"{describe(report['detector'])}{unasked}"
 
     def _outputs(self, job: Job, leads: tuple[str, ...]) -> ValidationOutputs:
-        return ValidationOutputs(np.load(self.context.answers_file(job, leads)), job.kind != "classifier")
+        return ValidationOutputs(self.context.answers(job, leads), job.kind != "classifier")
 
     def _member(
         self, job: Job, leads: tuple[str, ...], network: ValidationOutputs, probabilities: np.ndarray

@@ -32,6 +32,7 @@ from leadset.training.sizes import choose_preset
 from leadset.training.task import Cost, NothingToLearn
 from leadset.training.trainer import Deadline
 from leadset.training.untuned import can_stand_in, write_shipped_entry
+from leadset.utils.files import only_one
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.workers import available_cores, cluster
 
@@ -79,6 +80,10 @@ class Run:
     def execute(self) -> Manifest:
         """Trains what is not trained yet and writes the entry; see `train_entry`."""
         self.work.mkdir(parents=True, exist_ok=True)
+        with only_one(self.work / "lock", "training in this folder"):
+            return self._execute()
+
+    def _execute(self) -> Manifest:
         keep_freed_memory()
         self.limit = TimeLimit(self.config.time_limit_hours * 3600)
         with cluster(self.config.scheduler):
