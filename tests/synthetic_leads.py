@@ -7,6 +7,8 @@ import numpy as np
 from leadset.preprocess import Prepared
 from leadset.waves.marks import P1, PEND, PON, T1, TEND, TON, R
 
+#: Methods that mark every wave.
+METHODS = ("learned", "wavelet")
 #: Amplitude in mV, offset from R in s, standard deviation in s of the bumps of each kind of complex.
 COMPLEXES = {
     "qRs": [(-0.1, -0.032, 0.008), (1.0, 0.0, 0.011), (-0.2, 0.034, 0.009)],

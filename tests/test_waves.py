@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from annotated import SCORED, Annotated, Tally, read_ludb, score_leads
 from fit_quality import areas, read_quality
-from synthetic_leads import COMPLEXES, assert_ordered, synthetic
+from scipy.signal import resample_poly
+from synthetic_leads import COMPLEXES, METHODS, assert_ordered, synthetic
 
 import leadset
 from leadset.simulate import simulate
-from leadset.waves import MARKS, METHODS, delineate
+from leadset.waves import MARKS, delineate
 from leadset.waves.fusion import fuse
 from leadset.waves.marks import P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S
+from leadset.waves.spikes import without_spikes
 from leadset.waves.wavelet import multipliers, transform
 
 RATES = (100, 250, 257, 360, 500, 1000)
@@ -277,3 +279,45 @@ def test_bad_leads_and_unacceptable_recordings_are_reported(real_data: Path) -> 
     leads, whole = areas(quality, [r[4] for r in recordings], [r[3] for r in recordings])
     assert leads > 0.95
     assert whole > 0.92
+
+
+def paced(fs: int, spike: float, leads: int, atria: bool, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leads (leads, 10 s) of a pacemaker with spikes of 2 ms, and its R and P peaks in seconds."""
+    rng, rate = np.random.default_rng(seed), 1000
+    t, starts = np.arange(10 * rate) / rate, np.arange(0.3, 9.3, 60 / (60 + 9 * seed))
+    r, p, signal = starts + 0.24, starts + 0.08, np.zeros((leads, 10 * rate))
+    for row in signal:
+        size = rng.uniform(0.5, 1.5) * rng.choice([-1, 1])
+        for height, at, sd in ((1, r, 0.026), (-0.4, r + 0.06, 0.03), (-0.35, r + 0.27, 0.055), (0.15 * atria, p, 0.02)
+                               ):
+            row += size * height * np.exp(-0.5 * ((t - at[:, None]) / sd) ** 2).sum(axis=0)
+        for pulses in (starts + 0.16, *([starts] if atria else [])):
+            for sample in (pulses * rate).astype(int):
+                row[sample : sample + 2] += spike * size
+    signal = resample_poly(signal, fs, rate, axis=1) if fs != rate else signal
+    return signal + 0.01 * rng.standard_normal(signal.shape), r, p if atria else np.zeros(0)
+
+
+@pytest.mark.parametrize(("fs", "spike"), [(100, 0.5), (100, 1.0), (250, 3.0), (250, 8.0), (500, 8.0), (1000, 8.0)])
+@pytest.mark.parametrize("leads", [1, 2, 12])
+@pytest.mark.parametrize("atria", [True, False])
+def test_spikes_of_a_pacemaker_are_neither_beats_nor_p_waves(fs: int, spike: float, leads: int, atria: bool) -> None:
+    for seed in range(2):
+        signal, r, p = paced(fs, spike, leads, atria, seed)
+        found = delineate(signal, fs)
+        assert len(found.r_peaks) == len(r)
+        assert np.abs(found.r_peaks / fs - r).max() <= 0.08
+        p_peaks = found.fused[~np.isnan(found.fused[:, P1]), P1] / fs
+        assert len(p_peaks) >= 0.9 * len(p)
+        if len(p_peaks):
+            assert len(p)
+            assert np.quantile(np.abs(p_peaks[:, None] - p).min(axis=1), 0.9) <= 0.04
+
+
+def test_what_is_no_spike_stays_in_the_signal(real_data: Path) -> None:
+    for recording in read_ludb(real_data / "ludb", every=25):
+        assert without_spikes(recording.signal, recording.fs) is recording.signal
+    signal = synthetic(500)[0][None].astype(np.float32)
+    spiked = signal.copy()
+    spiked[0, 1000:1002] += 3
+    np.testing.assert_allclose(without_spikes(spiked, 500), signal, atol=0.02)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from annotated import SCORED, Tally, read_ludb, score_leads
-from synthetic_leads import synthetic
+from synthetic_leads import METHODS, synthetic
 
 import leadset
-from leadset.waves import METHODS, delineate
+from leadset.waves import delineate
 from leadset.waves.marks import P1, R
 from leadset.waves.p_waves import is_p
 
@@ -75,3 +75,26 @@ def test_p_waves_of_single_leads(real_data: Path) -> None:
         score_leads(recording, [delineate(lead, recording.fs).marks[0] for lead in recording.signal], tallies)
     assert tallies["P peak"].sensitivity >= 98
     assert tallies["P peak"].predictivity >= 97
+
+
+def test_low_p_waves_at_a_steady_distance_are_believed() -> None:
+    rng, beats = np.random.default_rng(0), np.arange(14) * 200 + 100
+    sure = np.clip(0.31 + 0.05 * rng.standard_normal((12, 14)), 0.1, None)  # too low each by itself
+    steady = beats - 60 + rng.normal(0, 1.0, (12, 14)).round()
+    assert is_p(sure, steady, beats).mean() > 0.9
+    anywhere = beats - rng.integers(20, 100, 14) + np.zeros((12, 1))
+    assert not is_p(sure, anywhere, beats).any()
+    assert not is_p(sure / 3, steady, beats).any()
+
+
+def test_sinus_beats_among_ectopic_ones_keep_their_p_waves() -> None:
+    rng = np.random.default_rng(1)
+    ectopic = np.arange(16) % 3 == 2
+    beats = np.cumsum(np.where(ectopic, 130, 220) + rng.integers(-3, 3, 16))
+    sure = np.where(ectopic, 0.05, 0.9) * np.ones((12, 1))
+    place = beats - np.where(ectopic, rng.integers(20, 90, 16), 45) + rng.integers(-1, 2, 16)
+    there = is_p(sure, place * np.ones((12, 1)), beats)
+    assert there[:, ~ectopic].all()
+    assert not there[:, ectopic].any()
+    fibrillation = beats - rng.integers(20, 100, 16) + np.zeros((12, 1))
+    assert is_p(sure, fibrillation, beats).mean() < 0.2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from synthetic_leads import assert_ordered, synthetic
+from synthetic_leads import METHODS, assert_ordered, synthetic
 
-from leadset.waves import METHODS, delineate
+from leadset.waves import delineate
 from leadset.waves.marks import QRSEND, QRSON, R
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from annotated import match, read_ludb
-from synthetic_leads import synthetic
+from synthetic_leads import METHODS, synthetic
 
 from leadset.simulate import simulate
-from leadset.waves import MARKS, METHODS, delineate
+from leadset.waves import MARKS, delineate
 from leadset.waves.export import csv_rows
 from leadset.waves.marks import P1, R
 

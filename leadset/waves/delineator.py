@@ -30,6 +30,7 @@ from leadset.waves.quality import (
     repair,
 )
 from leadset.waves.rules import rule_marks
+from leadset.waves.spikes import without_spikes
 from leadset.waves.stretches import Stretch, at_rest, find_stretches, join_beats
 from leadset.waves.wavelet import transform
 
@@ -187,7 +188,7 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
     for start in starts:
         stop = samples if start == starts[-1] else start + step
         first, last = max(start - overlap, 0), min(stop + overlap, samples)
-        grid = transform(repaired.signal[:, first:last], fs)
+        grid = transform(without_spikes(repaired.signal[:, first:last], fs), fs)
         envelope = measure(grid.scales, repaired.usable)
         part = METHODS[method](grid, envelope, envelope.legible)
         sharpness = beat_quality(envelope, part[:, :, R])
