@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import wfdb
 from files_on_disk import header_text, make_counts, mat4_bytes
 from scipy.io import loadmat, savemat
+from signal_files import LOWEST, assert_agrees_with_wfdb, encode, write_signals
 
 from leadset.recordings import (
     ReadError,
@@ -19,48 +19,8 @@ from leadset.recordings import (
     read_raw,
     read_recording,
     recording_from_parts,
-    to_millivolts,
 )
 from leadset.recordings.storage import INVALID
-
-LOWEST = {form: max(count, -(1 << 20)) for form, count in INVALID.items()}
-
-
-def encode(form: int, frames: np.ndarray, per_frame: list[int]) -> bytes:
-    """Counts (frames, samples per frame) as a file holds them, written from the description of the formats."""
-    flat = frames.reshape(-1)
-    if form == 8:
-        columns = np.split(frames, np.cumsum(per_frame)[:-1], axis=1)
-        steps = [np.diff(column.reshape(-1), prepend=0).reshape(column.shape) for column in columns]
-        return np.concatenate(steps, axis=1).astype("<i1").tobytes()
-    if form in (16, 32, 61):
-        return flat.astype({16: "<i2", 32: "<i4", 61: ">i2"}[form]).tobytes()
-    if form in (80, 160):
-        return (flat + INVALID[form] * -1).astype({80: "<u1", 160: "<u2"}[form]).tobytes()
-    if form == 24:
-        return flat.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-    bits = [int(count) & (0xFFF if form == 212 else 0x3FF) for count in flat]
-    content = bytearray()
-    if form == 212:
-        for a, b in zip(bits[::2], [*bits[1::2], 0], strict=False):
-            content += bytes([a & 0xFF, a >> 8 | b >> 8 << 4, b & 0xFF])
-        return bytes(content[: -1 if len(bits) % 2 else None])
-    for i in range(0, len(bits), 3):
-        a, b, c = [*bits[i : i + 3], 0, 0][:3]
-        block = a << 1 | (c & 0x1F) << 11 | b << 17 | c >> 5 << 27 if form == 310 else a | b << 10 | c << 20
-        content += block.to_bytes(4, "little")
-    return bytes(content)
-
-
-def write_signals(path: Path, form: int, frames: np.ndarray, per_frame: list[int], offset: int) -> None:
-    """A signal file, with ``offset`` bytes (FLAC: samples) in front that are none of the recording's."""
-    if form < 500:
-        path.write_bytes(bytes(offset) + encode(form, frames, per_frame))
-        return
-    channels = frames.reshape(len(frames), len(per_frame), -1).swapaxes(1, 2).reshape(-1, len(per_frame))
-    channels = np.concatenate([np.zeros((offset, len(per_frame)), int), channels])
-    shift, subtype = {508: (24, "PCM_S8"), 516: (16, "PCM_16"), 524: (8, "PCM_24")}[form]
-    soundfile.write(path, (channels << shift).astype(np.int32), 250, subtype=subtype, format="FLAC")
 
 
 def draw_record(folder: Path, form: int, rng: np.random.Generator) -> Path:
@@ -85,31 +45,6 @@ def draw_record(folder: Path, form: int, rng: np.random.Generator) -> Path:
         lines.append(f"r.dat {form}x{per}:{skew}+{offset} {gain} 16 0 0 0 0 lead{len(lines)}")
     (folder / "r.hea").write_text("\n".join(lines) + "\n")
     return folder / "r.hea"
-
-
-def assert_agrees_with_wfdb(path: Path) -> int:
-    """Counts and millivolts of the signals that are read are those of `wfdb`; returns how many there were."""
-    header = read_header(path)
-    raw = read_raw(header, path.parent)
-    signal_mv = to_millivolts(raw, header)
-    several = any(signal.samples_per_frame > 1 for signal in header.stored)
-    digital = wfdb.rdrecord(str(path.with_suffix("")), physical=False, smooth_frames=not several)
-    physical = wfdb.rdrecord(str(path.with_suffix("")), smooth_frames=not several)
-    counts = digital.e_d_signal if several else digital.d_signal.T
-    values = physical.e_p_signal if several else physical.p_signal.T
-    kept = [i for i, signal in enumerate(header.stored) if signal in header.signals]
-    assert len(raw) == len(kept)
-    for row, row_mv, signal, i in zip(raw, signal_mv, header.signals, kept, strict=True):
-        # With several samples a frame, wfdb marks fewer samples behind a skewed signal's end than it lacks.
-        beyond = signal.skew * signal.samples_per_frame
-        end = len(counts[i]) - beyond
-        np.testing.assert_array_equal(row[:end], counts[i][:end])
-        assert (row[end:] == INVALID[signal.format]).all()
-        expected = values[i] * abs(signal.gain / signal.counts_per_mv)
-        np.testing.assert_allclose(row_mv[:end], expected[:end], rtol=4e-7, atol=1e-12)
-        assert np.isnan(row_mv[end:]).all()
-        assert len(row) == len(counts[i])
-    return len(kept)
 
 
 @pytest.mark.parametrize("form", sorted(INVALID))
@@ -369,67 +304,3 @@ def test_damaged_segments_are_refused(segments, text, message):
 def test_text_of_segments_alone_is_no_recording():
     with pytest.raises(ReadError, match="multi-segment header"):
         parse_header("r/2 2 500 900\na 300\nb 600\n")
-
-
-# --- several files, segments, and header fields that say nothing of the samples -----------------------------------
-
-
-def draw_files(folder: Path, rng: np.random.Generator) -> Path:
-    """A random recording in several files of different formats, byte offsets and skews; initial values, checksums and
-    resolutions are wrong, and some gains have no baseline."""
-    n_frames, lines = int(rng.integers(40, 200)), []
-    for number in range(int(rng.integers(2, 4))):
-        form = int(rng.choice([16, 24, 32, 61, 80, 160]))
-        n_signals, offset = int(rng.integers(1, 4)), int(rng.integers(9))
-        frames = rng.integers(LOWEST[form] + 1, -LOWEST[form] - 1, (n_frames, n_signals))
-        frames[rng.random(frames.shape) < 0.05] = INVALID[form]
-        write_signals(folder / f"f{number}.dat", form, frames, [1] * n_signals, offset)
-        skew = int(rng.integers(0, 5)) * int(rng.integers(0, 2))
-        for _ in range(n_signals):
-            zero = int(rng.integers(-30, 30))
-            baseline = f"({rng.integers(-50, 50)})" if rng.random() < 0.5 else ""
-            rest = f"{rng.integers(8, 24)} {zero} {rng.integers(-900, 900)} {rng.integers(-9999, 9999)} 0"
-            lines.append(f"f{number}.dat {form}:{skew}+{offset} {rng.choice([200, 1000.5, 0.37])}{baseline}/mV {rest} "
-                         f"lead{len(lines)}")
-    (folder / "r.hea").write_text("\n".join([f"r {len(lines)} 250 {n_frames}", *lines, ""]))
-    return folder / "r.hea"
-
-
-def test_recordings_of_several_files_do_not_differ_from_wfdb(tmp_path):
-    rng = np.random.default_rng(14)
-    assert sum(assert_agrees_with_wfdb(draw_files(tmp_path, rng)) for _ in range(60)) > 150
-
-
-def draw_segments(folder: Path, rng: np.random.Generator) -> Path:
-    """A random recording of segments with gaps between them, under a layout of all leads."""
-    leads = ["II", "V5", "aVR", "V1"][: rng.integers(1, 5)]
-    gains = {lead: f"{rng.choice([200, 1000])}({rng.integers(-20, 20)})/mV" for lead in leads}
-    parts, total = ["lay 0"], 0
-    for number in range(int(rng.integers(1, 5))):
-        if rng.random() < 0.4:
-            total += (gap := int(rng.integers(1, 90)))
-            parts.append(f"~ {gap}")
-        own = [str(lead) for lead in rng.permutation(leads)[: rng.integers(1, len(leads) + 1)]]
-        n_frames, form = int(rng.integers(20, 90)), int(rng.choice([16, 212, 80]))
-        frames = rng.integers(LOWEST[form] + 1, -LOWEST[form] - 1, (n_frames, len(own)))
-        frames[rng.random(frames.shape) < 0.05] = INVALID[form]
-        write_signals(folder / f"s{number}.dat", form, frames, [1] * len(own), 0)
-        lines = [f"s{number}.dat {form} {gains[lead]} 12 0 0 0 0 {lead}" for lead in own]
-        (folder / f"s{number}.hea").write_text("\n".join([f"s{number} {len(own)} 250 {n_frames}", *lines, ""]))
-        parts.append(f"s{number} {n_frames}")
-        total += n_frames
-    layout = [f"~ 0 {gains[lead]} 12 0 0 0 0 {lead}" for lead in leads]
-    (folder / "lay.hea").write_text("\n".join([f"lay {len(leads)} 250 0", *layout, ""]))
-    (folder / "r.hea").write_text("\n".join([f"r/{len(parts)} {len(leads)} 250 {total}", *parts, ""]))
-    return folder / "r.hea"
-
-
-def test_segments_with_gaps_do_not_differ_from_wfdb(tmp_path):
-    rng = np.random.default_rng(15)
-    for _ in range(40):
-        path = draw_segments(tmp_path, rng)
-        recording, expected = read_recording(path), wfdb.rdrecord(str(path.with_suffix("")), m2s=True)
-        columns = [expected.sig_name.index(lead) for lead in recording.leads]
-        np.testing.assert_allclose(recording.signal, expected.p_signal.T[columns], rtol=4e-7, atol=1e-9)
-        left_out = [i for i, lead in enumerate(expected.sig_name) if lead not in recording.leads]
-        assert np.isnan(expected.p_signal[:, left_out]).all()
