@@ -16,7 +16,7 @@ from leadset.config import default_config
 from leadset.scoring import ChallengeMetric, accuracy, f_measure, macro
 from leadset.studies.answers import FoldAnswers, Row, Said, file_of
 from leadset.studies.entrants import Trained
-from leadset.studies.report import write_report
+from leadset.studies.report import _best_first, write_report
 from leadset.studies.results import read_results
 from leadset.studies.tables import by_part, scores, thresholds
 
@@ -144,10 +144,16 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_is_given(made):
     assert "<up>" not in text
     assert text.count("<svg") == 10
     assert "later: 1, 2, 3" in text
+    assert "entry: entries that are trained in each fold" in text
     assert re.search(r"oracle \(knows the labels\)", text)
     names = {path.name for path in (made[0] / "report").iterdir()}
     wanted = ("scores", "classes", "thresholds", "sources", "folds", "cooccurrence", "confusion_12", "confusion_2")
     assert names == {f"{name}.csv" for name in wanted}
+
+
+def test_models_are_listed_by_falling_score(made):
+    lines = [{"leads": leads, "challenge_metric": score} for leads in ("12", "2") for score in (0.1, 0.5, 0.3)]
+    assert [line["challenge_metric"] for line in _best_first(lines, "2")] == [0.5, 0.3, 0.1]
 
 
 def test_scores_beside_those_of_another_folder(made):

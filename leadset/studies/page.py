@@ -82,7 +82,7 @@ class Page:
             marked: numbers of the rows to shade.
         """
         marked = set(marked)
-        cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+        cells = "".join(f"<th>{escape(name).replace('_', '_<wbr>')}</th>" for name in head)
         body = "".join(
             f"<tr{' class=mark' if i in marked else ''}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
             for i, row in enumerate(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from leadset.scoring.by_class import confusion_shares
 from leadset.studies import tables
+from leadset.studies.entrants import ENSEMBLE
 from leadset.studies.page import Page, number, with_interval
 from leadset.studies.protocols import PROTOCOLS
 from leadset.studies.results import Results, read_results
@@ -31,6 +32,12 @@ _BESIDES = (
     "calibration_error",
 )  # fmt: skip
 _CLASS_COLUMNS = ("recordings", "auroc", "auprc", "f1", "f2", "g2", "precision", "recall", "specificity")
+# What an entrant of each kind is.
+_KINDS = {
+    "Trained": "entries that are trained in each fold, their networks one by one",
+    "TrainedBaseline": "baselines that are trained in each fold",
+    "Untuned": "the networks that ship as they are, with calibration and thresholds of the training part",
+}
 # Recordings that take no part and are named on the page; the table names all.
 _NAMED = 200
 
@@ -48,8 +55,9 @@ def write_report(folder: str | Path, against: str | Path | None = None, draws: i
     """
     folder = Path(folder)
     results = read_results(folder)
+    scores = tables.scores(results, draws)
     made: dict[str, list[Line]] = {
-        "scores": tables.scores(results, draws),
+        "scores": [line for leads in results.lead_sets for line in _best_first(scores, leads)],
         "classes": tables.classes(results),
         "thresholds": tables.thresholds(results),
         "sources": tables.by_part(results, results.sources),
@@ -69,6 +77,11 @@ def write_report(folder: str | Path, against: str | Path | None = None, draws: i
     with write_atomically(folder / PAGE_FILE) as file:
         file.write(_page(results, made, against))
     return folder / PAGE_FILE
+
+
+def _best_first(scores: Sequence[Line], leads: str) -> list[Line]:
+    """The lines of a lead set by falling Challenge metric."""
+    return sorted((line for line in scores if line["leads"] == leads), key=lambda line: -line["challenge_metric"])
 
 
 def _matrix_lines(results: Results, values: np.ndarray) -> list[Line]:
@@ -124,12 +137,25 @@ def _introduce(page: Page, results: Results) -> None:
         f"{int(labels.any(axis=0).sum())} of them with recordings. Whatever answers a recording learnt from none of "
         "its heart. Thresholds, weights and calibration come from training parts."
     )
+    page.text(" ".join(_who(results)), note=True)
     if results.unfinished:
         lacking = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in results.unfinished.items())
         page.text(f"Not in this report, as folds are not answered yet: {lacking}.")
     named = [n for n, about in results.entrants.items() if about["configuration"]["start"]["weights"] == "shipped"]
     if named:
         page.text(f"Careful: {', '.join(named)} started from weights that may have learnt from these recordings.")
+
+
+def _who(results: Results) -> Iterator[str]:
+    """What the names of models stand for, a sentence for each kind of entrant."""
+    by_kind: dict[str, list[str]] = {}
+    for name, about in results.entrants.items():
+        if name not in results.unfinished:
+            by_kind.setdefault(about["kind"], []).append(about["note"] or name)
+    for kind, names in by_kind.items():
+        yield f"{', '.join(names)}: {_KINDS.get(kind, kind)}."
+    if any(row.model.partition(" (")[0] == ENSEMBLE for row in results.rows):
+        yield f"{ENSEMBLE}: several networks of an entry, joined with weights of the training part."
 
 
 def _scores(page: Page, results: Results, lines: Sequence[Line]) -> None:
@@ -189,7 +215,10 @@ def _sources(
     page: Page, results: Results, lines: Sequence[Line], drops: Sequence[Line] | None, against: str | Path | None
 ) -> None:
     page.section("Data sets")
-    page.text("The Challenge metric on the recordings of each data set alone, few as they may be.", note=True)
+    page.text(
+        "The Challenge metric on the recordings of each data set alone, few as they may be. 0 is what always answering "
+        "sinus rhythm scores, so that it falls far below 0 where nearly all recordings are normal.", note=True,
+    )  # fmt: skip
     sources = list(dict.fromkeys(line["part"] for line in lines))
     counts = {line["part"]: line["recordings"] for line in lines}
     by_row: dict[str, dict[str, Line]] = {}
@@ -211,7 +240,7 @@ def _classes(page: Page, results: Results, lines: Sequence[Line]) -> None:
     page.section("Classes")
     page.text(
         "In the order of the label space; classes without recordings are left out here. Aliases of the label space "
-        f"count. Every model's classes are in {TABLES_FOLDER}/classes.csv.",
+        f"count. A dash: not defined, as nothing was decided. {TABLES_FOLDER}/classes.csv has those of every model.",
         note=True,
     )
     for leads in results.lead_sets:

@@ -19,6 +19,9 @@ from leadset.studies.page import Page
 from leadset.studies.results import Results
 from leadset.studies.tables import Line
 
+# Models whose calibration is drawn: more lines than colours cannot be told apart.
+_CALIBRATED = 8
+
 
 def add_figures(page: Page, results: Results, made: Mapping[str, Sequence[Line]]) -> None:
     """Adds the sections that are figures.
@@ -45,10 +48,12 @@ def add_figures(page: Page, results: Results, made: Mapping[str, Sequence[Line]]
         if len(often):
             curves = curves_figure(results.evidence[:, often], results.probabilities[row][:, often], names)
             page.figure(curves, f"{row.model}, {leads} leads: the classes with {tables.FREQUENT} recordings or more.")
+        best = [line["model"] for line in made["scores"] if line["leads"] == leads][:_CALIBRATED]
         by_model = {other.model: results.probabilities[other] for other in results.of_leads(leads)}
-        calibration = calibration_figure(results.evidence, by_model)
+        calibration = calibration_figure(results.evidence, {model: by_model[model] for model in best})
         what = "all pairs of recording and class, in tenths of the range and, to the right, of the pairs"
-        page.figure(calibration, f"{leads} leads: {what}.")
+        few = f"; the {_CALIBRATED} models of highest Challenge metric" if len(by_model) > _CALIBRATED else ""
+        page.figure(calibration, f"{leads} leads: {what}{few}.")
     page.section("Confusion")
     there = np.flatnonzero(results.evidence.any(axis=0))
     present = [results.space.abbreviations[k] for k in there]
