@@ -68,7 +68,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
     parser.add_argument("--freeze", action="store_true", help="of networks that start from weights, tune heads alone")
     parser.add_argument(
-        "--set", action="append", default=[], type=_setting, metavar="KEY=VALUE",
+        "--set", action="append", default=[], type=setting, metavar="KEY=VALUE",
         help="any other key of the configuration, such as pretrain.below=0; may be repeated",
     )  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file that overrides the keys it names")
@@ -123,7 +123,8 @@ def _lead_sets(words: str) -> list[str]:
     return parts if all(part.isdigit() for part in parts) else [words]
 
 
-def _setting(words: str) -> Setting:
+def setting(words: str) -> Setting:
+    """``KEY=VALUE`` of the command line."""
     try:
         return parse_setting(words)
     except ValueError as error:

@@ -6,7 +6,7 @@ missing lead. Limb leads that follow from others are not derived here, so that e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
@@ -119,24 +119,41 @@ def rank_leads(
     Raises:
         ValueError: no class has enough recordings.
     """
+    sets = [(study, leads) for study in dict.fromkeys(("all", *studies)) for leads in STUDIES[study]]
+    answers = ((*one, lead_probabilities(entry, inputs, one[1], networks)) for one in sets)
+    for score in rank_answers(labels, answers):
+        yield score
+        progress(1)
+
+
+def rank_answers(
+    labels: np.ndarray, answers: Iterable[tuple[str, tuple[str, ...], np.ndarray]]
+) -> Iterator[LeadScore]:
+    """Scores of answers on several lead sets about the same recordings.
+
+    Args:
+        labels: (n, k) bool.
+        answers: study, leads and probabilities (n, k) of each; the first is what the others are compared with.
+
+    Raises:
+        ValueError: no class has enough recordings.
+    """
     ranked = (labels.sum(axis=0) >= LEAST) & ((~labels).sum(axis=0) >= LEAST)
     if not ranked.any():
         raise ValueError(f"found no class with {LEAST} recordings that have it and {LEAST} that do not, expected some")
-    labels = labels[:, ranked]
-    whole = Ranking(labels, lead_probabilities(entry, inputs, LEADS, networks)[:, ranked])
-    of_all = cache(lambda counts: _auroc(whole, np.frombuffer(counts, np.int64)))  # the same draws for every lead set
-    for study in dict.fromkeys(("all", *studies)):
-        for leads in STUDIES[study]:
-            part = Ranking(labels, lead_probabilities(entry, inputs, leads, networks)[:, ranked])
+    labels, of_all = labels[:, ranked], None
+    for study, leads, probabilities in answers:
+        part = Ranking(labels, probabilities[:, ranked])
+        if of_all is None:  # the same draws for every lead set
+            of_all = cache(lambda counts, whole=part: _auroc(whole, np.frombuffer(counts, np.int64)))
 
-            def score(counts: np.ndarray, part: Ranking = part) -> np.ndarray:
-                auroc = _auroc(part, counts)
-                return np.array([auroc, auroc - of_all(counts.astype(np.int64).tobytes())])
+        def score(counts: np.ndarray, part: Ranking = part, of_all: Callable[[bytes], float] = of_all) -> np.ndarray:
+            auroc = _auroc(part, counts)
+            return np.array([auroc, auroc - of_all(counts.astype(np.int64).tobytes())])
 
-            both = bootstrap(score, len(labels), n=_RESAMPLED)
-            found = [Interval(both.value[i], both.low[i], both.high[i]) for i in range(2)]
-            yield LeadScore(study, leads, *found, len(labels), int(ranked.sum()))
-            progress(1)
+        both = bootstrap(score, len(labels), n=_RESAMPLED)
+        found = [Interval(both.value[i], both.low[i], both.high[i]) for i in range(2)]
+        yield LeadScore(study, leads, *found, len(labels), int(ranked.sum()))
 
 
 def _auroc(ranking: Ranking, counts: np.ndarray) -> float:
