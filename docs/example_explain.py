@@ -12,7 +12,7 @@ from pathlib import Path
 import leadset
 from leadset.explain import explain
 from leadset.leads import LEADS
-from leadset.plots import draw_measured_sheet, findings_of
+from leadset.plots import SheetOptions, draw_measured_sheet, findings_of
 from leadset.plots.attributions import attribution_layer
 from leadset.simulate import simulate
 from leadset.utils.files import write_atomically
@@ -35,8 +35,8 @@ def main(target: Path) -> None:
     found = explain(entry, recording, [LABEL])
     layer = attribution_layer(found.classes[0].map, found.rate, found.leads, LABEL)
     figure = draw_measured_sheet(
-        recording, marks=found.delineation, show_marks=False, attribution=layer, layout="12x1",
-        answer=findings_of(found.answer, entry.space), date="simulated",
+        recording, SheetOptions("12x1", date="simulated"), marks=found.delineation, show_marks=False,
+        attribution=layer, answer=findings_of(found.answer, entry.space),
     )  # fmt: skip
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import leadset
 from leadset.leads import LEADS
-from leadset.plots import draw_measured_sheet, findings_of
+from leadset.plots import SheetOptions, draw_measured_sheet, findings_of
 from leadset.simulate import simulate
 from leadset.utils.files import write_atomically
 
@@ -30,7 +30,8 @@ def main(target: Path) -> None:
         sex=made.sexes[0].casefold(),
     )  # fmt: skip
     entry = leadset.load_entry()
-    figure = draw_measured_sheet(recording, answer=findings_of(entry.predict(recording), entry.space), date="simulated")
+    answer = findings_of(entry.predict(recording), entry.space)
+    figure = draw_measured_sheet(recording, SheetOptions(date="simulated"), answer=answer)
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
     with write_atomically(target, "wb") as file:

@@ -14,7 +14,16 @@ import pytest
 
 from leadset.cli import main
 from leadset.leads import LEADS
-from leadset.plots import LAYOUTS, Finding, SignalMap, draw_measured_sheet, draw_sheet, findings_of, save_sheet
+from leadset.plots import (
+    LAYOUTS,
+    Finding,
+    SheetOptions,
+    SignalMap,
+    draw_measured_sheet,
+    draw_sheet,
+    findings_of,
+    save_sheet,
+)
 from leadset.plots.layouts import plan_rows
 from leadset.plots.sheet import DPI
 from leadset.recordings import Recording, read_recording
@@ -74,7 +83,7 @@ def test_a_square_of_the_grid_is_a_millimetre() -> None:
 
 @pytest.mark.parametrize("gain", [5, 10, 20])
 def test_a_millivolt_of_trace_and_pulse_is_as_high_as_the_gain_says(gain: int) -> None:
-    dark = ink(pixels(draw_sheet(steps(), gain=gain)))
+    dark = ink(pixels(draw_sheet(steps(), SheetOptions(gain=gain))))
     dark[: 19 * PER_MM], dark[-15 * PER_MM :] = False, False  # header and footer
     columns = np.flatnonzero(dark.sum(axis=0) > 4 * PER_MM)
     pulse = columns[columns < 20 * PER_MM]
@@ -87,7 +96,7 @@ def test_a_millivolt_of_trace_and_pulse_is_as_high_as_the_gain_says(gain: int) -
 
 @pytest.mark.parametrize("speed", [25, 50])
 def test_a_second_is_as_long_as_the_speed_says(speed: int) -> None:
-    dark = ink(pixels(draw_sheet(steps(), speed=speed)))
+    dark = ink(pixels(draw_sheet(steps(), SheetOptions(speed=speed))))
     dark[: 19 * PER_MM], dark[-15 * PER_MM :] = False, False
     edges = np.flatnonzero(dark.sum(axis=0) > 6 * PER_MM)
     edges = edges[edges > 100 * PER_MM]
@@ -156,13 +165,13 @@ def test_no_text_touches_another(normal: Recording, layout: str) -> None:
     for name, recording in {"normal": normal, **odd_recordings(normal)}.items():
         labels = {"label": "a label of a map that is rather long", "label_low": "another label that is just as long"}
         heat = SignalMap(np.abs(recording.signal), 500, recording.leads, 1.0, signed=True, **labels)
-        figure = draw_measured_sheet(recording, layout=layout, answer=FINDINGS * 4, heat=heat)
+        figure = draw_measured_sheet(recording, SheetOptions(layout), answer=FINDINGS * 4, heat=heat)
         assert overlaps(figure) == [], f"{name} in {layout}"
 
 
 def test_rows_make_room_for_their_traces(normal: Recording) -> None:
     high = replace(normal, signal=1.3 * normal.signal)
-    figure = draw_sheet(high, layout="12x1", seconds=5)
+    figure = draw_sheet(high, SheetOptions("12x1", seconds=5))
     axes = figure.axes[0]
     traces = [line for collection in axes.collections for line in collection.get_segments() if len(line) > 1000]
     assert len(traces) == 12
@@ -194,7 +203,7 @@ def test_missing_flat_and_short_leads_say_so(normal: Recording) -> None:
     assert "V3  not recorded" in text_of(draw_sheet(replace(normal, signal=normal.signal[:8], leads=LEADS[:8])))
     assert "II  partly missing" in text_of(draw_measured_sheet(odd["paper"]))
     assert "all columns show the same seconds" in text_of(draw_sheet(odd["short"]))
-    assert "not recorded here" in text_of(draw_sheet(odd["paper"], layout="strip", lead="I", start=4))
+    assert "not recorded here" in text_of(draw_sheet(odd["paper"], SheetOptions("strip", lead="I", start=4)))
 
 
 def test_an_unusable_recording_has_a_sheet_that_says_so(normal: Recording) -> None:
@@ -205,7 +214,7 @@ def test_an_unusable_recording_has_a_sheet_that_says_so(normal: Recording) -> No
 
 
 def test_header_box_and_footer(normal: Recording) -> None:
-    words = text_of(draw_measured_sheet(normal, answer=FINDINGS, date="2021-03-04", speed=50, gain=5))
+    words = text_of(draw_measured_sheet(normal, SheetOptions(date="2021-03-04", speed=50, gain=5), answer=FINDINGS))
     for part in ("normal", f"{normal.age:g} years · female · 2021-03-04", "50 mm/s · 5 mm/mV · filter: none", "93%",
                  "AF  atrial fibrillation", "QTc Framingham", "391 to 459", "not a medical device"):  # fmt: skip
         assert part in words
@@ -266,7 +275,7 @@ def test_layouts_show_each_lead_once_in_order() -> None:
 )  # fmt: skip
 def test_choices_that_are_not_there_are_refused(normal: Recording, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        draw_sheet(normal, **options)
+        draw_sheet(normal, SheetOptions(**options))
 
 
 def test_threads_draw_the_same_as_one_after_the_other(normal: Recording) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from leadset.config import load_lead_names
-from leadset.plots import LAYOUTS, draw_measured_sheet, findings_of, save_sheet
+from leadset.plots import LAYOUTS, SheetOptions, draw_measured_sheet, findings_of, save_sheet
 from leadset.plots.paper import require_matplotlib
 from leadset.plots.sheet import FORMATS, GAINS, SPEEDS
 from leadset.recordings import ReadError, find_recordings, read_recording
@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.call.usage_error("--entry is asked for --diagnoses, which was not given")
     require_matplotlib()
     lead_names = load_lead_names(arguments.call.folder)
-    options = {name: getattr(arguments, name) for name in ("layout", "speed", "gain", "lead", "start", "seconds")}
+    chosen = {name: getattr(arguments, name) for name in ("layout", "speed", "gain", "lead", "start", "seconds")}
+    options = SheetOptions(**chosen)
     entry = None
     if arguments.diagnoses:
         from leadset.entry import load_entry
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             for flag in recording.flags:
                 tqdm.write(f"{path}: {explain_flag(flag)}", file=sys.stderr)
             answer = None if entry is None else findings_of(entry.predict(recording), entry.space)
-            figure = draw_measured_sheet(recording, show_marks=arguments.marks, answer=answer, **options)
+            figure = draw_measured_sheet(recording, options, show_marks=arguments.marks, answer=answer)
         except (ReadError, OSError, ValueError) as error:
             failed += 1
             tqdm.write(f"skipped {path}: {error}", file=sys.stderr)

@@ -65,7 +65,7 @@ def write_header(
     """
     top, right = paper.height - MARGIN, paper.width - MARGIN
     half = (paper.width - 2 * MARGIN) / 2 - 2
-    paper.text(MARGIN, top - 3.5, title, 11, width=half, bold=True)
+    paper.text(MARGIN, top - 3.5, title, 11, width=half if alarm else 2 * half, bold=True)
     paper.text(MARGIN, top - 8.5, facts, 8, width=2 * half)
     if alarm:
         paper.text(right, top - 3.5, f"UNUSABLE: {alarm}", 9, width=half, colour=ALARM, bold=True, right=True)
@@ -95,9 +95,7 @@ def _write_measurement(paper: Paper, item: Measurement, x: float, y: float) -> N
         return
     value = f"{item.value:.0f}{gap}{item.unit}{_ARROWS.get(item.status, '')}"
     paper.text(x + _LABEL, y, value, 7.5, width=_VALUE - 1, colour=ALARM if odd else INK, bold=odd)
-    if item.range is not None:
-        limits = f"{item.range.low:.0f} to {item.range.high:.0f}"
-        paper.text(x + _LABEL + _VALUE, y, limits, 6, width=_CELL - _LABEL - _VALUE - 1, colour=FAINT)
+    paper.text(x + _LABEL + _VALUE, y, item.limits, 6, width=_CELL - _LABEL - _VALUE - 1, colour=FAINT)
 
 
 def _write_findings(paper: Paper, findings: Sequence[Finding], first: float, x: float, right: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,22 +45,39 @@ _FEW_ROWS, _AROUND_FEW = 2, 20.0
 _OWNER = f"Leadset {leadset.__version__}: a research tool, not a medical device"
 
 
+@dataclass(frozen=True)
+class SheetOptions:
+    """What a sheet shows of a recording, and how large.
+
+    Attributes:
+        layout: ``"3x4"`` with a rhythm strip, ``"6x2"``, ``"12x1"``, or ``"strip"``: one lead, line by line. With at
+            most six of the twelve leads, each has a row of its own.
+        speed: mm/s, out of `SPEEDS`. gain: mm/mV, out of `GAINS`.
+        lead: of the rhythm strip or the single strip; by default II, else the first of I, V1, V5.
+        start: first second shown.
+        seconds: how many are shown; by default 10, of a single strip 60.
+        date: when it was recorded, as it shall be written.
+    """
+
+    layout: str = "3x4"
+    speed: int = SPEEDS[0]
+    gain: int = GAINS[0]
+    lead: str | None = None
+    start: float = 0.0
+    seconds: float | None = None
+    date: str = ""
+
+
 def draw_sheet(
     recording: Recording,
+    options: SheetOptions | None = None,
     *,
-    layout: str = "3x4",
     marks: Delineation | None = None,
-    heat: SignalMap | None = None,
-    attribution: SignalMap | None = None,
     quality: Quality | None = None,
     measurements: Measurements | None = None,
     answer: Sequence[Finding] | None = None,
-    speed: int = SPEEDS[0],
-    gain: int = GAINS[0],
-    lead: str | None = None,
-    start: float = 0.0,
-    seconds: float | None = None,
-    date: str = "",
+    heat: SignalMap | None = None,
+    attribution: SignalMap | None = None,
 ) -> Figure:
     """Draws a recording on ECG paper, a millimetre being a millimetre; safe to call from several threads.
 
@@ -69,35 +87,33 @@ def draw_sheet(
 
     Args:
         recording: to draw.
-        layout: ``"3x4"`` with a rhythm strip, ``"6x2"``, ``"12x1"``, or ``"strip"``: one lead, line by line. With at
-            most six of the twelve leads, each has a row of its own.
+        options: layout, scales and part of the recording; by default those of `SheetOptions`.
         marks: of the recording: P, QRS and T are coloured.
-        heat: map of what is not normal, drawn behind the traces.
-        attribution: map of what a class was decided by, drawn behind the traces.
         quality: of the recording: leads with faults say so, and so does a sheet of an unusable recording.
         measurements: for the box above the traces.
         answer: diagnoses, see `leadset.plots.findings_of`; an empty sequence says that none could be given.
-        speed: mm/s, out of `SPEEDS`. gain: mm/mV, out of `GAINS`.
-        lead: of the rhythm strip or the single strip; by default II, else the first of I, V1, V5.
-        start: first second shown.
-        seconds: how many are shown; by default 10, of a single strip 60.
-        date: when it was recorded, as it shall be written.
+        heat: map of what is not normal, drawn behind the traces.
+        attribution: map of what a class was decided by, drawn behind the traces.
 
     Raises:
         ValueError: a choice that is not there; marks, maps or quality of another recording.
     """
+    options = options or SheetOptions()
+    speed, gain = options.speed, options.gain
     require_matplotlib()
     _check(recording, speed, gain, marks, quality)
-    plan = plan_rows(recording.leads, recording.seconds, layout, lead=lead, start=start, seconds=seconds,
-                     line_seconds=ROW_SECONDS * SPEEDS[0] / speed)  # fmt: skip
-    in_lines = layout == "strip"
+    plan = plan_rows(
+        recording.leads, recording.seconds, options.layout, lead=options.lead, start=options.start,
+        seconds=options.seconds, line_seconds=ROW_SECONDS * SPEEDS[0] / speed,
+    )  # fmt: skip
+    in_lines = options.layout == "strip"
     rows = [[prepare_trace(recording, strip, quality, speed, gain, in_lines) for strip in row] for row in plan.rows]
     header = HEADER if measurements is None and answer is None else HEADER_WITH_BOX
     paper, left, top = _lay_out([extent(row, gain) for row in rows], plan.seconds * speed, header)
     maps = [layer for layer in (heat, attribution) if layer is not None]
     _draw_rows(paper, rows, left, top, speed, gain, maps, marks, recording.leads)
     alarm = "" if quality is None or quality.usable else quality.unusable_because
-    write_header(paper, recording.name, _facts(recording, plan, date), measurements, answer, alarm)
+    write_header(paper, recording.name, _facts(recording, plan, options.date), measurements, answer, alarm)
     scales = f"{speed} mm/s · {gain} mm/mV · filter: none · median of each strip at 0 mV"
     write_footer(paper, scales, _remarks(plan, quality), marks is not None, maps, _OWNER)
     return paper.figure
@@ -137,15 +153,16 @@ def _draw_rows(
 
 
 def draw_measured_sheet(
-    recording: Recording, *, marks: Delineation | None = None, show_marks: bool = True, **options: Any
-) -> Figure:
+    recording: Recording, options: SheetOptions | None = None, *, marks: Delineation | None = None,
+    show_marks: bool = True, **layers: Any,
+) -> Figure:  # fmt: skip
     """Draws a sheet with quality, measurements and marks, which are found here.
 
     Args:
-        recording: to draw.
+        recording: to draw. options: as of `draw_sheet`.
         marks: of the recording, where it has been delineated.
         show_marks: whether waves are coloured.
-        options: further ones of `draw_sheet`.
+        layers: answer and maps, as of `draw_sheet`.
 
     Raises:
         ValueError: see `draw_sheet`; a sampling rate at which nothing can be found.
@@ -157,7 +174,7 @@ def draw_measured_sheet(
         sex=recording.sex,
     )  # fmt: skip
     shown = marks if show_marks and quality.usable else None
-    return draw_sheet(recording, marks=shown, quality=quality, measurements=measurements, **options)
+    return draw_sheet(recording, options, marks=shown, quality=quality, measurements=measurements, **layers)
 
 
 def save_sheet(figure: Figure, path: str | Path, dpi: float = DPI) -> None:
