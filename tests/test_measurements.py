@@ -85,7 +85,8 @@ def test_what_cannot_be_measured_is_nan_with_a_reason() -> None:
 @pytest.mark.parametrize(
     ("age", "sex", "name", "limits"),
     [
-        (50, "male", "pr", (113, 212)), (50, "male", "qtc_hodges", (391, 449)),
+        (50, "male", "pr", (113, 212)),
+        (50, "male", "qtc_hodges", (391, 449)),
         (50, "female", "qtc_hodges", (391, 459)),
         (50, None, "qtc_hodges", (391, 459)), (None, None, "rate", (48, 98)), (4, "male", "rate", (73, 123)),
         (4, "female", "rate", (78, 124)), (4, None, "rate", (73, 124)), (0.1, "female", "qrs_axis", (39, 121)),
@@ -121,7 +122,8 @@ def test_status_compares_whole_units(normal) -> None:
     found = measure(signal, 500, LEADS, age=50, sex="male")
     assert {item.status for item in found.items} <= {"", "low", "high", "normal"}
     assert found["rate"].status == "normal"
-    assert found["sdnn"].status == ""
+    assert found["sdnn"].status == "" and found["sdnn"].limits == found["sdnn"].plain()["range"] == "no range"
+    assert found["rate"].limits == "48 to 98"
     assert found.notes == ()
     assert measure(signal, 500, LEADS).notes == ("age unknown: adult ranges", "sex unknown: ranges of both")
 

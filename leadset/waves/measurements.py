@@ -62,12 +62,18 @@ class Measurement:
         value = round(self.value)
         return "low" if value < self.range.low else "high" if value > self.range.high else "normal"
 
+    @property
+    def limits(self) -> str:
+        """The range as a person reads it, or that none is known for the age."""
+        return "no range" if self.range is None else f"{self.range.low:g} to {self.range.high:g}"
+
     def plain(self) -> dict[str, object]:
         """As JSON takes it: NaN is None, values have one decimal."""
         return {
             "value": None if math.isnan(self.value) else round(self.value, 1), "unit": self.unit, "count": self.count,
             "reason": self.reason, "low": self.range and self.range.low, "high": self.range and self.range.high,
             "source": self.range and self.range.source, "status": self.status,
+            "range": self.limits,
         }  # fmt: skip
 
 

@@ -34,8 +34,8 @@ def sources() -> dict[str, str]:
 def reference_ranges(age: float | None, sex: str | None) -> dict[str, Range]:
     """Ranges of those measurements that have one for this person.
 
-    For an unknown sex the range reaches from the lower of the two limits to the higher one. For an unknown age it is
-    that of adults; whoever shows it says so.
+    Where several published bands fit, that of the fewest years is taken. For an unknown sex the range reaches from the
+    lower of the two limits to the higher one. For an unknown age it is that of adults; whoever shows it says so.
 
     Args:
         age: years, None where it is unknown.
@@ -46,13 +46,22 @@ def reference_ranges(age: float | None, sex: str | None) -> dict[str, Range]:
     """
     years = ADULT_YEARS if age is None else age
     found: dict[str, Range] = {}
-    for band in _table()["bands"]:
-        first, end = band["years"]
-        if not first <= years < end or (sex and band.get("sex", sex) != sex):
-            continue
-        for name, (low, high) in band["limits"].items():
-            other = found.get(name)
-            if other is not None:
-                low, high = min(low, other.low), max(high, other.high)
-            found[name] = Range(low, high, band["source"])
+    for one in (sex,) if sex else ("female", "male"):
+        for name, band in _closest(years, one).items():
+            other = found.setdefault(name, band)
+            wider = band if band.high > other.high else other
+            found[name] = Range(min(band.low, other.low), max(band.high, other.high), wider.source)
+    return found
+
+
+def _closest(years: float, sex: str) -> dict[str, Range]:
+    """Ranges of a person: of each measurement those of the fewest years around that age, of that sex if there are some.
+    """
+    fitting = [
+        band for band in _table()["bands"]
+        if band["years"][0] <= years < band["years"][1] and band.get("sex", sex) == sex
+    ]  # fmt: skip
+    found = {}
+    for band in sorted(fitting, key=lambda band: (band["years"][0] - band["years"][1], "sex" in band)):
+        found |= {name: Range(low, high, band["source"]) for name, (low, high) in band["limits"].items()}
     return found
