@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.special import logit
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
@@ -18,6 +19,7 @@ from leadset.baselines.registry import BASELINES
 from leadset.cli import main
 from leadset.config import load_config
 from leadset.entry import load_entry
+from leadset.explain import WAVES, explain
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.preprocess import prepare
@@ -175,6 +177,15 @@ def test_a_baseline_is_an_entry_like_any_other(data, tmp_path, capsys):
     recording = read_recording(paths[0])
     two = replace(recording, signal=recording.signal[:2], leads=recording.leads[:2])
     assert entry.trained_set(two.leads).leads == ("I", "II") and not entry.predict(two).failed
+    found = explain(entry, two, ["NSR"])
+    (one,) = found.classes
+    assert found.method == "occlusion" and found.leads == ("I", "II")
+    assert {wave for lead, wave in one.without if lead == "all"} == set(WAVES)
+    assert np.abs(one.map).max() > 0 and one.log_odds == pytest.approx(logit(one.probability))
+    for lead in ("I", "II"):
+        assert one.without[lead, "all"] != 0
+    with pytest.raises(ValueError, match="is no network; expected the method occlusion"):
+        explain(entry, two, ["NSR"], "ig")
     assert main(["predict", str(tmp_path / "m"), str(data), str(tmp_path / "out")]) == 0
     assert len(list((tmp_path / "out").rglob("*.csv"))) == 30
 

@@ -15,6 +15,7 @@ from untrained_entry import write_untrained_entry
 import leadset
 from leadset.cli import main
 from leadset.entry.manifest import Manifest
+from leadset.explain import explain
 from leadset.leads import LEADS
 from leadset.recordings import Recording, find_recordings, read_recording
 from leadset.simulate import simulate
@@ -63,6 +64,17 @@ def test_the_entry_that_ships_answers_alike(entry, exported):
         assert_alike(asked.predict(recording), entry.predict(recording))
     flat = Recording(np.zeros((2, 5000), np.float32), 500, ("I", "II"), name="flat")
     assert asked.predict(flat).flags == entry.predict(flat).flags and asked.predict(flat).failed
+
+
+def test_exported_entries_are_explained_by_occlusion_of_what_they_answer(entry, exported):
+    (recording,) = some_recordings(("I", "II"), 1)
+    found = explain(OnnxEntry(exported), recording, ["AF"])
+    assert found.method == "occlusion" and found.provenance["networks"] == []
+    networks = explain(entry, recording, ["AF"], "occlusion").classes[0]
+    for part in (("I", "all"), ("II", "all"), ("all", "QRS"), ("all", "T")):  # leads: their mean here, zero there
+        assert found.classes[0].without[part] == pytest.approx(networks.without[part], abs=0.1)
+    with pytest.raises(ValueError, match="exported networks have no gradients; expected the method occlusion"):
+        explain(OnnxEntry(exported), recording, ["AF"], "typical")
 
 
 def test_recordings_are_answered_alike(entry, exported, recorded):

@@ -16,9 +16,10 @@ from leadset import create_model
 from leadset.explain import WAVES, UnexplainedError, checks, explain, find_segments
 from leadset.explain.background import Background, normal_baselines, zero_baseline
 from leadset.explain.explanation import ALL, attribution_maps, regrid
-from leadset.explain.gradients import TOLERANCE, path_gradients
+from leadset.explain.gradients import TOLERANCE, Paths, path_gradients
 from leadset.explain.occlusion import occlude
 from leadset.explain.target import Target, see, target_of
+from leadset.explain.typical import find_typical_beat, regular_times, repeat_beat
 from leadset.leads import LEADS
 from leadset.models import list_models
 from leadset.models.extra_inputs import RecordingContext, delineations
@@ -88,9 +89,9 @@ def test_attributions_of_every_architecture_sum_to_the_difference(name: str, sev
     extra = {key: torch.cat([one.extra[key] for one in seen]) for key in view.extra}
     settle(model, x=torch.cat([one.windows for one in seen]), **extra)
     nn.init.normal_(model.term.weight)  # it is zero before training
-    background = Background(tuple(others), {})
+    background = Background(tuple(others), {}, tuple(normals))
     baselines = normal_baselines(target, background) if several else zero_baseline(target, background)
-    found = path_gradients(target, 0, baselines)
+    found = path_gradients(target, 0, Paths.from_baselines(target, baselines))
     assert found.completeness_error <= TOLERANCE or abs(found.log_odds - found.baseline) < 0.1
     if len(view.starts) == 1:
         mask = None if view.masks.all() else view.masks
@@ -104,8 +105,7 @@ def test_a_weighted_sum_is_attributed_exactly_with_windows_and_padding() -> None
     for seconds in (2.5, 9.0):  # shorter than the window of 4 s, and longer
         recording = recording_of(seconds=seconds)
         target = seen_by(Sums(weights), recording)
-        segments = find_segments(delineate(recording.signal, recording.fs), 100, target.views[0].samples)
-        (found,) = attribution_maps(target, segments, [1], "ig", None)
+        (found,) = attribution_maps(target, delineate(recording.signal, recording.fs), [1], "ig", None)
         view = target.views[0]
         expected = np.zeros_like(found["map"])
         for start, window in zip(view.starts, view.windows.numpy(), strict=True):
@@ -132,6 +132,58 @@ def test_sums_over_time_stay_when_maps_change_their_rate() -> None:
         half = samples // 2
         np.testing.assert_allclose(changed[:, :half].sum(1), values[:, :500].sum(1))
         np.testing.assert_allclose(changed.sum(1), values.sum(1))
+
+
+# --- the typical beat ------------------------------------------------------------------------------------------------
+
+
+def beats_at(times: np.ndarray, rate: float = 250, seconds: float = 10.0, odd: int = -1) -> np.ndarray:
+    """Two leads of bell-shaped beats; that of number ``odd`` is upside down."""
+    at = np.arange(round(rate * seconds)) / rate
+    bells = [(-1 if i == odd else 1) * np.exp(-(((at - time) / 0.03) ** 2)) for i, time in enumerate(times)]
+    return np.stack([np.sum(bells, axis=0), 2 * np.sum(bells, axis=0)])
+
+
+def test_a_typical_beat_is_that_of_most_beats_and_repeats_them_exactly() -> None:
+    times = 0.5 + 0.8 * np.arange(12)
+    beat = find_typical_beat(beats_at(times, odd=4), 250, times + np.random.default_rng(0).uniform(-0.03, 0.03, 12))
+    assert beat.interval == pytest.approx(0.8, abs=0.01)
+    late = beat.times - np.delete(times, 4)
+    np.testing.assert_allclose(late, late.mean(), atol=0.004)
+    again = repeat_beat(beat, regular_times(beat, 10.0), 250, 2500)
+    np.testing.assert_allclose(again[:, 100:-100], beats_at(times)[:, 100:-100], atol=0.1)
+
+
+def test_a_regular_rhythm_leaves_out_premature_beats_and_fills_pauses() -> None:
+    steady = 0.5 + 0.8 * np.arange(12)
+    for times in (np.sort(np.r_[steady[:5], steady[4] + 0.45, steady[6:]]), np.delete(steady, 6)):
+        regular = regular_times(find_typical_beat(beats_at(times), 250, times), 10.0)
+        inside = regular[(regular > 0) & (regular < 9.6)]
+        np.testing.assert_allclose(inside, steady, atol=0.01)
+        assert regular[0] < -0.4 and regular[-1] > 10
+    irregular = np.cumsum(np.random.default_rng(1).uniform(0.35, 1.3, 11))
+    evenly = np.diff(regular_times(find_typical_beat(beats_at(irregular), 250, irregular), 10.0))
+    np.testing.assert_allclose(evenly, np.diff(irregular).mean())
+
+
+def test_too_few_beats_have_no_typical_one() -> None:
+    assert find_typical_beat(beats_at(np.array([1.0, 2.0])), 250, np.array([1.0, 2.0])) is None
+
+
+@pytest.mark.parametrize(("label", "step"), [("RBBB", "form"), ("PVC", "rhythm"), ("SB", "rate")])
+def test_steps_say_what_a_class_rests_on(entry, label: str, step: str) -> None:
+    (found,) = explain(entry, recording_of(label, seed=11), [label]).classes
+    assert max(found.steps, key=found.steps.get) == step
+    assert found.baseline + sum(found.steps.values()) == pytest.approx(found.log_odds, abs=1e-6)
+    assert found.completeness_error <= TOLERANCE
+
+
+def test_without_beats_the_typical_method_says_that_it_is_expected_gradients(entry) -> None:
+    short = recording_of("SB", seconds=2.0)
+    found = explain(entry, short, ["AF"])
+    assert not found.classes[0].steps and "too few beats for a typical one" in " ".join(found.notes)
+    same = explain(entry, short, ["AF"], "eg")
+    np.testing.assert_array_equal(found.classes[0].map, same.classes[0].map)
 
 
 # --- occlusion -------------------------------------------------------------------------------------------------------
@@ -235,13 +287,13 @@ def test_a_point_hits_a_mask_in_its_lead_and_time_alone() -> None:
 
 
 def test_the_checks_fail_for_maps_that_ignore_the_network(entry, monkeypatch) -> None:
-    def amplitudes(target, segments, classes, method, background):
+    def amplitudes(target, delineation, classes, method, background):
         return [{"map": np.abs(target.views[0].windows[0].numpy())} for _ in classes]
 
     monkeypatch.setattr(checks, "attribution_maps", amplitudes)
     randomised, *others = checks.run_checks(entry, "ig", 4)
     assert float(randomised.value.value) == pytest.approx(1) and not randomised.passed
-    assert "FAIL" in str(randomised) and len(others) == checks.N_CHECKS - 1
+    assert "FAIL" in str(randomised) and len(others) == len(checks.CHECKS) - 1
     assert others[-1].passed, "amplitudes of equal beats are alike"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import leadset
 from leadset.cli import main
+from leadset.entry.manifest import Manifest
 from leadset.explain import checks, importance
 from leadset.explain.background import recorded_normals
 from leadset.explain.population import populations
@@ -39,11 +40,12 @@ def test_a_recording_becomes_numbers_and_pictures_once(folder, tmp_path, capsys)
     name, arguments = header.stem, ["explain", str(header), "-o", str(tmp_path), "--classes", "RBBB"]
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    assert "RBBB" in printed and "completeness error" in printed
+    assert "RBBB" in printed and "completeness error" in printed and "log odds: normal beats" in printed
     found = json.loads((tmp_path / f"{name}.json").read_text())
     one = found["classes"]["RBBB"]
     maps = np.load(tmp_path / f"{name}.npz")
     difference = one["log_odds"] - one["baseline_log_odds"]
+    assert sum(one["steps"].values()) == pytest.approx(difference, abs=1e-4)
     assert maps["maps"][0].sum() == pytest.approx(difference, abs=0.01 * abs(difference) + 2e-3)
     assert np.sum(one["share"]) == pytest.approx(1, abs=1e-3) and one["completeness_error"] <= 0.01
     rows = table(tmp_path / f"{name}.csv")
@@ -180,3 +182,25 @@ def test_the_command_ranks_leads(tmp_path, capsys) -> None:
     assert "one lead:" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([*words, "--studies", "three"])
+
+
+def test_networks_are_tuned_for_each_lead_and_an_interrupted_run_goes_on(tmp_path, monkeypatch, capsys) -> None:
+    list(write_dataset(tmp_path / "data", 16, seed=2, labels="AF,NSR"))
+    choices = ["epochs=1", "min_steps=2", "batch_size=4", "pretrain.below=0", "workers=1", "folds=2", "preset=compact"]
+    words = ["leads", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--retrain", "--protocol", "kfold"]
+    words += [word for choice in choices for word in ("--set", choice)]
+    assert main(words) == 0
+    before = (tmp_path / "out" / "leads.csv").read_bytes()
+    rows = table(tmp_path / "out" / "leads.csv")
+    assert {(row["study"], row["leads"]) for row in rows} == {("all", "12"), *(("one lead", lead) for lead in LEADS)}
+    assert all(row["recordings"] == "16" and float(row["low"]) <= float(row["high"]) for row in rows)
+    weights = Manifest.read(next((tmp_path / "out" / "folds").glob("leads-*"))).sets
+    assert len(weights) == 13 and len({one.members[0].weights for one in weights}) == 13, "each has its own network"
+    (tmp_path / "out" / "answers" / "leads-2.npz").unlink()
+    monkeypatch.setattr("leadset.studies.entrants.train_entry", None)  # nothing is trained a second time
+    assert main(words) == 0
+    assert (tmp_path / "out" / "leads.csv").read_bytes() == before
+    for refused in (["--retrain", "--studies", "one"], ["--set", "epochs=1"]):
+        with pytest.raises(SystemExit):
+            main([*words[:4], *refused])
+    assert "found --set without --retrain" in capsys.readouterr().err

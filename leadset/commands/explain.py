@@ -21,6 +21,7 @@ from leadset.utils.files import write_atomically
 if TYPE_CHECKING:
     from leadset.entry import Entry
     from leadset.explain import Explanation
+    from leadset.explain.answers import Answering
     from leadset.explain.population import ClassPopulation
 
 _CHECK_FILE, _POPULATION = "checks.csv", "population"
@@ -34,12 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
                         help="where the files go: NAME.json, NAME.csv, NAME.npz, and two pictures of each class")
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
+    parser.add_argument("--onnx", metavar="OUT", help="explain what `leadset export` wrote, by occlusion")
     parser.add_argument("--classes", type=lambda words: words.split(","), metavar="NAMES",
                         help="what to explain, with commas between, such as AF,RBBB (default: what is decided)")
     parser.add_argument("--method", metavar="NAME",
-                        help="eg: expected gradients (default), ig: integrated gradients, occlusion")
+                        help="typical: by way of the recording's typical beat (default), eg: expected gradients, "
+                             "ig: integrated gradients, occlusion (default of baselines and exported entries)")
     parser.add_argument("--background", type=Path, metavar="DATA",
-                        help="normal recordings that eg starts from (default: simulated ones)")
+                        help="normal recordings that typical and eg start from (default: simulated ones)")
     parser.add_argument("--layout", default="12x1", help="of the sheet, as of leadset sheet (default: %(default)s)")
     parser.add_argument("--no-pictures", action="store_true", help="write numbers alone")
     parser.add_argument("--population", action="store_true",
@@ -53,24 +56,38 @@ def run(arguments: argparse.Namespace) -> int:
     """Explains, sums up or checks; returns 1 if a recording could not be explained or a check failed, else 0."""
     from leadset.explain import DEFAULT_METHOD, METHODS
 
-    arguments.method = arguments.method or DEFAULT_METHOD
-    if arguments.method not in METHODS:
+    if arguments.method not in (None, *METHODS):
         arguments.call.usage_error(f"found --method {arguments.method}, expected one of {', '.join(METHODS)}")
     if bool(arguments.records) == arguments.check:
         arguments.call.usage_error("expected recordings to explain, or --check without any")
     if arguments.output is None and not arguments.check:
         arguments.call.usage_error("expected -o FOLDER for the explanations")
+    if arguments.onnx and (arguments.entry or arguments.check):
+        arguments.call.usage_error("found --onnx with --entry or --check, expected one of them")
+    entry = _opened(arguments)
+    if arguments.check:
+        arguments.method = arguments.method or DEFAULT_METHOD
+        return _check(entry, arguments)
+    return _explain(entry, arguments)
+
+
+def _opened(arguments: argparse.Namespace) -> Answering:
     from leadset.config import load_lead_names
+
+    names = load_lead_names(arguments.call.folder)
+    if arguments.onnx:
+        from leadset.deploy.runtime import OnnxEntry
+
+        return OnnxEntry(arguments.onnx, lead_names=names)
     from leadset.entry import load_entry
 
-    entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
-    return _check(entry, arguments) if arguments.check else _explain(entry, arguments)
+    return load_entry(arguments.entry, lead_names=names)
 
 
 # --- recordings ----------------------------------------------------------------------------------------------------
 
 
-def _explain(entry: Entry, arguments: argparse.Namespace) -> int:
+def _explain(entry: Answering, arguments: argparse.Namespace) -> int:
     from leadset.explain.explanation import class_index
     from leadset.recordings import find_recordings
     from leadset.recordings.names import distinct_names
@@ -100,7 +117,7 @@ def _explain(entry: Entry, arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _settings(entry: Entry, arguments: argparse.Namespace) -> dict[str, Any]:
+def _settings(entry: Answering, arguments: argparse.Namespace) -> dict[str, Any]:
     """What an explanation depends on besides its recording."""
     return {
         "entry": str(entry.folder.resolve()), "classes": arguments.classes, "method": arguments.method,
@@ -109,7 +126,7 @@ def _settings(entry: Entry, arguments: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _is_done(entry: Entry, name: str, arguments: argparse.Namespace) -> bool:
+def _is_done(entry: Answering, name: str, arguments: argparse.Namespace) -> bool:
     """Whether a file of an earlier call explains the recording with the same settings."""
     try:
         values = json.loads((arguments.output / f"{name}.json").read_text(encoding="utf-8"))
@@ -118,7 +135,7 @@ def _is_done(entry: Entry, name: str, arguments: argparse.Namespace) -> bool:
     return "classes" in values and values.get("settings") == _settings(entry, arguments)
 
 
-def _explain_one(entry: Entry, path: Path, name: str, arguments: argparse.Namespace) -> bool:
+def _explain_one(entry: Answering, path: Path, name: str, arguments: argparse.Namespace) -> bool:
     """Writes the files of a recording; whether it could be explained. A reason takes the place of what cannot be."""
     from leadset.explain import UnexplainedError, explain
     from leadset.explain.report import plain_explanation, write_json, write_tables
@@ -167,20 +184,23 @@ def _described(explanation: Explanation, name: str) -> str:
         error = "" if np.isnan(one.completeness_error) else f"; completeness error {one.completeness_error:.2%}"
         mark = "*" if one.decided else " "
         lines.append(f"  {mark} {one.probability:6.1%}  {one.name:<8} {', '.join(first)}; {', '.join(waves)}{error}")
+        if one.steps:
+            added = ", ".join(f"{name} {value:+.2f}" for name, value in one.steps.items())
+            lines.append(f"{'':21}log odds: normal beats {one.baseline:.2f}, {added}, recording {one.log_odds:.2f}")
     return "\n".join([*lines, *(f"    note: {note}" for note in explanation.notes)])
 
 
-def _draw(entry: Entry, explanation: Explanation, name: str, arguments: argparse.Namespace) -> None:
+def _draw(entry: Answering, explanation: Explanation, name: str, arguments: argparse.Namespace) -> None:
     """``NAME-CLASS.png``, the sheet with the map, and ``NAME-CLASS-parts.png``, the sums by lead and wave."""
     from leadset.explain import WAVES
-    from leadset.plots import draw_measured_sheet, findings_of, save_sheet
+    from leadset.plots import SheetOptions, draw_measured_sheet, findings_of, save_sheet
     from leadset.plots.attributions import attribution_layer, draw_parts
 
     answer = findings_of(explanation.answer, entry.space)
     for one in explanation.classes:
         layer = attribution_layer(one.map, explanation.rate, explanation.leads, one.name)
         sheet = draw_measured_sheet(
-            explanation.recording, marks=explanation.delineation, show_marks=False, layout=arguments.layout,
+            explanation.recording, SheetOptions(arguments.layout), marks=explanation.delineation, show_marks=False,
             attribution=layer, answer=answer,
         )  # fmt: skip
         save_sheet(sheet, arguments.output / f"{name}-{one.name}.png", dpi=150)
@@ -248,12 +268,12 @@ def _draw_population(found: list[ClassPopulation], folder: Path) -> None:
 
 
 def _check(entry: Entry, arguments: argparse.Namespace) -> int:
-    from leadset.explain.checks import COLUMNS, N_CHECKS, run_checks
+    from leadset.explain.checks import CHECKS, COLUMNS, run_checks
 
     if arguments.recordings < 1:
         arguments.call.usage_error(f"found --recordings {arguments.recordings}, expected 1 or more")
     checks = []
-    with tqdm(total=N_CHECKS * arguments.recordings, unit="recording") as bar:
+    with tqdm(total=len(CHECKS) * arguments.recordings, unit="recording") as bar:
         for check in run_checks(entry, arguments.method, arguments.recordings, bar.update):
             checks.append(check)
             tqdm.write(str(check))

@@ -43,6 +43,8 @@ class OnnxEntry:
         files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
         if not files or not files[0].is_file():
             raise FileNotFoundError(f"{path}: no such file, or no {SUFFIX} file in it, expected an exported entry")
+        #: Where the files are.
+        self.folder = path if path.is_dir() else path.parent
         self._sessions = {}
         self.sets: dict[tuple[str, ...], About] = {}
         for file in files:
@@ -50,13 +52,12 @@ class OnnxEntry:
             about = _about(file, session)
             self._sessions[about.leads], self.sets[about.leads] = session, about
         first = next(iter(self.sets.values()))
-        folder = path if path.is_dir() else path.parent
-        self.space: LabelSpace = label_space(first.label_space, folder)
+        self.space: LabelSpace = label_space(first.label_space, self.folder)
         if any(about.classes != self.space.keys for about in self.sets.values()):
             raise ValueError(f"{path}: found other classes than label space {first.label_space} has")
         self.lead_names = {**first.lead_names, **own_lead_names(lead_names or {})}
 
-    def chosen(self, leads: Iterable[str]) -> About:
+    def trained_set(self, leads: Iterable[str]) -> About:
         """The lead set that answers for recordings with these leads: the very set, or else the largest whose leads are
         all there, or the one that lacks fewest; these are then zero."""
         leads = sort_leads(leads)
@@ -70,14 +71,21 @@ class OnnxEntry:
     ) -> Answer | Iterator[Answer]:
         """As `leadset.entry.Entry.predict`."""
         if isinstance(recordings, (Recording, str, Path)):
-            return self._answer(recordings)
-        return map(self._answer, recordings)
+            return self._answer(self.prepare(recordings))
+        return self.answer(map(self.prepare, recordings))
 
-    def _answer(self, recording: Recording | str | Path) -> Answer:
-        one = prepare_input(recording, self.lead_names, self._wanted)
+    def prepare(self, recording: Recording | str | Path) -> PreparedInput:
+        """As `leadset.entry.Entry.prepare`."""
+        return prepare_input(recording, self.lead_names, self._wanted)
+
+    def answer(self, inputs: Iterable[PreparedInput]) -> Iterator[Answer]:
+        """Answers prepared recordings, in order."""
+        return map(self._answer, inputs)
+
+    def _answer(self, one: PreparedInput) -> Answer:
         if one.prepared is None:
             return self._unanswered(one, one.error)
-        about = self.chosen(one.leads)
+        about = self.trained_set(one.leads)
         session = self._sessions[about.leads]
         feed = {
             f"{name}_{group}": value
@@ -96,7 +104,7 @@ class OnnxEntry:
                       quality=one.quality)  # fmt: skip
 
     def _wanted(self, leads: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[InputSpec, ...]]:
-        about = self.chosen(leads)
+        about = self.trained_set(leads)
         return about.leads, about.inputs
 
     def _unanswered(self, one: PreparedInput, reason: str) -> Answer:

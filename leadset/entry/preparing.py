@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from leadset.leads import sort_leads, with_derived
 from leadset.models.extra_inputs import RecordingContext, delineations
@@ -58,14 +60,8 @@ def prepare_input(
             transform: prepare(recording.signal, recording.fs, recording.leads, transform)
             for transform in {spec.transform for spec in specs}
         }
-        beats = {
-            (transform, reliable): find_beats(
-                prepared[transform].samples, prepared[transform].statistics, transform.rate, of_set, reliable
-            )
-            for transform, reliable in {
-                (spec.transform, reliable) for spec in specs for reliable in delineations(spec)
-            }
-        }
+        kinds = {(spec.transform, reliable) for spec in specs for reliable in delineations(spec)}
+        beats = _find_beats(prepared, kinds, of_set)
         quality = assess(recording.signal, recording.fs, recording.leads)
     except Exception as error:
         return PreparedInput(name, error=str(error) or type(error).__name__)
@@ -74,3 +70,27 @@ def prepare_input(
     if not quality.usable:
         return PreparedInput(recording.name, flags=flags, error=quality.unusable_because, quality=quality)
     return PreparedInput(recording.name, leads, prepared, beats, recording.age, recording.sex, flags, quality=quality)
+
+
+def _find_beats(
+    prepared: Mapping[Transform, Prepared], kinds: Iterable[tuple[Transform, bool]], leads: tuple[str, ...]
+) -> dict[tuple[Transform, bool], Beats]:
+    found = {}
+    for transform, reliable in kinds:
+        one = prepared[transform]
+        found[transform, reliable] = find_beats(one.samples, one.statistics, transform.rate, leads, reliable)
+    return found
+
+
+def with_samples(
+    one: PreparedInput, samples: Mapping[Transform, np.ndarray], leads: tuple[str, ...]
+) -> PreparedInput:
+    """A prepared recording with other samples (12, t) int16, whose beats are looked for anew.
+
+    Args:
+        one: without an error.
+        samples: of each of its transforms.
+        leads: of the lead set that answers.
+    """
+    prepared = {transform: replace(one.prepared[transform], samples=values) for transform, values in samples.items()}
+    return replace(one, prepared=prepared, beats=_find_beats(prepared, one.beats, leads))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from leadset.models.extra_inputs import EXTRA_INPUTS
 from leadset.recordings import ReadError, Recording, find_recordings, read_recording
 from leadset.recordings.errors import reason
 from leadset.simulate import simulate
+from leadset.waves import delineate
 
 #: Recordings of a background, and the sampling rate in Hz of simulated ones.
 SIZE, _RATE = 8, 500
@@ -28,17 +29,24 @@ _LABEL = "NSR"
 _KEPT = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Background:
     """Normal recordings as the networks see them.
 
     Attributes:
         targets: one for each recording, of the same networks as what is explained.
         provenance: where they come from, as plain values.
+        recordings: the recordings themselves.
     """
 
     targets: tuple[Target, ...]
     provenance: dict[str, Any]
+    recordings: tuple[Recording, ...]
+
+    @cached_property
+    def r_peaks(self) -> list[np.ndarray]:
+        """(beats,) seconds of the beats of each."""
+        return [delineate(one.signal, one.fs).r_peaks / one.fs for one in self.recordings]
 
 
 @lru_cache(maxsize=_KEPT)
@@ -89,12 +97,15 @@ def recorded_normals(entry: Entry, leads: tuple[str, ...], folder: Path, n: int 
 
 def _seen(entry: Entry, leads: Sequence[str], recordings: Sequence[Recording], about: dict[str, Any]) -> Background:
     """Raises a ValueError where none of the recordings can be judged on these leads."""
-    prepared = [one for one in map(entry.prepare, recordings) if one.prepared is not None]
     wanted = entry.trained_set(leads).leads
-    targets = tuple(target_of(entry, one) for one in prepared if entry.trained_set(one.leads).leads == wanted)
-    if not targets:
+    prepared = [(one, entry.prepare(one)) for one in recordings]
+    used = [
+        (recording, one) for recording, one in prepared
+        if one.prepared is not None and entry.trained_set(one.leads).leads == wanted
+    ]  # fmt: skip
+    if not used:
         raise ValueError(f"none of {len(recordings)} normal recordings ({about['source']}) has {', '.join(wanted)}")
-    return Background(targets, about)
+    return Background(tuple(target_of(entry, one) for _, one in used), about, tuple(one for one, _ in used))
 
 
 def zero_baseline(target: Target, background: Background | None) -> tuple[Tensor, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -20,20 +20,18 @@ from torch import nn
 from leadset.entry.prediction import Entry
 from leadset.explain.background import Background, simulated_normals
 from leadset.explain.explanation import attribution_maps
-from leadset.explain.segments import Segments, find_segments
-from leadset.explain.target import Target, View, target_of
+from leadset.explain.target import Target, target_of
 from leadset.leads import LEADS
 from leadset.recordings import Recording
 from leadset.scoring.intervals import Interval, bootstrap
-from leadset.simulate import simulate, simulate_anomalies
-from leadset.waves import delineate
+from leadset.simulate import ANOMALIES, simulate, simulate_anomalies
+from leadset.waves import Delineation, delineate
 
 RATE, SECONDS, _SEED = 500, 10.0, 77
 #: Is told how many recordings are done since the last call.
 Progress = Callable[[int], object]
-#: Columns of a table of checks, and how many checks there are.
+#: Columns of a table of checks.
 COLUMNS = ("check", "method", "recordings", "value", "low", "high", "expected", "bound", "chance", "passed")
-N_CHECKS = 4
 #: What each check asks for, as a bound on its value.
 MOST_ALIKE, LEAST_POINTING, LEAST_BEATS = 0.5, 0.9, 0.7
 #: Diagnoses of the recordings that maps are drawn of.
@@ -42,8 +40,6 @@ _LABELS = ("AF", "RBBB", "LBBB", "PVC", "IAVB", "STach")
 _CELL_S, _DELETED, _MISS_S = 0.1, (0.0, 0.02, 0.05, 0.1, 0.2, 0.3), 0.1
 #: An anomaly counts as seen where it changes the log odds of some class by so much.
 _SEEN = 1.0
-#: What is planted: an anomaly that a class names, so that it is known what has to be found.
-_PLANTED = "ventricular beat"
 #: The beat that is repeated: seconds from one to the next, a multiple of what all networks of the shipped entry stride.
 _PERIOD_S, _ENDS = 0.96, 2
 
@@ -94,21 +90,21 @@ class Check:
         )
 
 
-def run_checks(entry: Entry, method: str, n: int, progress: Progress = lambda _: None) -> Iterator[Check]:
-    """The four checks of a method, on n recordings each.
+def run_checks(
+    entry: Entry, method: str, n: int, progress: Progress = lambda _: None, names: Sequence[str] = ()
+) -> Iterator[Check]:
+    """Checks of a method, on n recordings each.
 
     Args:
         entry: whose answers are explained; of recordings with twelve leads.
         method: one of `leadset.explain.METHODS`.
         n: recordings of each check.
         progress: is told of each recording that is done.
+        names: some of `CHECKS`; by default all.
     """
     background = simulated_normals(entry, LEADS, SECONDS)
-    cases = list(_mixed(entry, n, method, background))
-    yield _randomised(cases, progress)
-    yield _deletion(cases, progress)
-    yield pointing(entry, method, n, background, progress)
-    yield _identical_beats(entry, method, n, background, progress)
+    for name in names or CHECKS:
+        yield CHECKS[name](entry, method, n, background, progress)
 
 
 @dataclass(frozen=True)
@@ -123,12 +119,12 @@ class _Case:
 
     def map_of(self, target: Target) -> np.ndarray:
         """The map (l, t) of the class, by the networks of a target of the same recording."""
-        finest = max(target.views, key=lambda view: view.samples)
-        segments = _no_segments(finest)
-        if self.method == "occlusion":  # which takes waves away
-            marks = delineate(self.recording.signal, self.recording.fs)
-            segments = find_segments(marks, finest.spec.transform.rate, finest.samples)
-        return attribution_maps(target, segments, [self.k], self.method, self.background)[0]["map"]
+        return attribution_maps(target, self.delineation, [self.k], self.method, self.background)[0]["map"]
+
+    @cached_property
+    def delineation(self) -> Delineation:
+        """Of the recording."""
+        return delineate(self.recording.signal, self.recording.fs)
 
     @cached_property
     def map(self) -> np.ndarray:
@@ -136,38 +132,36 @@ class _Case:
         return self.map_of(self.target)
 
 
-def _no_segments(view: View) -> Segments:
-    nothing = np.zeros(view.samples, int)
-    return Segments(view.spec.transform.rate, nothing, nothing - 1, nothing)
-
-
 def _recordings(labels: str, n: int) -> list[Recording]:
     drawn = simulate(n, _SEED, SECONDS, RATE, labels, marks=False)
     return [Recording(signal, RATE, LEADS, f"{labels} {i}") for i, signal in enumerate(drawn.signals)]
 
 
-def _mixed(entry: Entry, n: int, method: str, background: Background) -> Iterator[_Case]:
+@lru_cache(maxsize=1)  # two checks look at the same maps
+def _mixed(entry: Entry, method: str, n: int, background: Background) -> list[_Case]:
     """Recordings of several diagnoses that the entry can judge, each with the class of its highest log odds."""
+    cases = []
     by_label = [_recordings(label, -(-n // len(_LABELS))) for label in _LABELS]
     for recording in [one for group in zip(*by_label, strict=True) for one in group][:n]:
         prepared = entry.prepare(recording)
         if prepared.prepared is not None:
             target = target_of(entry, prepared)
-            yield _Case(recording, target, int(target.log_odds()[0].argmax()), method, background)
+            cases.append(_Case(recording, target, int(target.log_odds()[0].argmax()), method, background))
+    return cases
 
 
 # --- weights drawn anew --------------------------------------------------------------------------------------------
 
 
-def _randomised(cases: Sequence[_Case], progress: Progress) -> Check:
+def _randomised(entry: Entry, method: str, n: int, background: Background, progress: Progress) -> Check:
     """Rank correlation of maps with those of networks whose weights have changed places."""
     alike = []
-    for case in cases:
+    for case in _mixed(entry, method, n, background):
         views = [replace(view, model=_shuffled(view.model, seed)) for seed, view in enumerate(case.target.views)]
         other = case.map_of(replace(case.target, views=tuple(views)))
         alike.append(abs(spearmanr(case.map.ravel(), other.ravel()).statistic))
         progress(1)
-    return _check("weights drawn anew: rank correlation of the maps", cases[0].method, alike, MOST_ALIKE, False, 0.0)
+    return _check("weights drawn anew: rank correlation of the maps", method, alike, MOST_ALIKE, False, 0.0)
 
 
 def _shuffled(model: nn.Module, seed: int) -> nn.Module:
@@ -183,17 +177,17 @@ def _shuffled(model: nn.Module, seed: int) -> nn.Module:
 # --- deletion ------------------------------------------------------------------------------------------------------
 
 
-def _deletion(cases: Sequence[_Case], progress: Progress) -> Check:
+def _deletion(entry: Entry, method: str, n: int, background: Background, progress: Progress) -> Check:
     """Area between the curves of the log odds when random cells are deleted, and when those of the map are."""
     rng, areas = np.random.default_rng(_SEED), []
-    for case in cases:
+    for case in _mixed(entry, method, n, background):
         cells = _cells(case.map, case.map.shape[1] / SECONDS)
         orders = np.argsort(-cells, axis=None), rng.permutation(cells.size)
         first, by_chance = (_deletion_curve(case.target, case.k, order, case.map.shape) for order in orders)
         areas.append(np.trapezoid(by_chance - first, _DELETED) / _DELETED[-1])
         progress(1)
     name = "deletion: mean log odds that the map's cells take away beyond random ones"
-    return _check(name, cases[0].method, areas, 0.0, True, 0.0)
+    return _check(name, method, areas, 0.0, True, 0.0)
 
 
 def _cells(heat: np.ndarray, rate: float) -> np.ndarray:
@@ -223,18 +217,15 @@ def _deletion_curve(target: Target, k: int, order: np.ndarray, shape: tuple[int,
 # --- pointing game -------------------------------------------------------------------------------------------------
 
 
-def pointing(
-    entry: Entry, method: str, n: int, background: Background, progress: Progress = lambda _: None,
-    kinds: Sequence[str] = (_PLANTED,),
-) -> Check:  # fmt: skip
-    """Share of planted anomalies that the strongest point of the map hits, in the right lead and time.
+def _pointing(entry: Entry, method: str, n: int, background: Background, progress: Progress) -> Check:
+    """Share of planted anomalies of all kinds that the strongest point of the map hits, in the right lead and time.
 
     Explained is the class whose log odds the anomaly changes most; where it changes none by much, there is nothing to
     be found, and another recording is drawn.
     """
     hits, chances = [], []
     for start in range(0, 20 * n, n):
-        drawn = simulate_anomalies(n, _SEED, SECONDS, RATE, kinds, start=start)
+        drawn = simulate_anomalies(n, _SEED, SECONDS, RATE, ANOMALIES, start=start)
         for with_it, without, mask in zip(drawn.signals, drawn.clean, drawn.masks, strict=True):
             pair = [Recording(signal, RATE, LEADS, "planted") for signal in (with_it, without)]
             prepared = [entry.prepare(one) for one in pair]
@@ -253,8 +244,7 @@ def pointing(
         if len(hits) == n:
             break
     chance = float(np.mean(chances)) if chances else np.nan
-    planted = "anomaly of any kind" if len(kinds) > 1 else kinds[0]
-    name = f"planted {planted}: the map's strongest point hits it"
+    name = "planted anomaly of any kind: the map's strongest point hits it"
     return _check(name, method, hits, LEAST_POINTING, True, chance)
 
 
@@ -313,3 +303,9 @@ def _check(name: str, method: str, values: list, bound: float, above: bool, chan
     array = np.array(values, float)
     found = bootstrap(lambda counts: float(counts @ array / counts.sum()), len(array))
     return Check(name, method, found, bound, above, chance, len(array))
+
+
+#: By name: each takes entry, method, number of recordings, background, and progress.
+CHECKS: dict[str, Callable[[Entry, str, int, Background, Progress], Check]] = {
+    "weights": _randomised, "deletion": _deletion, "pointing": _pointing, "beats": _identical_beats,
+}  # fmt: skip

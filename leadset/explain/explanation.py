@@ -20,19 +20,24 @@ from leadset.classes import LabelSpace
 from leadset.entry.answer import Answer
 from leadset.entry.prediction import Entry
 from leadset.entry.preparing import PreparedInput
+from leadset.explain.answers import Answering, AnswerOcclusion, occlude_answers
 from leadset.explain.background import Background, normal_baselines, simulated_normals, zero_baseline
-from leadset.explain.gradients import Attribution, path_gradients
+from leadset.explain.gradients import Attribution, Paths, path_gradients
 from leadset.explain.occlusion import Occlusion, occlude
 from leadset.explain.segments import WAVES, Segments, find_segments
-from leadset.explain.target import Target, View, target_of
+from leadset.explain.steps import STEPS, paths_by_typical_beat
+from leadset.explain.target import NoNetworksError, Target, View, target_of
 from leadset.recordings import Recording, read_recording
 from leadset.waves import Delineation, delineate
 from leadset.waves.beats import beat_feature_names, lead_feature_names, record_feature_names
 
-#: Methods by name: integrated gradients, expected gradients, occlusion.
-METHODS: dict[str, str] = {"eg": "expected gradients", "ig": "integrated gradients", "occlusion": "occlusion"}
-#: The method that finds planted anomalies (benchmarks/explain.csv).
-DEFAULT_METHOD = "eg"
+#: Methods by name.
+METHODS: dict[str, str] = {
+    "typical": "integrated gradients by way of the recording's typical beat", "eg": "expected gradients",
+    "ig": "integrated gradients", "occlusion": "occlusion",
+}  # fmt: skip
+#: The method that passes the checks (benchmarks/explain.csv).
+DEFAULT_METHOD = "typical"
 #: What stands for all leads or all waves in tables.
 ALL = "all"
 
@@ -53,6 +58,7 @@ class ClassExplanation:
         extra: attribution of each feature of the extra inputs by name.
         completeness_error: `Attribution.completeness_error`; NaN of occlusion, whose effects need not sum to anything.
         nodes: evaluations of the gradient; of occlusion, parts taken away.
+        steps: what each of `leadset.explain.steps.STEPS` adds to the log odds; of the method ``typical`` alone.
         without: by (lead, wave), one of them `ALL`, by how much the log odds fall without it; of occlusion alone.
     """
 
@@ -65,6 +71,7 @@ class ClassExplanation:
     extra: dict[str, float]
     completeness_error: float
     nodes: int
+    steps: dict[str, float] = field(default_factory=dict)
     without: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def shares(self, segments: Segments) -> np.ndarray:
@@ -106,59 +113,85 @@ class Explanation:
 
 
 def explain(
-    entry: Entry,
+    entry: Answering,
     recording: Recording | str | Path,
     classes: Iterable[str] | None = None,
-    method: str = DEFAULT_METHOD,
+    method: str | None = None,
     background: Background | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Explanation:
     """Explains an entry's answer about a recording.
 
     Args:
-        entry: a loaded entry.
+        entry: a loaded entry, or an exported one.
         recording: or the path of its header.
         classes: abbreviations or codes; by default those that the entry decides.
-        method: one of `METHODS`.
+        method: one of `METHODS`; by default `DEFAULT_METHOD`, or occlusion where no networks of PyTorch answer.
         background: normal recordings; by default simulated ones, where the method or an extra input needs them.
         progress: is told of occlusion how many parts have been taken away since the last call.
 
     Raises:
         OSError, ReadError: the file cannot be read.
         UnexplainedError: the entry cannot judge it.
-        ValueError: an unknown method, or a class that the entry does not have.
+        ValueError: an unknown method, one that needs gradients where there are none, or a class that the entry does
+            not have.
     """
     began = time.monotonic()
-    if method not in METHODS:
+    if method not in (None, *METHODS):
         raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
     wanted = None if classes is None else [class_index(entry.space, name) for name in classes]
     if not isinstance(recording, Recording):
         recording = read_recording(recording, entry.lead_names)
     prepared = entry.prepare(recording)
-    answer = next(entry.answer([prepared]))
+    answer = next(iter(entry.answer([prepared])))
     if answer.failed:
         raise UnexplainedError(f"{recording.name}: {answer.flags[-1]}")
     chosen = np.flatnonzero(answer.labels).tolist() if wanted is None else wanted
-    target = target_of(entry, prepared)
-    needed = method == "eg" or any(view.extra for view in target.views)
-    if needed and background is None:
-        background = simulated_normals(entry, prepared.leads, max(10.0, *(v.spec.seconds for v in target.views)))
+    target = _target(entry, prepared, method)
+    method = method or (DEFAULT_METHOD if target else "occlusion")
     delineation = delineate(recording.signal, recording.fs)
-    finest = max(target.views, key=lambda view: view.samples)
-    segments = find_segments(delineation, finest.spec.transform.rate, finest.samples)
-    found = attribution_maps(target, segments, chosen, method, background, progress)
+    transforms = [target.finest.spec.transform] if target else prepared.prepared
+    transform = max(transforms, key=lambda transform: transform.rate)
+    segments = find_segments(delineation, transform.rate, prepared.prepared[transform].samples.shape[1])
+    seen = np.ones(len(segments.wave), bool)
+    if target is None:
+        found = _by_occluded_answers(entry, prepared, segments, chosen, progress)
+    else:
+        background = background or _background(entry, prepared, target, method)
+        found = attribution_maps(target, delineation, chosen, method, background, progress)
+        seen = target.finest.to_recording(np.ones(tuple(target.finest.windows.shape)))[0] > 0
     done = tuple(
         ClassExplanation(
             entry.space.abbreviations[k], float(answer.probabilities[k]), bool(answer.labels[k]), **values
         )
         for k, values in zip(chosen, found, strict=True)
     )
-    seen = finest.to_recording(np.ones((len(finest.starts), 1, finest.spec.samples)))[0] > 0
+    notes = _notes(answer, method, seen, done, segments, target is not None and _has_evidence(entry, prepared))
     return Explanation(
-        recording, finest.leads, finest.spec.transform.rate, method, done, answer, segments, delineation, seen,
-        _notes(entry, prepared, answer, seen, done, segments), _provenance(entry, target, background),
-        time.monotonic() - began,
+        recording, tuple(entry.trained_set(prepared.leads).leads), transform.rate, method, done, answer, segments,
+        delineation, seen, notes, _provenance(entry, target, background), time.monotonic() - began,
     )  # fmt: skip
+
+
+def _target(entry: Answering, prepared: PreparedInput, method: str | None) -> Target | None:
+    """What is explained; None where it has to be by the answers alone, and may."""
+    try:
+        return target_of(entry, prepared)
+    except NoNetworksError:
+        if method not in (None, "occlusion"):
+            raise
+        return None
+
+
+def _background(entry: Entry, prepared: PreparedInput, target: Target, method: str) -> Background | None:
+    """Simulated normal recordings, where the method or an extra input needs them."""
+    if method not in ("typical", "eg") and not any(view.extra for view in target.views):
+        return None
+    return simulated_normals(entry, prepared.leads, max(10.0, *(view.spec.seconds for view in target.views)))
+
+
+def _has_evidence(entry: Entry, prepared: PreparedInput) -> bool:
+    return entry.trained_set(prepared.leads).evidence is not None
 
 
 def class_index(space: LabelSpace, name: str) -> int:
@@ -184,18 +217,26 @@ def regrid(values: np.ndarray, samples: int) -> np.ndarray:
 
 
 def attribution_maps(
-    target: Target, segments: Segments, classes: Sequence[int], method: str, background: Background | None,
+    target: Target, delineation: Delineation, classes: Sequence[int], method: str, background: Background | None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """What a method finds of classes by index: the attributes of `ClassExplanation` that are not of the answer."""
+    finest = target.finest
     if method == "occlusion":
+        segments = find_segments(delineation, finest.spec.transform.rate, finest.samples)
         return _by_occlusion(target, segments, classes, progress)
-    finest = max(target.views, key=lambda view: view.samples)
-    baselines = normal_baselines(target, background) if method == "eg" else zero_baseline(target, background)
-    return [_by_gradients(target, finest, path_gradients(target, k, baselines)) for k in classes]
+    paths = None
+    if method == "typical":
+        paths = paths_by_typical_beat(target, background, delineation.r_peaks / delineation.fs)
+    steps = STEPS[-len(paths) :] if paths else ()
+    if paths is None:
+        zero = method == "ig"
+        baselines = zero_baseline(target, background) if zero else normal_baselines(target, background)
+        paths = Paths.from_baselines(target, baselines)
+    return [_by_gradients(target, finest, path_gradients(target, k, paths), steps) for k in classes]
 
 
-def _by_gradients(target: Target, finest: View, attribution: Attribution) -> dict[str, Any]:
+def _by_gradients(target: Target, finest: View, attribution: Attribution, steps: Sequence[str]) -> dict[str, Any]:
     total, extra = np.zeros((len(finest.leads), finest.samples)), {}
     for view, of_windows, of_extra in target.split(attribution.parts):
         total += regrid(view.to_recording(of_windows), finest.samples)
@@ -206,6 +247,7 @@ def _by_gradients(target: Target, finest: View, attribution: Attribution) -> dic
     return {
         "log_odds": attribution.log_odds, "baseline": attribution.baseline, "map": total, "extra": extra,
         "completeness_error": attribution.completeness_error, "nodes": attribution.nodes,
+        "steps": dict(zip(steps, attribution.steps.tolist(), strict=False)),
     }  # fmt: skip
 
 
@@ -222,11 +264,32 @@ def _by_occlusion(
             "map": (effects.pieces[..., k] / length)[:, segments.piece],
             "extra": _extra_effects(effects, places, k),
             "completeness_error": np.nan, "nodes": effects.pieces[..., k].size,
-            "without": {(lead, ALL): float(effects.leads[i, k]) for i, lead in enumerate(leads)}
-            | {(ALL, wave): float(effects.waves[i, k]) for i, wave in enumerate(WAVES)},
+            "without": _without(effects, leads, k),
         }
         for k in classes
     ]  # fmt: skip
+
+
+def _by_occluded_answers(
+    entry: Answering, prepared: PreparedInput, segments: Segments, classes: Sequence[int],
+    progress: Callable[[int], object],
+) -> list[dict[str, Any]]:  # fmt: skip
+    effects = occlude_answers(entry, prepared, segments, progress)
+    leads = entry.trained_set(prepared.leads).leads
+    length = np.maximum(np.bincount(segments.wave, minlength=len(WAVES)), 1)
+    return [
+        {
+            "log_odds": float(effects.log_odds[k]), "baseline": np.nan,
+            "map": (effects.parts[..., k] / length)[:, segments.wave], "extra": {}, "completeness_error": np.nan,
+            "nodes": effects.parts[..., k].size, "without": _without(effects, leads, k),
+        }
+        for k in classes
+    ]  # fmt: skip
+
+
+def _without(effects: Occlusion | AnswerOcclusion, leads: Sequence[str], k: int) -> dict[tuple[str, str], float]:
+    by_lead = {(lead, ALL): float(effects.leads[i, k]) for i, lead in enumerate(leads)}
+    return by_lead | {(ALL, wave): float(effects.waves[i, k]) for i, wave in enumerate(WAVES)}
 
 
 def _extra_effects(effects: Occlusion, places: Sequence[tuple[View, str | None]], k: int) -> dict[str, float]:
@@ -253,15 +316,16 @@ def _by_wave(values: np.ndarray, segments: Segments) -> np.ndarray:
 
 
 def _notes(
-    entry: Entry, prepared: PreparedInput, answer: Answer, seen: np.ndarray, done: Sequence[ClassExplanation],
-    segments: Segments,
-) -> tuple[str, ...]:  # fmt: skip
+    answer: Answer, method: str, seen: np.ndarray, done: Sequence[ClassExplanation], segments: Segments, evidence: bool
+) -> tuple[str, ...]:
     """What a reader has to know about these maps."""
     notes = []
-    if entry.trained_set(prepared.leads).evidence is not None:
+    if evidence:
         notes.append("a detector adds evidence to this answer, which the maps do not show")
     if not seen.all():
         notes.append(f"the networks looked at {seen.mean():.0%} of the recording; the maps are zero elsewhere")
+    if method == "typical" and any(not one.steps for one in done):
+        notes.append("too few beats for a typical one: the maps are expected gradients from normal recordings")
     if (segments.beat < 0).all():
         notes.append("no beats were found, so that nothing is said by wave")
     zero = [flag.removeprefix("zero_lead:") for flag in answer.flags if flag.startswith("zero_lead:")]
@@ -277,12 +341,13 @@ def _notes(
     return tuple(notes)
 
 
-def _provenance(entry: Entry, target: Target, background: Background | None) -> dict[str, Any]:
+def _provenance(entry: Answering, target: Target | None, background: Background | None) -> dict[str, Any]:
     return {
         "entry": entry.folder.name,
-        "label_space": entry.manifest.label_space,
+        "label_space": entry.space.name,
         "networks": [
-            {"architecture": view.name, "weight": view.weight, "windows": len(view.starts)} for view in target.views
+            {"architecture": view.name, "weight": view.weight, "windows": len(view.starts)}
+            for view in (target.views if target else ())
         ],
         "background": None if background is None else background.provenance,
     }

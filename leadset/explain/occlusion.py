@@ -54,7 +54,7 @@ def occlude(target: Target, segments: Segments, progress: Callable[[int], object
     by_wave = np.repeat(segments.wave[None].astype(int), n_leads, axis=0)
     by_piece = rows * n_pieces + segments.piece
     zeros = [torch.zeros_like(view.windows) for view in target.views]
-    lines = [_lines(view.windows, view.of_recording(_at(segments.piece[None], view.samples), -1)[:, 0])
+    lines = [_lines(view.windows, view.of_recording(at_samples(segments.piece[None], view.samples), -1)[:, 0])
              for view in target.views]  # fmt: skip
     full = target.log_odds()[0]
     return Occlusion(
@@ -65,20 +65,23 @@ def occlude(target: Target, segments: Segments, progress: Callable[[int], object
     )
 
 
-def _at(values: np.ndarray, samples: int) -> np.ndarray:
+def at_samples(values: np.ndarray, samples: int) -> np.ndarray:
     """Values (…, t) of a recording at another number of samples, each from where it is in time."""
     return values[..., np.arange(samples) * values.shape[-1] // samples]
 
 
+def straightened(signal: np.ndarray, piece: np.ndarray) -> np.ndarray:
+    """Signal (l, t) in which every piece (t,) is the straight line from its start to that of the next."""
+    time = np.arange(len(piece))
+    knots = np.flatnonzero(np.r_[True, piece[1:] != piece[:-1]])
+    knots = np.unique([*knots, len(time) - 1])
+    return np.stack([np.interp(time, knots, lead[knots]) for lead in signal])
+
+
 def _lines(windows: Tensor, pieces: np.ndarray) -> Tensor:
-    """Windows (w, l, t) in which every piece (w, t) is the straight line from its start to that of the next."""
-    drawn = windows.cpu().numpy().copy()
-    time = np.arange(drawn.shape[-1])
-    for window, piece in zip(drawn, pieces, strict=True):
-        knots = np.flatnonzero(np.r_[True, piece[1:] != piece[:-1]])
-        knots = np.unique([*knots, len(time) - 1])
-        window[:] = [np.interp(time, knots, lead[knots]) for lead in window]
-    return torch.tensor(drawn, device=windows.device)
+    """Windows (w, l, t) with the pieces (w, t) straightened."""
+    drawn = [straightened(window, piece) for window, piece in zip(windows.cpu().numpy(), pieces, strict=True)]
+    return torch.tensor(np.stack(drawn), dtype=windows.dtype, device=windows.device)
 
 
 def _without(
@@ -87,7 +90,7 @@ def _without(
     """Log odds (n, k) without each group in turn; ``groups`` (l, t) numbers them, ``replaced`` says what comes instead.
     """
     numbers = [
-        torch.tensor(view.of_recording(_at(groups, view.samples), -1), device=view.windows.device)
+        torch.tensor(view.of_recording(at_samples(groups, view.samples), -1), device=view.windows.device)
         for view in target.views
     ]
     size = max(1, _WINDOWS // target.windows)

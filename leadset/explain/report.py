@@ -61,6 +61,7 @@ def plain_explanation(explanation: Explanation, name: str) -> dict[str, Any]:
                 "baseline_log_odds": _number(one.baseline),
                 "completeness_error": _number(one.completeness_error),
                 "nodes": one.nodes,
+                "steps": {step: round(value, 6) for step, value in one.steps.items()},
                 "attribution": _rounded(one.sums(explanation.segments)),
                 "share": _rounded(one.shares(explanation.segments)),
                 "extra": {feature: round(value, 6) for feature, value in one.extra.items()},

@@ -34,7 +34,7 @@ class View:
         weight: of its probabilities in the ensemble.
         leads, spec: its input.
         starts: (w,) first sample of each window, at its rate; negative where a window begins with padding.
-        samples: length of the prepared recording at its rate.
+        signal: (12, t) the prepared recording at its rate, in units of its own. statistics: of it, for scaling.
         windows: (w, l, t).
         masks: (w, t) bool, true where a sample was recorded.
         extra: extra inputs (w, …) by name.
@@ -46,15 +46,22 @@ class View:
     leads: tuple[str, ...]
     spec: InputSpec
     starts: np.ndarray
-    samples: int
+    signal: np.ndarray
+    statistics: np.ndarray
     windows: Tensor
     masks: Tensor
     extra: dict[str, Tensor]
 
     @property
-    def seconds(self) -> float:
-        """Duration of the recording."""
-        return self.samples / self.spec.transform.rate
+    def samples(self) -> int:
+        """Length of the prepared recording at its rate."""
+        return self.signal.shape[1]
+
+    def windows_of(self, signal: np.ndarray, statistics: np.ndarray) -> Tensor:
+        """Windows (w, l, t) of another prepared signal (12, t), scaled by such statistics, where those of this lie."""
+        rows, signal = lead_rows(self.leads), signal.astype(np.float32)
+        cut = [cut_window(signal, statistics, rows, start, self.spec)[0] for start in self.starts]
+        return torch.tensor(np.stack(cut), device=self.windows.device)
 
     def __call__(self, x: Tensor, *extra: Tensor) -> Tensor:
         """Windows (n, w, l, t) and extra inputs (n, w, …), in the order of ``extra``, to logits (n, w, k)."""
@@ -96,7 +103,7 @@ def see(name: str, model: nn.Module, inputs: tuple, leads: Sequence[str], weight
     cut = [cut_window(samples, statistics, rows, start, spec) for start in starts]
     extra = [extra_inputs(context, start, spec, len(rows)) for start in starts]
     return View(
-        name, model.requires_grad_(False), weight, tuple(leads), spec, starts, samples.shape[1],
+        name, model.requires_grad_(False), weight, tuple(leads), spec, starts, np.asarray(samples), statistics,
         torch.tensor(np.stack([window for window, _ in cut]), device=device),
         torch.tensor(np.stack([mask for _, mask in cut]), device=device),
         {key: torch.tensor(np.stack([values[key] for values in extra]), device=device) for key in extra[0]},
@@ -120,6 +127,11 @@ class Target:
     def tensors(self) -> tuple[Tensor, ...]:
         """The recording itself, as `__call__` takes it: of each view windows (1, w, l, t), then its extra inputs."""
         return tuple(tensor[None] for view in self.views for tensor in (view.windows, *view.extra.values()))
+
+    @property
+    def finest(self) -> View:
+        """The network of the highest sampling rate, which is that of maps."""
+        return max(self.views, key=lambda view: view.samples)
 
     @property
     def windows(self) -> int:
@@ -152,28 +164,34 @@ class Target:
         return self(*(self.tensors if tensors is None else tensors)).cpu().numpy()
 
 
+class NoNetworksError(ValueError):
+    """What answers is not made of networks alone, so that there are no gradients."""
+
+
 def target_of(entry: Entry, prepared: PreparedInput) -> Target:
     """The joint log odds of an entry's classifiers for a recording that it prepared.
 
     Raises:
-        ValueError: none of the networks for these leads is a classifier with a weight, or a baseline is among them.
+        NoNetworksError: none of what answers for these leads is a classifier with a weight, or a baseline is among it.
     """
+    if not isinstance(entry, Entry):
+        raise NoNetworksError(f"{entry.folder}: exported networks have no gradients; expected the method occlusion")
     trained = entry.trained_set(prepared.leads)
     views = []
     for member, weight in zip(trained.members, trained.ensemble.weights, strict=True):
         if member.detector is None and weight > 0:
             predictor = entry.predictor(trained, member)
             if not isinstance(predictor, ClassifierPredictor):
-                raise ValueError(
-                    f"{entry.folder}: {member.architecture} has a part in its answers, and is no network; expected an "
-                    "entry of networks alone"
+                raise NoNetworksError(
+                    f"{entry.folder}: {member.architecture} has a part in its answers, and is no network; expected the "
+                    "method occlusion"
                 )
             inputs = prepared.input_of(member.spec)
             views.append(see(member.architecture, predictor.model, inputs, trained.leads, float(weight)))
     if not views:
-        raise ValueError(
-            f"{entry.folder}: no classifier answers for {', '.join(trained.leads)}, expected one; "
-            "`leadset anomaly localise` draws what an anomaly detector looks at"
+        raise NoNetworksError(
+            f"{entry.folder}: no classifier answers for {', '.join(trained.leads)}, expected one, or the method "
+            "occlusion; `leadset anomaly localise` draws what an anomaly detector looks at"
         )
     calibration, k = trained.ensemble.calibration, len(entry.space)
     slopes, intercepts = (np.ones(k), np.zeros(k)) if calibration is None else (

@@ -24,8 +24,9 @@ import leadset
 from leadset.config import Serve
 from leadset.entry import Entry
 from leadset.entry.plain import plain_answer
+from leadset.explain import DEFAULT_METHOD
 from leadset.leads import LEADS
-from leadset.plots import Finding, draw_measured_sheet, findings_of
+from leadset.plots import Finding, SheetOptions, draw_measured_sheet, findings_of
 from leadset.recordings import Recording
 from leadset.serve import answers, problems
 from leadset.serve.metrics import MEDIA_TYPE, Metrics
@@ -45,7 +46,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:",
     "X-Content-Type-Options": "nosniff",
 }
-Method = Literal["ig", "eg", "occlusion"]
+Method = Literal["typical", "eg", "ig", "occlusion"]
 SheetFormat = Literal["png", "svg", "pdf"]
 SheetLayout = Literal["3x4", "6x2", "12x1", "strip"]
 _MEDIA: dict[str, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
@@ -204,7 +205,7 @@ def _first_fault(error: ValidationError) -> str:
 def drawn(recording: Recording, findings: Sequence[Finding], kind: str, layout: str) -> bytes:
     """A sheet as a file of a kind."""
     file = io.BytesIO()
-    draw_measured_sheet(recording, layout=layout, answer=findings).savefig(file, format=kind)
+    draw_measured_sheet(recording, SheetOptions(layout), answer=findings).savefig(file, format=kind)
     return file.getvalue()
 
 
@@ -240,7 +241,7 @@ def _routes(work: Work) -> APIRouter:
             return await work.run(answers.anomaly, work.entry, await received(request, work))
 
     @router.post("/explain", openapi_extra=_UPLOAD)
-    async def explain(request: Request, classes: str = "", method: Method = "ig") -> dict[str, Any]:
+    async def explain(request: Request, classes: str = "", method: Method = DEFAULT_METHOD) -> dict[str, Any]:
         """What the answer rests on, by sample, lead and wave: of classes named with commas, or of the decided ones."""
         wanted = [name.strip() for name in classes.split(",") if name.strip()] or None
         with work.request():

@@ -13,14 +13,14 @@ import streamlit as st
 
 from leadset.config import load_config
 from leadset.entry import Entry, load_entry
-from leadset.explain import METHODS
+from leadset.explain import DEFAULT_METHOD, METHODS
 from leadset.leads import LEADS, lead_set_name
 from leadset.plots import LAYOUTS
 from leadset.recordings import Recording
 from leadset.serve.problems import Problem
 from leadset.serve.texts import Texts, list_languages, load_texts
 from leadset.serve.uploads import grouped, recording_of_files
-from leadset.serve.view import METHOD, View, interactive, lead_choices
+from leadset.serve.view import View, interactive, lead_choices
 from leadset.simulate import SimulatedStream
 
 #: The environment variable by which the verb names the entry.
@@ -196,7 +196,7 @@ def show_attribution(text: Texts, view: View) -> None:
     except ValueError as error:
         st.error(text("no_attribution", reason=error))
         return
-    st.caption(text("attribution_method", method=METHODS[METHOD]))
+    st.caption(text("attribution_method", method=METHODS[DEFAULT_METHOD]))
     st.image(view.sheet("png", attribution=layer))
 
 
@@ -210,7 +210,7 @@ def show_measurements(text: Texts, view: View) -> None:
         {
             text("measurement"): text.measurement(item.name, item.label),
             text("value"): f"{item.value:.0f} {item.unit}",
-            text("reference"): f"{item.range.low:g} – {item.range.high:g}" if item.range else "",
+            text("reference"): f"{item.range.low:g} – {item.range.high:g}" if item.range else text("no_range"),
             " ": text("outside") if item.status in ("low", "high") else "",
         }
         for item in measured

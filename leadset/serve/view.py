@@ -14,7 +14,7 @@ from leadset.anomaly.detector import TRANSFORM
 from leadset.entry import Answer, Entry
 from leadset.explain import explain
 from leadset.leads import sort_leads
-from leadset.plots import SignalMap, draw_sheet, findings_of
+from leadset.plots import SheetOptions, SignalMap, draw_sheet, findings_of
 from leadset.plots.attributions import attribution_layer
 from leadset.recordings import Recording
 from leadset.waves import Delineation, Measurements, Quality, assess, delineate, measure
@@ -22,8 +22,6 @@ from leadset.waves import Delineation, Measurements, Quality, assess, delineate,
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-#: How the page explains, a key of `leadset.explain.METHODS`.
-METHOD = "ig"
 #: Marks of the waves in an interactive drawing: (name, column of `leadset.waves.MARKS`, colour).
 _PEAKS = (("P", 1, "#0072B2"), ("R", 6, "#D55E00"), ("T", 10, "#009E73"))
 _LINE = "#37474f"
@@ -88,7 +86,7 @@ class View:
         Raises:
             ValueError: the recording cannot be judged, or the extra ``explain`` is missing.
         """
-        explanation = explain(self.entry, self.recording, [name], METHOD)
+        explanation = explain(self.entry, self.recording, [name])
         values = explanation.classes[0].map
         return attribution_layer(values, explanation.rate, explanation.leads, name)
 
@@ -99,8 +97,9 @@ class View:
     def sheet(self, kind: str, layout: str = "3x4", **layers: object) -> bytes:
         """A picture on paper, in one of `leadset.plots.sheet.FORMATS`."""
         figure = draw_sheet(
-            self.recording, layout=layout, marks=self.marks if self.quality.usable else None, quality=self.quality,
-            measurements=self.measurements, answer=findings_of(self.answer, self.entry.space), **layers,
+            self.recording, SheetOptions(layout), marks=self.marks if self.quality.usable else None,
+            quality=self.quality, measurements=self.measurements,
+            answer=findings_of(self.answer, self.entry.space), **layers,
         )  # fmt: skip
         file = io.BytesIO()
         figure.savefig(file, format=kind)
