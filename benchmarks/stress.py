@@ -18,8 +18,7 @@ from pathlib import Path
 
 from tables import write_table
 
-import leadset
-from leadset.stress.bench import DRIVERS
+from leadset.stress.bench import DRIVERS, HELPER, ORGANISERS
 from leadset.stress.table import COLUMNS
 
 HERE = Path(__file__).parent
@@ -29,8 +28,8 @@ ENTRIES = ("leadset", "example")
 def assembled(folder: Path) -> Path:
     """The example with the organisers' scripts."""
     shutil.copytree(HERE / "example_entry", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in DRIVERS:
-        shutil.copy(Path(leadset.__file__).parent / "stress" / "drivers" / name, folder)
+    for name in (*DRIVERS, HELPER):
+        shutil.copy(ORGANISERS / name, folder)
     return folder
 
 

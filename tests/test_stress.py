@@ -5,19 +5,22 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import stress as stress_of_both
 
 from leadset.cli import main
+from leadset.stress import suite
+from leadset.stress.bench import DRIVERS, HELPER, ORGANISERS
 from leadset.stress.process import run_program
 from leadset.stress.recordings import HeaderText, copy_recording, simulate_flat
 from leadset.stress.registry import list_checks
-from leadset.stress.suite import own_entry
+from leadset.stress.suite import check_entry, own_entry
 
 ROOT = Path(__file__).parents[1]
-DRIVERS = ROOT / "leadset/stress/drivers"
 # Answers with the class shares of the nearest of all training recordings, by the mean shape of their leads.
 TEAM_CODE = """
 import json, os
@@ -70,9 +73,8 @@ def write_entry(folder: Path, *changes: tuple[str, str]) -> Path:
         assert old in code
         code = code.replace(old, new)
     (folder / "team_code.py").write_text(code)
-    for name in ("train_model.py", "test_model.py"):
-        shutil.copy(DRIVERS / name, folder)
-    shutil.copy(ROOT / "benchmarks/example_entry/helper_code.py", folder)
+    for name in (*DRIVERS, HELPER):
+        shutil.copy(ORGANISERS / name, folder)
     return folder
 
 
@@ -136,11 +138,7 @@ def test_an_entry_that_has_learnt_before_is_found_by_random_labels(tmp_path, rec
 
 
 def test_the_example_of_the_benchmark_is_an_entry(tmp_path, recordings):
-    folder = tmp_path / "entry"
-    shutil.copytree(ROOT / "benchmarks/example_entry", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("train_model.py", "test_model.py"):
-        shutil.copy(DRIVERS / name, folder)
-    status, rows = stress(tmp_path, folder, recordings, "base")
+    status, rows = stress(tmp_path, stress_of_both.assembled(tmp_path / "entry"), recordings, "base")
     assert (status, rows["base"]["result"]) == (0, "pass"), rows
 
 
@@ -163,6 +161,19 @@ def test_the_kit_is_the_default_entry(tmp_path):
     folder, environment = own_entry(tmp_path)
     assert folder == ROOT
     assert Path(environment["LEADSET_CONFIG"]).is_file()
+
+
+def test_an_installed_package_makes_an_entry_of_itself(tmp_path, monkeypatch):
+    """Where there is no repository around the package."""
+    monkeypatch.setattr(suite.leadset, "__file__", str(tmp_path / "site/leadset/__init__.py"))
+    folder, environment = own_entry(tmp_path)
+    assert folder == check_entry(tmp_path / "entry")
+    code = "import team_code, helper_code; print(team_code.training_code.__module__)"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert shown.stdout.strip() == "leadset.challenge"
 
 
 def test_a_program_that_hangs_is_ended_with_its_children(tmp_path):

@@ -20,6 +20,9 @@ from leadset.stress.registry import FailedCheck
 
 #: What the organisers own of an entry.
 DRIVERS = ("train_model.py", "test_model.py")
+HELPER = "helper_code.py"
+#: Such scripts, written after their description.
+ORGANISERS = Path(__file__).parent / "drivers"
 # Recordings that checks of altered headers and surroundings ask about.
 _FEW = 6
 # Answers are alike whose labels agree and whose probabilities differ by no more.
@@ -66,7 +69,7 @@ class Bench:
         drivers: Path | None = None, environment: Mapping[str, str] | None = None, limit: float = math.inf,
     ) -> None:  # fmt: skip
         self.entry, self.work, self.python, self.limit = entry, work, python, limit
-        self.drivers = drivers or Path(__file__).parent / "drivers"
+        self.drivers = drivers or ORGANISERS
         self.environment = {**os.environ, **(environment or {})}
         self.training, self.test = list(training), list(test)
         self.few = self.test[:_FEW]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import leadset
-from leadset.stress.bench import DRIVERS, Bench
+from leadset.stress.bench import DRIVERS, HELPER, ORGANISERS, Bench
 from leadset.stress.registry import BASE, Check, FailedCheck, SkippedCheck
 
 PASSED, FAILED, SKIPPED = "pass", "fail", "skipped"
@@ -56,9 +57,8 @@ def own_entry(work: Path) -> tuple[Path, dict[str, str]]:
     folder = work / "entry"
     folder.mkdir(exist_ok=True)
     (folder / "team_code.py").write_text(_OWN_PAGE, encoding="utf-8")
-    for script, verb in zip(DRIVERS, ("train", "predict"), strict=True):
-        call = f'from leadset.cli import run_script\n\nraise SystemExit(run_script("{verb}", __file__))\n'
-        (folder / script).write_text(call, encoding="utf-8")
+    for name in (*DRIVERS, HELPER):
+        shutil.copyfile(ORGANISERS / name, folder / name)
     return folder, {"LEADSET_CONFIG": str(config)}
 
 

@@ -6,7 +6,7 @@ import shutil
 
 from leadset.leads import LEAD_SETS
 from leadset.recordings.extract import extract_leads
-from leadset.stress.bench import ALIKE, DRIVERS, SAME, Around, Bench, mean_auroc
+from leadset.stress.bench import ALIKE, DRIVERS, HELPER, SAME, Around, Bench, mean_auroc
 from leadset.stress.recordings import HeaderText
 from leadset.stress.registry import BASE, FailedCheck, SkippedCheck, register_check
 
@@ -18,11 +18,11 @@ def base(bench: Bench) -> str:
     return f"mean AUROC {mean_auroc(labels, scalars):.3f} on {len(labels)} recordings"
 
 
-@register_check("drivers", "works with the organisers' train_model.py and test_model.py in the place of its own")
+@register_check("drivers", "works with the organisers' scripts and helper_code.py in the place of its own")
 def drivers(bench: Bench) -> str:
     """Whatever an entry changed in these scripts is lost."""
     entry = bench.copy_entry(bench.work / "with_drivers")
-    found = [name for name in (*DRIVERS, "helper_code.py") if (bench.drivers / name).is_file()]
+    found = [name for name in (*DRIVERS, HELPER) if (bench.drivers / name).is_file()]
     if not set(DRIVERS) <= set(found):
         raise SkippedCheck(f"{bench.drivers} lacks {' or '.join(set(DRIVERS) - set(found))}")
     for name in found:
