@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from leadset import delineate, read_recording
 from leadset.leads import INDEPENDENT_LEADS
-from leadset.waves.electrodes import EXCHANGES, MODEL, Density, describe, gains, limb_exchange, suspect_exchange
+from leadset.waves.electrodes import EXCHANGES, MODEL, Density, describe, gains, suspect_exchange
 from leadset.waves.levels import wave_levels
 
 FOLDS = 5
@@ -70,18 +70,6 @@ def cross_validated(levels: np.ndarray) -> tuple[list[str | None], dict[str, lis
     return suspected, named
 
 
-def left_arm_and_leg(levels: np.ndarray) -> float:
-    """Share of exchanges of LA and LL that gain more than 99 of 100 right recordings, by folds; see `EXCHANGES`."""
-    matrix, fold, gained = limb_exchange((0, 1), (1, 0)), np.arange(len(levels)) % FOLDS, []
-    for k in range(FOLDS):
-        density = fit(levels[fold != k])
-        for one in levels[fold == k]:
-            there = ~np.isnan(one)
-            pair = describe(np.stack([one, matrix @ np.nan_to_num(one)]))
-            gained.append(np.subtract(*density.log(np.nan_to_num(pair), there.ravel())[::-1]))
-    return float(np.mean(-np.array(gained) > np.quantile(gained, 0.99)))
-
-
 def main() -> None:
     """Command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -92,7 +80,6 @@ def main() -> None:
     print(f"suspected in {len(alarms)} of {len(levels)} recordings as they are: {sorted(alarms)}")
     for name, hits in named.items():
         print(f"{name:20} named in {np.mean(hits):.3f}")
-    print(f"exchanged:LA-LL, at 1 % of false alarms: {left_arm_and_leg(levels):.3f}")
     density = fit(levels)
     save_file({"mean": density.mean, "covariance": density.covariance}, MODEL)
 

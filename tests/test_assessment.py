@@ -13,7 +13,7 @@ from leadset.simulate import simulate
 from leadset.simulate.faults import swap_electrodes
 from leadset.waves import assess, delineate
 from leadset.waves.assessment import REASONS
-from leadset.waves.electrodes import EXCHANGES, gains, mirrored, shipped_density
+from leadset.waves.electrodes import EXCHANGES, gains, mirrored, shipped_density, suspect_exchange
 from leadset.waves.levels import LEVELS, P_LEVEL, QRS_LEVELS, T_LEVEL, wave_levels
 from leadset.waves.limb_leads import compare_limb_leads
 
@@ -296,6 +296,22 @@ def test_exchanged_arms_show_in_limb_leads_alone(hearts: list[np.ndarray], leads
     swapped = [swap_electrodes(signal, "RA", "LA")[:leads] for signal in hearts]
     found = [assess(signal, FS, LEADS[:leads]).suspicions for signal in swapped]
     assert found.count(("exchanged:RA-LA",)) >= 5 and set(found) <= {("exchanged:RA-LA",), ()}
+
+
+def test_exchanged_left_electrodes_are_named_only_beyond_doubt(
+    hearts: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = []
+    for signal in hearts:
+        swapped = swap_electrodes(signal, "LA", "LL")
+        assert set(assess(swapped, FS, LEADS).suspicions) <= {"exchanged:LA-LL"}
+        levels = wave_levels(swapped, delineate(swapped, FS))[[LEADS.index(lead) for lead in INDEPENDENT_LEADS]]
+        left.append(gains(levels)["exchanged:LA-LL"])
+    assert np.median(left) > 0
+    for gained, expected in (({"exchanged:LA-LL": 14.0}, None), ({"exchanged:LA-LL": 15.0}, "exchanged:LA-LL"),
+                             ({"exchanged:LA-LL": 14.0, "exchanged:RA-LA": 7.0}, "exchanged:RA-LA")):
+        monkeypatch.setattr("leadset.waves.electrodes.gains", lambda *_, gained=gained: gained)
+        assert suspect_exchange(levels) == expected
 
 
 def test_chest_leads_in_wrong_order_or_upside_down_are_named(hearts: list[np.ndarray]) -> None:
