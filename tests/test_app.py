@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from leadset.cli import main
 from leadset.entry import load_entry
+from leadset.explain import DEFAULT_METHOD, METHODS
 from leadset.leads import LEADS
 from leadset.recordings import Recording, read_recording
 from leadset.serve import view as view_module
@@ -73,7 +74,7 @@ def test_an_attribution_is_drawn_on_demand():
     pytest.importorskip("captum", reason="the extra explain is not installed")
     page = opened(example=True)
     page.toggle(key="attribution").set_value(True).run()
-    said = load_texts("en")("attribution_method", method="integrated gradients")
+    said = load_texts("en")("attribution_method", method=METHODS[DEFAULT_METHOD])
     assert not page.exception and not page.error and said in [caption.value for caption in page.caption]
 
 

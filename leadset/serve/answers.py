@@ -97,7 +97,7 @@ def anomaly(entry: Entry, recording: Recording) -> Anomaly:
     )  # fmt: skip
 
 
-def explained(entry: Entry, recording: Recording, classes: Sequence[str] | None, method: str) -> dict[str, Any]:
+def explained(entry: Entry, recording: Recording, classes: Sequence[str] | None, method: str | None) -> dict[str, Any]:
     """What an answer rests on: attribution and its share by lead and wave, for each class, and the maps.
 
     Raises:

@@ -24,7 +24,6 @@ import leadset
 from leadset.config import Serve
 from leadset.entry import Entry
 from leadset.entry.plain import plain_answer
-from leadset.explain import DEFAULT_METHOD
 from leadset.leads import LEADS
 from leadset.plots import Finding, SheetOptions, draw_measured_sheet, findings_of
 from leadset.recordings import Recording
@@ -241,8 +240,11 @@ def _routes(work: Work) -> APIRouter:
             return await work.run(answers.anomaly, work.entry, await received(request, work))
 
     @router.post("/explain", openapi_extra=_UPLOAD)
-    async def explain(request: Request, classes: str = "", method: Method = DEFAULT_METHOD) -> dict[str, Any]:
-        """What the answer rests on, by sample, lead and wave: of classes named with commas, or of the decided ones."""
+    async def explain(request: Request, classes: str = "", method: Method | None = None) -> dict[str, Any]:
+        """What the answer rests on, by sample, lead and wave: of classes named with commas, or of the decided ones.
+
+        Without a method it is the one by the recording's typical beat, or occlusion where baselines answer.
+        """
         wanted = [name.strip() for name in classes.split(",") if name.strip()] or None
         with work.request():
             recording = await received(request, work)

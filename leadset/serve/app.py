@@ -13,7 +13,6 @@ import streamlit as st
 
 from leadset.config import load_config
 from leadset.entry import Entry, load_entry
-from leadset.explain import DEFAULT_METHOD, METHODS
 from leadset.leads import LEADS, lead_set_name
 from leadset.plots import LAYOUTS
 from leadset.recordings import Recording
@@ -192,11 +191,11 @@ def show_attribution(text: Texts, view: View) -> None:
         format_func=lambda name: text.diagnosis(name, name),
     )  # fmt: skip
     try:
-        layer = view.attribution(chosen or names[likeliest[0]])
+        layer, method = view.attribution(chosen or names[likeliest[0]])
     except ValueError as error:
         st.error(text("no_attribution", reason=error))
         return
-    st.caption(text("attribution_method", method=METHODS[DEFAULT_METHOD]))
+    st.caption(text("attribution_method", method=method))
     st.image(view.sheet("png", attribution=layer))
 
 

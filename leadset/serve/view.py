@@ -12,7 +12,7 @@ import numpy as np
 
 from leadset.anomaly.detector import TRANSFORM
 from leadset.entry import Answer, Entry
-from leadset.explain import explain
+from leadset.explain import METHODS, explain
 from leadset.leads import sort_leads
 from leadset.plots import SheetOptions, SignalMap, draw_sheet, findings_of
 from leadset.plots.attributions import attribution_layer
@@ -77,8 +77,8 @@ class View:
         full = float(np.nanquantile(score.deviation, 0.99)) if high is None else high
         return SignalMap(score.deviation, TRANSFORM.rate, detector.leads, full, "unlike normal recordings")
 
-    def attribution(self, name: str) -> SignalMap:
-        """What a class rests on, as a layer of the sheet.
+    def attribution(self, name: str) -> tuple[SignalMap, str]:
+        """What a class rests on, as a layer of the sheet, and by which method.
 
         Args:
             name: abbreviation of the class.
@@ -88,7 +88,8 @@ class View:
         """
         explanation = explain(self.entry, self.recording, [name])
         values = explanation.classes[0].map
-        return attribution_layer(values, explanation.rate, explanation.leads, name)
+        layer = attribution_layer(values, explanation.rate, explanation.leads, name)
+        return layer, METHODS[explanation.method]
 
     def answer_on(self, leads: tuple[str, ...]) -> Answer:
         """The entry's answer on some of the leads."""
