@@ -38,7 +38,7 @@ def training_code(data_directory: str, model_directory: str, folder: str | Path 
 
 def load_model(model_directory: str, leads: Sequence[str]) -> Entry:
     """The entry, networks for these leads loaded; the organisers' driver calls it once per distinct lead tuple."""
-    entry = load_entry(model_directory)
+    entry = load_entry(model_directory, quality=False)
     entry.load(leads)
     return entry
 
@@ -88,7 +88,7 @@ def test_entry(
         OSError, ValueError: no entry, no data folder or no recording in it, or one whose answer would have the name of
             the details; never because of what one recording holds.
     """
-    entry = load_entry(model_directory, every_network=per_model or details)
+    entry = load_entry(model_directory, every_network=per_model or details, quality=details)
     data = data_directory if isinstance(data_directory, DataSet) else None
     folder = data.folder if data else data_directory
     headers = {n: Path(p) for n, p in output_names(folder, data.paths if data else find_recordings(folder)).items()}

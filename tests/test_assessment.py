@@ -11,8 +11,8 @@ from leadset.recordings import read_recording
 from leadset.signals import QUALITY_FLAGS
 from leadset.simulate import simulate
 from leadset.simulate.faults import swap_electrodes
-from leadset.waves import assess, delineate
-from leadset.waves.assessment import REASONS
+from leadset.waves import assess, assessment, delineate
+from leadset.waves.assessment import REASONS, unusable_because
 from leadset.waves.electrodes import EXCHANGES, gains, mirrored, shipped_density, suspect_exchange
 from leadset.waves.levels import LEVELS, P_LEVEL, QRS_LEVELS, T_LEVEL, wave_levels
 from leadset.waves.limb_leads import compare_limb_leads
@@ -67,6 +67,7 @@ def test_what_shows_no_heartbeats_is_unusable_and_says_why(signal: np.ndarray, r
     assert quality.overall == 0 and not quality.by_lead.any()
     assert quality.suspicions == ()
     assert quality.flags[-1] == f"unusable: {reason}"
+    assert unusable_because(signal, FS, LEADS) == reason
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -74,7 +75,13 @@ def test_noise_of_any_colour_is_never_usable(seed: int) -> None:
     for power, leads in ((0, 12), (1, 12), (1, 1)):
         signal = noise(leads, seed=seed)
         signal = np.cumsum(signal, axis=1) * 0.5 if power else signal
-        assert not assess(signal, FS, LEADS[:leads]).usable
+        because = assess(signal, FS, LEADS[:leads]).unusable_because
+        assert because and unusable_because(signal, FS, LEADS[:leads]) == because
+
+
+def test_a_good_recording_is_found_usable_without_its_waves(hearts: list[np.ndarray], monkeypatch) -> None:
+    monkeypatch.setattr(assessment, "assess", None)
+    assert [unusable_because(signal, FS, LEADS) for signal in hearts] == [""] * len(hearts)
 
 
 def test_one_lead_with_heartbeats_makes_a_recording_usable(hearts: list[np.ndarray]) -> None:
@@ -82,6 +89,7 @@ def test_one_lead_with_heartbeats_makes_a_recording_usable(hearts: list[np.ndarr
     signal[1] = hearts[0][1]
     quality = assess(signal, FS, LEADS)
     assert quality.usable and quality.by_lead[1] > 0.5
+    assert unusable_because(signal, FS, LEADS) == ""
     assert all("noise" in reasons for lead, reasons in zip(LEADS, quality.reasons, strict=True) if lead != "II")
 
 

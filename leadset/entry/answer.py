@@ -38,7 +38,8 @@ class Answer:
         flags: what was repaired or looks wrong; ``"unanswered: …"`` says that only the prior could be given, and why.
         by_model: labels and probabilities of each network that was asked, by architecture.
         abnormality: probability that the recording is anything but plain sinus rhythm, where a detector takes part.
-        quality: of its leads and as a whole, and what is suspected of its electrodes; None where it cannot be read.
+        quality: of its leads and as a whole, and what is suspected of its electrodes; None where it cannot be read,
+            or the entry was loaded without it.
     """
 
     name: str

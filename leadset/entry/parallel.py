@@ -44,8 +44,8 @@ def predict_all(
         parts = [(part, data and data.of(part)) for part in parts]  # of the data set, what a process needs
         # A process that is killed, for want of memory say, breaks the pool: this one answers what is left.
         with suppress(BrokenProcessPool), worker_pool(processes) as pool:
-            known = tuple(entry.lead_names.items()), entry.every_network
-            for answers in pool.map(partial(_answers, entry.folder, *known), parts):
+            known = entry.folder, tuple(entry.lead_names.items()), entry.every_network, entry.quality
+            for answers in pool.map(partial(_answers, known), parts):
                 yield from answers
                 answered += len(answers)
     yield from entry.predict(recordings_of(data, headers[answered:], entry.lead_names))
@@ -65,15 +65,12 @@ def recordings_of(
             yield path
 
 
-def _answers(
-    folder: Path, lead_names: tuple[tuple[str, str], ...], every_network: bool,
-    part: tuple[Sequence[Path], DataSet | None],
-) -> list[Answer]:  # fmt: skip
+def _answers(known: tuple, part: tuple[Sequence[Path], DataSet | None]) -> list[Answer]:
     headers, data = part
-    entry = _entry(folder, lead_names, every_network)
+    entry = _entry(*known)
     return list(entry.predict(recordings_of(data, headers, entry.lead_names)))
 
 
 @lru_cache(maxsize=1)
-def _entry(folder: Path, lead_names: tuple[tuple[str, str], ...], every_network: bool) -> Entry:
-    return Entry(folder, "cpu", 0, dict(lead_names), every_network)
+def _entry(folder: Path, lead_names: tuple[tuple[str, str], ...], every_network: bool, quality: bool) -> Entry:
+    return Entry(folder, "cpu", 0, dict(lead_names), every_network, quality)

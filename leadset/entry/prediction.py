@@ -42,6 +42,7 @@ class Entry:
         readers: threads that read recordings ahead while the networks work.
         lead_names: as for `leadset.recordings.read_recording`; these go before those that it was trained with.
         every_network: ask networks that have no say in the answer too.
+        quality: assess recordings (`Answer.quality`), instead of finding out only which can be used, which is faster.
 
     Raises:
         FileNotFoundError: there is no entry in the folder.
@@ -55,8 +56,10 @@ class Entry:
         readers: int = 2,
         lead_names: Mapping[str, str] | None = None,
         every_network: bool = False,
+        quality: bool = True,
     ) -> None:
-        self.folder, self.readers, self.every_network = Path(folder), readers, every_network
+        self.folder, self.readers = Path(folder), readers
+        self.every_network, self.quality = every_network, quality
         self.manifest = Manifest.read(self.folder)
         self.lead_names = {**self.manifest.lead_names, **own_lead_names(lead_names or {})}
         self.space = self.manifest.space_in(self.folder)
@@ -176,7 +179,7 @@ class Entry:
 
     def prepare(self, recording: Recording | str | Path) -> PreparedInput:
         """A recording, or that of a header, as the networks take it; what is wrong with it is its ``error``."""
-        return prepare_input(recording, self.lead_names, self._wanted)
+        return prepare_input(recording, self.lead_names, self._wanted, self.quality)
 
     def _wanted(self, leads: tuple[str, ...]) -> tuple[tuple[str, ...], list[InputSpec]]:
         trained = self.trained_set(leads)
@@ -262,17 +265,18 @@ def load_entry(
     device: str | torch.device | None = None,
     lead_names: Mapping[str, str] | None = None,
     every_network: bool = False,
+    quality: bool = True,
 ) -> Entry:
     """Opens a model folder, or a file that `leadset pack` wrote, by default the entry that ships; see `Entry`.
 
     A packed entry is unpacked into a temporary folder, which is gone when the entry is.
     """
     if model_dir is None or not Path(model_dir).is_file():
-        return Entry(SHIPPED if model_dir is None else model_dir, device, 2, lead_names, every_network)
+        return Entry(SHIPPED if model_dir is None else model_dir, device, 2, lead_names, every_network, quality)
     folder = tempfile.TemporaryDirectory(prefix="leadset-")
     # Named like the file, so that messages about what was in it name it.
     inside = Path(folder.name) / Path(model_dir).name
     unpack(model_dir, inside)
-    entry = Entry(inside, device, 2, lead_names, every_network)
+    entry = Entry(inside, device, 2, lead_names, every_network, quality)
     entry.unpacked = folder
     return entry

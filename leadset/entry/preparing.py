@@ -13,6 +13,7 @@ from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Prepared, Transform, prepare, preparing_flags, usable_leads
 from leadset.recordings import Recording, read_recording
 from leadset.waves import Quality, assess
+from leadset.waves.assessment import unusable_because
 from leadset.waves.beats import Beats, find_beats
 
 
@@ -41,6 +42,7 @@ def prepare_input(
     recording: Recording | str | Path,
     lead_names: Mapping[str, str],
     wanted: Callable[[tuple[str, ...]], tuple[tuple[str, ...], Sequence[InputSpec]]],
+    quality: bool = True,
 ) -> PreparedInput:
     """What networks are asked with about a recording; what is wrong with it is said and never raised.
 
@@ -48,6 +50,7 @@ def prepare_input(
         recording: one, or its path.
         lead_names: as for `leadset.recordings.read_recording`.
         wanted: leads and inputs of the networks that answer for recordings with such leads.
+        quality: say how good it is, instead of finding out only whether it can be used, which is faster.
     """
     name = recording.name if isinstance(recording, Recording) else Path(recording).stem
     try:
@@ -62,14 +65,16 @@ def prepare_input(
         }
         kinds = {(spec.transform, reliable) for spec in specs for reliable in delineations(spec)}
         beats = _find_beats(prepared, kinds, of_set)
-        quality = assess(recording.signal, recording.fs, recording.leads)
+        signal = recording.signal, recording.fs, recording.leads
+        assessed = assess(*signal) if quality else None
+        unusable = unusable_because(*signal) if assessed is None else assessed.unusable_because
     except Exception as error:
         return PreparedInput(name, error=str(error) or type(error).__name__)
     zero = [f"zero_lead:{lead}" for lead in of_set if lead not in with_derived(leads)]
     flags = (*recording.flags, *next(iter(prepared.values())).flags, *zero)
-    if not quality.usable:
-        return PreparedInput(recording.name, flags=flags, error=quality.unusable_because, quality=quality)
-    return PreparedInput(recording.name, leads, prepared, beats, recording.age, recording.sex, flags, quality=quality)
+    if unusable:
+        return PreparedInput(recording.name, flags=flags, error=unusable, quality=assessed)
+    return PreparedInput(recording.name, leads, prepared, beats, recording.age, recording.sex, flags, quality=assessed)
 
 
 def _find_beats(

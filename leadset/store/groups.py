@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,8 @@ def _comparable(store: Store, i: int) -> np.ndarray:
 
 
 def _heartbeats(store: Store, indices: range) -> list[Heartbeats]:
-    return [heartbeats(_comparable(store, i)) for i in indices]
+    part = copy(store)  # what it maps is let go with it
+    return [heartbeats(_comparable(part, i)) for i in indices]
 
 
 def _all_heartbeats(store: Store, workers: int) -> list[Heartbeats]:
