@@ -11,7 +11,7 @@ from importlib import import_module
 from leadset.classes import CHALLENGE, label_space
 from leadset.leads import LEAD_SETS
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Read when PyTorch is imported. Its threads would otherwise spin while they wait for each other, which makes small
 # networks several times slower on a machine that has anything else to do.
