@@ -112,17 +112,17 @@ class Recipe:
         return create_model(self.network, LEADS, len(label_space(self.space)), **self.options)
 
 
-_STAR, _ZEROS = {"width": 16, "cascade": True, "head": "gated"}, {"zero_leads": True}
+_ZEROS = {"zero_leads": True}
 #: What ships, by network.
 RECIPES: dict[str, Recipe] = {
     recipe.network: recipe
     for recipe in (
         Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),
-        Recipe("mvms_net", {"width": 64, "student": True}, steps=1000),
+        Recipe("mvms_net", {"width": 64, "student": True}, steps=2000),
         Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=1400, learning_rate=2e-3),
         Recipe("cnn_heartmaasters", {"rate": 100, "norm": "batch"}, steps=2500, learning_rate=2e-3),
         Recipe("resunet_lc", {"width": 16, "rate": 100, "samples": 1024} | _ZEROS, steps=2500, batch_size=64),
-        Recipe("star", _STAR | _ZEROS, steps=2500, batch_size=64, learning_rate=2e-3),
+        Recipe("star", {"width": 16, "cascade": True} | _ZEROS, steps=2500, batch_size=64, learning_rate=2e-3),
         Recipe("s4d", {"width": 96, "kernel": 15, "stride": 4}, steps=2500, batch_size=64, learning_rate=2e-3),
     )
 }
