@@ -246,7 +246,7 @@ def time_rows(data: Path) -> Iterator[tuple]:
     if peer := neurokit():
         methods[PEERS[1]] = peer
         methods["one lead"] = lambda signal, fs: peer(signal[1:2], fs)
-    spent = _median_ms(methods, recordings)
+    spent = median_ms(methods, recordings)
     one_lead = spent.pop("one lead", None)
     for name, milliseconds in spent.items():
         yield ("time", "12 leads, 10 s, 500 Hz", name, "ms", "", "", "", "", "", "", f"{milliseconds:.1f}")
@@ -259,7 +259,7 @@ def time_rows(data: Path) -> Iterator[tuple]:
                f"{ratio:.2f}")
 
 
-def _median_ms(methods: dict[str, Method], recordings: list[Annotated]) -> dict[str, float]:
+def median_ms(methods: dict[str, Method], recordings: list[Annotated]) -> dict[str, float]:
     """Median over recordings and rounds; the methods take turns by round, so that busy minutes strike all alike."""
     spent: dict[str, list[float]] = {name: [] for name in methods}
     for turn in range(4):

@@ -17,7 +17,7 @@ from leadset.leads import LEADS
 if TYPE_CHECKING:
     from leadset.waves import Delineation, Features
 
-# The method whose beats networks were compared with (docs/models/crnn_pqrst.md).
+# The method that the detector that ships learned from; the learned one finds more (benchmarks/beat_methods.csv).
 METHOD = "wavelet"
 #: Features per lead and beat: the length of `leadset.waves.BEAT_FEATURES`.
 BEAT_FEATURES = 30
