@@ -6,7 +6,8 @@ At published size: as the kit builds each network and in its straightforward for
 under bf16 autocast, as it is and compiled by `torch.compile`, in several batch sizes; the fastest of some repetitions
 counts. Ratios are against the straightforward form in fp32 and not compiled, and against ResNet-34 in the row's own
 form, both at the row's batch size. A batch that does not fit into memory gets a row that says so. Writes
-benchmarks/models_gpu.csv. `--device cpu` goes the same way without a GPU, to try the script.
+benchmarks/models_gpu.csv. `--device cpu` goes the same way without a GPU, to try the script. No GPU was at hand so far:
+there is no such table yet. `data_path.py` measures what can be known without one, how fast batches are made.
 """
 
 from __future__ import annotations
