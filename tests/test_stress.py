@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import stress as stress_of_both
 from leadset.cli import main
 from leadset.stress import suite
 from leadset.stress.bench import DRIVERS, HELPER, ORGANISERS
+from leadset.stress.checks import surroundings
 from leadset.stress.process import run_program
 from leadset.stress.recordings import HeaderText, copy_recording, simulate_flat
 from leadset.stress.registry import list_checks
@@ -117,8 +119,6 @@ def test_an_entry_that_does_as_it_must_passes(tmp_path, recordings, capsys):
      "answers differ"),
     ("random_labels", "get_labels(load_header(file)) for file in headers", "[str(i % 2), '426783006']\n"
      "              for i in range(len(headers))", "base learnt too little"),
-    ("no_network", "    headers, recordings", "    import socket; socket.create_connection(('192.0.2.1', 9), 0.01)\n"
-     "    headers, recordings", "train_model.py ended with status 1"),
 ])  # fmt: skip
 def test_what_is_wrong_is_found(tmp_path, recordings, only, old, new, remark):
     status, rows = stress(tmp_path, write_entry(tmp_path / "entry", (old, new)), recordings, only)
@@ -126,6 +126,20 @@ def test_what_is_wrong_is_found(tmp_path, recordings, only, old, new, remark):
     assert row["result"] != "pass", row
     assert remark in row["remark"], row
     assert status == (row["result"] == "fail")
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["unshare", "module"])
+def test_an_entry_that_needs_the_network_is_found(tmp_path, recordings, monkeypatch, allowed):
+    """Whether this machine lets the network be taken away or not."""
+    if not allowed:
+        monkeypatch.setattr(surroundings, "_works", lambda *command: False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connect = f"    import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 9).close()\n"
+        entry = write_entry(tmp_path / "entry", ("    headers, recordings", f"{connect}    headers, recordings"))
+        status, rows = stress(tmp_path, entry, recordings, "no_network")
+    assert (status, rows["base"]["result"], rows["no_network"]["result"]) == (1, "pass", "fail")
+    assert "train_model.py ended with status 1" in rows["no_network"]["remark"]
+    assert ("no network in this test" in rows["no_network"]["remark"]) >= (not allowed)
 
 
 def test_an_entry_that_has_learnt_before_is_found_by_random_labels(tmp_path, recordings):
