@@ -9,17 +9,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from leadset.entry import Answer
 from leadset.recordings import Recording
 from leadset.serve.answers import plain_numbers
-from leadset.serve.problems import Problem
+from leadset.serve.problems import RESPONSES, Problem
 from leadset.serve.uploads import recording_of_files
 from leadset.serve.work import Work
 from leadset.waves import delineate
@@ -33,6 +34,25 @@ def _form(*fields: str) -> dict[str, Any]:
     properties = {field: {"type": "string", "format": "binary"} for field in fields}
     schema = {"type": "object", "required": list(fields), "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+class Detail(BaseModel):
+    """What ``/predict/`` says on failure."""
+
+    detail: str
+
+
+class Failure(BaseModel):
+    """What ``/analyze_ecg`` says on failure."""
+
+    success: Literal[False]
+    error: str
+
+
+def _responses(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of failures: those of all endpoints, all but the key's with this body."""
+    own = {"application/json": {"schema": body.model_json_schema()}}
+    return {status: said if status == 401 else {**said, "content": own} for status, said in RESPONSES.items()}
 
 
 async def _answered(request: Request, work: Work, fields: tuple[str, ...]) -> tuple[Recording, Answer]:
@@ -67,7 +87,7 @@ def seed_routes(work: Work) -> APIRouter:
     """Both endpoints."""
     router = APIRouter()
 
-    @router.post("/predict/", openapi_extra=_form("hea_file", "dat_file"))
+    @router.post("/predict/", openapi_extra=_form("hea_file", "dat_file"), responses=_responses(Detail))
     async def predict(request: Request) -> JSONResponse:
         """The diagnoses that are decided, and the samples of the first beat."""
         try:
@@ -82,7 +102,7 @@ def seed_routes(work: Work) -> APIRouter:
             return JSONResponse({"detail": answer.flags[-1]}, 422)
         return JSONResponse({"predictions": decided(answer, work), "signals": beat})
 
-    @router.post("/analyze_ecg", openapi_extra=_form("mat_file", "hea_file"))
+    @router.post("/analyze_ecg", openapi_extra=_form("mat_file", "hea_file"), responses=_responses(Failure))
     async def analyze(request: Request) -> JSONResponse:
         """Probabilities, and the likeliest diagnosis in a sentence."""
         try:
