@@ -177,6 +177,33 @@ def test_tables_of_another_encoding_are_errors_that_name_them(tmp_path):
         open_dataset(f"af_2017:{tmp_path}")
 
 
+def test_names_and_ages_of_a_table_may_be_none(tmp_path):
+    from leadset.recordings.importers import open_dataset
+
+    (tmp_path / "REFERENCE-v3.csv").write_text("a/\0/b,N\n")
+    with pytest.raises(ValueError, match="no header and signal of this name"):
+        open_dataset(f"af_2017:{tmp_path}")
+    write_recording(tmp_path, "r", make_counts(2, 600))
+    rows = ["ecg_id,patient_id,age,sex,scp_codes,strat_fold,filename_lr,filename_hr"]
+    rows += [f"{i},{i},{age},1,{{'NORM': 100.0}},1,r,r" for i, age in enumerate(("1e20", "300", "61", "-4"))]
+    (tmp_path / "ptbxl_database.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "scp_statements.csv").write_text(
+        ",diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass\nNORM,1.0,,,NORM,NORM\n"
+    )
+    data = open_dataset(f"ptbxl:{tmp_path}")
+    assert [item.age for item in data.items] == [None, 90, 61, None]
+    assert "2 ages are none of a person: taken for unknown" in data.remarks
+
+
+def test_an_offset_beyond_float32_makes_samples_missing(tmp_path):
+    pytest.importorskip("ecgdatakit", reason="the extra formats is not installed")
+    WRITERS["d.xml"][0](tmp_path / "d.xml", make_counts(2, 600), ("I", "II"), 500)
+    text = (tmp_path / "d.xml").read_text().replace('origin value="0"', 'origin value="1e308"', 1)
+    (tmp_path / "d.xml").write_text(text)
+    signal = read_recording(tmp_path / "d.xml").signal
+    assert np.isnan(signal[0]).all() and np.isfinite(signal[1]).all()
+
+
 def test_messages_about_a_packed_entry_name_its_file(tmp_path, entry_folder):
     from leadset.entry import load_entry
     from leadset.entry.package import pack

@@ -89,7 +89,7 @@ def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
     wide = raw.dtype.itemsize > 2 and raw.size > 0 and _reach(raw) + np.abs(baseline).max() >= _LARGEST_FLOAT32_INTEGER
     with np.errstate(over="ignore"):
         signal_mv = _scaled(raw, baseline, gain, wide)
-    if raw.dtype.kind == "f" or wide:
+    if raw.dtype.kind == "f" or not _is_narrow(baseline):
         signal_mv[np.isinf(signal_mv)] = np.nan
     _blank_invalid(signal_mv, raw, signals)
     return signal_mv
@@ -97,7 +97,7 @@ def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
 
 def _scaled(raw: np.ndarray, baseline: np.ndarray, gain: np.ndarray, wide: bool) -> np.ndarray:
     """(counts - baseline) / gain in float32, computed in float64 where counts are wide."""
-    if wide or (baseline % 1).any() or np.abs(baseline).max() >= _LARGEST_FLOAT32_INTEGER / 2:
+    if wide or not _is_narrow(baseline):
         return ((raw - baseline) / gain).astype(np.float32)
     signal_mv = np.empty(raw.shape, dtype=np.float32)
     np.copyto(signal_mv, raw)
@@ -105,6 +105,11 @@ def _scaled(raw: np.ndarray, baseline: np.ndarray, gain: np.ndarray, wide: bool)
         signal_mv -= baseline.astype(np.float32)
     signal_mv /= gain.astype(np.float32)
     return signal_mv
+
+
+def _is_narrow(baseline: np.ndarray) -> bool:
+    """Whether differences of 16-bit counts to it are exact in float32."""
+    return not (baseline % 1).any() and np.abs(baseline).max() < _LARGEST_FLOAT32_INTEGER / 2
 
 
 def in_format(raw: np.ndarray, header: Header, form: int = 16) -> np.ndarray:

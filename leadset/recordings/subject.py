@@ -24,7 +24,8 @@ _YEARS = {
     **dict.fromkeys(("w", "week", "weeks"), 7 / 365.25),
     **dict.fromkeys(("d", "day", "days"), 1 / 365.25),
 }
-_OLDEST = 120.0
+#: Years; older ages are damage.
+OLDEST = 120.0
 
 
 class Subject(NamedTuple):
@@ -62,7 +63,7 @@ def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
     if match is None or match[2] not in _YEARS:
         return None, ("age_unreadable",)
     age = float(match[1]) * _YEARS[match[2]]
-    if 0 <= age <= _OLDEST:
+    if 0 <= age <= OLDEST:
         return age, ()
     return None, ("age_implausible",)
 

@@ -25,9 +25,11 @@ def read_labels(paths: Iterable[str | Path], space: LabelSpace) -> np.ndarray:
         OSError: a file cannot be read.
         ValueError: no header has a ``#Dx`` line, so that nothing says what is right.
     """
+    paths = list(paths)
     by_header = [_diagnoses(path) for path in paths]
     if not any(by_header):
-        raise ValueError(f"found no '#Dx' line in any of {len(by_header)} headers, expected labels to score against")
+        found = f"found no '#Dx' line in any of {len(by_header)} headers"
+        raise ValueError(f"{paths[0]} and others: {found}, expected labels to score against")
     texts = [b",".join(lines) for lines in by_header]
     rows = {text: space.encode(parse_codes(text.decode("utf-8", "replace"))[0]) for text in set(texts)}
     return np.array([rows[text] for text in texts])

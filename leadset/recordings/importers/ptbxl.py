@@ -16,7 +16,7 @@ from typing import NamedTuple
 from leadset.classes import label_space
 from leadset.recordings.dataset import DataSet, Item, LeftOut, examples
 from leadset.recordings.importers.registry import register_importer
-from leadset.recordings.importers.tables import Files, number, read_rows, whole_number
+from leadset.recordings.importers.tables import Files, number, plausible_age, read_rows, whole_number
 
 _TABLE, _STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 _COLUMNS = ("ecg_id", "scp_codes", "strat_fold", "filename_lr", "filename_hr")
@@ -66,7 +66,7 @@ def open_ptbxl(folder: Path, task: str, *, rate: str = "") -> DataSet:
     if rate and rate not in _FILES:
         raise ValueError(f"{folder}: found rate {rate!r}, expected {' or '.join(_FILES)}")
     classes = _classes(folder / _STATEMENTS, task)
-    files, left_out, chosen, unknown, hidden = Files(), [], [], Counter(), 0
+    files, left_out, chosen, unknown, hidden, implausible = Files(), [], [], Counter(), 0, 0
     for line, row in read_rows(folder / _TABLE, _COLUMNS):
         statements = _statements(row["scp_codes"])
         rates = [rate] if rate else list(_FILES)
@@ -82,13 +82,14 @@ def open_ptbxl(folder: Path, task: str, *, rate: str = "") -> DataSet:
         elif not codes:
             left_out.append(LeftOut(what, f"no statement of task {task}"))
         else:
-            age = number(row.get("age"))
-            hidden += age == _HIDDEN_AGE
-            path = folder / f"{what}.hea"
-            chosen.append(_Chosen(_item(row, path, codes, _OLDEST if age == _HIDDEN_AGE else age), found[0]))
+            is_hidden = number(row.get("age")) == _HIDDEN_AGE
+            hidden += is_hidden
+            age = _OLDEST if is_hidden else plausible_age(row.get("age"))
+            implausible += not is_hidden and age is None and number(row.get("age")) is not None
+            chosen.append(_Chosen(_item(row, folder / f"{what}.hea", codes, age), found[0]))
     return DataSet(
         "ptbxl", folder, tuple(item for item, _ in chosen), label_space(_TASKS[task]), tuple(left_out),
-        tuple(_remarks(chosen, unknown, hidden)), test_folds=("10",),
+        tuple(_remarks(chosen, unknown, hidden, implausible)), test_folds=("10",),
     )  # fmt: skip
 
 
@@ -124,12 +125,14 @@ def _statements(text: str) -> frozenset[str] | None:
     return frozenset(map(str, value)) if isinstance(value, dict) else None
 
 
-def _remarks(chosen: list[_Chosen], unknown: Counter[str], hidden: int) -> Iterator[str]:
+def _remarks(chosen: list[_Chosen], unknown: Counter[str], hidden: int, implausible: int) -> Iterator[str]:
     if unknown:
         named = [f"{name} ({count})" for name, count in unknown.most_common()]
         yield f"{len(unknown)} statements are not in {_STATEMENTS}, and so in no task: {examples(named)}"
     if hidden:
         yield f"{hidden} ages above 89 years are hidden as 300: taken for 90"
+    if implausible:
+        yield f"{implausible} ages are none of a person: taken for unknown"
     rates = Counter(rate for _, rate in chosen)
     if len(rates) > 1:
         names = [item.name for item, rate in chosen if rate == "100"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leadset.recordings.subject import parse_age, parse_sex
+from leadset.recordings.subject import OLDEST, parse_age, parse_sex
 
 # Files that hold a recording's samples beside its header.
 _SIGNALS = (".dat", ".mat")
@@ -89,13 +89,19 @@ class Files:
         if folder not in self._names:
             try:
                 self._names[folder] = frozenset(os.listdir(folder))
-            except OSError:
+            except (OSError, ValueError):  # no path at all, such as one with a zero byte
                 self._names[folder] = frozenset()
         return path.name in self._names[folder]
 
     def complete(self, header: Path) -> bool:
         """Whether a header and a file of samples of its name are there."""
         return self.has(header) and any(self.has(header.with_suffix(ending)) for ending in _SIGNALS)
+
+
+def plausible_age(text: str | None) -> float | None:
+    """An age in years that a table has as a number; None where it is none of a person."""
+    age = number(text)
+    return age if age is not None and 0 <= age <= OLDEST else None
 
 
 def age_and_sex(age: str, sex: str) -> tuple[float | None, str | None, tuple[str, ...]]:
