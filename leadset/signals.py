@@ -39,6 +39,7 @@ FLAGS: dict[str, str] = {
     "duplicate_lead": "a lead occurs twice: the first one is kept",
     "long_file": "more samples in the file than announced: all of them are used",
     "not_by_standard": "the file departs from its format's standard, but could be read",
+    "not_exported": "the networks for the recording's leads were not exported: those of other leads answered",
     "other_channel": "channels that are no leads in volts: left out",
     "other_rate": "signals of another rate than the leads' (samples per frame): left out",
     "record_name_extension": "record name with a file extension, which was removed",

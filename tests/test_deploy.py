@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -108,6 +109,22 @@ def test_networks_of_every_kind_of_input_are_exported(tmp_path):
         assert answer.by_model.keys() == expected.by_model.keys() - {"cross_restoration"}
         for name, (_, probabilities) in answer.by_model.items():
             np.testing.assert_allclose(probabilities, expected.by_model[name][1], atol=PARITY)
+
+
+def test_leads_that_no_set_has_are_answered_alike(entry, tmp_path):
+    """Universal networks are cut to the leads that are there, and decide as those of the nearest set."""
+    shutil.copytree(entry.folder, tmp_path / "model", ignore=shutil.ignore_patterns("references", "simulated"))
+    small = with_networks(tmp_path / "model", ("resnet34",))
+    export_entry(small, tmp_path / "out", [LEADS, LEADS[:6]])
+    asked = OnnxEntry(tmp_path / "out")
+    sets = (LEADS, LEADS[:6], LEADS[:7], ("I", "II", "V2", "V5"), ("II", "III", "V1"), ("I", "II"), ("V4",))
+    for leads in sets:
+        for recording in some_recordings(leads, 2):
+            assert_alike(asked.predict(recording), small.predict(recording))
+    assert {asked.trained_set(leads).about.leads for leads in sets} == {LEADS, LEADS[:6]}
+    (tmp_path / "out" / "12.onnx").unlink()
+    (recording,) = some_recordings(LEADS, 1)
+    assert OnnxEntry(tmp_path / "out").predict(recording).flags == ("not_exported:12",)
 
 
 def test_files_describe_themselves_and_take_any_batch(entry, exported):

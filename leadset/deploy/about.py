@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from leadset.entry.ensemble import Ensemble
 from leadset.leads import resolve_leads
 from leadset.preprocess import InputSpec
 
-FORMAT = 1
+FORMAT = 2
 KEY = "leadset"
 #: What a network is given, in words, for those who write another runtime.
 NOTES = (
@@ -21,6 +24,13 @@ NOTES = (
     "the whole recording, by lead). Outputs: probabilities and labels (recordings, classes) of the networks together, "
     "and the probabilities of each network alone under its name. Not a medical device."
 )
+
+
+class Deciding(NamedTuple):
+    """How networks answer together, and the thresholds (k,) of each one's own decisions, by name."""
+
+    ensemble: Ensemble
+    thresholds: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class About:
         provenance: of the entry.
         lead_names: what names of leads stood for in training.
         universal: leads that are not there, and do not follow from others, are to be zero.
+        ensembles: of each lead set of the entry, how its networks answer: `leads`, the `networks`, their `thresholds`,
+            and what `leadset.entry.ensemble.Ensemble` has.
     """
 
     leads: tuple[str, ...]
@@ -52,6 +64,17 @@ class About:
     provenance: Mapping[str, Any]
     lead_names: Mapping[str, str]
     universal: bool
+    ensembles: tuple[Mapping[str, Any], ...]
+
+    def decisions(self) -> dict[tuple[str, ...], Deciding]:
+        """How the networks of this file answer on each lead set of the entry that has no others."""
+        return {
+            resolve_leads(values["leads"]): Deciding(
+                Ensemble.from_json(values, len(self.networks)),
+                {name: np.array(values["thresholds"][name], float) for name in self.networks},
+            )
+            for values in self.ensembles if tuple(values["networks"]) == self.networks
+        }  # fmt: skip
 
     def to_text(self) -> str:
         """As JSON."""
@@ -74,8 +97,9 @@ class About:
             about = cls(**{
                 **values, "leads": resolve_leads(values["leads"]), "classes": tuple(values["classes"]),
                 "inputs": tuple(map(InputSpec.from_json, values["inputs"])), "networks": tuple(values["networks"]),
-                "prior": tuple(map(float, values["prior"])),
+                "prior": tuple(map(float, values["prior"])), "ensembles": tuple(values["ensembles"]),
             })  # fmt: skip
+            about.decisions()
         except Exception as error:  # what is not of this kit is wrong in many ways
             raise ValueError(f"no metadata of an exported entry: {type(error).__name__}: {error}") from error
         if len(about.prior) != len(about.classes):

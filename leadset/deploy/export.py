@@ -6,7 +6,8 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -175,7 +176,7 @@ def _export(entry: Entry, trained: TrainedSet, space: str, path: Path, int8: boo
         trained.leads, tuple(inputs), tuple(names), space, manifest.classes,
         tuple(map(float, manifest.prior)),
         {member.architecture: tuple(map(float, member.rule.thresholds)) for member in classifiers.members},
-        left_out, manifest.provenance, dict(entry.lead_names), trained.universal,
+        left_out, manifest.provenance, dict(entry.lead_names), trained.universal, tuple(_ensembles(entry)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as work:
         plain = Path(work) / "float.onnx"
@@ -185,6 +186,17 @@ def _export(entry: Entry, trained: TrainedSet, space: str, path: Path, int8: boo
         with write_atomically(path, "wb") as file, open(source, "rb") as content:
             shutil.copyfileobj(content, file)
     return about
+
+
+def _ensembles(entry: Entry) -> Iterator[dict[str, Any]]:
+    """How classifiers answer together on each lead set that has some."""
+    for trained in entry.manifest.sets:
+        with suppress(ValueError):
+            alone, _ = without_detectors(trained)
+            names = [member.architecture for member in alone.members]
+            thresholds = {member.architecture: member.rule.thresholds.tolist() for member in alone.members}
+            own = {"leads": list(trained.leads), "networks": names, "thresholds": thresholds}
+            yield own | alone.ensemble.to_json()
 
 
 def _as_key(member: Member) -> str:

@@ -5,20 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from leadset.classes import LabelSpace, label_space
-from leadset.deploy.about import KEY, About
+from leadset.deploy.about import KEY, About, Deciding
 from leadset.entry.answer import Answer
 from leadset.entry.decision import DecisionRule
 from leadset.entry.preparing import PreparedInput, prepare_input
-from leadset.leads import LEADS, own_lead_names, sort_leads, with_derived
-from leadset.models.extra_inputs import extra_inputs, missing_inputs
+from leadset.leads import LEADS, lead_set_name, own_lead_names, sort_leads, with_derived
+from leadset.models.extra_inputs import extra_inputs, extra_shapes, missing_inputs
 from leadset.preprocess import InputSpec, cut_window, signal_windows
 from leadset.recordings import Recording
 
 SUFFIX = ".onnx"
+_Set = TypeVar("_Set")
+
+
+class Chosen(NamedTuple):
+    """What answers for a recording.
+
+    Attributes:
+        about: the file that is asked.
+        leads: those that its networks are given; others are zero.
+        deciding: how they decide, where that is not how the file says.
+        wanted: the lead set that was not exported and would have answered; empty where none.
+    """
+
+    about: About
+    leads: tuple[str, ...]
+    deciding: Deciding | None
+    wanted: tuple[str, ...]
 
 
 class OnnxEntry:
@@ -52,19 +70,33 @@ class OnnxEntry:
             about = _about(file, session)
             self._sessions[about.leads], self.sets[about.leads] = session, about
         first = next(iter(self.sets.values()))
+        self._decisions = first.decisions()
         self.space: LabelSpace = label_space(first.label_space, self.folder)
         if any(about.classes != self.space.keys for about in self.sets.values()):
             raise ValueError(f"{path}: found other classes than label space {first.label_space} has")
         self.lead_names = {**first.lead_names, **own_lead_names(lead_names or {})}
 
-    def trained_set(self, leads: Iterable[str]) -> About:
-        """The lead set that answers for recordings with these leads: the very set, or else the largest whose leads are
-        all there, or the one that lacks fewest; these are then zero."""
+    def trained_set(self, leads: Iterable[str]) -> Chosen:
+        """What answers for recordings with these leads: as `leadset.entry.Entry.trained_set`, with what was exported.
+
+        The very set if it was trained. Otherwise universal networks are given the leads that are there or follow from
+        two limb leads, in the file that takes all of them and fewest others, which are zero; they decide as those of
+        the nearest set. Others answer on the largest set whose leads are all there, or on the one that lacks fewest.
+        """
         leads = sort_leads(leads)
-        if leads in self.sets:
-            return self.sets[leads]
-        have = with_derived(leads)
-        return min(self.sets.values(), key=lambda about: (len(set(about.leads) - have), -len(about.leads)))
+        have = with_derived(leads) & set(LEADS)
+        trained = self._decisions.keys() | self.sets.keys()
+        universal = [about for about in self.sets.values() if about.universal]
+        if not universal or not have:
+            about = self.sets.get(leads) or _largest_there(self.sets, have)
+            wanted = leads if leads in trained else _largest_there({own: own for own in trained}, have)
+            return Chosen(about, about.leads, None, () if wanted == about.leads else wanted)
+        shown = leads if leads in trained else sort_leads(have)
+        decides = min(trained, key=lambda own: (own != shown, len(have ^ set(own)), -len(own)))
+        about = min(universal, key=lambda about: (len(set(shown) - set(about.leads)), len(about.leads)))
+        lacking = tuple(lead for lead in shown if lead not in about.leads)
+        deciding = None if decides == about.leads or lacking else self._decisions.get(decides)
+        return Chosen(about, tuple(lead for lead in shown if lead in about.leads), deciding, shown if lacking else ())
 
     def predict(
         self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
@@ -85,27 +117,34 @@ class OnnxEntry:
     def _answer(self, one: PreparedInput) -> Answer:
         if one.prepared is None:
             return self._unanswered(one, one.error)
-        about = self.trained_set(one.leads)
-        session = self._sessions[about.leads]
+        chosen = self.trained_set(one.leads)
+        about, session = chosen.about, self._sessions[chosen.about.leads]
         feed = {
             f"{name}_{group}": value
             for group, spec in enumerate(about.inputs)
-            for name, value in _inputs(one, about, spec).items()
+            for name, value in _inputs(one, chosen, spec).items()
         }
         given = {given.name for given in session.get_inputs()}
         joint, decided, *own = session.run(None, {name: value for name, value in feed.items() if name in given})
         if not np.isfinite(joint).all():
             return self._unanswered(one, "the networks gave no finite probability")
+        thresholds = about.thresholds
+        if chosen.deciding is not None:
+            ensemble, thresholds = chosen.deciding
+            joint = ensemble.join([p.astype(np.float64) for p in own])
+            decided = ensemble.rule(joint)
+        flags = (*one.flags, f"not_exported:{lead_set_name(chosen.wanted)}") if chosen.wanted else one.flags
         by_model = {
-            name: (DecisionRule(np.array(about.thresholds[name]))(p.astype(np.float64))[0], p[0].astype(np.float64))
+            name: (DecisionRule(np.array(thresholds[name]))(p.astype(np.float64))[0], p[0].astype(np.float64))
             for name, p in zip(about.networks, own, strict=True)
         }
-        return Answer(one.name, self.space.keys, decided[0], joint[0].astype(np.float64), one.flags, by_model,
+        return Answer(one.name, self.space.keys, decided[0], joint[0].astype(np.float64), flags, by_model,
                       quality=one.quality)  # fmt: skip
 
     def _wanted(self, leads: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[InputSpec, ...]]:
-        about = self.trained_set(leads)
-        return about.leads, about.inputs
+        chosen = self.trained_set(leads)
+        by_lead = any(extra_shapes(spec, 1) != extra_shapes(spec, 2) for spec in chosen.about.inputs)
+        return chosen.about.leads if by_lead else chosen.leads, chosen.about.inputs
 
     def _unanswered(self, one: PreparedInput, reason: str) -> Answer:
         about = next(iter(self.sets.values()))
@@ -116,12 +155,17 @@ class OnnxEntry:
                       quality=one.quality)  # fmt: skip
 
 
-def _inputs(one: PreparedInput, about: About, spec: InputSpec) -> dict[str, np.ndarray]:
+def _largest_there(sets: Mapping[tuple[str, ...], _Set], have: frozenset[str]) -> _Set:
+    """That of the largest lead set whose leads are all there, or of the one that lacks fewest."""
+    return sets[min(sets, key=lambda leads: (len(set(leads) - have), -len(leads)))]
+
+
+def _inputs(one: PreparedInput, chosen: Chosen, spec: InputSpec) -> dict[str, np.ndarray]:
     """Windows (n, l, t), masks, extra inputs and shares (1, n) of one recording."""
     samples, statistics, context = one.input_of(spec)
+    about = chosen.about
     # A universal network is one of the leads that are there: others take no part in the scaling, and are zero.
-    there = with_derived(one.leads) if about.universal else about.leads
-    given = [i for i, lead in enumerate(about.leads) if lead in there]
+    given = [i for i, lead in enumerate(about.leads) if lead in chosen.leads]
     rows = [LEADS.index(about.leads[i]) for i in given]
     starts = signal_windows(samples, statistics, rows, spec)
     windows = np.zeros((len(starts), len(about.leads), spec.samples), np.float32)
