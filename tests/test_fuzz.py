@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 import tracemalloc
@@ -215,6 +216,19 @@ def test_messages_about_a_packed_entry_name_its_file(tmp_path, entry_folder):
     (tmp_path / "mine.zip").write_bytes(content)
     with pytest.raises(ValueError, match=r"mine\.zip: not a packed entry"):
         load_entry(tmp_path / "mine.zip")
+
+
+def test_classes_of_an_entry_are_texts(tmp_path):
+    from leadset.entry import load_entry
+
+    files = targets()["entry"].seeds()[0]
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    values = json.loads(files["entry.json"])
+    values["classes"][0] = None
+    (tmp_path / "entry.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"entry\.json: not an entry of this kit: .*expected texts"):
+        load_entry(tmp_path)
 
 
 def test_sound_files_of_old_versions_are_read_as_before(tmp_path):

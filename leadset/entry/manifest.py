@@ -247,6 +247,8 @@ class Manifest:
             sets = tuple(TrainedSet.from_json(trained) for trained in values["lead_sets"])
             if not sets or not all(trained.members for trained in sets):
                 raise ValueError("no trained lead set")
+            if not all(isinstance(key, str) for key in values["classes"]):
+                raise ValueError(f"classes {values['classes']!r}: expected texts")
             if not isinstance(values["label_space"], str):
                 raise ValueError(f"label space {values['label_space']!r}: expected a name")
             manifest = cls(
