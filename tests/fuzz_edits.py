@@ -174,7 +174,8 @@ def _inside(name: str, content: bytes, edit: Edit) -> _Inside | None:
         if name.endswith(".mat") and content[_MAT5_HEADER : _MAT5_HEADER + 2] == b"\x0f\0":
             head = content[:_MAT5_HEADER]
             return zlib.decompress(content[_MAT5_HEADER + 8 :]), lambda part: head + _compressed(part)
-    except (struct.error, zlib.error, zipfile.BadZipFile, ValueError, OSError, KeyError, NotImplementedError):
+    except (struct.error, zlib.error, zipfile.BadZipFile, ValueError, OSError, KeyError, NotImplementedError,
+            EOFError, RuntimeError):  # fmt: skip
         pass
     return None
 

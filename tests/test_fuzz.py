@@ -218,6 +218,14 @@ def test_messages_about_a_packed_entry_name_its_file(tmp_path, entry_folder):
         load_entry(tmp_path / "mine.zip")
 
 
+def test_letters_that_there_are_not_are_an_error(tmp_path):
+    signal, leads = np.zeros((2, 500)), np.array(["I", "II"])
+    leads.view(np.uint32)[0] = 0x7FFFFFFF
+    np.savez(tmp_path / "a.npz", signal=signal, fs=500, unit="mV", leads=leads)
+    with pytest.raises(ReadError, match=r"a\.npz: found leads of letters that there are not"):
+        read_recording(tmp_path / "a.npz")
+
+
 def test_classes_of_an_entry_are_texts(tmp_path):
     from leadset.entry import load_entry
 

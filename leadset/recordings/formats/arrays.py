@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -165,8 +166,17 @@ def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
         name = next((name for name in _SIGNALS if name in arrays), None)
         if name is None:
             raise ReadError(path, f"arrays {', '.join(arrays)}", f"one of the name {', '.join(_SIGNALS)}")
-        said = {key: arrays[key].tolist() for key in (*_KEYS, *_MORE_KEYS) if key in arrays}
+        said = {key: _values(path, key, arrays[key]) for key in (*_KEYS, *_MORE_KEYS) if key in arrays}
         return arrays[name], said
+
+
+def _values(path: Path, key: str, array: np.ndarray) -> Any:
+    """An array as plain values; texts are checked, as NumPy takes any number for a letter."""
+    if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+        native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)).reshape(-1)
+        if native.view(np.uint32).max() > sys.maxunicode:
+            raise ReadError(path, f"{key} of letters that there are not", "text")
+    return array.tolist()
 
 
 def _check_size(path: Path, item: zipfile.ZipInfo, file: IO[bytes]) -> None:
