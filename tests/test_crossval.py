@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 import signal
@@ -133,6 +134,17 @@ def test_another_protocol_data_set_or_entrant_of_the_name_is_refused(folder, don
         cross_validate(folder, done, KFOLD, [Trained("entry", "", replace(WIDE, epochs=2))], 1)
     with pytest.raises(ValueError, match=r"crossval\.json: found a cross-validation with data\.f"):
         cross_validate(folder / "one", done, KFOLD, [Trained("entry", "", WIDE)], 1)
+
+
+def test_results_of_a_version_with_fewer_choices_can_be_gone_on_with(folder, done, tmp_path):
+    shutil.copytree(done, tmp_path / "out")
+    path = tmp_path / "out" / "entry.json"
+    values = json.loads(path.read_text())
+    del values["configuration"]["abnormality"]
+    path.write_text(json.dumps(values))
+    cross_validate(folder, tmp_path / "out", KFOLD, [Trained("entry", "", WIDE)], 1)
+    with pytest.raises(ValueError, match=r"abnormality = None, expected configuration\.abnormality = True"):
+        cross_validate(folder, tmp_path / "out", KFOLD, [Trained("entry", "", replace(WIDE, abnormality=True))], 1)
 
 
 def test_labels_of_the_test_part_change_neither_thresholds_nor_answers(folder, tmp_path):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import leadset
 from leadset.classes import label_space
-from leadset.config import Config
+from leadset.config import Config, load_config
 from leadset.preprocess import Transform
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
@@ -70,7 +70,8 @@ def cross_validate(
     setting, folds = plan(data, Path(out), protocol, entrants[0].config)
     names = [fold.name for fold in folds]
     for entrant in entrants:
-        _claim(Path(out) / f"{entrant.name}.json", {"name": entrant.name, **entrant.provenance()}, "an entrant")
+        path = Path(out) / f"{entrant.name}.json"
+        _claim(path, {"name": entrant.name, **_as_it_was(path, entrant.provenance())}, "an entrant")
     todo = [
         (entrant, fold) for entrant in entrants for fold in folds
         if fold.name in missing(setting.out, names, entrant.name)
@@ -177,6 +178,22 @@ def _claim(path: Path, values: dict[str, Any], what: str, ignored: Sequence[str]
         if found.get(key) != values[key]:
             one, other = _first_difference(found.get(key), values[key], key)
             raise ValueError(f"{path}: found {what} with {one}, expected {other}; name another folder for it")
+
+
+def _as_it_was(path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
+    """What an entrant is, as far as the version that wrote its file could say it.
+
+    A choice that there was not yet changes nothing at its default, and makes another entrant at any other value. One
+    that there is no longer stays as it was.
+    """
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))["configuration"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return provenance  # nothing there yet, or `_claim` says what is wrong
+    defaults = json.loads(json.dumps(load_config(folder=None).provenance()["values"]))
+    chosen = json.loads(json.dumps(provenance["configuration"]))
+    kept = {key: value for key, value in chosen.items() if key in known or value != defaults[key]}
+    return {**provenance, "configuration": kept | {key: known[key] for key in known.keys() - chosen.keys()}}
 
 
 def _first_difference(found: Any, wanted: Any, key: str) -> tuple[str, str]:

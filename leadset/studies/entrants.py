@@ -38,7 +38,7 @@ from leadset.utils.files import write_atomically
 ENSEMBLE = "ensemble"
 FOLDS_FOLDER, WORK_FOLDER, LOG_FILE = "folds", "work", "log.txt"
 # Choices that change no answer.
-_WITHOUT_EFFECT = ("workers", "cache", "keep_work")
+_WITHOUT_EFFECT = ("workers", "cache", "keep_work", "scheduler")
 
 
 def without_real_weights(config: Config) -> Config:
