@@ -27,7 +27,7 @@ from leadset.scoring.intervals import Interval, bootstrap
 from leadset.simulate import simulate
 
 #: Recordings of each check.
-RECORDINGS = {"typical": 12, "eg": 12, "ig": 12, "occlusion": 4}
+RECORDINGS = {"typical": 8, "eg": 12, "ig": 12, "occlusion": 4}
 MOST_SECONDS, MOST_ERROR, COST = 10.0, 0.01, "cost"
 _SEED = 11
 
