@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +82,29 @@ def test_a_process_that_fails_ends_all_and_any_number_goes_on(tmp_path):
         one, two = (load_file(tmp_path / folder / f"resnet34-{name}.safetensors") for folder in ("alone", "entry"))
         for key in one:
             np.testing.assert_allclose(two[key], one[key], rtol=1e-3, atol=2e-3, err_msg=f"{key} after {STEPS} steps")
+
+
+def test_an_interrupt_saves_once_and_stops_all(tmp_path):
+    list(write_dataset(tmp_path / "data", 60, seed=3, seconds=5.0))
+    settings = tmp_path / "long.toml"
+    settings.write_text(
+        'architectures = ["resnet34"]\nlead_sets = ["2"]\npreset = "tiny"\nmin_steps = 3000\nworkers = 1\n'
+        "[presets.tiny.resnet34]\nwidth = 4\nrate = 50\nblocks = [1, 1, 1, 1]\n"
+        '[pretrain]\nbelow = 0\n[start]\nweights = "none"\n'
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", TESTS.parent / "train_model.py"]
+    process = subprocess.Popen(
+        [*command, tmp_path / "data", tmp_path / "model"], env=os.environ | {"LEADSET_CONFIG": str(settings)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True,
+        # Where the tests run in the background, interrupts are ignored, and what they start would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    log = tmp_path / "model" / "training.jsonl"
+    while process.poll() is None and (not log.exists() or '"step"' not in log.read_text()):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert shown.count("start the same command again") == 1
+    (state,) = (tmp_path / "model" / "work").glob("resnet34-*.safetensors")
+    assert read_progress(state)["step"] > 0
