@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 def test_pages_and_navigation_are_the_same() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
-    named = re.findall(r"[\w/]+\.md", navigation)
+    named = re.findall(r"[\w/-]+\.md", navigation)
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert sorted(named) == sorted(pages)
 

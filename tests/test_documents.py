@@ -74,8 +74,10 @@ def test_commands_in_prose_are_verbs_with_such_options(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_options_in_prose_are_options_of_some_verb(page: str) -> None:
+def test_options_in_prose_are_options_of_some_verb_or_benchmark(page: str) -> None:
     known = {option for verb in list_verbs() for option in options_of(verb)} | {"--version", "--help"}
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        known |= set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', script.read_text(encoding="utf-8")))
     assert options_in_prose(page) <= known
 
 
