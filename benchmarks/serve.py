@@ -4,7 +4,9 @@
 
 A server of its own answers a simulated recording of twelve leads and ten seconds; requests are bounded in number.
 Beside them, in the same run, the bare forward passes of the entry's networks on the prepared recording, one at a time.
-Hostile uploads are damaged headers, signals and JSON; each must be answered by a 4xx, and leave nothing on disk.
+Hostile uploads are damaged headers, signals and JSON; each must be answered by a 4xx, and leave nothing on disk. At
+the end, in seconds of the processor: what `leadset predict` takes for the recording, and the page of `leadset app`
+until it draws it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import http.client
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -27,9 +30,12 @@ import numpy as np
 import torch
 from tables import write_table
 
+from leadset.config import default_config
 from leadset.entry import load_entry
 from leadset.leads import LEADS
 from leadset.recordings import Recording
+from leadset.serve.uploads import recording_of_files
+from leadset.serve.view import View, interactive
 from leadset.simulate import simulate
 
 COLUMNS = ("what", "value", "unit")
@@ -136,6 +142,32 @@ def bare_ms(recording: Recording, n: int = 50) -> float:
     return 1000 * float(np.median(times))
 
 
+def drawing_s(files: dict[str, bytes], n: int = 5) -> float:
+    """Seconds of the processor from an upload to the first drawing on the page; the longest of some."""
+    entry, limits, taken = load_entry(), default_config().serve, []
+    for _ in range(n):
+        started = time.process_time()
+        view = View(recording_of_files(files, entry.lead_names, limits), entry)
+        view.quality  # noqa: B018 (stands above the drawing)
+        interactive(view, view.recording.leads, False, True, ("s", "mV")).to_json()
+        taken.append(time.process_time() - started)
+    return max(taken)
+
+
+def shell_s(files: dict[str, bytes], folder: Path, n: int = 3) -> float:
+    """Seconds of the processor that `leadset predict` of one recording takes, imports included; the median of some."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    taken = []
+    for _ in range(n):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "leadset", "predict", str(folder / "R.hea")]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return float(np.median(taken))
+
+
 def main() -> None:
     """Runs the server, asks it, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -179,6 +211,9 @@ def main() -> None:
         add("hostile uploads answered by 4xx", sum(400 <= status < 500 for status in statuses), "")
         add("hostile uploads answered by 5xx", sum(status >= 500 for status in statuses), "")
         add("files left on disk", len(list(Path(folder).iterdir())), "")
+    with tempfile.TemporaryDirectory() as folder:
+        add("leadset predict of one recording, processor", shell_s(files, Path(folder)), "s")
+    add("page, from upload to first drawing, processor", drawing_s(files), "s")
     write_table(arguments.output, COLUMNS, rows)
 
 
