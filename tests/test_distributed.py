@@ -50,7 +50,7 @@ def test_two_processes_take_the_steps_of_one(steps, name):
     one, two = steps[name]
     assert one.keys() == two.keys()
     # Gradients of what normalisation takes away again are nothing but rounding, so that each is judged by the largest.
-    for kind, tolerance in (("loss", 1e-5), ("gradient", 2e-5)):
+    for kind, tolerance in (("loss", 1e-5), ("gradient", 5e-4)):
         names = [key for key in one if key.startswith(kind)]
         largest = max(one[key].abs().max() for key in names)
         for key in names:
