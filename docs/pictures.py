@@ -25,8 +25,8 @@ from leadset.plots.attributions import attribution_layer
 from leadset.simulate import simulate
 from leadset.utils.files import write_atomically
 
-#: Port of the page, the size of its window, and seconds that it may take.
-PORT, SIZE, PATIENCE = 8631, "1400,1020", 900
+#: Port of the page, the size of its window, seconds that it may take, and that its drawing takes to settle.
+PORT, SIZE, PATIENCE, SETTLED = 8631, "1400,1260", 900, 5
 
 
 def recording_of(label: str, seed: int) -> leadset.Recording:
@@ -92,8 +92,8 @@ def draw_page() -> None:
         open_page(driver)
         wait = WebDriverWait(driver, PATIENCE)
         wait.until(lambda _: [b for b in driver.find_elements(By.TAG_NAME, "button") if "example" in b.text])[0].click()
-        wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, ".js-plotly-plot .scatterlayer"))
-        wait.until(lambda _: not driver.find_elements(By.CSS_SELECTOR, '[data-testid="stStatusWidget"]'))
+        wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"))
+        time.sleep(SETTLED)
         write("page", BytesIO(driver.get_screenshot_as_png()), 256)
     finally:
         driver.quit()
