@@ -52,6 +52,8 @@ COLUMNS = ("dataset", "part", "method", "mark", "annotated", "sensitivity", "pre
            "mean_sd_ms", "value")
 #: Methods of others.
 PEERS = ("published rules", "neurokit2 dwt")
+#: In the place of a method to keep: the learned one with other weights than those that ship.
+OTHER_WEIGHTS = "other weights"
 #: Signal-to-noise ratio of the noise tests in dB.
 NOISE_DB = 6.0
 
@@ -178,8 +180,13 @@ def peer_rows(ludb: list[Annotated], qtdb: list[Annotated], kept: Collection[str
 def earlier_rows(table: Path, methods: Collection[str]) -> list[list[str]]:
     """Rows of some methods out of an earlier table; times only of what is not installed here."""
     missing = {PEERS[1]} if neurokit() is None else set()
+
+    def asked(part: str, method: str) -> bool:
+        others = OTHER_WEIGHTS in methods and method == "learned" and part in ("held out", "simulated")
+        return others or method in methods
+
     with table.open(newline="") as file:
-        return [row for row in csv.reader(file) if row[2] in methods and (row[0] != "time" or row[2] in missing)]
+        return [row for row in csv.reader(file) if asked(*row[1:3]) and (row[0] != "time" or row[2] in missing)]
 
 
 def accuracy_rows(data: Path, weights: Path | None, kept: Collection[str]) -> Iterator[tuple]:
@@ -277,8 +284,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--weights", type=Path, help="folder of weights to score beside the shipped ones")
-    parser.add_argument("--keep", nargs="*", choices=(*PEERS, "wavelet", "learned", "quality"), default=(),
-                        metavar="METHOD",
+    methods = (*PEERS, OTHER_WEIGHTS, "wavelet", "learned", "quality")
+    parser.add_argument("--keep", nargs="*", choices=methods, default=(), metavar="METHOD",
                         help="methods whose rows, but for their times, are taken from the earlier OUTPUT")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
