@@ -199,10 +199,10 @@ def _score(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.data)
     if arguments.map is not None and not (folder / BENCHMARK).is_file():
         raise ValueError(f"{folder}: --map says what localisation is measured by, expected {BENCHMARK} in it")
+    detectors = DetectorFolder(arguments.model)
     data = None if has_arrays(folder) else open_chosen(arguments)
     if data is None:
         _refuse_for_arrays(arguments, *_OF_DATA_SETS)
-    detectors = DetectorFolder(arguments.model)
     failed = 0
     with write_atomically(arguments.output) as file:
         table = _Table(file, detectors)

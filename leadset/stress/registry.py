@@ -57,8 +57,10 @@ def list_checks(only: Iterable[str] = ()) -> list[Check]:
         ValueError: there is no check of a name.
     """
     import_modules("leadset.stress.checks")
+    # A module may have been imported before its turn.
+    checks = sorted(_CHECKS.values(), key=lambda check: check.run.__module__)
     only = list(only)
     for name in only:
         if name not in _CHECKS:
-            raise ValueError(f"found no check {name!r}, expected some of {', '.join(_CHECKS)}")
-    return [check for check in _CHECKS.values() if not only or check.name in (BASE, *only)]
+            raise ValueError(f"found no check {name!r}, expected some of {', '.join(check.name for check in checks)}")
+    return [check for check in checks if not only or check.name in (BASE, *only)]
