@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tables import write_table
 from leadset.leads import LEADS
 from leadset.models import create_model, list_models
 from leadset.models.extra_inputs import delineations
+from leadset.preprocess import InputSpec
 from leadset.recordings import find_recordings
 from leadset.simulate.write import write_dataset
 from leadset.store.beat_store import build_beats
@@ -31,19 +33,24 @@ RECORDINGS, BATCH, STEPS, ROUNDS = 256, 32, 4, 3
 COLUMNS = ("model", "rate", "samples", "extra", "windows_per_core_s", "batch")
 
 
+def batches_of(spec: InputSpec, leads: Sequence[str], folder: Path, steps: int, batch_size: int) -> StepBatches:
+    """Training batches of the recordings below a folder, out of a store that is built there if it is not there yet."""
+    store = build_store(find_recordings(folder / "data"), spec.transform, folder / "store", 1, progress=False)
+    beats = {
+        reliable: build_beats(store, leads, folder / "store", 1, progress=False, reliable=reliable)
+        for reliable in delineations(spec)
+    }
+    everything = Phase("all", Pool(np.arange(len(store))), steps, 0.0)
+    return StepBatches(
+        store, Curriculum((everything,)), np.zeros((len(store), 26)), leads=leads, spec=spec, batch_size=batch_size,
+        seed=0, contexts=Contexts(store.recordings, beats),
+    )  # fmt: skip
+
+
 def measured(name: str, folder: Path) -> dict:
     """The row of a classifier."""
     spec = create_model(name, 12).input_spec
-    store = build_store(find_recordings(folder / "data"), spec.transform, folder / "store", 1, progress=False)
-    beats = {
-        reliable: build_beats(store, LEADS, folder / "store", 1, progress=False, reliable=reliable)
-        for reliable in delineations(spec)
-    }
-    everything = Phase("all", Pool(np.arange(len(store))), STEPS * ROUNDS, 0.0)
-    batches = StepBatches(
-        store, Curriculum((everything,)), np.zeros((len(store), 26)), leads=LEADS, spec=spec, batch_size=BATCH, seed=0,
-        contexts=Contexts(store.recordings, beats),
-    )  # fmt: skip
+    batches = batches_of(spec, LEADS, folder, STEPS * ROUNDS, BATCH)
     fastest = float("inf")
     for turn in range(ROUNDS):
         started = time.process_time()
