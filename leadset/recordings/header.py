@@ -347,7 +347,7 @@ def voltage_unit(text: str) -> str | None:
 
 def _integer(text: str | None) -> int | None:
     """An integer of at most 18 digits, also from ``5000.0``; None for anything else."""
-    if text is None:
+    if text is None or "_" in text:  # Python reads 5_000 as 5000, WFDB does not
         return None
     if len(text) < 19:
         try:
