@@ -1,7 +1,7 @@
 """``leadset VERB``, also ``python -m leadset VERB``: one command line, and what the scripts of the repository call.
 
 A verb is a file of `leadset.commands`. Only the module of the verb that is asked for is imported, so that ``--help``
-stays fast: the list of verbs is read from the first lines of their docstrings.
+stays fast: what the list of verbs says is read from the text of the files.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import ast
 import io
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -19,7 +21,19 @@ from typing import NamedTuple, NoReturn
 import leadset
 
 _FOLDER = Path(__file__).parent / "commands"
-_INTERRUPTED = 130
+_WRONG_USAGE, _INTERRUPTED = 2, 130
+#: Headings of the list of verbs, in their order; a verb's file names one as ``GROUP``.
+GROUPS = (
+    "train, predict, evaluate", "prepare data", "look at recordings and answers", "compare networks",
+    "submit, share, serve",
+)  # fmt: skip
+#: What to begin with, and what it does.
+FIRST = {
+    "leadset predict data/A0001.hea": "the entry that ships answers, without training",
+    "leadset train data model": "train an entry of your own on a folder of recordings",
+    "leadset predict model heldout outputs": "let it answer recordings that it has not seen",
+    "leadset evaluate heldout outputs": "score its answers as the Challenge does",
+}
 
 
 class Call(NamedTuple):
@@ -36,29 +50,65 @@ class Call(NamedTuple):
     usage_error: Callable[[str], NoReturn]
 
 
-def list_verbs() -> dict[str, str]:
-    """Name and one line of help of each verb, without importing it."""
+class Verb(NamedTuple):
+    """What the list of verbs says of one.
+
+    Attributes:
+        summary: what it does, in a line.
+        group: the heading below which it stands.
+    """
+
+    summary: str
+    group: str
+
+
+def list_verbs() -> dict[str, Verb]:
+    """The verbs by name, without importing any of them."""
     files = sorted(file for file in _FOLDER.glob("*.py") if not file.stem.startswith("_"))
-    return {file.stem: _summary(file) for file in files}
+    return {file.stem: _read_verb(file) for file in files}
 
 
-def _summary(file: Path) -> str:
-    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0].partition(": ")[2].rstrip(".")
+def _read_verb(file: Path) -> Verb:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    groups = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign)
+              and [ast.unparse(target) for target in node.targets] == ["GROUP"]]  # fmt: skip
+    return Verb(_split(ast.get_docstring(tree) or "")[0], groups[0] if groups else "")
+
+
+def _split(docstring: str) -> tuple[str, str, str]:
+    """What a verb's docstring holds: the summary, more of it, and examples, a line each."""
+    text, _, examples = docstring.partition("\n\nExamples:\n")
+    first, _, more = text.partition("\n")
+    return first.partition(": ")[2].rstrip("."), more.strip(), textwrap.dedent(examples).strip()
+
+
+def _listing(verbs: dict[str, Verb]) -> str:
+    """What to begin with, and the verbs below their headings."""
+    wide = max(map(len, FIRST))
+    lines = ["begin with:", *(f"  {command:<{wide}}  {what}" for command, what in FIRST.items())]
+    for heading in dict.fromkeys([*GROUPS, *(verb.group for verb in verbs.values())]):
+        own = {name: verb for name, verb in verbs.items() if verb.group == heading}
+        lines += ["", f"{heading}:", *(f"  {name:<10} {verb.summary}" for name, verb in own.items())]
+    return "\n".join([*lines, "", "leadset VERB --help says which arguments a verb takes, with examples."])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit status: 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted."""
     verbs = list_verbs()
-    listing = "\n".join(f"  {verb:<12} {line}" for verb, line in verbs.items())
     parser = argparse.ArgumentParser(
-        prog="leadset", description="ECG classification kit", epilog=f"verbs:\n{listing}",
+        prog="leadset", usage="leadset VERB [arguments]", epilog=_listing(verbs), add_help=False,
+        description="ECG classification on any leads: train, predict, evaluate, look, compare, share.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--version", action="version", version=f"leadset {leadset.__version__}")
-    parser.add_argument("verb", help="one of the verbs below")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the verb; VERB --help lists them")
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    version = f"leadset {leadset.__version__}"
+    parser.add_argument("--version", action="version", version=version, help=argparse.SUPPRESS)
+    parser.add_argument("verb", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     chosen = parser.parse_args(argv)
+    if chosen.verb is None:
+        parser.print_help(sys.stderr)
+        return _WRONG_USAGE
     if chosen.verb not in verbs:
         near = get_close_matches(chosen.verb, verbs, n=1)
         expected = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(verbs)}"
@@ -107,8 +157,15 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
 def make_parser(verb: str, name: str, program: str = "", folder: Path | None = None) -> argparse.ArgumentParser:
     """The parser of a verb's arguments; they are those of `run_verb`."""
     module = import_module(f"leadset.commands.{verb}")
-    summary, _, more = (module.__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(prog=program or name, description=f"{summary.partition(': ')[2]} {more}")
+    summary, more, examples = _split(module.__doc__ or "")
+    examples = examples.replace(f"leadset {verb} ", f"{program or name} ")
+    width = min(shutil.get_terminal_size().columns, 100) - 2
+    paragraphs = [f"{summary[:1].upper()}{summary[1:]}.", *more.split("\n\n")]
+    parser = argparse.ArgumentParser(
+        prog=program or name, description="\n\n".join(textwrap.fill(text, width) for text in paragraphs if text),
+        epilog="examples:\n" + textwrap.indent(examples, "  ") if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.set_defaults(call=Call(name, folder or Path(), parser.error))
     module.add_arguments(parser)
     return parser

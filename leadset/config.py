@@ -113,7 +113,8 @@ class Config:
 
     def summary(self) -> str:
         """Where the values come from, in one line."""
-        settings = [f"{key}={value}" for key, value in self.overrides.items()]
+        items = self.overrides.items()
+        settings = [f"{key}={f'{value:.4g}' if isinstance(value, float) else value}" for key, value in items]
         return "configuration: " + ", ".join([*self.files, *settings])
 
     def provenance(self) -> dict[str, Any]:

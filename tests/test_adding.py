@@ -41,9 +41,15 @@ codes = ["427084000"]
 abbreviation = "STach"
 name = "sinus tachycardia"
 """
-VERB = '''"""``leadset greet NAME``: say good day."""
+VERB = '''"""``leadset greet NAME``: say good day.
+
+Examples:
+    leadset greet Ada
+"""
 
 import argparse
+
+GROUP = "prepare data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -253,7 +259,7 @@ def test_suite_fails_where_something_is_lacking(tmp_path):
     model_files(folder, "undated", cited="")
     space_files(folder, "unsourced", cited="")
     importer_files(folder, "anonymous", cited="")
-    verb_files(folder, "mute", VERB.replace("``leadset greet NAME``: say", "Says"))
+    verb_files(folder, "mute", VERB.replace("``leadset greet NAME``: say", "Says").replace("greet", "mute"))
     outcomes = checks(folder, "(nocard and card)", "(undated and card)", "unsourced", "mute", "anonymous")
     assert {name for name, passed in outcomes.items() if not passed} == {
         "test_registered_model_has_a_citation_and_a_card[nocard]",

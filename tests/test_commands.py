@@ -137,7 +137,8 @@ def test_trained_entry_says_how_it_was_configured(tmp_path, capsys):
     list(write_dataset(tmp_path / "data", 24, seed=3, seconds=6.0, labels={"NSR": 1, "AF": 1}))
     assert main(["train", str(tmp_path / "data"), str(tmp_path / "model"), *TINY]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("configuration: ") and "training: 1 networks, " in shown
+    assert shown.startswith("configuration: ") and "networks to train: 1, for which all steps take " in shown
+    assert "Next: leadset predict " in shown
     kept = json.loads((tmp_path / "model" / "entry.json").read_text())["provenance"]["configuration"]
     assert [Path(name).name for name in kept["files"]] == ["default.toml"]
     assert kept["overrides"]["batch_size"] == kept["values"]["batch_size"] == 8

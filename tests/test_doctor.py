@@ -121,7 +121,7 @@ def test_report(folder):
     assert table["AF"][1] == "0"
     assert table["flat"][1:] == ["1", "a", "lead", "is", "constant"]
     assert table["age_implausible"][2:] == FLAGS["age_implausible"].split()
-    assert "2 codes are of no class, and 2 recordings have no other: 55827005 (1), nonsense (1)" in text
+    assert "2 codes are of no class: 55827005 (1), nonsense (1); 2 recordings have none but such codes" in text
     assert "training/alpha/g1/A0004.hea = training/alpha/g1/A0001.hea" in text
     assert "5 of 10 recordings will be skipped:" in text
     # Reasons that differ in the record's name only are one line.
@@ -147,8 +147,8 @@ def test_classes_are_those_of_the_label_space(tmp_path, capsys, monkeypatch):
     assert main(["doctor", str(tmp_path / "data")]) == 0
     challenge = capsys.readouterr().out
     assert "26 classes of label space challenge2021" in challenge
-    assert "164884008 counts as PVC in training, not in the scores: in 2 recordings" in challenge
-    assert "2 codes are of no class, and 1 recordings have no other" in challenge
+    assert "code 164884008, in 2 recordings, is trained as PVC; scores take no notice of it" in challenge
+    assert "2 codes are of no class" in challenge and "1 recordings have none but such codes" in challenge
     (tmp_path / "own.toml").write_text("label_space = 'cpsc2018'\n")
     monkeypatch.setenv("LEADSET_CONFIG", str(tmp_path / "own.toml"))
     assert main(["doctor", str(tmp_path / "data")]) == 0

@@ -52,7 +52,7 @@ def test_failures_are_counted_named_and_strict(entry_folder, tmp_path, capsys):
     write_recording(data / "b", "GOOD", counts)
     assert test_model.main([str(entry_folder), str(data), str(tmp_path / "out")]) == 0
     shown = capsys.readouterr()
-    assert "3 answers written; 1 recordings failed" in shown.out
+    assert "3 answers written to " in shown.out and "; 1 recordings failed" in shown.out
     assert "BAD: unanswered" in shown.err
     assert test_model.main([str(entry_folder), str(data), str(tmp_path / "out"), "--strict"]) == 1
     # A stem that two folders hold is answered for both, and scored.

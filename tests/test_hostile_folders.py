@@ -60,7 +60,7 @@ def test_recordings_that_are_damaged_are_answered_and_counted(model, data, tmp_p
     written = {path.stem for path in outputs.glob("*.csv")} - {"details"}
     headers = {path.stem for path in data.glob("*.hea") if not path.is_dir()}
     assert written == headers and {*GOOD, "noise", "dangling", "pipe", "not\udcfftext"} <= written
-    assert f"{len(written)} answers written" in said.out
+    assert f"{len(written)} answers written to" in said.out
     failed = {line.split(":")[0].strip() for line in said.err.splitlines() if line.startswith("  ")}
     assert {"empty", "noise", "stump", "zeros", "endless", "outside", "alone", "dangling", "pipe"} <= failed
     assert not failed & set(GOOD)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from leadset import cli
 from leadset.classes import label_space, list_label_spaces
-from leadset.cli import list_verbs, main
+from leadset.cli import FIRST, GROUPS, list_verbs, main, make_parser
 from leadset.recordings.importers import importer, list_importers
 
 each_verb = pytest.mark.parametrize("verb", list_verbs())
@@ -30,7 +31,45 @@ def test_verb_has_help_for_each_argument(verb, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"usage: leadset {verb}" in shown and list_verbs()[verb] in shown
+    summary = list_verbs()[verb].summary
+    assert f"usage: leadset {verb}" in shown and f"{summary[:1].upper()}{summary[1:]}." in shown
+
+
+@each_verb
+def test_verb_stands_below_a_heading_of_the_list(verb):
+    assert list_verbs()[verb].group in GROUPS
+
+
+@each_verb
+def test_examples_of_a_verb_are_commands_that_its_parser_takes(verb, capsys):
+    parser = make_parser(verb, f"leadset {verb}")
+    title, *examples = (parser.epilog or "").split("\n")
+    assert title == "examples:" and examples
+    for example in examples:
+        program, named, *arguments = shlex.split(example)
+        assert (program, named) == ("leadset", verb)
+        parser.parse_args(arguments)
+
+
+def test_what_to_begin_with_is_what_parsers_take():
+    for command in FIRST:
+        _, verb, *arguments = shlex.split(command)
+        make_parser(verb, verb).parse_args(arguments)
+
+
+def test_the_list_of_verbs_has_each_verb_once_below_its_heading(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    starts = [shown.index(f"\n{heading}:\n") for heading in GROUPS] + [len(shown)]
+    for heading, start, end in zip(GROUPS, starts, starts[1:], strict=False):
+        own = [name for name, verb in list_verbs().items() if verb.group == heading]
+        assert re.findall(r"^  (\w+) ", shown[start:end], re.MULTILINE) == own
+
+
+def test_without_a_verb_the_list_is_shown(capsys):
+    assert main([]) == 2
+    assert "begin with:" in capsys.readouterr().err
 
 
 @each_importer

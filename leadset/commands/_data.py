@@ -22,8 +22,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def add_task(parser: argparse.ArgumentParser) -> None:
     """Task and options of a data set that another argument names."""
-    parser.add_argument("--task", metavar="NAME", help="which labels of a data set: ptbxl has super, rhythm and others")
-    parser.add_argument(
+    group = parser.add_argument_group("of a data set as published, or of a table")
+    group.add_argument("--task", metavar="NAME", help="which labels of a data set: ptbxl has super, rhythm and others")
+    group.add_argument(
         "--data-option", action="append", default=[], type=_option, metavar="KEY=VALUE",
         help="option of the importer, such as rate=100 (ptbxl) or labels=COLUMN (table); may be repeated",
     )  # fmt: skip
@@ -38,7 +39,7 @@ def _option(words: str) -> tuple[str, str]:
 
 def add_chosen_folds(parser: argparse.ArgumentParser) -> None:
     """Which folds of the data set to take."""
-    parser.add_argument(
+    parser.add_argument_group("folds of the data set").add_argument(
         "--fold", action="append", default=[], metavar="FOLD",
         help="only recordings of this fold of the data set; may be repeated",
     )  # fmt: skip
@@ -81,11 +82,12 @@ def open_data(arguments: argparse.Namespace) -> DataSet:
 
 def add_folds(parser: argparse.ArgumentParser) -> None:
     """Which of the data set's folds are validated on and which are kept for testing."""
-    parser.add_argument(
+    group = parser.add_argument_group("folds of the data set")
+    group.add_argument(
         "--valid-fold", action="append", default=[], metavar="FOLD",
         help="validate on this fold of the data set instead of a part that is drawn; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--test-fold", action="append", default=[], metavar="FOLD",
         help="keep this fold of the data set for testing: nothing is learnt from it; may be repeated",
     )  # fmt: skip

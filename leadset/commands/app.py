@@ -1,4 +1,9 @@
-"""``leadset app [ENTRY]``: a page to look at recordings and at what an entry says of them (extra ``app``)."""
+"""``leadset app [ENTRY]``: open a page that shows recordings and what an entry says of them (needs leadset[app]).
+
+Examples:
+    leadset app
+    leadset app model --port 8600
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,8 @@ from pathlib import Path
 
 import leadset
 from leadset.config import load_config
+
+GROUP = "look at recordings and answers"
 
 # Streamlit runs the page as a script of its own, which is told the entry by this environment variable.
 _ENTRY = "LEADSET_APP_ENTRY"

@@ -1,4 +1,8 @@
-"""``leadset baseline DATA MODEL --names forest_statistics``: train classical models, as an entry like any other."""
+"""``leadset baseline DATA MODEL --names forest_statistics``: train classical models, as an entry like any other.
+
+Examples:
+    leadset baseline data model_of_trees --names forest_pqrst --leads 12,2
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import argparse
 
 from leadset.commands._data import add_data, add_folds, chosen_folds, open_data
 from leadset.commands.train import add_choices, chosen_config
+
+GROUP = "compare networks"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,5 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
     from leadset.training.baselines import train_baselines
 
     train_baselines(data, arguments.model, arguments.names, config, held_out, validation)
-    print("Done.")
+    print(f"Done: the entry is in {arguments.model}. Next: leadset predict {arguments.model} HELDOUT OUTPUTS")
     return 0

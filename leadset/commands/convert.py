@@ -1,6 +1,10 @@
 """``leadset convert RECORD… OUT``: write recordings of any format that is read as WFDB files.
 
 DICOM waveforms, HL7 aECG, GE MUSE and Philips XML, SCP-ECG, EDF, ISHNE, MFER and arrays (CSV, NPY, NPZ).
+
+Examples:
+    leadset convert hospital wfdb
+    leadset convert ecg.npy wfdb --fs 500 --leads I,II,V2
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from leadset.config import load_lead_names
 from leadset.recordings import Layout, find_recordings
 from leadset.recordings.convert import convert_recording, wfdb_name
 from leadset.signals import explain_flag
+
+GROUP = "prepare data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

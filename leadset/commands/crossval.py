@@ -2,6 +2,10 @@
 
 A run that was interrupted goes on when it is started again. `leadset report OUT` makes a page of what OUT holds; other
 models or baselines may be added to it later, under another --name.
+
+Examples:
+    leadset crossval data folds --models resnet34 --leads 12
+    leadset crossval ptbxl:FOLDER folds --task super --protocol official
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from typing import TYPE_CHECKING
 from leadset.commands._data import add_data, add_folds, open_data
 from leadset.commands.train import add_choices, chosen_config
 from leadset.config import Config
+
+GROUP = "compare networks"
 
 if TYPE_CHECKING:
     from leadset.studies.entrants import Entrant

@@ -1,4 +1,9 @@
-"""``leadset delineate RECORD… [--plot] [-o marks.csv]``: the waves of recordings on disk."""
+"""``leadset delineate RECORD… [--plot] [-o marks.csv]``: mark the P, QRS and T waves of recordings.
+
+Examples:
+    leadset delineate data/A0001.hea --plot
+    leadset delineate data -o marks.csv
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,8 @@ from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
 from leadset.waves.delineator import METHODS, Delineation, delineate
 from leadset.waves.export import ANNOTATOR, CSV_COLUMNS, csv_rows, write_annotations
+
+GROUP = "look at recordings and answers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,10 @@
-"""``leadset demo OUT``: train, answer and score on simulated recordings, and print a table of the scores.
+"""``leadset demo OUT``: train, predict and score on simulated recordings, and print a table of the scores.
 
 Runs the very commands that a newcomer would type: simulate, predict with the entry that ships, train, extract each lead
 set, predict, evaluate.
+
+Examples:
+    leadset demo demo -n 100 --tests 40
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from leadset.recordings import find_recordings
 from leadset.scoring import Scores, evaluate
 from leadset.training.context import LOG_FILE
 from leadset.utils.files import write_atomically
+
+GROUP = "train, predict, evaluate"
 
 CONFIG = Path(leadset.__file__).with_name("demo.toml")
 # Diagnoses common enough to be learnt from a few hundred recordings.

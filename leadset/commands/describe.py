@@ -1,6 +1,10 @@
-"""``leadset describe DATA``: what is in a data set: classes, subjects, durations, sources, and what was left out.
+"""``leadset describe DATA``: count what a data set holds: classes, patients, durations, sources, and what was left out.
 
 Counts what labels, headers and tables say; `leadset doctor` looks at the signals too.
+
+Examples:
+    leadset describe data
+    leadset describe ptbxl:FOLDER --task super --html ptbxl.html
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from leadset.config import load_config, load_lead_names
 from leadset.recordings.dataset import counted, fold_order
 from leadset.recordings.description import UNKNOWN, Description, describe
 from leadset.recordings.importers import open_dataset
+
+GROUP = "prepare data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

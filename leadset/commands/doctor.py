@@ -1,4 +1,9 @@
-"""``leadset doctor DATA``: what is in a folder of recordings, what is odd about it, and what training will skip."""
+"""``leadset doctor DATA``: check a folder of recordings: what is in it, what is odd about it, what training will skip.
+
+Examples:
+    leadset doctor data
+    leadset doctor data -o audit.csv
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,8 @@ from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.audit import Audit, audit_folder, write_csv
 from leadset.recordings.find import Found, survey
 from leadset.signals import FLAGS, PREPARING_FLAGS
+
+GROUP = "prepare data"
 
 _EXAMPLES = 3
 
@@ -99,14 +106,14 @@ def _other_codes(rows: Sequence[Audit], space: LabelSpace) -> str:
     """Codes that are aliases of a class, and those of no class."""
     counts = Counter(code for row in rows for code in row.codes if code not in space.index)
     lines = [
-        f"{code} counts as {d.abbreviation} in training, not in the scores: in {counts[code]} recordings"
+        f"code {code}, in {counts[code]} recordings, is trained as {d.abbreviation}; scores take no notice of it"
         for d in space.classes for code in d.aliases if counts[code]
     ]  # fmt: skip
     unknown = [(code, n) for code, n in counts.most_common() if code not in space.training_index]
     if unknown:
         without = sum(not space.training_index.keys() & set(row.codes) for row in rows if row.codes)
         listed = _few([f"{code} ({n})" for code, n in unknown])
-        lines.append(f"{len(unknown)} codes are of no class, and {without} recordings have no other: {listed}")
+        lines.append(f"{len(unknown)} codes are of no class: {listed}; {without} recordings have none but such codes")
     return "\n".join(lines)
 
 

@@ -2,6 +2,10 @@
 
 FILE ends in ``.npz`` (arrays ``recordings``, ``leads``, ``flags``, and one of vectors for each network) or in
 ``.parquet`` (a row for each recording, a column for each feature).
+
+Examples:
+    leadset embed data -o vectors.npz
+    leadset embed data -o vectors.npz --entry model
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from leadset.config import load_lead_names
 from leadset.recordings import find_recordings
 from leadset.recordings.names import distinct_names
 from leadset.utils.files import write_atomically
+
+GROUP = "submit, share, serve"
 
 if TYPE_CHECKING:
     from leadset.entry import Embedding

@@ -1,6 +1,10 @@
 """``leadset evaluate LABELS OUTPUTS [SCORES.csv [CLASS_SCORES.csv]]``: score a folder of outputs as the Challenge does.
 
 Prints the scores if no file is named. Outputs are scored in the label space whose classes they name, and in no other.
+
+Examples:
+    leadset evaluate heldout outputs
+    leadset evaluate heldout outputs scores.csv class_scores.csv
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ from pathlib import Path
 from leadset import scoring
 from leadset.commands._data import add_chosen_folds, add_task, open_named
 from leadset.utils.files import write_atomically
+
+GROUP = "train, predict, evaluate"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

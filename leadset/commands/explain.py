@@ -2,6 +2,10 @@
 
 With ``--population`` it sums up the explanations of many recordings; with ``--check`` it tests the method itself on
 simulated recordings, and exits with 1 where a check fails.
+
+Examples:
+    leadset explain data/A0001.hea -o why
+    leadset explain data -o why --classes AF,RBBB --population
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ import numpy as np
 from tqdm import tqdm
 
 from leadset.utils.files import write_atomically
+
+GROUP = "look at recordings and answers"
 
 if TYPE_CHECKING:
     from leadset.entry import Entry
@@ -111,7 +117,7 @@ def _explain(entry: Answering, arguments: argparse.Namespace) -> int:
             failed += not _explain_one(entry, path, name, arguments)
     if done_before:
         print(f"{done_before} recordings were explained before, with the same settings")
-    print(f"{len(paths) - failed} recordings explained in {arguments.output}, {failed} could not be")
+    print(f"{len(paths) - failed} of {len(paths)} recordings explained in {arguments.output}")
     if arguments.population:
         _sum_up(names, arguments)
     return 1 if failed else 0

@@ -1,6 +1,10 @@
 """``leadset export [ENTRY] --onnx OUT``: write an entry as ONNX files, which answer without PyTorch.
 
 There is a file for each lead set. `leadset predict RECORD… --onnx OUT` answers with them.
+
+Examples:
+    leadset export --onnx onnx
+    leadset export model --onnx onnx --leads 12 2
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ from pathlib import Path
 
 from leadset.config import load_lead_names
 from leadset.leads import resolve_leads
+
+GROUP = "submit, share, serve"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,9 @@
 """``leadset extract -i INPUT -o OUTPUT -l LEAD …``: copy recordings with some of their leads.
 
 The copies lie in folders laid out like those of the input.
+
+Examples:
+    leadset extract -i data -o data_two -l I II
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from leadset.leads import canonical_lead
 from leadset.recordings import find_recordings
 from leadset.recordings.extract import extract_leads
 from leadset.signals import explain_flag
+
+GROUP = "prepare data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

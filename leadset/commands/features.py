@@ -1,6 +1,9 @@
-"""``leadset features DATA -o features.csv``: named features of every recording, for any other program.
+"""``leadset features DATA -o features.csv``: write named features of every recording, for any other program.
 
 A run that was interrupted goes on when it is started again.
+
+Examples:
+    leadset features data -o features.csv --leads 12
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from leadset.config import load_lead_names
 from leadset.leads import resolve_leads
 from leadset.store.feature_table import FEATURE_SETS, csv_rows, feature_table
 from leadset.utils.files import write_atomically
+
+GROUP = "submit, share, serve"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,10 @@
 
 The networks of the entry get the other leads as missing. With ``--retrain``, a network is tuned for each single lead
 instead, and tested on recordings that it did not learn from; a run that was interrupted goes on.
+
+Examples:
+    leadset leads data -o which
+    leadset leads data -o tuned --retrain
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from tqdm import tqdm
 from leadset.commands._data import add_data, open_data
 from leadset.commands.train import setting
 from leadset.utils.files import write_atomically
+
+GROUP = "look at recordings and answers"
 
 if TYPE_CHECKING:
     from leadset.entry import Entry

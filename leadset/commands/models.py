@@ -1,6 +1,10 @@
 """``leadset models [NAME]``: list the registered architectures, or what one of them costs on every lead set.
 
 The README holds the first table and a model's card the second.
+
+Examples:
+    leadset models
+    leadset models resnet34
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import torch
 
 from leadset.models.cost import cost_table, model_costs
 from leadset.models.registry import count_parameters, create_model, list_models, model_entry
+
+GROUP = "compare networks"
 
 
 def overview() -> str:

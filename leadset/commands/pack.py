@@ -2,12 +2,17 @@
 
 It holds what `entry.json` names and the card, with digests. `leadset predict RECORD… --entry FILE.zip` answers with it,
 and `leadset unpack FILE.zip FOLDER` makes a folder of it.
+
+Examples:
+    leadset pack model -o entry.zip
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+GROUP = "submit, share, serve"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,12 @@
-"""``leadset predict RECORD…``: diagnoses of recordings, by a trained entry or the one that ships.
+"""``leadset predict RECORD…``: diagnose recordings, with a trained entry or the one that ships.
 
 With MODEL DATA OUTPUTS, where MODEL is the folder of a trained entry, it writes one file of labels and probabilities
 per recording, as the Challenge asks for it. As in the organisers' driver, lead names are then those of training alone.
+
+Examples:
+    leadset predict data/A0001.hea
+    leadset predict data/A0001.hea --entry model --json -
+    leadset predict model heldout outputs
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ from leadset.commands._data import add_chosen_folds, add_task, open_named
 from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
 
+GROUP = "train, predict, evaluate"
+
 if TYPE_CHECKING:
     from leadset.classes import LabelSpace
     from leadset.entry import Answer
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 
 # Classes that are shown of a recording besides those decided, by falling probability.
 _MOST_SHOWN, _LEAST_SHOWN = 5, 0.05
+_LEGEND = f"* the answer; each class has a threshold of its own. Other classes are shown from {_LEAST_SHOWN:.0%} on."
 # Measurements that are shown.
 _SHOWN = ("rate", "pr", "qrs", "qt", "qtc_bazett", "qrs_axis")
 
@@ -89,7 +97,7 @@ def _predict_folder(arguments: argparse.Namespace) -> int:
     report = test_entry(model, chosen, outputs, per_model=arguments.per_model, details=arguments.details)
     for name, reason in report.failures:
         print(f"  {name}: {reason}", file=sys.stderr)
-    print(f"{report.written} answers written; {len(report.failures)} recordings failed")
+    print(f"{report.written} answers written to {outputs}; {len(report.failures)} recordings failed")
     return len(report.failures)
 
 
@@ -126,6 +134,8 @@ def _predict_records(arguments: argparse.Namespace) -> int:
     if not (arguments.json or arguments.csv):
         for answer, measurements in zip(answers, measured, strict=True):
             print(_described(answer, entry.space, measurements))
+        if not all(answer.failed for answer in answers):
+            print(_LEGEND)
     return sum(answer.failed for answer in answers)
 
 

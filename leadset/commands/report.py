@@ -2,12 +2,18 @@
 
 It writes OUT/report.html and OUT/report/*.csv. It may be called while folds are still running: entries that have not
 answered in every fold are left out, and the page names them.
+
+Examples:
+    leadset report folds
+    leadset report folds --against earlier
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+GROUP = "compare networks"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

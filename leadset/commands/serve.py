@@ -1,9 +1,18 @@
-"""``leadset serve [ENTRY]``: an API and a page that answer recordings, until interrupted (extra ``serve``)."""
+"""``leadset serve [ENTRY]``: answer recordings over HTTP, by an API and a page (needs leadset[serve]).
+
+If the environment variable LEADSET_API_KEY is set, clients must send its value as X-API-Key.
+
+Examples:
+    leadset serve
+    leadset serve model --port 8080
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+
+GROUP = "submit, share, serve"
 
 KEY_VARIABLE = "LEADSET_API_KEY"
 
@@ -14,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
     parser.add_argument("--config", metavar="FILE", help="configuration that overrides default.toml, table [serve]")
-    parser.epilog = f"If the environment variable {KEY_VARIABLE} is set, clients must send its value as X-API-Key."
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,10 @@
 """``leadset sheet RECORD… -o FOLDER``: draw recordings on ECG paper, with marks, measurements and diagnoses.
 
 One file per recording, at its true size: a millimetre on the sheet is a millimetre in print.
+
+Examples:
+    leadset sheet data/A0001.hea --diagnoses
+    leadset sheet data -o sheets --format pdf --marks
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from leadset.plots.sheet import FORMATS, GAINS, SPEEDS
 from leadset.recordings import ReadError, find_recordings, read_recording
 from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag
+
+GROUP = "look at recordings and answers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,5 +72,5 @@ def run(arguments: argparse.Namespace) -> int:
             tqdm.write(f"skipped {path}: {error}", file=sys.stderr)
             continue
         save_sheet(figure, arguments.output / f"{name}.{arguments.format}")
-    print(f"{len(paths) - failed} sheets drawn in {arguments.output}, {failed} recordings skipped")
+    print(f"{len(paths) - failed} of {len(paths)} recordings drawn in {arguments.output.resolve()}")
     return 1 if failed else 0

@@ -1,4 +1,9 @@
-"""``leadset simulate OUT -n 400``: a Challenge-style folder of simulated recordings."""
+"""``leadset simulate OUT -n 400``: write a Challenge-style folder of simulated recordings.
+
+Examples:
+    leadset simulate data -n 60
+    leadset simulate data -n 400 --seed 1 --labels AF,NSR --faults 0.1
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,8 @@ from pathlib import Path
 from leadset.simulate.av_block import AV_BLOCKS
 from leadset.simulate.mixture import NAMES
 from leadset.simulate.write import write_dataset
+
+GROUP = "prepare data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,10 @@
 
 The entry is a folder that follows the Challenge's contract (train_model.py, test_model.py, team_code.py,
 helper_code.py), of this kit or any other; it runs in processes of its own. Exit status 1: a check failed.
+
+Examples:
+    leadset stress --list
+    leadset stress --entry FOLDER --html stress.html
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import math
 import sys
 import tempfile
 from pathlib import Path
+
+GROUP = "submit, share, serve"
 
 # Simulated recordings: so many are learnt from and asked about.
 _TRAINING, _TEST, _SEED = 80, 40, 8

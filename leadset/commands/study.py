@@ -3,6 +3,11 @@
 Without DATA it says what the study is and where its data set is to be had. It writes OUT/study.html and OUT/study.csv,
 the paper's table beside ours; and everything that `leadset crossval` and `leadset report` write, or of an anomaly
 detector the arrays of its authors and what `leadset anomaly fit` writes.
+
+Examples:
+    leadset study star-ptbxl
+    leadset study star-ptbxl ptbxl out
+    leadset study star-ptbxl --simulated out
 """
 
 from __future__ import annotations
@@ -13,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadset.commands.train import add_choices, chosen_config
+
+GROUP = "compare networks"
 
 if TYPE_CHECKING:
     from leadset.studies.anomaly_study import AnomalyStudy

@@ -1,6 +1,12 @@
 """``leadset train DATA MODEL``: train every architecture on every lead set.
 
-Each option takes the place of a value of the configuration; `entry.json` keeps what was given and what it amounted to.
+Stop it at any time: the same command goes on. `default.toml` of the package explains every key of the configuration;
+`entry.json` of the entry keeps the values that were used.
+
+Examples:
+    leadset train data model
+    leadset train data model --models resnet34 --leads 12,2 --epochs 2 --time-limit 10m
+    leadset train ptbxl:FOLDER model --task super --valid-fold 9 --test-fold 10
 """
 
 from __future__ import annotations
@@ -13,6 +19,8 @@ from typing import Any, NamedTuple
 
 from leadset.commands._data import add_data, add_folds, chosen_folds, open_data
 from leadset.config import Config, Setting, load_config, parse_setting
+
+GROUP = "train, predict, evaluate"
 
 _HOURS = {"": 1.0, "h": 1.0, "m": 1 / 60, "s": 1 / 3600}
 
@@ -60,18 +68,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Options that stand for keys of the configuration, for every verb that trains."""
-    parser.add_argument(
+    group = parser.add_argument_group("training", "Each takes the place of a key of the configuration.")
+    group.add_argument(
         "--leads", action="append", metavar="SETS",
         help="lead sets: sizes with commas between (12,2) or the names of one (II,V5); may be repeated",
     )  # fmt: skip
     for option in _OPTIONS:
-        parser.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
-    parser.add_argument("--freeze", action="store_true", help="of networks that start from weights, tune heads alone")
-    parser.add_argument(
+        group.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
+    group.add_argument("--freeze", action="store_true", help="of networks that start from weights, tune heads alone")
+    group.add_argument(
         "--set", action="append", default=[], type=setting, metavar="KEY=VALUE",
         help="any other key of the configuration, such as pretrain.below=0; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file that overrides the keys it names")
+    group.add_argument("--config", type=Path, metavar="FILE", help="a TOML file that overrides the keys it names")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,7 +100,7 @@ def _train(arguments: argparse.Namespace) -> None:
     from leadset.training.run import train_entry
 
     train_entry(data, arguments.model, config, held_out, validation)
-    print("Done.")
+    print(f"Done: the entry is in {arguments.model}. Next: leadset predict {arguments.model} HELDOUT OUTPUTS")
 
 
 def chosen_config(arguments: argparse.Namespace, settings: Iterable[Setting] = ()) -> Config:

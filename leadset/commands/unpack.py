@@ -1,9 +1,15 @@
-"""``leadset unpack FILE.zip FOLDER``: make a model folder of a packed entry, after checking every file in it."""
+"""``leadset unpack FILE.zip FOLDER``: make a model folder of a packed entry, after checking every file in it.
+
+Examples:
+    leadset unpack entry.zip model
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+GROUP = "submit, share, serve"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -198,7 +198,8 @@ class Run:
         todo = [job for job in self.jobs if not self.context.finished(job)]
         seconds = sum(self.context.wanted_steps(job) * costs[job.name].step + costs[job.name].end for job in todo)
         wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
-        print(f"training: {len(todo)} networks, {wanted} if there were time; {used} of {limit} are used")
+        plan = f"{len(todo)}, for which all steps take {wanted}; time limit: {limit}, of which {used} are used"
+        print(f"networks to train: {plan}")
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
