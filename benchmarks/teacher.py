@@ -58,6 +58,21 @@ def mean_area(answers: np.ndarray, targets: np.ndarray, classes: np.ndarray) -> 
     return float(np.nanmean(known_auroc(targets[:, classes], answers[:, classes])))
 
 
+def mean_of_sources(found: Answers, targets: np.ndarray, sources: np.ndarray) -> dict[str, float]:
+    """Mean AUROC by source and number of leads, as columns of the table."""
+    challenge, values = sources == "challenge", {}
+    for leads in ("12", "2", "1"):
+        known = np.nan_to_num(targets[challenge])
+        values[f"challenge_{leads}"] = mean_area(found[leads][challenge], known, ELEVEN)
+    for source, leads, key in (("ptbxl", "12", "ptbxl_12"), ("ludb", "12", "ludb_12"), ("af_2017", "1", "af_2017")):
+        here = sources == source
+        enough = (targets[here] == 1).sum(axis=0) >= FEWEST
+        if source == "af_2017":
+            enough = np.array(SPACE.abbreviations) == "AF"
+        values[key] = mean_area(found[leads][here], targets[here], enough)
+    return values
+
+
 def rows(work: Path, network: str, variant: str, real: RealData) -> Iterator[dict]:
     """Rows of one network and one variant; none where no fold was done."""
     folds = [fold for fold in range(FOLDS) if (work / f"{Job(network, variant, str(fold)).stem}.npz").exists()]
@@ -69,16 +84,7 @@ def rows(work: Path, network: str, variant: str, real: RealData) -> Iterator[dic
     evidence = np.nan_to_num(targets[challenge])[:, ELEVEN] > 0
     rankings = {way: Ranking(evidence, found["12"][challenge][:, ELEVEN]) for way, found in ways.items()}
     for way in (START, *READOUTS):
-        found, values = ways[way], {}
-        for leads in ("12", "2", "1"):
-            known = np.nan_to_num(targets[challenge])
-            values[f"challenge_{leads}"] = mean_area(found[leads][challenge], known, ELEVEN)
-        for source, leads, key in (("ptbxl", "12", "ptbxl_12"), ("ludb", "12", "ludb_12"), ("af_2017", "1", "af_2017")):
-            here = sources == source
-            enough = (targets[here] == 1).sum(axis=0) >= FEWEST
-            if source == "af_2017":
-                enough = np.array(SPACE.abbreviations) == "AF"
-            values[key] = mean_area(found[leads][here], targets[here], enough)
+        values = mean_of_sources(ways[way], targets, sources)
 
         def gain(counts: np.ndarray, way: str = way) -> float:
             return float(np.nanmean(rankings[way].areas(counts)[0]) - np.nanmean(rankings[START].areas(counts)[0]))

@@ -12,8 +12,8 @@ from leadset.entry.calibration import Calibration
 from leadset.utils.probabilities import log_odds
 
 #: How far a class's slope (in its logarithm) and its intercept usually lie from those of all classes together: with few
-#: positives a class stays near them, with some dozens its own recordings decide.
-SLOPE_SD, INTERCEPT_SD = 0.3, 1.5
+#: positives a class stays near them, with some dozens its own recordings decide (`benchmarks/calibration.csv`).
+SLOPE_SD, INTERCEPT_SD = 0.15, 0.6
 
 
 def fit_calibration(probabilities: np.ndarray, targets: np.ndarray, provenance: dict[str, Any]) -> Calibration:
