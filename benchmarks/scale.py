@@ -54,13 +54,12 @@ def store(data: Path, work: Path, n: int) -> int:
 
 def split(data: Path, work: Path, n: int) -> int:
     """Finds the store, duplicates and patients, and divides the recordings."""
-    from leadset.training.data import load_training_data
+    from leadset.training.data import Preparation, Split, load_training_data
 
     config, space = _choices()
     transform = _network("resnet34").input_spec.transform
-    loaded = load_training_data(
-        data, [transform], work / "store", space, validation_share=config.validation_share, seed=config.seed, workers=1
-    )
+    preparation = Preparation([transform], work / "store", workers=1)
+    loaded = load_training_data(data, space, preparation, Split(config.validation_share, config.seed))
     loaded.write_split(work / "split.csv")
     return len(loaded.part)
 

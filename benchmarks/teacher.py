@@ -8,7 +8,7 @@ readouts (the last weights, their moving average, or half-way between the first 
 and a variant are about the same recordings: those of the folds that were done, each answered by a network that did not
 see it. Mean AUROC of eleven classes of the Challenge (12, 2 and 1 leads), of the classes of PTB-XL and LUDB with at
 least eight positives (12 leads), and of atrial fibrillation in the Challenge 2017; ``gain`` is that of the first
-number over ``start``, with its 95 % interval over hearts.
+number over ``start``, with its 95 % interval over patients.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/tuning.py DATA WORK [--networks resnet34 mvms_net] [--output benchmarks/tuning.csv]
 
-The recordings are cut into folds, those of one heart in one fold. The recordings outside a fold train and validate a
+The recordings are cut into folds, those of one patient in one fold. The recordings outside a fold train and validate a
 network as a run does, and it answers those of the fold; networks start from weights of simulation alone. Scores are
 means over folds. The last rows ask the networks together, by weights and decisions that are fitted as a run fits them,
 on all answers and cross-fitted. Finished trainings are kept in WORK, so that an interrupted call goes on. Cores may be
@@ -33,7 +33,16 @@ from leadset.scoring import macro
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking
 from leadset.training.context import Job, TrainingContext
-from leadset.training.data import TRAIN, VALID, TrainingData, beats_keys, load_training_data, split_recordings
+from leadset.training.data import (
+    TRAIN,
+    VALID,
+    Preparation,
+    Split,
+    TrainingData,
+    beats_keys,
+    load_training_data,
+    split_recordings,
+)
 from leadset.training.ensemble import ValidationTargets, choose, fit_ensemble
 from leadset.training.jobs import make_jobs
 from leadset.training.partial_labels import log_loss, mean_of_known, shares
@@ -76,11 +85,10 @@ class Experiment:
         self.config = replace(default_config(), architectures=(network,), preset="compact", workers=1)
         self.config = self._changed(weights=SIMULATED, blend=1.0)
         (job,) = make_jobs(self.config, SPACE, "compact")
-        data = load_training_data(
-            data_folder, [job.spec.transform], work / "store", SPACE, validation_share=self.config.validation_share,
-            seed=self.config.seed, workers=1,
-            beats=[key for leads in (*job.all_leads, *JUDGED) for key in beats_keys(job.spec, leads)],
-        )  # fmt: skip
+        beats = [key for leads in (*job.all_leads, *JUDGED) for key in beats_keys(job.spec, leads)]
+        preparation = Preparation([job.spec.transform], work / "store", beats, workers=1)
+        split = Split(self.config.validation_share, self.config.seed)
+        data = load_training_data(data_folder, SPACE, preparation, split)
         self.labelled = np.flatnonzero(data.part >= 0)
         self.folds = data.folds_of(self.labelled, FOLDS, self.config.seed)
         self.bare = data
@@ -190,7 +198,7 @@ class Experiment:
                 }  # fmt: skip
 
     def scores(self, p: np.ndarray, other: Callable[[np.ndarray], float]) -> dict[str, object]:
-        """Mean AUROC, and how much it is above another with a paired bootstrap over hearts."""
+        """Mean AUROC, and how much it is above another with a paired bootstrap over patients."""
         mean = self.ranked(p)
         gain = bootstrap(lambda counts: mean(counts) - other(counts), len(p), self.bare.groups[self.labelled], n=500)
         return {

@@ -4,7 +4,7 @@
 
 DATA is as of `leadset.training.real_sources`, and WORK where `leadset.training.universal_tuning` worked. The weights
 that learned from simulation alone (``simulated``) answer every recording. Those that learned from these recordings too
-(``tuned``) are judged by folds: each recording is answered by a network that saw none of its heart. The cards of the
+(``tuned``) are judged by folds: each recording is answered by a network that saw none of its patient. The cards of the
 networks get the scores. NETWORK=WEIGHTS is instead a file of weights, or of an unfinished run's state, of a recipe of
 `leadset.training.universal`. One set of weights answers every lead set.
 

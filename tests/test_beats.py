@@ -24,7 +24,7 @@ from leadset.store.beat_store import build_beats
 from leadset.store.packed import build_store
 from leadset.training import run
 from leadset.training.curriculum import Curriculum, Phase, Pool
-from leadset.training.data import Contexts, load_training_data
+from leadset.training.data import Contexts, Preparation, Split, load_training_data
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 from leadset.waves import beats as beats_module
@@ -152,8 +152,8 @@ def test_a_recording_that_cannot_be_delineated_is_listed(simulated, store, tmp_p
     wanted = [(Transform(100), LEAD_SETS[2], True)]
     cache = tmp_path / "another"
     space = label_space("challenge2021")
-    split = {"validation_share": 0.2, "seed": 1, "workers": 1}
-    data = load_training_data(simulated, [Transform(100)], cache, space, **split, beats=wanted)
+    split = Split(0.2, seed=1)
+    data = load_training_data(simulated, space, Preparation([Transform(100)], cache, wanted, workers=1), split)
     assert (data.counts()["found"], data.counts()["unreadable"]) == (24, 1)
     assert len(data.beats[wanted[0]]) == len(data.stores[Transform(100)]) == 23
     (failure,) = stored.failures

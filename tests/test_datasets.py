@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from leadset.cli import main
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings
 from leadset.recordings.importers import open_dataset
-from leadset.training.data import TRAIN, VALID, in_label_space_of, load_training_data
+from leadset.training.data import TRAIN, VALID, Preparation, Split, in_label_space_of, load_training_data
 
 STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
 NORM,normal ECG,1.0,,,NORM,NORM
@@ -26,7 +27,7 @@ SR,sinus rhythm,,,1.0,,
 AFIB,atrial fibrillation,,,1.0,,
 """
 TRANSFORM = Transform(100)
-SPLIT = {"validation_share": 0.25, "seed": 0, "workers": 1}
+SPLIT = Split(0.25, seed=0)
 
 
 def ptbxl_row(i: int, codes: str = "{'NORM': 100.0, 'SR': 0.0}", fold: int = 1, patient: str = "", **more) -> dict:
@@ -151,7 +152,7 @@ def test_all_tasks_share_prepared_recordings_and_get_their_own_labels(tmp_path):
     loaded = {}
     for task in ("super", "rhythm"):
         data = open_dataset(f"ptbxl:{folder}", task)
-        loaded[task] = load_training_data(data, [TRANSFORM], cache, data.label_space, **SPLIT)
+        loaded[task] = load_training_data(data, data.label_space, Preparation([TRANSFORM], cache, workers=1), SPLIT)
         files = sorted(path.name for path in cache.iterdir())
     assert sorted(path.name for path in cache.iterdir()) == files and len(files) == 2
     names = {task: np.array(data.space.abbreviations) for task, data in loaded.items()}
@@ -167,21 +168,21 @@ def test_all_tasks_share_prepared_recordings_and_get_their_own_labels(tmp_path):
 def test_a_plain_folder_is_what_it_was(tmp_path):
     for i in range(6):
         write_recording(tmp_path / "data" / "georgia" / "g1", f"A{i}", make_counts(seed=i))
-    plain = load_training_data(tmp_path / "data", [TRANSFORM], tmp_path / "a", label_space("challenge2021"), **SPLIT)
+    space = label_space("challenge2021")
+    plain = load_training_data(tmp_path / "data", space, Preparation([TRANSFORM], tmp_path / "a", workers=1), SPLIT)
     opened = open_dataset(tmp_path / "data")
-    data = load_training_data(opened, [TRANSFORM], tmp_path / "b", label_space("challenge2021"), **SPLIT)
+    data = load_training_data(opened, space, Preparation([TRANSFORM], tmp_path / "b", workers=1), SPLIT)
     assert opened.paths == find_recordings(tmp_path / "data") and opened.label_space is None
     assert plain.fingerprint == data.fingerprint and plain.part.tolist() == data.part.tolist()
     assert {r.source for r in data.first.recordings} == {"georgia"}
     assert data.first.recordings[0].codes == ("426783006",)
 
 
-def test_given_validation_recordings_take_their_hearts_out_of_the_training(tmp_path):
+def test_given_validation_recordings_take_their_patients_out_of_the_training(tmp_path):
     rows = [ptbxl_row(i, fold=1 + (i >= 6), patient="9.0" if i in (0, 7) else "") for i in range(9)]
     data = open_dataset(f"ptbxl:{write_ptbxl(tmp_path / 'data', rows)}")
-    loaded = load_training_data(
-        data, [TRANSFORM], tmp_path / "cache", data.label_space, **SPLIT, validation=data.in_folds(["2"])
-    )
+    split = replace(SPLIT, validation=data.in_folds(["2"]))
+    loaded = load_training_data(data, data.label_space, Preparation([TRANSFORM], tmp_path / "cache", workers=1), split)
     assert loaded.part.tolist() == [-1, *[TRAIN] * 5, *[VALID] * 3]
     with pytest.raises(ValueError, match="found fold '3', expected one of 1, 2"):
         data.in_folds(["3"])
@@ -191,7 +192,7 @@ def test_given_validation_recordings_take_their_hearts_out_of_the_training(tmp_p
 def test_what_is_left_out_is_in_the_split_file(tmp_path):
     rows = [ptbxl_row(1), ptbxl_row(2), ptbxl_row(3, "{'SR': 0.0}")]
     data = open_dataset(f"ptbxl:{write_ptbxl(tmp_path / 'data', rows)}")
-    loaded = load_training_data(data, [TRANSFORM], tmp_path / "cache", data.label_space, **SPLIT)
+    loaded = load_training_data(data, data.label_space, Preparation([TRANSFORM], tmp_path / "cache", workers=1), SPLIT)
     loaded.write_split(tmp_path / "split.csv")
     assert loaded.counts()["left_out"] == 1
     assert "records500/00000/00003_hr,,,,excluded,no statement of task super" in (tmp_path / "split.csv").read_text()

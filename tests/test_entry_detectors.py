@@ -21,7 +21,7 @@ from leadset.entry.manifest import Manifest
 from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.recordings import find_recordings, read_recording
 from leadset.training import run
-from leadset.training.data import load_training_data
+from leadset.training.data import Preparation, Split, load_training_data
 
 CONFIG = tiny_config(
     lead_sets=(resolve_leads(3), resolve_leads(2)),
@@ -60,10 +60,9 @@ def test_reference_is_made_of_the_normal_validation_recordings(trained, half_nor
     assert member.detector.part == "normal recordings of the validation part"
     detector = load_entry(trained).detector(LEAD_SETS[2])
     transform = detector.model.input_spec.transform
-    data = load_training_data(
-        half_normal, [transform], tmp_path, load_entry(trained).space,
-        validation_share=CONFIG.validation_share, seed=CONFIG.seed, workers=1,
-    )
+    split = Split(CONFIG.validation_share, CONFIG.seed)
+    preparation = Preparation([transform], tmp_path, workers=1)
+    data = load_training_data(half_normal, load_entry(trained).space, preparation, split)
     normal = data.valid[~data.abnormal[data.valid]]
     assert len(normal) == member.detector.n == detector.reference.n >= 10
     scores = list(detector.score_all(data.stores[transform], normal))

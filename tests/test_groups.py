@@ -1,4 +1,4 @@
-"""Recordings of one heart stay on one side of a split, in whatever form they come."""
+"""Recordings of one patient stay on one side of a split, in whatever form they come."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leadset.recordings.writer import write_recording
 from leadset.simulate import simulate
 from leadset.store.groups import patient_groups, related_groups
 from leadset.store.packed import build_store
-from leadset.training.data import load_training_data
+from leadset.training.data import Preparation, Split, load_training_data
 
 N, GAIN = 12, 1000.0
 
@@ -51,9 +51,8 @@ def test_related_groups_join_through_any_key():
 
 def test_a_recording_at_two_rates_is_on_one_side_of_the_split(both_rates, tmp_path):
     space = label_space("challenge2021")
-    data = load_training_data(
-        both_rates, [Transform(250)], tmp_path / "cache", space, validation_share=0.3, seed=0, workers=1
-    )
+    preparation = Preparation([Transform(250)], tmp_path / "cache", workers=1)
+    data = load_training_data(both_rates, space, preparation, Split(0.3, seed=0))
     data.write_split(tmp_path / "split.csv")
     with open(tmp_path / "split.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -16,7 +16,7 @@ from leadset.preprocess import Transform
 from leadset.recordings import ReadError, read_recording
 from leadset.recordings.importers import open_dataset
 from leadset.store.packed import build_store
-from leadset.training.data import load_training_data
+from leadset.training.data import Preparation, Split, load_training_data
 
 TRANSFORM = Transform(100)
 
@@ -63,8 +63,8 @@ def test_cpsc2018_reads_structs_where_they_are(tmp_path):
 
 def test_cpsc2018_structs_are_prepared_for_training(tmp_path):
     data = open_dataset(f"cpsc2018:{write_cpsc(tmp_path / 'data')}")
-    split = {"validation_share": 0.3, "seed": 0, "workers": 1}
-    loaded = load_training_data(data, [TRANSFORM], tmp_path / "cache", data.label_space, **split)
+    split = Split(0.3, seed=0)
+    loaded = load_training_data(data, data.label_space, Preparation([TRANSFORM], tmp_path / "cache", workers=1), split)
     assert [r.name for r in loaded.first.recordings] == ["A0001", "A0002", "A0003"]
     assert loaded.first.recordings[2].codes == ("164889003", "59118001", "164884008")
     assert loaded.first.recordings[0].n_samples == 1000 and loaded.first.recordings[0].source == "cpsc_2018"
@@ -311,7 +311,7 @@ def test_labels_of_a_table_take_the_place_of_the_headers(three):
     rows = [{"file": f"files/{name}", "labels": label} for name, label in (("a", "AF"), ("b", "NORM"), ("c", "NORM"))]
     data = open_dataset(write_table(three / "own.csv", rows))
     assert read_recording(data.paths[0]).codes == ("10370003",)
-    split = {"validation_share": 0.3, "seed": 0, "workers": 1}
-    loaded = load_training_data(data, [TRANSFORM], three / "cache", data.label_space, **split)
+    split = Split(0.3, seed=0)
+    loaded = load_training_data(data, data.label_space, Preparation([TRANSFORM], three / "cache", workers=1), split)
     assert [r.codes for r in loaded.first.recordings] == [("164889003",), ("NORM",), ("NORM",)]
     assert loaded.labels.tolist() == [[True, False], [False, True], [False, True]]

@@ -24,7 +24,7 @@ from leadset.preprocess import Transform
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate.write import write_dataset
 from leadset.training.curriculum import Curriculum, Phase, Pool
-from leadset.training.data import load_training_data
+from leadset.training.data import Preparation, Split, load_training_data
 from leadset.training.ensemble import fit_weights
 from leadset.training.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known, shares
 from leadset.training.run import train_entry
@@ -32,7 +32,7 @@ from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import build_optimizer, train_step
 
 CHALLENGE = label_space("challenge2021")
-SPLIT = {"validation_share": 0.3, "seed": 1, "workers": 1}
+SPLIT = Split(0.3, seed=1)
 PVC, NSR, SB, AF = (CHALLENGE.abbreviations.index(name) for name in ("PVC", "NSR", "SB", "AF"))
 VEB = "164884008"
 
@@ -216,7 +216,7 @@ def two_sources(root: Path) -> Path:
 
 def test_training_learns_from_aliases_and_not_from_what_is_unannotated(tmp_path):
     folder = two_sources(tmp_path / "data")
-    data = load_training_data(folder, [Transform(100)], tmp_path / "cache", CHALLENGE, **SPLIT)
+    data = load_training_data(folder, CHALLENGE, Preparation([Transform(100)], tmp_path / "cache", workers=1), SPLIT)
     of_cpsc = np.array([recording.source == "cpsc_2018" for recording in data.first.recordings])
     unknown = np.isnan(data.targets)
     assert not unknown[~of_cpsc].any() and not data.labels[:, PVC].all()
@@ -227,7 +227,7 @@ def test_training_learns_from_aliases_and_not_from_what_is_unannotated(tmp_path)
     assert data.abnormal[of_cpsc].tolist() == [False, *[True] * 5]
     assert list(data.unannotated()) == ["cpsc_2018"] and len(data.unannotated()["cpsc_2018"]) == 19
     renamed = shutil.move(folder / "cpsc_2018", folder / "another")
-    other = load_training_data(folder, [Transform(100)], tmp_path / "cache", CHALLENGE, **SPLIT)
+    other = load_training_data(folder, CHALLENGE, Preparation([Transform(100)], tmp_path / "cache", workers=1), SPLIT)
     assert not np.isnan(other.targets).any() and not other.unannotated() and renamed.is_dir()
     assert other.fingerprint != data.fingerprint
 
@@ -235,7 +235,7 @@ def test_training_learns_from_aliases_and_not_from_what_is_unannotated(tmp_path)
 def test_a_class_that_no_source_annotates_is_taken_for_absent(tmp_path):
     folder = two_sources(tmp_path / "data")
     shutil.rmtree(folder / "elsewhere")
-    data = load_training_data(folder, [Transform(100)], tmp_path / "cache", CHALLENGE, **SPLIT)
+    data = load_training_data(folder, CHALLENGE, Preparation([Transform(100)], tmp_path / "cache", workers=1), SPLIT)
     unknown = np.isnan(data.targets)
     assert unknown[:, SB].sum() == 5  # one header names it
     unknown[:, SB] = False
@@ -243,9 +243,8 @@ def test_a_class_that_no_source_annotates_is_taken_for_absent(tmp_path):
 
 
 def test_a_training_step_has_no_gradient_where_nothing_is_known(tmp_path):
-    data = load_training_data(
-        two_sources(tmp_path / "data"), [Transform(100)], tmp_path / "cache", CHALLENGE, **SPLIT
-    )
+    preparation = Preparation([Transform(100)], tmp_path / "cache", workers=1)
+    data = load_training_data(two_sources(tmp_path / "data"), CHALLENGE, preparation, SPLIT)
     model = create_model("resnet34", 2, width=4, blocks=(1, 1, 1, 1), rate=100, seconds=2)
     of_cpsc = np.flatnonzero(np.isnan(data.targets).any(axis=1))
     curriculum = Curriculum((Phase("real", Pool(of_cpsc), 1, 1e-3),))

@@ -26,13 +26,13 @@ from leadset.store.packed import CHUNK, build_store
 from leadset.training import run
 from leadset.training import trainer as trainer_module
 from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
-from leadset.training.data import load_training_data
+from leadset.training.data import Preparation, Split, load_training_data
 from leadset.training.pretraining import add_bank, affordable_bank, training_curriculum
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 
 SPACE = label_space("challenge2021")
-SPLIT = {"validation_share": 0.2, "seed": 1, "workers": 1}
+SPLIT = Split(0.2, seed=1)
 TRANSFORM = Transform(50)
 FREE_SET = resolve_leads("II,V5")
 N_REAL = 40
@@ -309,7 +309,8 @@ def test_network_of_beats_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_pat
 
 def test_simulated_beats_stand_behind_the_real_ones(folder, cache):
     transform = Transform(100)
-    data = load_training_data(folder, [transform], cache, SPACE, **SPLIT, beats=[(transform, FREE_SET, True)])
+    preparation = Preparation([transform], cache, [(transform, FREE_SET, True)], workers=1)
+    data = load_training_data(folder, SPACE, preparation, SPLIT)
     with_bank = add_bank(data, CHUNK, 5, cache, 1)
     beats = with_bank.beats[transform, FREE_SET, True]
     assert len(beats) == len(with_bank.first) == len(with_bank.labels) == len(with_bank.part) == N_REAL + CHUNK
@@ -333,7 +334,7 @@ def test_every_classifier_is_pretrained_on_a_free_lead_set(folder, tiny, tmp_pat
 
 
 def test_bank_keeps_to_its_share_of_the_time(folder, tiny, cache, tmp_path, monkeypatch):
-    data = load_training_data(folder, [TRANSFORM], cache, SPACE, **SPLIT)
+    data = load_training_data(folder, SPACE, Preparation([TRANSFORM], cache, workers=1), SPLIT)
     assert affordable_bank(data, 1000, 1e6, 1, tmp_path) == 1024  # whole chunks
     assert affordable_bank(data, 1000, 1e-3, 1, tmp_path) == 0
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Protocols: parts are disjoint, no heart is on both sides, sources and classes are spread, bad cohorts are refused."""
+"""Protocols: disjoint parts, no patient on both sides, sources and classes spread, bad cohorts refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHOICES = {"folds": 5, "share": 0.2, "seed": 1, "test": (), "valid": ()}
 
 
 def cohort(n: int = 300, seed: int = 0, **changes: object) -> Cohort:
-    """Recordings of three sources, every third heart with several, in four official folds."""
+    """Recordings of three sources, every third patient with several, in four official folds."""
     rng = np.random.default_rng(seed)
     labels = rng.random((n, 6)) < np.geomspace(0.03, 0.4, 6)
     groups = np.sort(rng.integers(0, n // 2, n))
@@ -28,7 +28,7 @@ def cohort(n: int = 300, seed: int = 0, **changes: object) -> Cohort:
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
-def test_no_heart_is_on_both_sides_and_every_recording_is_accounted_for(name):
+def test_no_patient_is_on_both_sides_and_every_recording_is_accounted_for(name):
     whole = cohort()
     for fold in create_protocol(name, **CHOICES).divide(whole):
         assert sorted([*fold.train, *fold.test, *fold.related]) == list(range(len(whole)))
@@ -82,7 +82,7 @@ def test_a_hold_out_is_of_the_size_asked_for_and_follows_the_seed():
         ("official", {}, {"test": ("9",), "valid": ("9",)}, "fold 9 for both validation and test"),
         ("official", {}, {"test": ("7",)}, "no official fold '7', expected one of 1, 2, 9, 10"),
         ("kfold", {"groups": np.repeat([0, 1, 2], 100)}, {}, "5 folds, expected 2 to 3"),
-        ("lodo", {"groups": np.zeros(300, dtype=int)}, {}, "every one is of a heart that is tested on"),
+        ("lodo", {"groups": np.zeros(300, dtype=int)}, {}, "every one is of a patient that is tested on"),
         ("weekly", {}, {}, "no protocol 'weekly', expected one of"),
     ],
 )

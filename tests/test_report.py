@@ -144,7 +144,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_is_given(made):
     assert "<up>" not in text
     assert text.count("<svg") == 10
     assert "later: 1, 2, 3" in text
-    assert "entry: entries that are trained in each fold" in text
+    assert "entry: trained anew in each fold" in text
     assert re.search(r"oracle \(knows the labels\)", text)
     names = {path.name for path in (made[0] / "report").iterdir()}
     wanted = ("scores", "classes", "thresholds", "sources", "folds", "cooccurrence", "confusion_12", "confusion_2")

@@ -1,7 +1,7 @@
 """Recordings of the same heartbeats, whatever happened to them since: rate, cut, filter, gain, rounding.
 
-Two recordings of one heart at one time have the same intervals between beats, to a few milliseconds, and the same shape
-between them. Intervals, and the shape of the typical beat, find the candidates among any number of recordings; the
+Two recordings of one patient at one time have the same intervals between beats, to a few milliseconds, and the same
+shape between them. Intervals and the shape of the typical beat find the candidates among any number of recordings; the
 correlation of the samples decides.
 """
 

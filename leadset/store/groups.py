@@ -1,4 +1,4 @@
-"""Which recordings of a store are of one heart: these belong on one side of every split."""
+"""Which recordings of a store are of one patient: these belong on one side of every split."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def related_groups(*keys: Sequence[str | None]) -> np.ndarray:
 
 
 def patient_groups(store: Store, folder: str | Path | None = None, workers: int = 1) -> np.ndarray:
-    """Group number (n,) of each recording of a store: those of one heart have the same.
+    """Group number (n,) of each recording of a store: those of one patient have the same.
 
     Recordings belong together that hold the same heartbeats, whatever their rate, cut, filter or gain
     (`leadset.recordings.duplicates`), or that are of one patient by header, folder or table

@@ -158,9 +158,9 @@ def _trained(folder: Path, recipe: Recipe, arrays: Path) -> Detector:
 def _held_out(arrays: Path, n: int, seed: int) -> np.ndarray:
     """Indices of the normal recordings that are the reference: all of some patients."""
     patients = np.array([row.patient or row.recording for row in read_table(arrays) if row.file == TRAIN])
-    hearts = np.unique(patients, return_inverse=True)[1] if len(patients) == n else np.arange(n)
-    order = np.random.default_rng(seed).permutation(hearts.max() + 1)
-    return np.flatnonzero(np.isin(hearts, order[: round(_HELD_OUT * len(order))]))
+    people = np.unique(patients, return_inverse=True)[1] if len(patients) == n else np.arange(n)
+    order = np.random.default_rng(seed).permutation(people.max() + 1)
+    return np.flatnonzero(np.isin(people, order[: round(_HELD_OUT * len(order))]))
 
 
 def _scores(detector: Detector, arrays: Path, file: Path) -> dict[str, tuple[float, float, float]]:
@@ -181,8 +181,8 @@ def _detection(detector: Detector, arrays: Path) -> Iterator[tuple[str, Interval
     scores = list(detector.score_all(recordings, range(len(recordings)), "detect"))
     numbers = {"detection_score": [s.score for s in scores],
                "detection_deviation": [detector.deviation_score(s) for s in scores]}  # fmt: skip
-    hearts = [row.patient or row.recording for row in read_table(arrays) if row.file == TEST]
-    groups = hearts if len(hearts) == len(labels) else None
+    people = [row.patient or row.recording for row in read_table(arrays) if row.file == TEST]
+    groups = people if len(people) == len(labels) else None
     for name, values in numbers.items():
         ranking = Ranking(labels[:, None], np.array(values)[:, None])
         area = partial(_ranked_area, ranking)

@@ -26,12 +26,12 @@ from leadset.recordings.importers import open_dataset
 from leadset.studies.answers import file_of, missing
 from leadset.studies.entrants import Entrant, Setting, store_in
 from leadset.studies.protocols import Cohort, Fold, Protocol
-from leadset.training.data import TrainingData, in_label_space_of, load_training_data
+from leadset.training.data import Preparation, Split, TrainingData, in_label_space_of, load_training_data
 from leadset.utils.files import write_atomically
 from leadset.utils.workers import available_cores, worker_pool
 
 ABOUT_FILE, FOLDS_FILE, DROPPED_FILE = "crossval.json", "folds.csv", "dropped.csv"
-# What recordings of one heart are found by, and the labels read from: the transform of most networks that ship.
+# What recordings of one patient are found by, and the labels read from: the transform of most networks that ship.
 _TRANSFORM = Transform(rate=100)
 
 
@@ -110,10 +110,8 @@ def _answer(entrant: Entrant, fold: Fold, setting: Setting, workers: int) -> str
 def plan(data: DataSet, out: Path, protocol: Protocol, config: Config) -> CrossValidation:
     """Divides the recordings and writes how, or finds that it is what was divided before; see `cross_validate`."""
     space = label_space(config.label_space)
-    loaded = load_training_data(
-        data, [_TRANSFORM], store_in(out), space, validation_share=config.validation_share, seed=config.seed,
-        workers=config.workers, lead_names=config.leads,
-    )  # fmt: skip
+    preparation = Preparation([_TRANSFORM], store_in(out), workers=config.workers, lead_names=config.leads)
+    loaded = load_training_data(data, space, preparation, Split(config.validation_share, config.seed))
     setting = Setting(data, out, _cohort(loaded, data), space)
     folds = protocol.divide(setting.cohort)
     about = {
@@ -129,7 +127,7 @@ def plan(data: DataSet, out: Path, protocol: Protocol, config: Config) -> CrossV
     print(f"{protocol.title}: {len(setting.cohort)} recordings, tested on {counts}")
     for fold in folds:
         if len(fold.related):
-            print(f"  fold {fold.name}: {len(fold.related)} recordings of hearts that are tested on are left out")
+            print(f"  fold {fold.name}: {len(fold.related)} recordings of patients who are tested on are left out")
     return CrossValidation(setting, folds)
 
 

@@ -28,7 +28,7 @@ from leadset.recordings.dataset import DataSet
 from leadset.studies.answers import FoldAnswers, Row, Said
 from leadset.studies.protocols import Cohort, Fold
 from leadset.training.baselines import train_baselines
-from leadset.training.data import beats_keys, load_training_data
+from leadset.training.data import Preparation, Split, beats_keys, load_training_data
 from leadset.training.run import train_entry
 from leadset.training.shipped_entry import fit_ensemble
 from leadset.training.start import Start, Starts
@@ -206,12 +206,12 @@ class Untuned(Entrant):
             found = f"found label space {setting.space.name}"
             raise ValueError(f"{found}: the networks that ship answer the classes of {CHALLENGE}")
         specs = {(name, leads): model.input_spec for (name, leads), model in wanted.items()}
-        data = load_training_data(
-            setting.data, [spec.transform for spec in specs.values()], setting.store, setting.space,
-            validation_share=self.config.validation_share, seed=self.config.seed, workers=self.config.workers,
-            beats=[key for (_, leads), spec in specs.items() for key in beats_keys(spec, leads)],
-            lead_names=self.config.leads,
-        )  # fmt: skip
+        beats = [key for (_, leads), spec in specs.items() for key in beats_keys(spec, leads)]
+        preparation = Preparation(
+            [spec.transform for spec in specs.values()], setting.store, beats, self.config.workers, self.config.leads
+        )
+        split = Split(self.config.validation_share, self.config.seed)
+        data = load_training_data(setting.data, setting.space, preparation, split)
         place = {recording.path: i for i, recording in enumerate(data.first.recordings)}
         chosen = [place[path] for path in setting.cohort.paths]
         for (name, leads), model in tqdm(wanted.items(), "ask the networks that ship", leave=False):

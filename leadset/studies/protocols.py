@@ -1,6 +1,6 @@
 """Protocols: how recordings are divided into what is learnt from and what is tested on.
 
-A protocol divides a `Cohort` into folds. In each fold, no recording of a heart that the test part has is left in the
+A protocol divides a `Cohort` into folds. In each fold, no recording of a patient that the test part has is left in the
 training part, whatever the protocol: recordings of one patient and copies of one signal are of one group
 (`leadset.store.groups`).
 """
@@ -28,7 +28,7 @@ class Cohort:
         labels: (n, k) bool, those of the official score.
         targets: (n, k) of training: 1, 0, or NaN where the source does not annotate the class.
         sources: (n,) data set of each.
-        groups: (n,) number of the heart.
+        groups: (n,) number of the patient.
         folds: (n,) the fold that its data set gives each, as text, empty where it gives none.
     """
 
@@ -52,7 +52,7 @@ class Fold(NamedTuple):
         train: indices of the recordings to train and validate on.
         valid: indices of those among them to validate on; empty: a part is drawn.
         test: indices of the recordings to test on.
-        related: indices of recordings in neither part: of a heart that the test part has, where the protocol did not
+        related: indices of recordings in neither part: of a patient that the test part has, where the protocol did not
             put them there.
     """
 
@@ -100,16 +100,16 @@ class Protocol(ABC):
 
 
 def _fold(name: str, test: np.ndarray, valid: np.ndarray, cohort: Cohort) -> Fold:
-    of_test_hearts = np.isin(cohort.groups, cohort.groups[test])
-    if not test.any() or of_test_hearts.all():
-        lacking = "to test on" if not test.any() else "to learn from: every one is of a heart that is tested on"
+    of_test_patients = np.isin(cohort.groups, cohort.groups[test])
+    if not test.any() or of_test_patients.all():
+        lacking = "to test on" if not test.any() else "to learn from: every one is of a patient that is tested on"
         raise ValueError(f"fold {name}: found no recording {lacking}, expected some of {len(cohort)}")
-    parts = (~of_test_hearts, valid & ~of_test_hearts, test, of_test_hearts & ~test)
+    parts = (~of_test_patients, valid & ~of_test_patients, test, of_test_patients & ~test)
     return Fold(name, *map(np.flatnonzero, parts))
 
 
 def _dealt(cohort: Cohort, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Part number (n,): classes and sources spread evenly, hearts never divided."""
+    """Part number (n,): classes and sources spread evenly, patients never divided."""
     sources = cohort.sources[:, None] == np.unique(cohort.sources)
     return stratified_parts(np.concatenate([cohort.labels, sources], axis=1), cohort.groups, shares, seed)
 
@@ -153,7 +153,7 @@ class KFold(Protocol):
         """See `Protocol.tests`."""
         if not 2 <= self.folds <= len(np.unique(cohort.groups)):
             most = len(np.unique(cohort.groups))
-            raise ValueError(f"found {self.folds} folds, expected 2 to {most}, as many as there are hearts")
+            raise ValueError(f"found {self.folds} folds, expected 2 to {most}, as many as there are patients")
         parts = _dealt(cohort, [1] * self.folds, self.seed)
         for k in range(self.folds):
             yield str(k + 1), parts == k

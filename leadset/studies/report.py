@@ -34,9 +34,9 @@ _BESIDES = (
 _CLASS_COLUMNS = ("recordings", "auroc", "auprc", "f1", "f2", "g2", "precision", "recall", "specificity")
 # What an entrant of each kind is.
 _KINDS = {
-    "Trained": "entries that are trained in each fold, their networks one by one",
-    "TrainedBaseline": "baselines that are trained in each fold",
-    "Untuned": "the networks that ship as they are, with calibration and thresholds of the training part",
+    "Trained": "trained anew in each fold; a row for each of its networks",
+    "TrainedBaseline": "baselines, trained anew in each fold",
+    "Untuned": "the networks that ship, as they are; calibration and thresholds come from the training part",
 }
 # Recordings that take no part and are named on the page; the table names all.
 _NAMED = 200
@@ -132,10 +132,10 @@ def _introduce(page: Page, results: Results) -> None:
     folds = list(dict.fromkeys(results.folds.tolist()))
     labels = results.labels
     page.text(
-        f"{len(labels)} recordings of {len(set(results.groups))} hearts and {len(set(results.sources))} data sets, "
-        f"tested on in {len(folds)} folds; {len(results.space)} classes of {results.space.name}, "
-        f"{int(labels.any(axis=0).sum())} of them with recordings. Whatever answers a recording learnt from none of "
-        "its heart. Thresholds, weights and calibration come from training parts."
+        f"{len(labels)} recordings of {len(set(results.groups))} patients (copies of a signal count as one patient's) "
+        f"from {len(set(results.sources))} data sets, tested on in {len(folds)} folds. {len(results.space)} classes of "
+        f"{results.space.name}, {int(labels.any(axis=0).sum())} of them with recordings. No recording is answered by a "
+        "network that learnt from its patient. Thresholds, weights and calibration come from training parts."
     )
     page.text(" ".join(_who(results)), note=True)
     if results.unfinished:
@@ -161,8 +161,8 @@ def _who(results: Results) -> Iterator[str]:
 def _scores(page: Page, results: Results, lines: Sequence[Line]) -> None:
     page.section("Scores")
     page.text(
-        f"With 95 % bootstrap intervals over hearts ({tables.DRAWS} draws, the same for all rows). Differences are to "
-        "the shaded row of the same lead set, paired. Means over classes leave out classes without recordings; "
+        f"With 95 % bootstrap intervals over patients ({tables.DRAWS} draws, the same for all rows). Differences are "
+        "paired, to the shaded row of the same lead set. Means over classes leave out classes without recordings; "
         f"frequent ones have {tables.FREQUENT} recordings or more, aliases included. {_weights(results)}",
         note=True,
     )

@@ -36,7 +36,7 @@ def add_figures(page: Page, results: Results, made: Mapping[str, Sequence[Line]]
     for line in made["scores"]:
         values = (line[f"challenge_metric{end}"] for end in ("", "_low", "_high"))
         panels.setdefault(line["leads"], []).append((line["model"], *values))
-    page.figure(intervals_figure(panels, "Challenge metric"), "Challenge metric with 95 % intervals over hearts.")
+    page.figure(intervals_figure(panels, "Challenge metric"), "Challenge metric with 95 % intervals over patients.")
     for leads in results.lead_sets:
         caption = f"Distribution over classes, {leads} leads; a dot is a class."
         page.figure(_distributions(made["classes"], leads), caption)

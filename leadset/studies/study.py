@@ -190,7 +190,7 @@ def compare(study: Study, results: Results, out: Path, simulated: bool) -> Path:
     """
     ours = {tuple(row): _scores(study, results, row) for row in results.rows}
     notes = [
-        f"{len(results.labels)} test recordings, percent, 95 % bootstrap intervals over hearts.",
+        f"{len(results.labels)} test recordings, percent, 95 % bootstrap intervals over patients.",
         "leadset report writes every other score of these answers beside this page.",
     ]
     titles = {name: title for name, (title, _) in METRICS.items()}

@@ -43,7 +43,7 @@ def reference(results: Results, leads: str) -> Row:
 def scores(results: Results, draws: int = DRAWS) -> list[Line]:
     """Every score of every row; those of `COMPARED` with 95 % intervals, and differences to `reference`.
 
-    Intervals are percentiles over resampled hearts, the same ones for all rows, so that differences are paired.
+    Intervals are percentiles over resampled patients, the same ones for all rows, so that differences are paired.
     """
     lines = []
     for leads in results.lead_sets:

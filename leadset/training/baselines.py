@@ -18,7 +18,7 @@ from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import lead_set_name
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
-from leadset.training.data import TrainingData, beats_keys, in_label_space_of, load_training_data
+from leadset.training.data import Preparation, Split, TrainingData, beats_keys, in_label_space_of, load_training_data
 from leadset.training.ensemble import fit_weights
 from leadset.training.grow import FITS
 from leadset.training.partial_labels import shares
@@ -64,11 +64,10 @@ def train_baselines(
     config = in_label_space_of(recordings, config or load_config(), folder)
     space, specs = label_space(config.label_space), [BASELINES[name].input.spec for name in names]
     cache = Path(config.cache) if config.cache else folder / WORK_FOLDER
-    loaded = load_training_data(
-        recordings, [spec.transform for spec in specs], cache, space, validation_share=config.validation_share,
-        seed=config.seed, workers=config.workers, lead_names=config.leads, held_out=held_out, validation=validation,
-        beats=[key for spec in specs for leads in config.lead_sets for key in beats_keys(spec, leads)],
-    )  # fmt: skip
+    beats = [key for spec in specs for leads in config.lead_sets for key in beats_keys(spec, leads)]
+    preparation = Preparation([spec.transform for spec in specs], cache, beats, config.workers, config.leads)
+    split = Split(config.validation_share, config.seed, held_out, validation)
+    loaded = load_training_data(recordings, space, preparation, split)
     folder.mkdir(parents=True, exist_ok=True)
     loaded.write_split(folder / SPLIT_FILE)
     counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in loaded.counts().items())

@@ -66,7 +66,7 @@ class TrainingData:
             alias, 0, or NaN where the source does not annotate the class (`LabelSpace`).
         part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
             come behind the recordings of the folder.
-        groups: (n_folder,) number of the heart that each recording of the folder is of (`leadset.store.groups`).
+        groups: (n_folder,) number of the patient of each recording of the folder (`leadset.store.groups`).
         failures: recordings that could not be read or delineated.
         beats: by `BeatsKey`, for the networks that need beats; numbered as the stores.
         left_out: recordings that the data set's own tables name and that take no part.
@@ -125,7 +125,7 @@ class TrainingData:
         return self.folds_of(self.valid, n, seed)
 
     def folds_of(self, indices: np.ndarray, n: int, seed: int) -> np.ndarray:
-        """Fold number of each of some recordings of the folder; those of one heart are in one fold."""
+        """Fold number of each of some recordings of the folder; those of one patient are in one fold."""
         recordings = [self.first.recordings[i] for i in indices]
         return split_recordings(recordings, self.labels[indices], self.groups[indices], [1] * n, seed)
 
@@ -192,81 +192,91 @@ def in_label_space_of(data: DataSet, config: Config, folder: Path) -> Config:
     return replace(config, label_space=place_label_space(data.label_space, folder))
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """What recordings are prepared for, and how.
+
+    Attributes:
+        transforms: those that the networks want; recordings are prepared once for each.
+        cache: folder that keeps what is prepared.
+        beats: the beats that the networks want, delineated once for each key.
+        workers: processes, as joblib counts them.
+        lead_names: what names of leads stand for, as for `leadset.recordings.read_recording`.
+    """
+
+    transforms: Iterable[Transform]
+    cache: Path
+    beats: Iterable[BeatsKey] = ()
+    workers: int = -1
+    lead_names: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which recordings are validated on, and which take no part. Recordings are named by the paths of their headers.
+
+    Attributes:
+        share: of the recordings, drawn to be validated on: classes and sources are spread evenly.
+        seed: of the drawing.
+        held_out: these are prepared with the others, so that the folds of a cross-validation share one store, and then
+            taken away before anything is looked at.
+        validation: these are the validation part instead of one that is drawn; other recordings of their patients are
+            neither trained nor validated on.
+    """
+
+    share: float
+    seed: int
+    held_out: Collection[str] = ()
+    validation: Collection[str] = ()
+
+
 def load_training_data(
-    folder: str | Path | DataSet,
-    transforms: Iterable[Transform],
-    cache: Path,
-    space: LabelSpace,
-    *,
-    validation_share: float,
-    seed: int,
-    workers: int = -1,
-    beats: Iterable[BeatsKey] = (),
-    lead_names: Mapping[str, str] | None = None,
-    held_out: Collection[str] = (),
-    validation: Collection[str] = (),
+    data: str | Path | DataSet, space: LabelSpace, preparation: Preparation, split: Split
 ) -> TrainingData:
     """Finds, prepares and splits the recordings of a folder, or of a data set (`open_dataset`).
 
-    Recordings of one heart (`leadset.store.groups`) stay in one part; classes and sources are spread evenly.
-    ``beats`` names those that are wanted too; ``lead_names`` is as for `leadset.recordings.read_recording`.
-    ``held_out`` are headers' paths: these recordings are prepared with the others, so that the folds of a
-    cross-validation share one store, and then taken away before anything is looked at. ``validation`` are paths too:
-    these recordings are the validation part, instead of a drawn one. Recordings of one heart with any of them are
-    neither trained nor validated on.
+    Recordings of one patient (`leadset.store.groups`) stay in one part.
 
     Raises:
         OSError: no such folder.
         ValueError: no recording, none that can be read, or none with a diagnosis that is a class here; none left to
             train or to validate on.
     """
-    folder = open_dataset(folder)
-    _check_diagnoses(folder, space)
-    stores, delineated, failures = _prepared(folder, transforms, beats, cache, workers, lead_names, held_out)
-    recordings = next(iter(stores.values())).recordings
+    data = open_dataset(data)
+    _check_diagnoses(data, space)
+    stores, delineated, failures = _prepared(data, preparation, split.held_out)
+    first = next(iter(stores.values()))
+    recordings = first.recordings
     if not recordings and not failures:
-        raise ValueError(f"{folder}: all of {len(folder)} recordings are held out, expected some to learn from")
+        raise ValueError(f"{data}: all of {len(data)} recordings are held out, expected some to learn from")
     if not recordings:
         example = failures[0]
-        raise ValueError(f"{folder}: none of {len(folder)} recordings can be read; the first: {example.message}")
+        raise ValueError(f"{data}: none of {len(data)} recordings can be read; the first: {example.message}")
     labels = np.array([space.encode(recording.codes) for recording in recordings])
     labelled = np.flatnonzero([bool(space.diagnoses(recording.codes)) for recording in recordings])
     if not len(labelled):
-        raise ValueError(f"{folder}: none of the {len(recordings)} recordings that can be read has a diagnosis")
+        raise ValueError(f"{data}: none of the {len(recordings)} recordings that can be read has a diagnosis")
+    groups = patient_groups(first, data.folder, preparation.workers)
     part = np.full(len(recordings), -1)
-    shares = [1 - validation_share, validation_share]
-    groups = patient_groups(next(iter(stores.values())), folder.folder, workers)
-    if validation:
-        part[labelled] = _given_parts([recordings[i].path in validation for i in labelled], groups[labelled], folder)
-    else:
-        part[labelled] = split_recordings(
-            [recordings[i] for i in labelled], labels[labelled], groups[labelled], shares, seed
-        )
+    part[labelled] = _parts([recordings[i] for i in labelled], labels[labelled], groups[labelled], split, data)
     targets = space.targets_for_training(recordings)
     # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
     targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
-    return TrainingData(
-        stores, space, labels, targets, part, groups, failures, delineated, folder.left_out
-    )
+    return TrainingData(stores, space, labels, targets, part, groups, failures, delineated, data.left_out)
 
 
 def _prepared(
-    data: DataSet,
-    transforms: Iterable[Transform],
-    beats: Iterable[BeatsKey],
-    cache: Path,
-    workers: int,
-    lead_names: Mapping[str, str] | None,
-    held_out: Collection[str],
+    data: DataSet, wanted: Preparation, held_out: Collection[str]
 ) -> tuple[dict[Transform, Store], dict[BeatsKey, BeatStore], tuple[Failure, ...]]:
     """Stores and beats of what is not held out and did not fail, and the failures; see `load_training_data`."""
+    cache, workers = wanted.cache, wanted.workers
     stores = {
-        transform: build_store(data.paths, transform, cache, workers, lead_names=lead_names, read=data.read)
-        for transform in dict.fromkeys(transforms)
+        transform: build_store(data.paths, transform, cache, workers, lead_names=wanted.lead_names, read=data.read)
+        for transform in dict.fromkeys(wanted.transforms)
     }
     delineated = {
         (transform, leads, reliable): build_beats(stores[transform], leads, cache, workers, reliable=reliable)
-        for transform, leads, reliable in dict.fromkeys(beats)
+        for transform, leads, reliable in dict.fromkeys(wanted.beats)
     }
     failures = {failure.path: failure for kept in (stores, delineated) for s in kept.values() for failure in s.failures}
     failures = {path: failure for path, failure in failures.items() if path not in held_out}
@@ -276,8 +286,17 @@ def _prepared(
     return stores, delineated, tuple(failures.values())
 
 
+def _parts(
+    recordings: Sequence[StoredRecording], labels: np.ndarray, groups: np.ndarray, split: Split, data: DataSet
+) -> np.ndarray:
+    """Part (n,) of each recording with a diagnosis: as given, else drawn."""
+    if split.validation:
+        return _given_parts([recording.path in split.validation for recording in recordings], groups, data)
+    return split_recordings(recordings, labels, groups, [1 - split.share, split.share], split.seed)
+
+
 def _given_parts(validation: Sequence[bool], groups: np.ndarray, data: DataSet) -> np.ndarray:
-    """Part of each recording where the validation part is given; -1 for others of a heart that it has."""
+    """Part of each recording where the validation part is given; -1 for others of a patient that it has."""
     valid = np.array(validation, dtype=bool)
     part = np.where(valid, VALID, np.where(np.isin(groups, groups[valid]), -1, TRAIN))
     for number, name in ((TRAIN, "train"), (VALID, "validate")):

@@ -22,7 +22,14 @@ from leadset.leads import lead_set_name
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
 from leadset.training.context import SPLIT_FILE, WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
-from leadset.training.data import TrainingData, beats_keys, in_label_space_of, load_training_data
+from leadset.training.data import (
+    Preparation,
+    Split,
+    TrainingData,
+    beats_keys,
+    in_label_space_of,
+    load_training_data,
+)
 from leadset.training.distributed import is_shared, together, training_pool
 from leadset.training.jobs import describe_starts, make_jobs
 from leadset.training.joining import Joining
@@ -136,19 +143,12 @@ class Run:
 
     def _load_data(self) -> TrainingData:
         cache = Path(self.config.cache) if self.config.cache else self.work / "store"
-        data = load_training_data(
-            self.recordings,
-            [job.spec.transform for job in self.jobs],
-            cache,
-            self.space,
-            validation_share=self.config.validation_share,
-            seed=self.config.seed,
-            workers=self.config.workers,
-            beats=[key for job in self.jobs for leads in job.all_leads for key in beats_keys(job.spec, leads)],
-            lead_names=self.config.leads,
-            held_out=self.held_out,
-            validation=self.validation,
+        beats = [key for job in self.jobs for leads in job.all_leads for key in beats_keys(job.spec, leads)]
+        preparation = Preparation(
+            [job.spec.transform for job in self.jobs], cache, beats, self.config.workers, self.config.leads
         )
+        split = Split(self.config.validation_share, self.config.seed, self.held_out, self.validation)
+        data = load_training_data(self.recordings, self.space, preparation, split)
         data = self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
         unannotated = data.unannotated()

@@ -4,7 +4,7 @@
         [--start FOLDER] [--ship FOLDER]
 
 DATA is a folder as `leadset.training.real_sources` describes it. Each network is tuned six times: without each of five
-folds, whose recordings it then answers, and on everything, which is what ships. Recordings of one heart are in one
+folds, whose recordings it then answers, and on everything, which is what ships. Recordings of one patient are in one
 fold, whichever source they come from. A job that is done is kept in WORK and not done again; what the five answer is in
 ``NAME-VARIANT.npz`` there, out of fold for every recording.
 """
@@ -115,7 +115,7 @@ class RealData:
         stores: by transform; recording i is the same one in each.
         targets: (n, k) 1, 0, or NaN where nobody knows.
         sources: (n,) of `SOURCES`.
-        groups: (n,) number of each recording's heart.
+        groups: (n,) number of each recording's patient.
         folds: (n,) fold of each.
     """
 
@@ -154,7 +154,7 @@ def load_real_data(folder: Path, work: Path, transforms: Sequence[Transform]) ->
 
 
 def _groups(store: Store, folder: Path, work: Path) -> np.ndarray:
-    """Number of each recording's heart, kept in a file, as comparing all with all takes minutes."""
+    """Number of each recording's patient, kept in a file, as comparing all with all takes minutes."""
     digest = blake2b("".join(recording.digest for recording in store.recordings).encode(), digest_size=8).hexdigest()
     file = work / f"groups-{digest}.npy"
     if not file.exists():

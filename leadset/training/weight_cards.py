@@ -22,7 +22,7 @@ ATTRIBUTION: dict[str, str] = {
 }
 _CAVEATS = (
     "Each recording below was answered by weights that did not learn from it (`simulated`: nothing real; `tuned`: five "
-    "folds, recordings of one heart in one fold). The weights of the file learned from all of them, so that on these "
+    "folds, recordings of one patient in one fold). The weights of the file learned from all of them, so that on these "
     'recordings they prove nothing: an experiment on any of them starts from `pretrained="simulated"`.',
     "Which habits of sources the simulated labels follow was decided on the 267 recordings of `challenge`, the "
     "learning rate and the readout of the tuning on two of the five folds. Scores are slightly optimistic.",
