@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 
@@ -100,6 +101,40 @@ def test_group_size_does_not_change_an_answer(entry_folder, simulated):
         np.testing.assert_array_equal(a.probabilities, c.probabilities)
         assert a.labels.any()
         assert (a.name, a.flags) == (b.name, b.flags)
+
+
+def test_threads_do_not_change_an_answer(entry_folder, simulated):
+    """Judged and put to the networks side by side, or one after the other: the same bits, and the same refusals."""
+    entry = load_entry(entry_folder)
+    recordings = [read_recording(path) for path in find_recordings(simulated)[:2]]
+    noise = 0.1 * np.random.default_rng(0).standard_normal((12, 5000)).astype(np.float32)
+    recordings += [Recording(noise, 500.0, LEADS, "noise"), Recording(np.zeros((12, 5000), np.float32), 500.0, LEADS)]
+    with ThreadPoolExecutor(2) as threads:
+        for recording in recordings:
+            alone, beside = entry.predict(recording), entry.predict(recording, threads)
+            np.testing.assert_array_equal(alone.probabilities, beside.probabilities)
+            np.testing.assert_array_equal(alone.labels, beside.labels)
+            assert (alone.name, alone.flags, alone.failed) == (beside.name, beside.flags, beside.failed)
+            assert str(alone.quality) == str(beside.quality)
+            assert alone.by_model.keys() == beside.by_model.keys()
+    assert beside.failed
+
+
+def test_threads_leave_large_networks_alone(entry_folder, simulated, monkeypatch):
+    """They have threads of their own; nothing but the judgement is given away."""
+    submitted = []
+
+    class Noting(ThreadPoolExecutor):
+        def submit(self, work, *arguments):
+            submitted.append(work.__name__)
+            return super().submit(work, *arguments)
+
+    entry, recording = load_entry(entry_folder), read_recording(find_recordings(simulated)[0])
+    expected = entry.predict(recording)
+    monkeypatch.setattr(networks, "SMALL", 0)
+    with Noting(2) as threads:
+        np.testing.assert_array_equal(entry.predict(recording, threads).probabilities, expected.probabilities)
+    assert submitted == ["judge"]
 
 
 def test_no_logit_is_too_large():

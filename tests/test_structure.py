@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "serve": {
         "anomaly", "config", "entry", "explain", "leads", "leadset", "plots", "recordings", "signals", "simulate",
-        "waves",
+        "utils", "waves",
     },
     "explain": {
         "classes", "entry", "leads", "models", "preprocess", "recordings", "scoring", "signals", "simulate", "utils",

@@ -55,6 +55,9 @@ def threads_of(member: Member) -> int:
 def on_threads(n: int) -> Iterator[None]:
     """PyTorch on so many threads."""
     before = torch.get_num_threads()
+    if before == n:
+        yield
+        return
     torch.set_num_threads(n)
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -18,9 +18,9 @@ from leadset.anomaly.detector import Detector
 from leadset.entry.answer import Answer, Embedding
 from leadset.entry.decision import DecisionRule
 from leadset.entry.manifest import Manifest, Member, TrainedSet
-from leadset.entry.networks import Predictor, load_member, load_member_detector
+from leadset.entry.networks import NetworkOutputs, Predictor, is_small, load_member, load_member_detector
 from leadset.entry.package import unpack
-from leadset.entry.preparing import PreparedInput, prepare_input
+from leadset.entry.preparing import PreparedInput, failed_input, judge, prepare_input, prepare_unjudged
 from leadset.leads import lead_set_name, own_lead_names, signed_lead, sort_leads, with_derived
 from leadset.models.shipped import FOLDER as SHIPPED
 from leadset.preprocess import InputSpec
@@ -114,7 +114,7 @@ class Entry:
     # --- answers ---------------------------------------------------------------------------------------------
 
     def predict(
-        self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
+        self, recordings: Recording | str | Path | Iterable[Recording | str | Path], beside: Executor | None = None
     ) -> Answer | Iterator[Answer]:
         """Answers one recording, or an iterable of them as an iterator in the same order.
 
@@ -124,10 +124,31 @@ class Entry:
 
         Args:
             recordings: `Recording` objects or paths of headers.
+            beside: threads in which one `Recording` is judged and put to small networks at the same time, which takes
+                as much work and less time; the answer is the same.
         """
+        if isinstance(recordings, Recording) and beside is not None:
+            return self._answer_beside(recordings, beside)
         if isinstance(recordings, (Recording, str, Path)):
             return next(self.answer([self.prepare(recordings)]))
         return self._stream(recordings, self.answer)
+
+    def _answer_beside(self, recording: Recording, beside: Executor) -> Answer:
+        judging = beside.submit(judge, recording, self.quality)
+        try:
+            one = prepare_unjudged(recording, self._wanted)
+        except Exception as error:
+            return self._unanswered(failed_input(recording.name, error))
+        trained = self.trained_set(one.leads)
+        small = [i for i in self._asked(trained) if is_small(trained.members[i])]
+        small.sort(key=lambda i: -trained.members[i].macs)
+        asked = {i: beside.submit(self._ask, trained, i, [one]) for i in small}
+        outputs = {i: asked[i].result() if i in asked else self._ask(trained, i, [one]) for i in self._asked(trained)}
+        try:
+            one = one.judged(*judging.result())
+        except Exception as error:
+            one = failed_input(recording.name, error)
+        return self._unanswered(one) if one.prepared is None else next(self._join(trained, [one], outputs))
 
     def embed(
         self, recordings: Recording | str | Path | Iterable[Recording | str | Path]
@@ -191,7 +212,7 @@ class Entry:
         readable: dict[tuple[str, ...], list[int]] = {}
         for i, one in enumerate(inputs):
             if one.prepared is None:
-                answers[i] = self.unanswered(one.name, one.error, one.flags, one.quality)
+                answers[i] = self._unanswered(one)
             else:
                 readable.setdefault(self.trained_set(one.leads).leads, []).append(i)
         for leads, members in readable.items():
@@ -201,10 +222,15 @@ class Entry:
             yield answers[i]
 
     def _predict_group(self, trained: TrainedSet, inputs: Sequence[PreparedInput]) -> Iterator[Answer]:
-        outputs = {
-            i: self.predictor(trained, member)([one.input_of(member.spec) for one in inputs])
-            for i, member in zip(self._asked(trained), self.asked(trained), strict=True)
-        }
+        yield from self._join(trained, inputs, {i: self._ask(trained, i, inputs) for i in self._asked(trained)})
+
+    def _ask(self, trained: TrainedSet, i: int, inputs: Sequence[PreparedInput]) -> NetworkOutputs:
+        member = trained.members[i]
+        return self.predictor(trained, member)([one.input_of(member.spec) for one in inputs])
+
+    def _join(
+        self, trained: TrainedSet, inputs: Sequence[PreparedInput], outputs: Mapping[int, NetworkOutputs]
+    ) -> Iterator[Answer]:
         by_member = [outputs[i].probabilities if i in outputs else None for i in range(len(trained.members))]
         labels, joint = trained.answer(by_member)
         abnormality = next((o.abnormality for o in outputs.values() if o.abnormality is not None), None)
@@ -244,6 +270,9 @@ class Entry:
         by_model = dict.fromkeys(architectures, (labels, prior))
         flags = (*flags, f"unanswered: {reason}")
         return Answer(name, self.space.keys, labels, prior, flags, by_model, quality=quality)
+
+    def _unanswered(self, one: PreparedInput) -> Answer:
+        return self.unanswered(one.name, one.error, one.flags, one.quality)
 
     def __repr__(self) -> str:
         sets = ", ".join(lead_set_name(trained.leads) for trained in self.manifest.sets)

@@ -10,7 +10,7 @@ import numpy as np
 
 from leadset.leads import sort_leads, with_derived
 from leadset.models.extra_inputs import RecordingContext, delineations
-from leadset.preprocess import InputSpec, Prepared, Transform, prepare, preparing_flags, usable_leads
+from leadset.preprocess import InputSpec, Prepared, Transform, check, usable_leads
 from leadset.recordings import Recording, read_recording
 from leadset.waves import Quality, assess
 from leadset.waves.assessment import unusable_because
@@ -37,6 +37,12 @@ class PreparedInput:
         beats = {reliable: self.beats[spec.transform, reliable] for reliable in delineations(spec)}
         return prepared.samples, prepared.statistics, RecordingContext(self.age, self.sex, beats)
 
+    def judged(self, quality: Quality | None, unusable: str) -> PreparedInput:
+        """With what `judge` says of it: nothing is prepared of what cannot be used."""
+        if unusable:
+            return PreparedInput(self.name, flags=self.flags, error=unusable, quality=quality)
+        return replace(self, quality=quality)
+
 
 def prepare_input(
     recording: Recording | str | Path,
@@ -52,29 +58,47 @@ def prepare_input(
         wanted: leads and inputs of the networks that answer for recordings with such leads.
         quality: say how good it is, instead of finding out only whether it can be used, which is faster.
     """
-    name = recording.name if isinstance(recording, Recording) else Path(recording).stem
     try:
-        if not isinstance(recording, Recording):
-            recording = read_recording(recording, lead_names)
-        usable = set(usable_leads(preparing_flags(recording.signal, recording.fs, recording.leads)))
-        leads = tuple(lead for lead in sort_leads(recording.leads) if lead in usable)
-        of_set, specs = wanted(leads)
-        prepared = {
-            transform: prepare(recording.signal, recording.fs, recording.leads, transform)
-            for transform in {spec.transform for spec in specs}
-        }
-        kinds = {(spec.transform, reliable) for spec in specs for reliable in delineations(spec)}
-        beats = _find_beats(prepared, kinds, of_set)
-        signal = recording.signal, recording.fs, recording.leads
-        assessed = assess(*signal) if quality else None
-        unusable = unusable_because(*signal) if assessed is None else assessed.unusable_because
+        name = recording.name if isinstance(recording, Recording) else Path(recording).stem
+        recording = recording if isinstance(recording, Recording) else read_recording(recording, lead_names)
+        one = prepare_unjudged(recording, wanted)
+        return one.judged(*judge(recording, quality))
     except Exception as error:
-        return PreparedInput(name, error=str(error) or type(error).__name__)
+        return failed_input(name, error)
+
+
+def failed_input(name: str, error: Exception) -> PreparedInput:
+    """What is left of a recording that cannot be read, prepared or judged."""
+    return PreparedInput(name, error=str(error) or type(error).__name__)
+
+
+def prepare_unjudged(
+    recording: Recording, wanted: Callable[[tuple[str, ...]], tuple[tuple[str, ...], Sequence[InputSpec]]]
+) -> PreparedInput:
+    """The same of a recording that was read, whether it can be used or not.
+
+    Raises:
+        ValueError: it cannot be prepared (`leadset.preprocess.prepare`).
+    """
+    checked = check(recording.signal, recording.fs, recording.leads)
+    usable = set(usable_leads(checked.flags))
+    leads = tuple(lead for lead in sort_leads(recording.leads) if lead in usable)
+    of_set, specs = wanted(leads)
+    prepared = {transform: checked.prepare(transform) for transform in {spec.transform for spec in specs}}
+    kinds = {(spec.transform, reliable) for spec in specs for reliable in delineations(spec)}
+    beats = _find_beats(prepared, kinds, of_set)
     zero = [f"zero_lead:{lead}" for lead in of_set if lead not in with_derived(leads)]
-    flags = (*recording.flags, *next(iter(prepared.values())).flags, *zero)
-    if unusable:
-        return PreparedInput(recording.name, flags=flags, error=unusable, quality=assessed)
-    return PreparedInput(recording.name, leads, prepared, beats, recording.age, recording.sex, flags, quality=assessed)
+    flags = (*recording.flags, *checked.flags, *zero)
+    return PreparedInput(recording.name, leads, prepared, beats, recording.age, recording.sex, flags)
+
+
+def judge(recording: Recording, quality: bool) -> tuple[Quality | None, str]:
+    """Its quality, if that is asked for, and why it cannot be used; empty where it can."""
+    signal = recording.signal, recording.fs, recording.leads
+    if not quality:
+        return None, unusable_because(*signal)
+    assessed = assess(*signal)
+    return assessed, assessed.unusable_because
 
 
 def _find_beats(

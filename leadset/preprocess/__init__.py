@@ -8,7 +8,7 @@ exactly a `Prepared` recording, so that a stored window and a window of a record
 from __future__ import annotations
 
 from leadset.preprocess.filters import FILTERS
-from leadset.preprocess.prepare import Prepared, prepare, preparing_flags, usable_leads
+from leadset.preprocess.prepare import Prepared, check, prepare, preparing_flags, usable_leads
 from leadset.preprocess.resampling import resample
 from leadset.preprocess.scaling import SCALINGS
 from leadset.preprocess.spec import InputSpec, Transform
@@ -28,6 +28,7 @@ __all__ = [
     "InputSpec",
     "Prepared",
     "Transform",
+    "check",
     "cut_window",
     "prepare",
     "preparing_flags",

@@ -9,7 +9,7 @@ import numpy as np
 
 from leadset.leads import LEADS
 from leadset.preprocess.filters import apply_filter
-from leadset.preprocess.repair import Repaired, complete, plan_derivation, repair, statistics_of
+from leadset.preprocess.repair import Derivation, Repaired, complete, plan_derivation, repair, statistics_of
 from leadset.preprocess.resampling import resample
 from leadset.preprocess.spec import Transform
 from leadset.signals import HIGHEST_RATE, LOWEST_RATE
@@ -47,14 +47,52 @@ def usable_leads(flags: Iterable[str]) -> tuple[str, ...]:
     return tuple(lead for lead in LEADS if lead not in lost)
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A recording that can be used, ready for any transform.
+
+    Attributes:
+        repaired: its recorded leads.
+        derivation: what follows from them.
+        fs: sampling rate in Hz.
+    """
+
+    repaired: Repaired
+    derivation: Derivation
+    fs: float
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Those of `Prepared`."""
+        return (*self.repaired.flags, *self.derivation.flags)
+
+    def prepare(self, transform: Transform) -> Prepared:
+        """The recording after a transform."""
+        signal, shares = complete(self.repaired, self.derivation)
+        statistics = self.repaired.statistics
+        if signal is not self.repaired.signal or self.fs != transform.rate:
+            signal = resample(signal, self.fs, transform.rate)
+            statistics = statistics_of(signal)
+        if transform.filter != "none":
+            signal = apply_filter(signal, transform.filter, transform.rate)
+            statistics = statistics_of(signal)
+        mean, sd, low, high = statistics
+        # What is unknown has the mean, which leaves the SD of what is known by so much too small.
+        if (shares < 1).any():
+            sd = sd / np.sqrt(shares)
+        unit = np.maximum(np.maximum(-low, high), np.float32(1e-6)) / _INT16_MAX
+        scaled = signal / unit[:, None].astype(np.float32)
+        samples = np.rint(scaled, out=scaled).astype(np.int16)
+        return Prepared(samples, np.stack([unit, mean, sd, low, high]).astype(np.float32), self.flags)
+
+
 def preparing_flags(signal: np.ndarray, fs: float, leads: Sequence[str]) -> tuple[str, ...]:
     """The flags that `prepare` gives a recording, for less memory than that takes.
 
     Raises:
         ValueError: as `prepare`.
     """
-    repaired = _checked(signal, fs, leads)
-    return (*repaired.flags, *plan_derivation(repaired, fs).flags)
+    return check(signal, fs, leads).flags
 
 
 def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Transform) -> Prepared:
@@ -70,28 +108,11 @@ def prepare(signal: np.ndarray, fs: float, leads: Sequence[str], transform: Tran
         ValueError: no samples, no lead of the twelve with a signal, a shape that does not fit the names, a senseless
             rate.
     """
-    repaired = _checked(signal, fs, leads)
-    derivation = plan_derivation(repaired, fs)
-    signal, shares = complete(repaired, derivation)
-    statistics = repaired.statistics
-    if signal is not repaired.signal or fs != transform.rate:
-        signal = resample(signal, fs, transform.rate)
-        statistics = statistics_of(signal)
-    if transform.filter != "none":
-        signal = apply_filter(signal, transform.filter, transform.rate)
-        statistics = statistics_of(signal)
-    mean, sd, low, high = statistics
-    if (shares < 1).any():  # what is unknown has the mean, which leaves the SD of what is known by so much too small
-        sd = sd / np.sqrt(shares)
-    unit = np.maximum(np.maximum(-low, high), np.float32(1e-6)) / _INT16_MAX
-    scaled = signal / unit[:, None].astype(np.float32)
-    samples = np.rint(scaled, out=scaled).astype(np.int16)
-    flags = (*repaired.flags, *derivation.flags)
-    return Prepared(samples, np.stack([unit, mean, sd, low, high]).astype(np.float32), flags)
+    return check(signal, fs, leads).prepare(transform)
 
 
-def _checked(signal: np.ndarray, fs: float, leads: Sequence[str]) -> Repaired:
-    """The recorded leads of a recording that can be used at all."""
+def check(signal: np.ndarray, fs: float, leads: Sequence[str]) -> Checked:
+    """A recording that can be used at all; arguments and errors as of `prepare`."""
     signal = np.asarray(signal, dtype=np.float32)
     if signal.ndim != 2 or signal.shape[0] != len(leads) or not signal.shape[1]:
         raise ValueError(f"signal of shape {signal.shape}: expected ({len(leads)} leads, samples)")
@@ -105,4 +126,4 @@ def _checked(signal: np.ndarray, fs: float, leads: Sequence[str]) -> Repaired:
         recorded += " without any signal (flat)" if "flat" in kinds else ""
         hint = "" if repaired.leads else "; the table [leads] of leadset.toml can say what a name stands for"
         raise ValueError(f"no usable lead: found {recorded}, expected some of {' '.join(LEADS)}{hint}")
-    return repaired
+    return Checked(repaired, plan_derivation(repaired, fs), fs)

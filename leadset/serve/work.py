@@ -13,6 +13,7 @@ from leadset.entry import Answer, Entry
 from leadset.recordings import Recording
 from leadset.serve.metrics import Metrics
 from leadset.serve.problems import Problem, busy
+from leadset.utils.workers import available_cores
 
 _Result = TypeVar("_Result")
 #: Threads that read, delineate and explain beside the one that asks the networks.
@@ -23,7 +24,7 @@ class Work:
     """Runs what requests need, at most so much at a time.
 
     Networks are asked by one thread: it takes whatever recordings wait when it becomes free, so that nobody waits for
-    a group to fill up.
+    a group to fill up. A lone recording is put to the networks side by side, on as many threads as there are cores.
 
     Args:
         entry: answers recordings.
@@ -37,6 +38,7 @@ class Work:
         self._under_way = 0
         self._networks = ThreadPoolExecutor(1, "networks")
         self._threads = ThreadPoolExecutor(_THREADS, "work")
+        self._beside = ThreadPoolExecutor(available_cores(), "beside")
         self._asking: asyncio.Task | None = None
 
     async def start(self) -> None:
@@ -49,6 +51,7 @@ class Work:
             self._asking.cancel()
         self._networks.shutdown(cancel_futures=True)
         self._threads.shutdown(cancel_futures=True)
+        self._beside.shutdown(cancel_futures=True)
 
     @contextmanager
     def request(self) -> Any:
@@ -116,5 +119,5 @@ class Work:
 
     def _answers(self, recordings: list[Recording]) -> list[Answer]:
         if len(recordings) == 1:
-            return [self.entry.predict(recordings[0])]
+            return [self.entry.predict(recordings[0], self._beside)]
         return list(self.entry.predict(recordings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,6 +37,8 @@ from leadset.waves.wavelet import transform
 
 #: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
 METHODS = {"learned": learned_marks, "wavelet": rule_marks, "pan_tompkins": pan_tompkins_marks}
+#: The methods that find R peaks and no other marks.
+R_ALONE = ("pan_tompkins",)
 #: Seconds of a recording that are analysed at a time, so that thresholds follow changes, and the overlap of excerpts.
 EXCERPT, OVERLAP = 240.0, 4.0
 #: Seconds within which two lone P waves of different stretches or excerpts are one.
@@ -64,7 +67,6 @@ class Delineation:
     Attributes:
         fs: sampling rate in Hz that positions refer to.
         marks: (leads, beats, 13) in the order of `leadset.waves.MARKS`; the beats are common to all leads.
-        fused: (beats, 13) one set of marks for all leads.
         p_only: (p, 4) Pon P1 P2 Pend of P waves that no complex follows (blocked beats, the end of a recording), common
             to all leads; they are in neither ``marks`` nor ``fused``.
         quality: (leads,) from 0 (unreadable) to 1 (clean).
@@ -75,12 +77,16 @@ class Delineation:
 
     fs: float
     marks: np.ndarray
-    fused: np.ndarray
     p_only: np.ndarray
     quality: np.ndarray
     beat_quality: np.ndarray
     flags: tuple[frozenset[str], ...]
     method: str
+
+    @cached_property
+    def fused(self) -> np.ndarray:
+        """(beats, 13) one set of marks for all leads."""
+        return fuse(self.marks, self.fs)
 
     @property
     def present(self) -> np.ndarray:
@@ -131,8 +137,8 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
         marked = _delineate_stretch(repair(signal, missing), fs, method)
     else:
         marked = _delineate_stretches(signal, missing, fs, method, stretches)
-    return Delineation(float(fs), marked.marks, fuse(marked.marks, fs), marked.p_only, marked.quality,
-                       marked.quality[:, None] * marked.beats, marked.flags, method)
+    return Delineation(float(fs), marked.marks, marked.p_only, marked.quality, marked.quality[:, None] * marked.beats,
+                       marked.flags, method)
 
 
 def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Marked:
@@ -194,7 +200,7 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         sharpness = beat_quality(envelope, part[:, :, R])
         bad = badness(measurements(grid, envelope))
         odds.append(np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST)))
-        p_only = grid.to_input(find_lone_p(grid, part)) + first
+        p_only = np.empty((0, 4)) if method in R_ALONE else grid.to_input(find_lone_p(grid, part)) + first
         lone.append(p_only[(p_only[:, 1] >= start) & (p_only[:, 1] < stop)])
         part = grid.to_input(part) + first
         r = _beat_positions(part)

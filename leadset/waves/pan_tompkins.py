@@ -14,6 +14,7 @@ from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from leadset.waves.envelope import Envelope
 from leadset.waves.marks import MARKS, R
+from leadset.waves.search import gather
 from leadset.waves.wavelet import Transform
 
 #: Samples a second of the grid.
@@ -41,10 +42,10 @@ def pan_tompkins_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) 
     beats = detect(common, np.abs(slope).max(axis=0))
     marks = np.full((leads, len(beats), len(MARKS)), np.nan)
     near = round(NEAR * RATE)
-    for row, lead in zip(filtered, np.flatnonzero(usable), strict=True):
-        for i, beat in enumerate(beats):
-            first = max(beat - near, 0)
-            marks[lead, i, R] = first + np.argmax(np.abs(row[first : beat + near + 1]))
+    rows = np.repeat(np.arange(len(filtered)), len(beats))
+    around = np.abs(gather(filtered, rows, np.tile(beats - near, len(filtered)), 2 * near + 1))
+    highest = around.argmax(axis=1).reshape(len(filtered), len(beats))
+    marks[usable, :, R] = np.maximum(beats - near + highest, 0)  # what lies before the first sample repeats it
     return marks
 
 
