@@ -62,6 +62,7 @@ class Start:
     one_pass: Annotated[bool, rules.on_or_off]
     recordings: Annotated[int, rules.whole(0)]
     fewest: Annotated[int, rules.whole(0)]
+    fitted_to: Annotated[int, rules.whole(0)]
 
 
 #: Tables with keys of their own, and what holds them.

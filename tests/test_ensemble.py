@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from leadset.classes import label_space
 from leadset.deploy.export import EntryGraph
@@ -18,7 +18,17 @@ from leadset.entry.ensemble import Ensemble
 from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, macro
 from leadset.store.packed import StoredRecording
-from leadset.training.ensemble import Choice, ValidationTargets, choose, fit_ensemble
+from leadset.training.ensemble import (
+    UNJUDGED,
+    Choice,
+    Known,
+    ValidationOutputs,
+    ValidationTargets,
+    _cross_fitted,
+    choose,
+    fit_ensemble,
+    gain_of_validation_alone,
+)
 from leadset.training.evidence import adds_something
 from leadset.training.normals import MOST_REPEATS, balanced_by_source
 
@@ -168,6 +178,34 @@ def test_expected_score_decides_only_where_it_earns_more_beyond_noise(monkeypatc
 def test_one_fold_chooses_nothing():
     labels, p = made(4)
     assert choose([p], targets_of(labels), np.zeros(4, int), SPACE) == Choice()
+
+
+def joined(few, *, off):
+    """Some validation recordings, and 400 that were answered before tuning, with log odds that are off by so much."""
+    (labels, p), (more, before) = made(few), made(400, seed=3)
+    before = expit(logit(before) + off)
+    folds = np.append(folds_of(labels), np.full(len(more), UNJUDGED))
+    network = ValidationOutputs(np.concatenate([p, before]), detects=False)
+    return Known([network], targets_of(np.concatenate([labels, more])), folds)
+
+
+def test_answers_before_tuning_are_left_out_where_they_mislead_beyond_noise():
+    for few, off, low in ((40, 0.0, False), (400, 8.0, True)):
+        known = joined(few, off=off)
+        gain = gain_of_validation_alone(known, [known.networks[0].answers], SPACE)
+        assert (gain["low"] > 0) is low, (few, off, gain)
+    alone = known.validation()
+    assert len(alone.folds) == few and (alone.folds >= 0).all()
+    assert alone.targets.labels.shape == alone.networks[0].answers.shape == (few, K)
+
+
+def test_nothing_is_judged_by_recordings_that_are_only_fitted_to():
+    known = joined(40, off=0.0)
+    choice = choose([known.networks[0].answers], known.targets, known.folds, SPACE)
+    _, decisions = _cross_fitted([known.networks[0].answers], known.targets, known.folds, SPACE)
+    metric = ChallengeMetric(known.targets.labels[known.folds >= 0], SPACE)
+    assert choice.report["challenge_metric"]["thresholds"] == pytest.approx(metric(decisions["thresholds"]), abs=1e-5)
+    assert len(decisions["thresholds"]) == 40
 
 
 def test_detector_has_a_say_only_with_a_gain_beyond_noise():

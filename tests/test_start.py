@@ -19,6 +19,7 @@ from leadset.config import default_config, load_config, parse_setting
 from leadset.entry import load_entry
 from leadset.leads import LEADS, resolve_leads
 from leadset.models import create_network
+from leadset.models.prediction import predict
 from leadset.models.registry import same_options
 from leadset.models.shipped import FOLDER, load_shipped, read_shipped, shipped_networks, write_shipped
 from leadset.recordings import find_recordings
@@ -307,6 +308,33 @@ def test_tuned_weights_lie_between_those_before_and_after(recordings, tmp_path):
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def test_few_validation_recordings_are_joined_by_answers_before_the_tuning(recordings, entry_folder, tmp_path):
+    """What a network said of training recordings that it had not seen yet; nothing of them where it is not known."""
+    config = starting_config(keep_work=True)
+    training = run.Run(recordings, tmp_path / "entry", config)
+    training.execute()
+    (job,), context = training.jobs, training.context
+    train, besides = training.data.train, context.fitted_to_besides(job)
+    np.testing.assert_array_equal(besides, train)
+    before = context.answers_before(job, PAIR)
+    model = load_shipped(NAME, PAIR)
+    store = training.data.stores[model.input_spec.transform]
+    expected = np.stack(list(predict(model.eval(), (store[i] for i in train), PAIR, model.input_spec)))
+    np.testing.assert_allclose(before, expected, atol=1e-6)
+    assert not np.allclose(before, context.answers(job, PAIR)[:1])
+    trained = load_entry(tmp_path / "entry", "cpu").manifest.sets[0]
+    assert trained.ensemble.rule.provenance["recordings"] == len(train) + len(training.data.valid)
+    assert f"{len(train)} of training" in trained.ensemble.calibration.provenance["besides"]
+    few = replace(config, start=replace(config.start, fitted_to=len(training.data.valid) + 3))
+    some = run.TrainingContext(training.data, few, SPACE, tmp_path, "cpu", True).fitted_to_besides(job)
+    assert len(some) == 3 and set(some) <= set(train)
+    for start in (replace(config.start, fitted_to=0), replace(config.start, weights=str(entry_folder))):
+        other = run.TrainingContext(training.data, replace(config, start=start), SPACE, tmp_path, "cpu", True)
+        assert not len(other.fitted_to_besides(job))
+    nine = make_jobs(replace(config, label_space="cpsc2018"), NINE, "compact")[0]
+    assert not len(run.TrainingContext(training.data, config, NINE, tmp_path, "cpu", True).fitted_to_besides(nine))
 
 
 def test_size_follows_device_and_time(monkeypatch):

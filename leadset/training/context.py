@@ -6,7 +6,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +21,7 @@ from leadset.anomaly.detector import DetectorFiles
 from leadset.anomaly.reference import Reference
 from leadset.classes import LabelSpace
 from leadset.config import Config
+from leadset.config_rules import SHIPPED, SIMULATED
 from leadset.leads import lead_set_name
 from leadset.models import create_network, model_entry
 from leadset.models.shipped import load_universal, write_shipped
@@ -158,11 +159,36 @@ class TrainingContext:
         """
         return read_arrays(self.answers_file(job, leads))["answers"]
 
+    def answers_before(self, job: Job, leads: tuple[str, ...]) -> np.ndarray:
+        """What the network of a job, before it was tuned, answered of the recordings of `fitted_to_besides`.
+
+        Raises:
+            OSError, ValueError, KeyError: it is missing or damaged.
+        """
+        return read_arrays(self.answers_file(job, leads))["before"]
+
+    def fitted_to_besides(self, job: Job) -> np.ndarray:
+        """Training recordings that calibration, weights and thresholds are fitted to beside the validation part.
+
+        By what the network answers of them before it is tuned, as it has not seen them then. None of a network that
+        does not start with all classes, or whose weights a folder gives: they may have learned from these recordings.
+        """
+        lacking = self.config.start.fitted_to - len(self.data.valid)
+        if lacking <= 0 or not self.data.has_validation_part or not self._starts_unseeing(job):
+            return np.zeros(0, dtype=int)
+        return np.sort(np.random.default_rng(self.config.seed).permutation(self.data.train)[:lacking])
+
+    def _starts_unseeing(self, job: Job) -> bool:
+        ships = self.config.start.weights in (SHIPPED, SIMULATED)
+        return job.kind == "classifier" and job.start is not None and ships and not self._new_classes(job)
+
     def finished(self, job: Job) -> dict[str, Any]:
         """The summary of a trained network; empty where it, the weights or the validation answers are damaged."""
         try:
             for leads in job.serves:
                 self.answers(job, leads)
+                if len(self.fitted_to_besides(job)):
+                    self.answers_before(job, leads)
             files = self.detector_files(job)
             for name in (job.weights, *([files.reference] if files and files.reference else [])):
                 read_tensors(self.folder / name)
@@ -229,7 +255,8 @@ class TrainingContext:
         model, task = self.build(job), self.task(job)
         if self.is_fixed(job):
             return Cost(end=measure_answering(model, task))
-        return measure(model, task, len(job.serves))
+        answers = len(job.serves) * (1 + len(self.fitted_to_besides(job)) / max(len(task.valid), 1))
+        return measure(model, task, answers)
 
     def train(self, job: Job, steps: int, deadline: Deadline) -> Trained:
         """Trains a network and writes weights, validation answers and summary; the leader writes, if there are several.
@@ -289,9 +316,18 @@ class TrainingContext:
                 model = load_universal(path, partial(self._untrained, job, leads), leads).eval().to(self.device)
             outputs = self._task(job, leads).outputs(model, self.quiet)
             self._write_detector(job, outputs.reference)
-            write_arrays(self.answers_file(job, leads), {"answers": outputs.answers})
+            write_arrays(self.answers_file(job, leads), {"answers": outputs.answers, **self._before(job, leads)})
             by_leads[lead_set_name(leads)] = outputs.values
         return {**next(iter(by_leads.values())), "by_lead_set": by_leads} if job.cut_to else outputs.values
+
+    def _before(self, job: Job, leads: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """What `answers_before` reads; nothing where there is nothing to fit to besides."""
+        recordings = self.fitted_to_besides(job)
+        if not len(recordings):
+            return {}
+        model = started_network(job.architecture, leads, self.space, job.options, job.start).to(self.device)
+        task = replace(self._task(job, leads), valid=recordings)
+        return {"before": task.outputs(model.eval(), self.quiet).answers}
 
     def _write_detector(self, job: Job, reference: Reference | None) -> None:
         """Writes what normal validation recordings score, of a reconstruction model."""

@@ -104,9 +104,14 @@ class TrainingData:
         return np.flatnonzero(self.part == SIMULATED)
 
     @property
+    def has_validation_part(self) -> bool:
+        """Whether `valid` are recordings that are not trained on."""
+        return bool((self.part == VALID).any())
+
+    @property
     def valid_name(self) -> str:
         """What `valid` is, for the provenance of whatever is fitted on it."""
-        return "validation" if (self.part == VALID).any() else "training (too few recordings for a validation part)"
+        return "validation" if self.has_validation_part else "training (too few recordings for a validation part)"
 
     @property
     def abnormal(self) -> np.ndarray:

@@ -5,9 +5,9 @@ What a detector adds to that is in `leadset.training.evidence`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -28,6 +28,8 @@ from leadset.training.thresholds import fit_thresholds
 _EQUALITY = 5.0
 #: Parts of the validation recordings, each judged by what was fitted on the others.
 FOLDS = 5
+#: In the place of a fold: of recordings that are fitted to and that nothing is judged by.
+UNJUDGED = -1
 UNDECIDED = DecisionRule(np.empty(0))
 # The log loss takes probabilities beyond this for 0 and 1.
 _LEAST = 1e-6
@@ -89,6 +91,26 @@ class ValidationTargets:
     def part(self, chosen: np.ndarray) -> ValidationTargets:
         """The same of some recordings."""
         return ValidationTargets(self.values[chosen], self.labels[chosen], self.shares)
+
+
+class Known(NamedTuple):
+    """What is fitted to: validation recordings, and others that the networks answered before they learned from them.
+
+    Attributes:
+        networks: what each says.
+        targets: of the same recordings.
+        folds: (n,) number of the fold of each; `UNJUDGED` of the others.
+    """
+
+    networks: list[ValidationOutputs]
+    targets: ValidationTargets
+    folds: np.ndarray
+
+    def validation(self) -> Known:
+        """The validation recordings alone."""
+        judged = self.folds != UNJUDGED
+        networks = [ValidationOutputs(network.answers[judged], network.detects) for network in self.networks]
+        return Known(networks, self.targets.part(judged), self.folds[judged])
 
 
 def out_of_fold(network: ValidationOutputs, targets: ValidationTargets, folds: np.ndarray) -> np.ndarray:
@@ -158,17 +180,18 @@ def choose(
 
     Args:
         probabilities, targets, space: as of `fit_ensemble`.
-        folds: (n,) number of the fold of each recording.
+        folds: (n,) number of the fold of each recording, or `UNJUDGED`.
     """
-    if len(np.unique(folds)) < 2:
+    judged = folds != UNJUDGED
+    if len(np.unique(folds[judged])) < 2:
         return Choice()
     joint, decisions = _cross_fitted(probabilities, targets, folds, space)
-    metric = ChallengeMetric(targets.labels, space)
+    metric = ChallengeMetric(targets.labels[judged], space)
     scores = {way: round(float(metric(decided)), 6) for way, decided in decisions.items()}
-    by_score = _gain(metric, decisions)
+    by_score = _gain(metric, decisions["expected_score"], decisions["thresholds"])
     report: dict[str, Any] = {"challenge_metric": scores, "expected_score_gain": by_score}
     if len(probabilities) > 1:
-        best, compared = _compare(probabilities, joint, targets.classes == 1)
+        best, compared = _compare([p[judged] for p in probabilities], joint, targets.classes[judged] == 1)
         report |= compared
         if compared["gain"]["high"] < 0:
             alone = choose([probabilities[best]], targets, folds, space)
@@ -176,10 +199,27 @@ def choose(
     return Choice(None, by_score["low"] > 0, report)
 
 
-def _gain(metric: ChallengeMetric, decisions: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """What the highest expected score earns more than thresholds, with its interval."""
-    score, thresholds = (metric.rewards(decisions[way]) for way in ("expected_score", "thresholds"))
-    return _interval(lambda counts: metric.score(score, counts) - metric.score(thresholds, counts), len(score))
+def gain_of_validation_alone(known: Known, probabilities: Sequence[np.ndarray], space: LabelSpace) -> dict[str, float]:
+    """What thresholds earn more that are fitted to validation recordings alone, cross-fitted, with its interval.
+
+    Args:
+        known: what there is to fit to, with recordings that are `UNJUDGED`.
+        probabilities: (n, k) of the networks that answer together.
+        space: the classes.
+    """
+    judged = known.folds != UNJUDGED
+    own = [p[judged] for p in probabilities], known.targets.part(judged), known.folds[judged]
+    if len(np.unique(own[-1])) < 2:
+        return {"value": 0.0, "low": 0.0, "high": 0.0}
+    alone, together = (_cross_fitted(*rows, space)[1] for rows in (own, (probabilities, *known[1:])))
+    metric = ChallengeMetric(known.targets.labels[judged], space)
+    return _gain(metric, alone["thresholds"], together["thresholds"])
+
+
+def _gain(metric: ChallengeMetric, some: np.ndarray, others: np.ndarray) -> dict[str, float]:
+    """What decisions (n, k) earn more than others, with the interval of the difference."""
+    ours, theirs = metric.rewards(some), metric.rewards(others)
+    return _interval(lambda counts: metric.score(ours, counts) - metric.score(theirs, counts), len(ours))
 
 
 def _interval(gain: CountMetric, n: int) -> dict[str, float]:
@@ -191,10 +231,14 @@ def _interval(gain: CountMetric, n: int) -> dict[str, float]:
 def _cross_fitted(
     probabilities: Sequence[np.ndarray], targets: ValidationTargets, folds: np.ndarray, space: LabelSpace
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Weighted probabilities (n, k) before calibration, and decisions (n, k) by either way, of each fold by others."""
+    """Weighted probabilities (n, k) before calibration, and decisions (n, k) by either way, of each fold by others.
+
+    Of the recordings that are judged alone; the others are always fitted to.
+    """
+    judged = folds != UNJUDGED
     joint = np.zeros(targets.labels.shape)
     decisions = {way: np.zeros(targets.labels.shape, dtype=bool) for way in ("thresholds", "expected_score")}
-    for fold in np.unique(folds):
+    for fold in np.unique(folds[judged]):
         out = folds == fold
         fitted = fit_ensemble([p[~out] for p in probabilities], targets.part(~out), space, {}, Choice())
         asked = [p[out] for p in probabilities]
@@ -202,7 +246,7 @@ def _cross_fitted(
         calibrated = fitted.join(asked)
         decisions["thresholds"][out] = fitted.rule(calibrated)
         decisions["expected_score"][out] = best_label_sets(calibrated, space.weights)
-    return joint, decisions
+    return joint[judged], {way: decided[judged] for way, decided in decisions.items()}
 
 
 def _compare(

@@ -15,6 +15,7 @@ from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
 from leadset.training.ensemble import (
     UNDECIDED,
+    UNJUDGED,
     Choice,
     ValidationOutputs,
     ValidationTargets,
@@ -102,7 +103,8 @@ def ablation(
     """
     decided = {way: np.zeros_like(targets.labels, dtype=bool) for way in ("with", "without")}
     judged = {way: np.zeros(targets.labels.shape) for way in decided}
-    for fold in np.unique(folds):
+    counted = folds != UNJUDGED
+    for fold in np.unique(folds[counted]):
         out = folds == fold
         others = targets.part(~out)
         rest = [ValidationOutputs(network.answers[~out], network.detects) for network in networks]
@@ -111,21 +113,22 @@ def ablation(
         asked = [_answers(ours, others, all_.answers[out]) for ours, all_ in zip(rest, networks, strict=True)]
         decided["with"][out], judged["with"][out] = trained.answer(asked)
         decided["without"][out], judged["without"][out] = replace(trained, evidence=None).answer(asked)
-    metric = ChallengeMetric(targets.labels, space)
+    labels, metric = targets.labels[counted], ChallengeMetric(targets.labels[counted], space)
+    decided, judged = ({way: values[counted] for way, values in found.items()} for found in (decided, judged))
     rewards = {way: metric.rewards(decisions) for way, decisions in decided.items()}
 
     def gain(counts: np.ndarray) -> float:
         return metric.score(rewards["with"], counts) - metric.score(rewards["without"], counts)
 
-    interval = bootstrap(gain, len(folds))
+    interval = bootstrap(gain, len(labels))
     return {
         **{
-            way: {"challenge_metric": metric(decided[way]), "auroc": macro(auroc(targets.labels, judged[way]))}
+            way: {"challenge_metric": metric(decided[way]), "auroc": macro(auroc(labels, judged[way]))}
             for way in decided
         },
         "gain": {"value": interval.value, "low": interval.low, "high": interval.high},
-        "recordings": len(folds),
-        "folds": len(np.unique(folds)),
+        "recordings": len(labels),
+        "folds": len(np.unique(folds[counted])),
     }
 
 

@@ -17,9 +17,12 @@ from leadset.models.cost import model_cost
 from leadset.training.context import SPLIT_FILE, Job, TrainingContext
 from leadset.training.ensemble import (
     FOLDS,
+    UNJUDGED,
+    Known,
     ValidationOutputs,
     ValidationTargets,
     choose,
+    gain_of_validation_alone,
     out_of_fold,
 )
 from leadset.training.evidence import ablation, adds_something, asked_first, describe, fit_set
@@ -45,9 +48,12 @@ class Joining:
     @cached_property
     def targets(self) -> ValidationTargets:
         """What is known of the validation recordings."""
+        return self._targets(self.context.data.valid)
+
+    def _targets(self, recordings: np.ndarray) -> ValidationTargets:
         data = self.context.data
         values = np.column_stack([data.abnormal, data.targets])
-        return ValidationTargets(values[data.valid], data.labels[data.valid], shares(values[data.train]))
+        return ValidationTargets(values[recordings], data.labels[recordings], shares(values[data.train]))
 
     def join(self, leads: tuple[str, ...]) -> tuple[TrainedSet, dict[str, Any]]:
         """A lead set; and, as plain values, its scores and what cross-fitting found of its ensemble and its detector.
@@ -55,34 +61,64 @@ class Joining:
         Prints both.
         """
         jobs = [job for job in self.jobs if leads in job.serves]
-        networks = [self._outputs(job, leads) for job in jobs]
-        answers = [out_of_fold(network, self.targets, self.folds) for network in networks]
-        members = tuple(
-            self._member(job, leads, network, own)
-            for job, network, own in zip(jobs, networks, answers, strict=True)
-        )
-        trained, report = self._fit(leads, members, networks, answers)
-        asked = [members[i].architecture for i in asked_first(networks)]
+        known, compared = self._chosen(self._known(jobs, leads))
+        answers, about = _answers(known), self._about(known)
+        members = tuple(self._member(job, leads, known, i, answers[i], about) for i, job in enumerate(jobs))
+        trained, report = self._fit(leads, members, known, answers, about)
+        report["ensemble"] |= compared
+        asked = [members[i].architecture for i in asked_first(known.networks)]
         if "best" in report["ensemble"]:
             report["ensemble"]["best"] = asked[report["ensemble"]["best"]]
         report["ensemble"]["networks"] = asked
-        report["scores"] = validation_scores(trained, answers, self.targets.labels, self.space, self.context.data)
+        own = [p[known.folds != UNJUDGED] for p in answers]
+        report["scores"] = validation_scores(trained, own, self.targets.labels, self.space, self.context.data)
         for line in self._describe(trained, report):
             print(f"{'':13} {line}")
         return trained, report
+
+    def _known(self, jobs: Sequence[Job], leads: tuple[str, ...]) -> Known:
+        """What networks say of the recordings that are fitted to."""
+        recordings, folds = self._fitted_to(jobs)
+        networks = [self._outputs(job, leads, int((folds == UNJUDGED).sum())) for job in jobs]
+        return Known(networks, self._targets(recordings), folds)
+
+    def _fitted_to(self, jobs: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
+        """Validation recordings, and others where all classifiers answered these before tuning; with their folds."""
+        besides = [self.context.fitted_to_besides(job) for job in jobs if job.kind == "classifier"]
+        others = min(besides, key=len, default=np.zeros(0, dtype=int))
+        recordings = np.append(self.context.data.valid, others)
+        return recordings, np.append(self.folds, np.full(len(others), UNJUDGED))
+
+    def _chosen(self, known: Known) -> tuple[Known, dict[str, Any]]:
+        """What is fitted to: all, or validation recordings alone, where that is better beyond noise; and the report."""
+        besides = int((known.folds == UNJUDGED).sum())
+        if not besides:
+            return known, {}
+        answers = _answers(known)
+        gain = gain_of_validation_alone(known, [answers[i] for i in asked_first(known.networks)], self.space)
+        alone = gain["low"] > 0
+        report = {"besides": {"recordings": besides, "gain_without": gain, "fitted_to": not alone}}
+        return known.validation() if alone else known, report
+
+    def _about(self, known: Known) -> dict[str, Any]:
+        """Provenance of what is fitted."""
+        besides = int((known.folds == UNJUDGED).sum())
+        return self.about | ({"besides": f"{besides} of training, answered before tuning"} if besides else {})
 
     def _fit(
         self,
         leads: tuple[str, ...],
         members: tuple[Member, ...],
-        networks: Sequence[ValidationOutputs],
+        known: Known,
         answers: Sequence[np.ndarray],
+        about: dict[str, Any],
     ) -> tuple[TrainedSet, dict[str, Any]]:
-        choice = choose([answers[i] for i in asked_first(networks)], self.targets, self.folds, self.space)
-        trained = fit_set(leads, members, networks, answers, self.targets, self.space, self.about, choice)
+        networks, targets, folds = known
+        choice = choose([answers[i] for i in asked_first(networks)], targets, folds, self.space)
+        trained = fit_set(leads, members, networks, answers, targets, self.space, about, choice)
         if trained.evidence is None:
             return trained, {"ensemble": dict(choice.report), "detector": {}}
-        ablated = ablation(networks, self.targets, self.folds, self.space, choice)
+        ablated = ablation(networks, targets, folds, self.space, choice)
         ablated["asked"] = adds_something(ablated)
         if not ablated["asked"]:
             trained = replace(trained, evidence=None)
@@ -91,15 +127,18 @@ class Joining:
     def seconds(self) -> float:
         """How long it takes to join the networks of a lead set, measured on random answers."""
         rng, started, leads = np.random.default_rng(0), time.monotonic(), self.jobs[0].serves[0]
+        jobs = [job for job in self.jobs if leads in job.serves]
+        recordings, folds = self._fitted_to(jobs)
         networks = []
-        for job in (job for job in self.jobs if leads in job.serves):
+        for job in jobs:
             detects = job.kind != "classifier"
             width = len(feature_names(leads)) if detects else len(self.space)
-            networks.append(ValidationOutputs(rng.random((len(self.folds), width)), detects))
-        answers = [out_of_fold(network, self.targets, self.folds) for network in networks]
+            networks.append(ValidationOutputs(rng.random((len(folds), width)), detects))
+        known, _ = self._chosen(Known(networks, self._targets(recordings), folds))
+        answers = _answers(known)
         for probabilities in answers:
-            fit_thresholds(probabilities, self.targets.labels, self.space)
-        self._fit(leads, (), networks, answers)
+            fit_thresholds(probabilities, known.targets.labels, self.space)
+        self._fit(leads, (), known, answers, {})
         return time.monotonic() - started
 
     def _describe(self, trained: TrainedSet, report: dict[str, Any]) -> Iterator[str]:
@@ -109,25 +148,39 @@ class Joining:
         by_name = ", ".join(f"{member.architecture} {weight:.2f}" for member, weight in weights if weight)
         alone = ", which is better alone than with the others" if report["ensemble"].get("alone") is not None else ""
         yield f"weights: {by_name}{alone}; decided by {how}"
+        besides = report["ensemble"].get("besides")
+        if besides:
+            used = "" if besides["fitted_to"] else "not "
+            yield f"{used}fitted to {besides['recordings']} training recordings too, by answers before the tuning"
         if report["detector"]:
             unasked = "" if report["detector"]["asked"] else ", so it has no say"
             yield f"{describe(report['detector'])}{unasked}"
 
-    def _outputs(self, job: Job, leads: tuple[str, ...]) -> ValidationOutputs:
-        return ValidationOutputs(self.context.answers(job, leads), job.kind != "classifier")
+    def _outputs(self, job: Job, leads: tuple[str, ...], besides: int) -> ValidationOutputs:
+        """Answers to the validation part, and to others before it was tuned, which a detector has not scored."""
+        answers, detects = self.context.answers(job, leads), job.kind != "classifier"
+        if besides:
+            unscored = np.full((besides, answers.shape[1]), np.nan)
+            answers = np.concatenate([answers, unscored if detects else self.context.answers_before(job, leads)])
+        return ValidationOutputs(answers, detects)
 
     def _member(
-        self, job: Job, leads: tuple[str, ...], network: ValidationOutputs, probabilities: np.ndarray
+        self, job: Job, leads: tuple[str, ...], known: Known, i: int, probabilities: np.ndarray, about: dict[str, Any]
     ) -> Member:
         """A trained network on a lead set as `entry.json` describes it; the head of a detector is written."""
-        head = ""
+        head, network = "", known.networks[i]
         if network.detects:
             head = job.head
-            fitted = fit_head(network.answers, self.targets.values, self.targets.shares)
+            fitted = fit_head(network.answers, known.targets.values, known.targets.shares)
             fitted.write(self.context.folder / head)
-        rule = fit_thresholds(probabilities, self.targets.labels, self.space, self.about)
+        rule = fit_thresholds(probabilities, known.targets.labels, self.space, about)
         macs = model_cost(job.architecture, leads, **job.options).macs
         return Member(
             job.architecture, job.options, job.spec, job.weights, rule, self.context.summary(job, leads), macs, head,
             self.context.detector_files(job), universal=bool(job.cut_to),
         )  # fmt: skip
+
+
+def _answers(known: Known) -> list[np.ndarray]:
+    """Probabilities (n, k) of each network, of a detector by heads that were fitted on other recordings."""
+    return [out_of_fold(network, known.targets, known.folds) for network in known.networks]

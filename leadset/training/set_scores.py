@@ -30,11 +30,10 @@ def validation_scores(
         space: the classes.
         data: whose validation part it is.
     """
-    rule = trained.ensemble.rule if trained.evidence is None else trained.evidence.rule
-    value, name = rule.provenance["value"], lead_set_name(trained.leads)
-    print(f"{name:>6} leads: Challenge metric {value:.3f} on {data.valid_name} (thresholds fitted there)")
     decided, joint = trained.answer(answers)
     intervals = score_intervals(labels, decided, joint, space, data.groups[data.valid], _DRAWS)
+    value, name = intervals["challenge_metric"].value, lead_set_name(trained.leads)
+    print(f"{name:>6} leads: Challenge metric {value:.3f} on {data.valid_name} (thresholds fitted there)")
     scores = {
         kept: {end: _plain(getattr(intervals[kept], end)) for end in ("value", "low", "high")} for kept in _KEPT
     }

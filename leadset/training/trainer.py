@@ -321,7 +321,7 @@ class Trainer:
         }
 
 
-def measure(model: nn.Module, task: TrainingTask, answers: int = 1) -> Cost:
+def measure(model: nn.Module, task: TrainingTask, answers: float = 1) -> Cost:
     """What training a network costs.
 
     Args:
