@@ -27,7 +27,7 @@ from leadset.simulate.write import write_dataset
 from leadset.studies import crossval as studies_crossval
 from leadset.studies.answers import FoldAnswers, Row, collect, file_of
 from leadset.studies.crossval import cross_validate
-from leadset.studies.entrants import Setting, Trained, Untuned, without_real_weights
+from leadset.studies.entrants import Setting, Trained, TrainedBaseline, Untuned, without_real_weights
 from leadset.studies.protocols import create_protocol
 from leadset.training.run import train_entry
 
@@ -75,6 +75,22 @@ def test_nothing_is_left_where_all_is_held_out(folder, tmp_path):
 
 
 # --- cross-validation ----------------------------------------------------------------------------------------------
+
+
+def test_rows_name_an_entry_once():
+    assert Trained("resnet34", "resnet34", WIDE).row("resnet34", ("I", "II")) == Row("resnet34", "2")
+    assert Trained("mine", "mine", WIDE).row("resnet34", ("I", "II")) == Row("resnet34 (mine)", "2")
+
+
+def test_only_choices_that_act_make_another_entrant():
+    other = replace(WIDE, presets={}, epochs=WIDE.epochs + 1, serve=replace(WIDE.serve, waiting=1))
+    assert TrainedBaseline("example", "", WIDE).provenance() == TrainedBaseline("example", "", other).provenance()
+    served = replace(WIDE, serve=other.serve, folds=WIDE.folds + 1)
+    assert Trained("entry", "", WIDE).provenance() == Trained("entry", "", served).provenance()
+    assert Trained("entry", "", WIDE).provenance() != Trained("entry", "", other).provenance()
+    for changed in ({"seed": WIDE.seed + 1}, {"validation_share": 0.3}, {"lead_sets": (("I",),)}):
+        baseline = TrainedBaseline("example", "", replace(WIDE, **changed))
+        assert baseline.provenance() != TrainedBaseline("example", "", WIDE).provenance()
 
 KFOLD = create_protocol("kfold", folds=2, seed=0)
 

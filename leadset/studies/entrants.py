@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from tqdm import tqdm
@@ -37,8 +37,8 @@ from leadset.utils.files import write_atomically
 #: What tables call all networks of an entry together.
 ENSEMBLE = "ensemble"
 FOLDS_FOLDER, WORK_FOLDER, LOG_FILE = "folds", "work", "log.txt"
-# Choices that change no answer.
-_WITHOUT_EFFECT = ("workers", "cache", "keep_work", "scheduler")
+# Choices that change no answer, or that the protocol has.
+_WITHOUT_EFFECT = ("workers", "cache", "keep_work", "scheduler", "serve", "folds", "test_share")
 
 
 def without_real_weights(config: Config) -> Config:
@@ -86,16 +86,19 @@ class Entrant(ABC):
         name: of files.
         note: what tables say behind the names of its models.
         config: the choices of `default.toml` and what overrides them.
+        takes: names of the choices that its answers depend on; none named: all that have an effect.
     """
 
     name: str
     note: str
     config: Config
+    takes: ClassVar[tuple[str, ...]] = ()
 
     def provenance(self) -> dict[str, Any]:
         """What it is, as plain values; another entrant of this name would have others."""
         values = self.config.provenance()["values"]
-        choices = {key: value for key, value in values.items() if key not in _WITHOUT_EFFECT}
+        taken = self.takes or values.keys() - set(_WITHOUT_EFFECT)
+        choices = {key: value for key, value in values.items() if key in taken}
         return {"kind": type(self).__name__, "note": self.note, "configuration": choices}
 
     def prepare(self, setting: Setting) -> None:  # noqa: B027 (most have nothing to prepare)
@@ -113,7 +116,8 @@ class Entrant(ABC):
 
     def row(self, model: str, leads: tuple[str, ...]) -> Row:
         """The row of one of its models."""
-        return Row(f"{model} ({self.note})" if self.note else model, lead_set_name(leads))
+        note = "" if self.note in ("", model) else f" ({self.note})"
+        return Row(f"{model}{note}", lead_set_name(leads))
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,8 @@ class Trained(Entrant):
 @dataclass(frozen=True)
 class TrainedBaseline(Trained):
     """An entry of the baseline of this name, as `leadset baseline` trains it."""
+
+    takes: ClassVar[tuple[str, ...]] = ("label_space", "lead_sets", "leads", "seed", "validation_share")
 
     def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
         train_baselines(data, folder, [self.name], config, held_out, valid)

@@ -48,6 +48,7 @@ class Answered:
     """Recordings of the Challenge with what networks say of them that learned from others.
 
     Attributes:
+        names: of the recordings.
         targets: (n, k) of training: 1, 0, or NaN where nobody knows.
         labels: (n, k) bool, official ones.
         folds: (n,) fold of each.
@@ -55,6 +56,7 @@ class Answered:
         by_network: probabilities (n, k) by network and name of the lead set.
     """
 
+    names: list[str]
     targets: np.ndarray
     labels: np.ndarray
     folds: np.ndarray
@@ -80,7 +82,7 @@ def load_answered(data_folder: Path, work: Path, networks: Sequence[str] = NETWO
         rows = [row[name] for name in names]
         by_network[network] = {leads: values[rows].astype(float) for leads, values in by_set.items()}
     return Answered(
-        real.targets[chosen], np.array([space.encode(recording.codes) for recording in recordings]),
+        names, real.targets[chosen], np.array([space.encode(recording.codes) for recording in recordings]),
         real.folds[chosen], blake2b("".join(r.digest for r in recordings).encode(), digest_size=16).hexdigest(),
         by_network,
     )  # fmt: skip
