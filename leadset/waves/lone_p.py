@@ -13,7 +13,6 @@ from scipy.ndimage import uniform_filter1d
 
 from leadset.utils.nan_statistics import median
 from leadset.waves.marks import P1, P2, PEND, PON, QRSON, TEND, R
-from leadset.waves.p_waves import CHANGE
 from leadset.waves.rhythm import rhythm_change
 from leadset.waves.search import gather, local_maxima, ms
 from leadset.waves.wavelet import Transform
@@ -30,6 +29,8 @@ T_ENDS, SHORTEST_PAUSE, FREE, APART = ms(360), ms(400), ms(40), ms(280)
 #: A blocked beat makes a pause: the RR interval with its P wave is so many times the median of the others, unless this
 #: share of the searched pauses has one.
 LONGER, MOST = 1.3, 0.6
+#: Median change of the RR interval, relative to it, of a rhythm that is not regular.
+IRREGULAR = 0.08
 #: Standard deviation of the distance from the complex before that waves of their own rhythm have.
 DISSOCIATED = ms(60)
 
@@ -95,7 +96,7 @@ def _known_p(scales: np.ndarray, usable: np.ndarray, marks: np.ndarray, start: n
 def _seeds(w: np.ndarray, r: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """Onset, peak, missing second peak and end (n, 4) of what stands out most in each pause of a regular rhythm, unless
     it follows the complexes at one distance: then it is a U wave, or the P wave of the next beat."""
-    if rhythm_change(r).max() >= CHANGE:
+    if rhythm_change(r).max() >= IRREGULAR:
         return np.empty((0, 4))
     energy = uniform_filter1d((w**2).sum(axis=0), 2 * HALF + 1)
     pauses = [(first, last) for first, last in zip(start, stop, strict=True) if first < last]

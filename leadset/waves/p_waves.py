@@ -1,7 +1,9 @@
 """Which of the P waves that the network supposes before every complex are there.
 
-P waves come with most beats, and at one distance before the complex; flutter, fibrillation and noise look like a P wave
-in some beats, and at any distance. So the P wave of a beat is judged with those of the beats around it.
+P waves come with most beats; flutter, fibrillation and noise look like a P wave in some beats, also where they happen
+to do so at a steady distance before the complex. So the P wave of a beat is judged with those of the beats around it.
+In an irregular rhythm, which may be fibrillation, the beats that are not premature must have sure P waves: those of a
+sinus rhythm with ectopic beats have.
 """
 
 from __future__ import annotations
@@ -12,27 +14,17 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from leadset.utils.nan_statistics import median
-from leadset.waves.rhythm import NEIGHBOURS, rhythm_change
+from leadset.waves.rhythm import NEIGHBOURS, irregularity, mean_around, premature
 from leadset.waves.search import ms
 
 #: How much the mean confidence of these beats counts in that of a beat: a P wave that noise hides is believed where
 #: others are seen.
 TRUST = 0.4
-#: Changes from one RR interval to the next, relative to the interval, of which half are larger in an irregular rhythm.
-#: (Of 167 recordings of normal rhythm 95 % have less than 0.055; of 200 of atrial fibrillation 95 % more than 0.06.)
-CHANGE = 0.08
-#: A larger change counts as this.
-LARGEST_CHANGE = 0.3
-#: Mean confidence from which an irregular rhythm has P waves at whatever distances (second-degree block).
-CERTAIN = 0.8
-#: Distances before the complex that differ by no more than this count as one; in a rhythm whose P waves are low, or
-#: whose other beats have none, by no more than that.
-SAME, STEADY = ms(24), ms(12)
+#: Distances before the complex of low P waves that differ by no more than the first of these count as steady, and those
+#: of one beat in the leads by no more than the second.
+STEADY, SAME = ms(12), ms(24)
 #: Of a regular rhythm with low P waves this share of the beats around has one at a steady distance; noise has not.
 STEADY_SHARE = 0.6
-#: Of an irregular rhythm with ectopic beats this share has one of this confidence at a steady distance; fibrillation
-#: has not.
-SINUS_SHARE, SURE = 0.35, 0.75
 
 
 @dataclass(frozen=True)
@@ -41,24 +33,25 @@ class Needs:
 
     Attributes:
         own: of the beat in the lead, the mean of the beats around counted in.
-        common: the mean of the beats around in all leads.
-        coherent: in an irregular rhythm, which may be atrial fibrillation, the same mean when beats whose P wave has
-            another distance count as 0.
-        slope: what is added to that, times the change of the RR interval.
+        common: in a regular rhythm, the mean of the beats around in all leads.
+        irregular: mean change of the RR interval from which a rhythm is irregular.
+        usual: in an irregular rhythm, the mean of those beats around that are not premature.
+        slope: what is added to that, times how much more irregular the rhythm is.
         steady: of low P waves at a steady distance, the mean of the beats around in all leads and in the lead.
     """
 
     own: float
     common: float
-    coherent: float
+    irregular: float
+    usual: float
     slope: float
     steady: float = np.inf
 
 
-#: Up to so many leads: what they need. More leads confirm one another. Two leads, of which one may show no P wave at
-#: all, would lose as many P waves in frequent ectopic beats as they would lose false ones in fibrillation.
+#: Up to so many leads: what they need. More leads confirm one another; in few of them, noise makes P waves of any
+#: rhythm less sure.
 NEEDS: dict[float, Needs] = {
-    1: Needs(0.2, 0.35, 0.1, 1.7), 3: Needs(0.2, 0.35, 0.0, 0.0), np.inf: Needs(0.35, 0.35, 0.4, 1.0, 0.28),
+    3: Needs(0.2, 0.35, 0.13, 0.7, 1.0), np.inf: Needs(0.35, 0.35, 0.1, 0.65, 0.0, 0.28),
 }
 
 
@@ -78,21 +71,19 @@ def is_p(sure: np.ndarray, place: np.ndarray, beat: np.ndarray) -> np.ndarray:
     mean = sure.mean(axis=0)
     common = _around(mean)
     enough = common >= needs.common
-    change = rhythm_change(beat)
-    distance = beat - (place * sure).sum(axis=0) / sure.sum(axis=0)
-    doubtful = (change >= CHANGE) & (common < CERTAIN)
-    if doubtful.any():
-        least = needs.coherent + needs.slope * np.minimum(change, LARGEST_CHANGE)
-        enough &= ~doubtful | (_coherent(mean, distance) >= least)
+    change = irregularity(beat)
+    irregular = change >= needs.irregular
+    if irregular.any():
+        usual = mean_around(mean, ~premature(beat))
+        enough = np.where(irregular, usual >= needs.usual + needs.slope * (change - needs.irregular), enough)
+        common = np.where(irregular, usual, common)
     there = (sure ** (1 - TRUST) * common**TRUST >= needs.own) & enough
-    if np.isinf(needs.steady) or enough.all():
+    if np.isinf(needs.steady) or (irregular | there.all(axis=0)).all():
         return there
-    typical, share = _steady(np.where(mean >= SURE, distance, np.nan))
-    sinus = doubtful & (share >= SINUS_SHARE) & (mean >= needs.common) & (np.abs(distance - typical) <= SAME)
+    distance = beat - (place * sure).sum(axis=0) / sure.sum(axis=0)
     typical, share = _steady(distance)
-    low = (change < CHANGE) & (share >= STEADY_SHARE) & (common >= needs.steady)
-    low = low & (np.abs(beat - place - typical) <= SAME) & (_around(sure) >= needs.steady)
-    return there | (sure >= needs.own) & sinus | low
+    low = ~irregular & (share >= STEADY_SHARE) & (common >= needs.steady)
+    return there | (low & (np.abs(beat - place - typical) <= SAME) & (_around(sure) >= needs.steady))
 
 
 def _around(values: np.ndarray) -> np.ndarray:
@@ -100,22 +91,10 @@ def _around(values: np.ndarray) -> np.ndarray:
     return uniform_filter1d(values, 2 * NEIGHBOURS + 1, mode="mirror", axis=-1)
 
 
-def _windows(values: np.ndarray) -> np.ndarray:
-    """(beats, beats around each) of (beats,) values; NaN beyond the first and the last."""
-    padded = np.pad(values, NEIGHBOURS, constant_values=np.nan)
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
-
-
 def _steady(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The median distance of the beats around each (beats,) and the share of them that have it, to `STEADY`; NaN is a
-    beat without P wave."""
-    around = _windows(distance)
+    """The median of the distances (beats,) of the beats around each and the share of them that have it, to `STEADY`."""
+    padded = np.pad(distance, NEIGHBOURS, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
     typical = median(around, axis=1)
-    near = np.abs(around - typical[:, None]) <= STEADY
-    return typical, near.sum(axis=1) / (~np.isnan(_windows(np.zeros(len(distance))))).sum(axis=1)
-
-
-def _coherent(mean: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """(beats,) mean confidence of the beats around; of those with a P wave at another distance (grid samples), 0."""
-    same = np.abs(_windows(distance) - distance[:, None]) <= SAME  # NaN compares False
-    return np.nansum(same * _windows(mean), axis=1) / (~np.isnan(_windows(mean))).sum(axis=1)
+    near = np.abs(around - typical[:, None]) <= STEADY  # NaN, beyond the first and the last, compares False
+    return typical, near.sum(axis=1) / (~np.isnan(around)).sum(axis=1)
