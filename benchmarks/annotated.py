@@ -136,8 +136,12 @@ def match(reference: np.ndarray, found: np.ndarray, tolerance: float) -> np.ndar
 
 @dataclass
 class Tally:
-    """Counts and errors (ms) of one mark, added up over leads and recordings, and their spreads in each recording."""
+    """Counts and errors (ms) of one mark, added up over leads and recordings, and their spreads in each recording.
 
+    A mark found farther than ``tolerance`` seconds from an annotated one is not that one.
+    """
+
+    tolerance: float = TOLERANCE
     hits: int = 0
     misses: int = 0
     extras: int = 0
@@ -157,7 +161,7 @@ class Tally:
             excluded: Sequence[Sequence[float]] = ()) -> None:
         """Scores the marks of one lead; marks outside ``stretch`` or near an excluded part are no false positives."""
         found = np.sort(found[~np.isnan(found)])
-        assigned = match(reference, found, TOLERANCE * fs)
+        assigned = match(reference, found, self.tolerance * fs)
         hit = assigned >= 0
         extra = np.delete(found, assigned[hit])
         extra = extra[(extra >= stretch[0]) & (extra <= stretch[1])]
@@ -179,6 +183,11 @@ class Tally:
         return 100 * self.hits / max(self.hits + self.extras, 1)
 
     @property
+    def f1(self) -> float:
+        """Harmonic mean of sensitivity and positive predictivity, from 0 to 1."""
+        return 2 * self.hits / max(2 * self.hits + self.misses + self.extras, 1)
+
+    @property
     def mean(self) -> float:
         """Mean error in ms, positive when found late."""
         return float(np.mean(self.errors)) if self.errors else float("nan")
@@ -197,9 +206,10 @@ class Tally:
 def score_leads(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict[str, Tally]) -> None:
     """Adds a recording annotated lead by lead: ``marks`` holds (beats, 13) of each lead."""
     for lead, reference in enumerate(recording.marks):
-        for name, column in SCORED.items():
+        for name, tally in tallies.items():
             nearby = recording.unknown[lead][name][:, None] + np.zeros(2)
-            tallies[name].add(reference[name], marks[lead][:, column], recording.fs, recording.stretches[lead], nearby)
+            found = marks[lead][:, SCORED[name]]
+            tally.add(reference[name], found, recording.fs, recording.stretches[lead], nearby)
 
 
 def score_best_lead(recording: Annotated, marks: Sequence[np.ndarray], tallies: dict[str, Tally]) -> None:

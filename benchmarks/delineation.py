@@ -23,7 +23,7 @@ import csv
 import os
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ import numpy as np
 import published_rules
 from annotated import (
     SCORED,
+    TOLERANCE,
     Annotated,
     Tally,
     noise_level,
@@ -54,6 +55,8 @@ COLUMNS = ("dataset", "part", "method", "mark", "annotated", "sensitivity", "pre
 PEERS = ("published rules", "neurokit2 dwt")
 #: In the place of a method to keep: the learned one with other weights than those that ship.
 OTHER_WEIGHTS = "other weights"
+#: Seconds within which a limit counts for the F1 score of the limits, as openecg has them ("Martínez tolerances").
+LIMITS = {"P onset": 0.05, "P end": 0.05, "QRS onset": 0.04, "QRS end": 0.04, "T onset": 0.05, "T end": 0.1}
 #: Signal-to-noise ratio of the noise tests in dB.
 NOISE_DB = 6.0
 
@@ -118,16 +121,40 @@ def wave_rows(dataset: str, part: str, method: str, tallies: dict[str, Tally], j
             for name, t in tallies.items() if t.hits + t.misses]
 
 
-def score_waves(recordings: Iterable[Annotated], methods: dict[int, Method], score: Callable) -> dict[str, Tally]:
-    """Tallies of every mark over recordings; the parity of their number chooses the method, or none."""
-    tallies = {name: Tally() for name in SCORED}
+def score_waves(recordings: Iterable[Annotated], methods: dict[int, Method], score: Callable,
+                tolerances: Mapping[str, float] = dict.fromkeys(SCORED, TOLERANCE)) -> dict[str, Tally]:
+    """Tallies of marks over recordings; the parity of their number chooses the method, or none."""
+    tallies = {name: Tally(tolerance) for name, tolerance in tolerances.items()}
     for recording in recordings:
         if parity(recording) in methods:
-            own = {name: Tally() for name in SCORED}
+            own = {name: Tally(tolerance) for name, tolerance in tolerances.items()}
             score(recording, methods[parity(recording)](recording.signal, recording.fs), own)
             for name, tally in own.items():
                 tallies[name].join(tally)
     return tallies
+
+
+def limit_rows(part: str, method: str, recordings: list[Annotated], methods: dict[int, Method]) -> Iterator[tuple]:
+    """Mean F1 score of the six limits, of leads delineated together and each for itself."""
+
+    def each_alone(one: Method) -> Method:
+        return lambda signal, fs: [one(lead[None], fs)[0] for lead in signal]
+
+    second = [lead_of(recording, 1) for recording in recordings]
+    alone = {number: each_alone(one) for number, one in methods.items()}
+    trials = (("twelve leads together", recordings, methods), ("every lead alone", recordings, alone),
+              ("lead II alone", second, alone))  # fmt: skip
+    for what, chosen, using in trials:
+        tallies = score_waves(chosen, using, score_leads, LIMITS)
+        score = np.mean([tally.f1 for tally in tallies.values()])
+        yield ("ludb", part, method, f"F1 of the limits, {what}", "", "", "", "", "", "", f"{score:.3f}")
+
+
+def lead_of(recording: Annotated, lead: int) -> Annotated:
+    """One lead of a recording whose leads are annotated each for itself."""
+    one = slice(lead, lead + 1)
+    return replace(recording, signal=recording.signal[one], marks=recording.marks[one],
+                   stretches=recording.stretches[one], unknown=recording.unknown[one])  # fmt: skip
 
 
 def always(method: Any) -> dict[int, Any]:
@@ -200,6 +227,7 @@ def accuracy_rows(data: Path, weights: Path | None, kept: Collection[str]) -> It
     for part, name, chosen in trials:
         methods = {number: ours(method) for number, method in chosen.items()}
         yield from wave_rows("ludb", part, name, score_waves(ludb, methods, score_leads))
+        yield from limit_rows(part, name, ludb, methods)
         yield from wave_rows("qtdb", part, name, score_waves(qtdb, methods, score_best_lead), judged=False)
     if "wavelet" not in kept:
         yield from wavelet_rows(ludb, qtdb)

@@ -82,6 +82,11 @@ def test_an_irregular_rhythm_with_premature_beats_is_told_from_a_regular_one() -
     assert np.all(rhythm_change(early) == 0)
     halves = np.append(early[:30], early[29] + 200 * np.arange(1, 31))
     assert irregularity(halves)[10] > 0.08 > 1e-9 > irregularity(halves)[-5]
+    hidden = np.delete(regular, [10, 40])
+    assert irregularity(hidden).max() < 1e-9
+    made_up = np.sort(np.append(regular, [2090, 7350]))
+    assert irregularity(made_up).max() < 1e-9
+    assert irregularity(np.delete(made_up[:20], 15)).max() < 1e-9
     for few in range(4):
         assert premature(regular[:few]).shape == irregularity(regular[:few]).shape == (few,)
 
