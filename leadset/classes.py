@@ -45,7 +45,10 @@ TEXT_LABELS: dict[str, str] = {
 }
 
 #: What headers write where they say nothing (case-folded).
-UNKNOWN_WORDS = frozenset({"", "nan", "unknown", "unknows", "none", "null", "na", "n/a", "?", "-"})
+UNKNOWN_WORDS = frozenset({
+    *("", "nan", "unknown", "unknows", "none", "null", "nil", "na", "n/a", "n.a.", "?", "-"),
+    *("not available", "not recorded", "not known", "undefined"),
+})  # fmt: skip
 
 # A code stands between the separators of a header's and an output file's lists.
 _CODE = re.compile(r"[^\s,;|#](?:[^\r\n,;|]*[^\s,;|])?")

@@ -58,8 +58,12 @@ _BEFORE = r"(?:mdc[ _]ecg[ _](?:lead|elec[ _]potl)|(?:ecg|ekg)?[ _-]?lead|ecg|ek
 # taken: with it devices mark leads that are computed from EASI electrodes); Wilson's leads, C by the IEC's colour code.
 _NAMES = (r"(?:ML|ml|D)?[ _-]?(?P<limb>[Ii]{1,3})|[Ll](?P<digit>[123])|"
           r"[Aa][ _.-]?[Vv][ _.-]?(?P<goldberger>[RrLlFf])|[VvCc][ _.-]?(?P<chest>[1-6])")  # fmt: skip
-# A note is set off by a bracket or a mark, or it is further words that no operator joins to the name.
-_NOTE = r"\s*[(\[{,;:#|/].*|\s+(?![+*=&-]|(?:minus|plus|and|or|to|vs)\b).*"
+# A note is set off by a bracket or a mark, or it is further words that no operator joins to the name; a sign at the end
+# says that the lead is upside down.
+_NOTE = r"\s*[(\[{,;:#|/].*|\s+(?![+*=&-]|(?:minus|plus|and|or|to|vs)\b).*|-|[ _-]?neg"
+_INVERTED = re.compile(r"\s*(?:-|[(\[]-[)\]])|.*\b_?(?:inv|inverted|inverse|neg|negative|upside)\b.*", re.IGNORECASE)
+# Words that make V4R or V8 of a chest lead; V1 and V2 are recorded right of V3 in any case.
+_ELSEWHERE = {"r": "123456", "right": "3456", **dict.fromkeys(("posterior", "back", "dorsal"), "123456")}
 _MINUS = r"(?:-|(?:minus|neg|inv(?:erted)?)[ _-])\s*"
 _WRITTEN = re.compile(
     rf"(?P<minus>(?i:{_MINUS}))?(?i:{_BEFORE})?(?P<inner>(?i:{_MINUS}))?(?:{_NAMES})(?P<note>{_NOTE})?", re.DOTALL
@@ -78,7 +82,7 @@ def signed_lead(name: str, lead_names: Mapping[str, str] | None = None) -> tuple
         name: as written by whoever recorded it.
         lead_names: names that go before all others, in any case, and what they stand for.
     """
-    name = name.strip()
+    name = name.strip().strip("\"'").strip()
     for written, meant in (lead_names or {}).items():
         if written.strip().casefold() == name.casefold():
             return _understood(meant.strip())
@@ -91,10 +95,14 @@ def _understood(name: str) -> tuple[str, int]:
     if match is None:
         return name, 1
     lead = _lead_of(match)
-    in_note = map(_WRITTEN.fullmatch, _WORD.findall(match["note"] or ""))
-    if any(other and _lead_of(other) != lead for other in in_note):  # a difference, or a list
+    note = match["note"] or ""
+    words = _WORD.findall(note)
+    if any(other and _lead_of(other) != lead for other in map(_WRITTEN.fullmatch, words)):  # a difference, or a list
         return name, 1
-    return lead, -1 if bool(match["minus"]) != bool(match["inner"]) else 1
+    if match["chest"] and any(match["chest"] in _ELSEWHERE.get(word.casefold(), "") for word in words):
+        return name, 1
+    upside_down = (match["minus"], match["inner"], _INVERTED.fullmatch(note))
+    return lead, -1 if sum(map(bool, upside_down)) % 2 else 1
 
 
 def _lead_of(match: re.Match) -> str:

@@ -168,6 +168,13 @@ def test_signal_files_outside_the_folder_are_refused(file):
         ("90+", 90, ()),
         (">89", 89, ()),
         ("56.5 years", 56.5, ()),
+        ("56,5 Jahre", 56.5, ()),
+        ("57-year-old", 57, ()),
+        ("57 y/o", 57, ()),
+        (">= 90", 90, ()),
+        ("90 or older", 90, ()),
+        ("n.a.", None, ()),
+        ("30-39", None, ("age_unreadable",)),
         ("6 months", 0.5, ()),
         ("18M", 1.5, ()),
         ("NaN", None, ()),
@@ -185,7 +192,8 @@ def test_age(text, age, flags):
 
 @pytest.mark.parametrize(
     ("text", "sex", "flags"),
-    [("M", "male", ()), ("F", "female", ()), ("male", "male", ()), ("FEMALE", "female", ()), ("Unknown", None, ()),
+    [("M", "male", ()), ("F", "female", ()), ("weiblich", "female", ()), ("man", "male", ()),
+     ("other", None, ()), ("male", "male", ()), ("FEMALE", "female", ()), ("Unknown", None, ()),
      ("NaN", None, ()), ("", None, ()), ("1", None, ("sex_unreadable",))],
 )  # fmt: skip
 def test_sex(text, sex, flags):
@@ -210,6 +218,14 @@ def test_sex(text, sex, flags):
         ("#Dx: I-AVB,AF", ("270492004", "164889003"), ("text_labels",)),
         ("#Dx: SNR", ("426783006",), ("text_labels",)),
         ("#Dx: RBBB,59118001,nonsense", ("59118001", "nonsense"), ("text_labels", "unknown_label")),
+        ("#Dx: ['59118001', '426783006']", ("59118001", "426783006"), ()),
+        ("#Dx: {59118001/426783006}", ("59118001", "426783006"), ()),
+        ("#Dx: 59118001\N{FULLWIDTH COMMA}426783006", ("59118001", "426783006"), ()),
+        ("#Dx: 59118001 |Right bundle branch block|, 426783006 (NSR)", ("59118001", "426783006"), ()),
+        ("#Dx: SNOMED:59118001; sinus rhythm (426783006)", ("59118001", "426783006"), ()),
+        ("#Dx: no RBBB (59118001)", ("no RBBB (59118001)",), ("unknown_label",)),
+        ("#Dx: 1.64889003E8", ("164889003",), ()),
+        ("#Dx: 1.64889E8", ("1.64889E8",), ("unknown_label",)),  # its last digits are lost
         ("#Dx: NORM, 1AVB;n/a", ("NORM", "1AVB"), ("unknown_label",)),
     ],
 )
@@ -223,7 +239,12 @@ def test_comments_of_other_data_sets():
     assert (ludb.age, ludb.sex, ludb.codes, ludb.dialect) == (44, "female", (), "wfdb")
     qtdb = parse_header(header_text(comments=("# Age: 47  Sex: M",)))
     assert (qtdb.age, qtdb.sex) == (47, "male")
-    for comment, patient in [("# Patient: 123", "123"), ("#Patient ID: p7", "p7"), ("#patient_id=9", "9"),
+    for comments in (("#Age: 47, Sex: M, Dx: 59118001",), ("#<age>: 47 <sex>: M <Dx>: 59118001",),
+                     ("# Age (years): 47 Sex: M Dx: 59118001",), ("##Age: 47", "#Gender: male", "#Dx: 59118001")):
+        one = parse_header(header_text(comments=comments))
+        assert (one.age, one.sex, one.codes) == (47, "male", ("59118001",))
+    for comment, patient in [("# Patient: anonymous", None), ("#PatientID: 000000", None), ("#PatientID: 120.0", "120"),
+                             ("# Patient: 123", "123"), ("#Patient ID: p7", "p7"), ("#patient_id=9", "9"),
                              ("#Patient: Unknown", None), ("#Rx: 4", None)]:  # fmt: skip
         assert parse_header(header_text(comments=(comment,))).patient == patient
 

@@ -33,6 +33,11 @@ def test_names_of_devices_and_standards_are_understood():
         assert {name: canonical_lead(name) for name in names} == dict.fromkeys(names, lead)
     for name in ("-aVR", "\N{MINUS SIGN}aVR", "Lead -aVR", "minus aVR", "inverted aVR", "MDC_ECG_LEAD_neg_aVR"):
         assert (signed_lead(name), canonical_lead(name)) == (("aVR", -1), name)
+    for name in ("aVR-", "aVR (-)", "aVR (inverted)", "aVR inv", "aVRneg", "MDC_ECG_LEAD_aVRneg"):
+        assert signed_lead(name) == ("aVR", -1)
+    assert signed_lead('"V1, right of the sternum"') == ("V1", 1)
+    for name in ("V4 R", "V4 (right)", "C3 right-sided", "V1 r", "V5 posterior"):
+        assert signed_lead(name) == (name, 1)
     for name in UNNAMED:
         assert (signed_lead(name), is_known_lead(name)) == ((name, 1), False)
     assert all(map(is_known_lead, ("V7", "v3r", "vx", "-aVR", "C2")))

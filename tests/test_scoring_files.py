@@ -122,3 +122,13 @@ def test_reading_labels(tmp_path: Path, line: str, classes: list[int]):
     labelled.write_text(f"R1 12 500 5000\nR1.mat 16+24 1000/mV 16 0 0 0 0 I\n#Age: 2\n{line}\n#Sx: 9\n")
     other.write_text("R2 12 500 5000\n#Dx: 1\n")
     assert read_labels([labelled, other], THREE).astype(int).tolist() == [classes, [1, 0, 0]]
+
+
+def test_reading_labels_of_unusual_headers(tmp_path: Path):
+    text = "R1 1 500 5000\nR1.mat 16 1000/mV 16 0 0 0 0 I\n#Age: 2\n#Dx: 3\n"
+    contents = [text.encode("utf-16"), text.encode("utf-16-le"), text.replace("\n", "\r").encode(),
+                text.replace("\n#Dx", " Sex: M Dx").encode(), text.replace("3", "3 Age: 4").encode()]  # fmt: skip
+    paths = [tmp_path / f"R{i}.hea" for i in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    assert read_labels(paths, THREE).astype(int).tolist() == [[0, 1, 0]] * len(paths)

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+from leadset.classes import UNKNOWN_WORDS
+
 #: Names of the field or column, in small letters without blanks, hyphens and underscores.
 PATIENT_FIELDS = frozenset({
     *("patient", "patientid", "patientnumber", "patientno", "subject", "subjectid", "subjectnumber", "subjectno"),
@@ -19,7 +21,8 @@ _FILE_COLUMNS = frozenset({
 })  # fmt: skip
 # PTB names folders `patient001`, MIMIC-IV-ECG `p10001725`.
 _FOLDER = re.compile(r"(?:patient|subject)[ _-]?\d+|p\d{5,}", re.IGNORECASE)
-_UNKNOWN = frozenset({"", "nan", "none", "null", "na", "n/a", "?", "-", "unknown"})
+#: What files that were made anonymous say of every patient.
+_ANONYMOUS = re.compile(r"anon(?:ym\w*)?|de-?identified|removed|redacted|hidden|xx+|0+|-1|-?9{3,}|\*+", re.IGNORECASE)
 
 
 def plain_name(text: str) -> str:
@@ -57,18 +60,18 @@ def _patients_of_table(rows: csv.DictReader) -> dict[str, str]:
         return {}
     patients: dict[str, str] = {}
     for row in rows:
-        value = _plain_identifier(row[patient])
+        value = known_patient(row[patient])
         if value is not None:
             patients |= {_key(row[file]): value for file in files if row[file]}
     return patients
 
 
-def _plain_identifier(text: str | None) -> str | None:
-    """An identifier; whole numbers written as decimals (``15709.0``) are those numbers."""
+def known_patient(text: str | None) -> str | None:
+    """An identifier, None where it tells no patient from another; ``15709.0`` is a whole number."""
     text = (text or "").strip()
-    if text.casefold() in _UNKNOWN:
-        return None
-    return text[:-2] if text.endswith(".0") and text[:-2].isdigit() else text
+    if text.endswith(".0") and text[:-2].isdigit():
+        text = text[:-2]
+    return None if text.casefold() in UNKNOWN_WORDS or _ANONYMOUS.fullmatch(text) else text
 
 
 def _key(text: str) -> str:
@@ -90,7 +93,7 @@ def find_patients(folder: str | Path, recordings: Iterable[tuple[str | Path, str
     patients = []
     for path, of_header in recordings:
         path = Path(path)
-        patient = _plain_identifier(of_header) or patient_of_folder(path)
+        patient = known_patient(of_header) or patient_of_folder(path)
         parent = path.parent
         while patient is None:
             table = tables.setdefault(parent, read_patient_tables(parent) if parent not in tables else {})

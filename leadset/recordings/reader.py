@@ -147,9 +147,18 @@ def read_header_text(path: Path) -> str:
             content = file.read()
     except OSError as error:
         raise ReadError(path, str(error), "a readable header") from error
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return decode_header(content)
+
+
+def decode_header(content: bytes) -> str:
+    """The text of a header's bytes: UTF-8, UTF-16 (without its mark, every other byte is zero), Latin-1."""
+    coding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    if content[1:8:2] == bytes(4):
+        coding = "utf-16-le"
+    elif content[:8:2] == bytes(4):
+        coding = "utf-16-be"
     try:
-        return content.decode("utf-16" if wide else "utf-8-sig")
+        return content.decode(coding)
     except UnicodeDecodeError:
         return content.decode("latin-1")
 

@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from leadset.classes import TEXT_LABELS, UNKNOWN_WORDS, canonical_code, is_number
-from leadset.recordings.patients import PATIENT_FIELDS, plain_name
+from leadset.recordings.patients import PATIENT_FIELDS, known_patient, plain_name
 
-_FIELD = re.compile(r"<?([A-Za-z _-]+)>?[:=](.*)")
-# Some headers put `Age: 47  Sex: M` on one line.
-_NEXT_FIELD = re.compile(r"(?<=\S)\s{2,}(?=[A-Za-z]+:)")
-_AGE = re.compile(r"[<>~]?\s*([+-]?\d+(?:\.\d*)?)\s*\+?\s*([a-z]*)\.?")
-# Tables that went through floating-point numbers write `164934002.0`.
+# A note may follow the name: `Age (years)`.
+_FIELD = re.compile(r"<?([A-Za-z _-]{1,60})>?(?:[(\[][^)\]]{0,60}[)\]]\s?)?[:=](.*)")
+# Some headers put several fields on one line: `Age: 47  Sex: M`, `Age: 47, Sex: M`, `<age>: 47 <sex>: M`.
+_NEXT_FIELD = re.compile(
+    r"(?<=\S)\s{2,}(?=[A-Za-z]+:)|(?<=\S)\s+(?=<[a-z]{1,60}>)|"
+    r"(?<=[^\s,;#:])[\s,;#]+(?=(?:age|sex|gender|[drhs]x)\s*[:=])",
+    re.IGNORECASE,
+)
+# Characters of an age and of a code with the words around it; what is longer is neither, and would stall the patterns.
+_LONGEST = 200
+_AGE = re.compile(
+    r"(?:[<>~≥≤=]+|over|about)?\s*([+-]?\d+(?:[.,]\d*)?)\s*(?:\+|(?:or|and) (?:older|over|more|above))?[\s-]*"
+    r"([^\W\d_][^\W\d_/.]*(?:[/.][^\W\d_])?)?\.?(?:[\s-]*old)?"
+)
+# Tables that went through floating-point numbers write `164934002.0` or `1.64934002E8`.
 _DECIMAL = re.compile(r"([0-9]+)\.0*")
-_LABEL_SEPARATOR = re.compile(r"[,;|]|(?<=\d)\s+(?=\d)")
+_POWER = re.compile(r"([0-9])\.([0-9]+)e\+?0*([0-9]{1,2})", re.IGNORECASE)
+# What lists of programming languages leave about a label; `code |term|`, as SNOMED CT writes it.
+_AROUND = "[]{}\"' \t\r\n\N{NO-BREAK SPACE}"
+_TERM = re.compile(r"(?<=\d)\s*\|[^|\d]{0,200}\|\s*(?=[,;]|$)")
+_LABEL_SEPARATOR = re.compile(
+    r"[,;|\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}]|(?<=\d)\s+(?=\d)|(?<=\d{6})\s*[/+&]\s*(?=\d{6})"
+)
+# A code among words: `164889003 (AF)`, `SNOMED:164889003`.
+_AMONG_WORDS = re.compile(
+    r"(?!(?:no|not|without|excluded)\b)(?:[^\W\d_]\D*[:(=]\s*)?([1-9]\d{5,17})(?:\s*[:)(=-]\D*|\s\D*)?", re.IGNORECASE
+)
 
-_SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
+_SEXES = {
+    **dict.fromkeys(("m", "male", "man", "boy", "männlich", "mann", "homme", "masculin", "masculino"), "male"),
+    **dict.fromkeys(("f", "female", "woman", "girl", "w", "weiblich", "frau", "femme", "féminin",
+                     "femenino"), "female"),
+}  # fmt: skip
+#: What stands for a sex that is not known, besides `UNKNOWN_WORDS`.
+_NO_SEX = UNKNOWN_WORDS | {"u", "o", "other", "unspecified", "undetermined"}
 _YEARS = {
-    **dict.fromkeys(("", "y", "yr", "yrs", "year", "years"), 1.0),
+    **dict.fromkeys(("", "y", "yr", "yrs", "year", "years", "yo", "y/o", "y.o", "a", "jahr", "jahre", "an", "ans",
+                     "año", "años"), 1.0),
     **dict.fromkeys(("m", "mo", "month", "months"), 1 / 12),
-    **dict.fromkeys(("w", "week", "weeks"), 7 / 365.25),
+    **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 7 / 365.25),
     **dict.fromkeys(("d", "day", "days"), 1 / 365.25),
-}
+}  # fmt: skip
 #: Years; older ages are damage.
 OLDEST = 120.0
 
@@ -40,18 +68,22 @@ class Subject(NamedTuple):
 
 def parse_comments(comments: Iterable[str]) -> Subject:
     """Reads comments (without their ``#``) in any of the dialects; what is missing or unknown is None or empty."""
-    values: dict[str, list[str]] = {}
-    for comment in comments:
-        for match in map(_FIELD.match, _NEXT_FIELD.split(comment.strip())):
-            if match:
-                values.setdefault(plain_name(match[1]), []).append(match[2].strip())
+    values = comment_values(comments)
     age, age_flags = parse_age(values.get("age", [""])[0])
-    sex, sex_flags = parse_sex(values.get("sex", [""])[0])
+    sex, sex_flags = parse_sex(next((values[key][0] for key in ("sex", "gender") if key in values), ""))
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
     patient = next((values[key][0] for key in values if key in PATIENT_FIELDS), "")
-    return Subject(
-        age, sex, codes, None if patient.casefold() in UNKNOWN_WORDS else patient, age_flags + sex_flags + code_flags
-    )
+    return Subject(age, sex, codes, known_patient(patient), age_flags + sex_flags + code_flags)
+
+
+def comment_values(comments: Iterable[str]) -> dict[str, list[str]]:
+    """What comments (without their ``#``) say of each field, by its `plain_name`, once for each time it is there."""
+    values: dict[str, list[str]] = {}
+    for comment in comments:
+        for match in map(_FIELD.match, _NEXT_FIELD.split(comment.strip("# \t"))):
+            if match:
+                values.setdefault(plain_name(match[1]), []).append(match[2].strip())
+    return values
 
 
 def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
@@ -59,10 +91,10 @@ def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
     text = text.strip().casefold()
     if text in UNKNOWN_WORDS:
         return None, ()
-    match = _AGE.fullmatch(text)
-    if match is None or match[2] not in _YEARS:
+    match = _AGE.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None or (match[2] or "") not in _YEARS:
         return None, ("age_unreadable",)
-    age = float(match[1]) * _YEARS[match[2]]
+    age = float(match[1].replace(",", ".")) * _YEARS[match[2] or ""]
     if 0 <= age <= OLDEST:
         return age, ()
     return None, ("age_implausible",)
@@ -72,7 +104,7 @@ def parse_sex(text: str) -> tuple[str | None, tuple[str, ...]]:
     """``"female"``, ``"male"`` or None from words and letters, with flags."""
     text = text.casefold()
     sex = _SEXES.get(text)
-    return sex, () if sex or text in UNKNOWN_WORDS else ("sex_unreadable",)
+    return sex, () if sex or text in _NO_SEX else ("sex_unreadable",)
 
 
 def parse_codes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -82,14 +114,26 @@ def parse_codes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     codes: dict[str, None] = {}
     flags = set()
-    for label in map(str.strip, _LABEL_SEPARATOR.split(text)):
-        if label.casefold() in UNKNOWN_WORDS:
+    for label in _LABEL_SEPARATOR.split(_TERM.sub("", text.strip(_AROUND))):
+        label = label.strip(_AROUND)
+        if label.strip("()").casefold() in UNKNOWN_WORDS:
             continue
-        if decimal := _DECIMAL.fullmatch(label):
-            label = decimal[1]
+        if not is_number(label):
+            label = _code_in(label)
         codes[canonical_code(label)] = None
         if label.casefold() in TEXT_LABELS:
             flags.add("text_labels")
         elif not is_number(label):
             flags.add("unknown_label")
     return tuple(codes), tuple(sorted(flags))
+
+
+def _code_in(label: str) -> str:
+    """The code of a label that holds one in another form; the label itself where it does not."""
+    if len(label) > _LONGEST:
+        return label
+    written = unicodedata.normalize("NFKC", label)
+    if plain := _DECIMAL.fullmatch(written) or _AMONG_WORDS.fullmatch(written):
+        return plain[1]
+    power = _POWER.fullmatch(written)
+    return power[1] + power[2] if power and len(power[2]) == int(power[3]) else label

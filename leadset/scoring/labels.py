@@ -1,7 +1,8 @@
 """The labels of a folder of headers.
 
 Scoring asks for one comment of each header. Parsing whole headers (`leadset.recordings`) would take longer than all the
-rest of an evaluation, so that the line is looked up here; what it says is read by the same `parse_codes`.
+rest of an evaluation, so that the line is looked up here; what it says is read by the same `parse_codes`. Where it
+is not found as usual, the comments are parsed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from leadset.classes import LabelSpace
-from leadset.recordings.subject import parse_codes
+from leadset.recordings.reader import decode_header
+from leadset.recordings.subject import comment_values, parse_codes
 
+# Another field on the same line.
+_NEXT_FIELD = re.compile(rb"[A-Za-z]\s*[:=]")
 _DX = re.compile(rb"^[ \t]*#[ \t]*<?[ \t]*Dx[ \t]*>?[ \t]*[:=]([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -38,4 +42,9 @@ def read_labels(paths: Iterable[str | Path], space: LabelSpace) -> np.ndarray:
 def _diagnoses(path: str | Path) -> list[bytes]:
     """What follows ``#Dx:``, once for each such line."""
     with open(path, "rb", buffering=0) as file:
-        return _DX.findall(file.readall())
+        content = file.readall()
+    usual = _DX.findall(content)
+    if usual and not any(_NEXT_FIELD.search(line) for line in usual):
+        return usual
+    comments = [line.strip()[1:] for line in decode_header(content).splitlines() if line.strip().startswith("#")]
+    return [line.encode() for line in comment_values(comments).get("dx", ())]
