@@ -66,6 +66,8 @@ def test_ptbxl_tasks_take_the_statements_that_are_of_them(tmp_path, task, codes)
     assert data.label_space is label_space(f"ptbxl_{task}")
     assert data.label_space.encode(codes).sum() == len(codes)
     assert len(data) + len(data.left_out) == 2
+    with_one = {"form": 8978, "rhythm": 21030, "all": 21799}.get(task, 21388)
+    assert data.published["1.0.3"] == with_one and f"{with_one} in 1.0.3" in data.summary()
 
 
 def test_ptbxl_gives_patients_folds_ages_and_sexes(tmp_path):
@@ -76,7 +78,7 @@ def test_ptbxl_gives_patients_folds_ages_and_sexes(tmp_path):
     ]  # fmt: skip
     assert data.official_folds == ("1", "2", "10")
     assert "1 ages above 89 years are hidden as 300: taken for 90" in data.remarks
-    assert data.published == {"1.0.1": 21837, "1.0.3": 21799}
+    assert open_dataset(f"ptbxl:{tmp_path}", "all").published == {"1.0.1": 21837, "1.0.3": 21799}
     recording = data.recording(data.items[0].path)
     assert (recording.codes, recording.fs, recording.patient) == (("NORM",), 500.0, "1001")
 

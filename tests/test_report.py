@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,10 +16,10 @@ from leadset.classes import label_space
 from leadset.config import default_config
 from leadset.scoring import ChallengeMetric, accuracy, f_measure, macro
 from leadset.studies.answers import FoldAnswers, Row, Said, file_of
-from leadset.studies.entrants import Trained
+from leadset.studies.entrants import Trained, TrainedBaseline
 from leadset.studies.report import _best_first, write_report
 from leadset.studies.results import read_results
-from leadset.studies.tables import by_part, scores, thresholds
+from leadset.studies.tables import by_part, pairs, scores, thresholds
 
 SPACE = label_space("cpsc2018")
 N, FOLDS = 120, ("1", "2", "3")
@@ -38,8 +39,8 @@ def made(tmp_path_factory):
         "data": {"name": "made <up>", "fingerprint": "0", "recordings": N},
     }  # fmt: skip
     (folder / "crossval.json").write_text(json.dumps(about))
-    for name in ("entry", "later"):
-        entrant = {"name": name, **Trained(name, "", default_config()).provenance()}
+    for name, kind in (("entry", Trained), ("later", TrainedBaseline)):
+        entrant = {"name": name, **kind(name, "", default_config()).provenance()}
         (folder / f"{name}.json").write_text(json.dumps(entrant))
     keys = np.array([diagnosis.codes[0] for diagnosis in SPACE.classes])
     with open(folder / "folds.csv", "w", newline="") as file:
@@ -105,6 +106,21 @@ def test_differences_are_paired_and_to_the_better_row(made):
     width = poor["challenge_metric_difference_high"] - poor["challenge_metric_difference_low"]
     apart = np.hypot(*(line["challenge_metric_high"] - line["challenge_metric_low"] for line in (poor, good)))
     assert width < apart
+
+
+def test_a_model_is_compared_with_itself_in_another_entry(made):
+    results = read_results(made[0])
+    assert pairs(results, draws=5) == []
+    names = {"good": "net (tuned)", "poor": "net"}
+    renamed = {
+        which: {row._replace(model=names[row.model]): values for row, values in getattr(results, which).items()}
+        for which in ("decided", "probabilities")
+    }
+    (line,) = pairs(replace(results, **renamed), draws=200)
+    assert (line["leads"], line["model"], line["other"]) == ("12", "net (tuned)", "net")
+    poor = next(line for line in scores(results, draws=200) if (line["model"], line["leads"]) == ("poor", "12"))
+    assert line["auroc_difference"] == pytest.approx(-poor["auroc_difference"])
+    assert line["auroc_difference_low"] == pytest.approx(-poor["auroc_difference_high"])
 
 
 def test_sources_are_scored_apart(made):

@@ -68,6 +68,8 @@ def write_report(folder: str | Path, against: str | Path | None = None, draws: i
         row = tables.reference(results, leads)
         shares = confusion_shares(results.evidence, results.decided[row])
         made[f"confusion_{leads}"] = _matrix_lines(results, shares)
+    if paired := tables.pairs(results, draws):
+        made["pairs"] = paired
     if against is not None:
         made["drops"] = tables.drops(results, read_results(against))
         if not made["drops"]:
@@ -113,6 +115,7 @@ def _page(results: Results, made: Mapping[str, list[Line]], against: str | Path 
     page = Page(f"{title[:1].upper()}{title[1:]}: {results.about['data']['name']}")
     _introduce(page, results)
     _scores(page, results, made["scores"])
+    _pairs(page, made.get("pairs", []))
     _thresholds(page, made["thresholds"])
     _sources(page, results, made["sources"], made.get("drops"), against)
     _classes(page, results, made["classes"])
@@ -141,7 +144,8 @@ def _introduce(page: Page, results: Results) -> None:
     if results.unfinished:
         lacking = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in results.unfinished.items())
         page.text(f"Not in this report, as folds are not answered yet: {lacking}.")
-    named = [n for n, about in results.entrants.items() if about["configuration"]["start"]["weights"] == "shipped"]
+    starts = {name: about["configuration"].get("start", {}) for name, about in results.entrants.items()}
+    named = [name for name, start in starts.items() if start.get("weights") == "shipped"]
     if named:
         page.text(f"Careful: {', '.join(named)} started from weights that may have learnt from these recordings.")
 
@@ -189,6 +193,19 @@ def _score_cells(line: Line) -> list[str]:
 
     difference = "" if line["reference"] else cell("challenge_metric_difference", "+")
     return [number(line["model"]), *map(cell, tables.COMPARED), difference]
+
+
+def _pairs(page: Page, lines: Sequence[Line]) -> None:
+    if not lines:
+        return
+    page.section("The same model in several entries")
+    page.text("What the first gains over the second, with paired 95 % intervals, such as by tuning.", note=True)
+    rows = []
+    for line in lines:
+        names = (f"{name}_difference" for name in tables.COMPARED)
+        gains = [with_interval(line[name], line[f"{name}_low"], line[f"{name}_high"], "+") for name in names]
+        rows.append([number(_of(line)), number(line["other"]), *gains])
+    page.table(["first", "second", *(_TITLES[name] for name in tables.COMPARED)], rows)
 
 
 def _thresholds(page: Page, lines: Sequence[Line]) -> None:

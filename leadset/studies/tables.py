@@ -10,6 +10,7 @@ import numpy as np
 from leadset.entry.decision import DecisionRule
 from leadset.scoring import ChallengeMetric, accuracy, bootstrap, f_measure, macro
 from leadset.scoring.by_class import CLASS_SCORES, class_counts, hamming_loss
+from leadset.scoring.intervals import Interval
 from leadset.scoring.metrics import Ranking, areas
 from leadset.studies.answers import Row
 from leadset.studies.entrants import ENSEMBLE
@@ -61,6 +62,32 @@ def scores(results: Results, draws: int = DRAWS) -> list[Line]:
                     line |= dict(zip((f"{name}{difference}{end}" for end in ("", "_low", "_high")), ends, strict=True))
             lines.append(line | _single_scores(results, row))
     return lines
+
+
+def pairs(results: Results, draws: int = DRAWS) -> list[Line]:
+    """What a model gains in one entry over another, such as a network by tuning, with paired 95 % intervals.
+
+    Models are the same where their names are, but for the name of the entry behind them in brackets.
+    """
+    lines = []
+    for leads in results.lead_sets:
+        alike: dict[str, list[Row]] = {}
+        for row in results.of_leads(leads):
+            alike.setdefault(row.model.partition(" (")[0], []).append(row)
+        for rows in alike.values():
+            for i in range(1, len(rows)):
+                compared = _Compared(results, rows[: i + 1], i)
+                values = bootstrap(compared, len(results.labels), results.groups, draws, SEED)
+                lines += [_gain(row, rows[i], values, j) for j, row in enumerate(rows[:i])]
+    return lines
+
+
+def _gain(row: Row, other: Row, interval: Interval, j: int) -> Line:
+    line: Line = {"leads": row.leads, "model": row.model, "other": other.model}
+    for score, name in enumerate(COMPARED):
+        for end, numbers in (("", interval.value), ("_low", interval.low), ("_high", interval.high)):
+            line[f"{name}_difference{end}"] = float(numbers[1, j, score])
+    return line
 
 
 class _Compared:

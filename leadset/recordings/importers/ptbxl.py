@@ -29,6 +29,13 @@ _TASKS = {
     "super": "ptbxl_super", "sub": "ptbxl_sub", "diagnostic": "ptbxl_diagnostic", "form": "ptbxl_form",
     "rhythm": "ptbxl_rhythm", "all": "ptbxl_all",
 }  # fmt: skip
+# Recordings with a statement of each task, in release 1.0.3: Liu et al., Zero-Shot ECG Classification with Multimodal
+# Learning and Test-time Clinical Knowledge Enhancement, ICML 2024. Diagnostic statements have a super- and a subclass.
+_DIAGNOSTIC = {"1.0.3": 21_388}
+_RECORDINGS = {
+    "super": _DIAGNOSTIC, "sub": _DIAGNOSTIC, "diagnostic": _DIAGNOSTIC, "form": {"1.0.3": 8_978},
+    "rhythm": {"1.0.3": 21_030}, "all": {"1.0.1": 21_837, "1.0.3": 21_799},
+}  # fmt: skip
 # Recordings of each superclass: the publication (1.0.1) and the page of the data set (1.0.3).
 _SUPERCLASSES = {
     "1.0.1": {"NORM": 9528, "MI": 5486, "STTC": 5250, "CD": 4907, "HYP": 2655},
@@ -50,7 +57,7 @@ class _Chosen(NamedTuple):
     title="PTB-XL",
     citation="Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Sci Data 7, 154 (2020)",
     licence="CC BY 4.0",
-    published={"1.0.1": 21_837, "1.0.3": 21_799},
+    published=_RECORDINGS["all"],
     tasks=_TASKS,
     classes={"super": _SUPERCLASSES},
 )
@@ -90,6 +97,7 @@ def open_ptbxl(folder: Path, task: str, *, rate: str = "") -> DataSet:
     return DataSet(
         "ptbxl", folder, tuple(item for item, _ in chosen), label_space(_TASKS[task]), tuple(left_out),
         tuple(_remarks(chosen, unknown, hidden, implausible)), test_folds=("10",),
+        published=_RECORDINGS[task],
     )  # fmt: skip
 
 
