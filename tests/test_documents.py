@@ -103,3 +103,9 @@ def test_messages_of_the_troubleshooting_page_are_those_of_the_kit() -> None:
     assert len(messages) > 40
     pieces = {message: re.split(r"…|\bfound\b|\bexpected\b|[,:;] ", message) for message in messages}
     assert {m: wrong for m, all_ in pieces.items() if (wrong := [p for p in all_ if p.strip(" :") not in known])} == {}
+
+
+def test_the_page_of_benchmarks_names_each_script_and_table() -> None:
+    named = set(re.findall(r"`(\w+\.(?:py|csv))`", read("benchmarks/README.md")))
+    there = {path.name for kind in ("py", "csv") for path in (ROOT / "benchmarks").glob(f"*.{kind}")}
+    assert named == there
