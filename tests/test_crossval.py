@@ -12,12 +12,14 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from configurations import tiny_config
 from safetensors.numpy import load_file
 
+from leadset.classes import label_space
 from leadset.config import default_config, load_config, parse_setting
 from leadset.entry import load_entry
 from leadset.leads import resolve_leads
@@ -27,8 +29,9 @@ from leadset.simulate.write import write_dataset
 from leadset.studies import crossval as studies_crossval
 from leadset.studies.answers import FoldAnswers, Row, collect, file_of
 from leadset.studies.crossval import cross_validate
-from leadset.studies.entrants import Setting, Trained, TrainedBaseline, Untuned, without_real_weights
+from leadset.studies.entrants import Given, Setting, Trained, TrainedBaseline, Untuned, without_real_weights
 from leadset.studies.protocols import create_protocol
+from leadset.studies.report import write_report
 from leadset.training.run import train_entry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,6 +116,26 @@ def test_every_recording_is_answered_once_by_every_row(folder, done):
         assert together.tested.tolist() == list(range(20))
         assert together.said.decisions.any(axis=1).all()
         assert (together.said.probabilities > 0).all()
+
+
+def test_an_entry_that_was_trained_elsewhere_takes_part_as_it_is(folder, done, tmp_path):
+    """Here the one of the first fold: in that fold it answers as there, in others it knows the recordings."""
+    given = Given("mine", "mine", WIDE, done / "folds" / "entry-1")
+    out = tmp_path / "out"
+    cross_validate(folder, out, KFOLD, [given], 1)
+    there = FoldAnswers.read(file_of(done, "1", "entry")).by_row[Row("resnet34", "2")]
+    here = FoldAnswers.read(file_of(out, "1", "mine")).by_row[Row("resnet34 (mine)", "2")]
+    np.testing.assert_array_equal(here.probabilities, there.probabilities)
+    np.testing.assert_array_equal(here.decisions, there.decisions)
+    assert "as they are" in write_report(out, draws=2).read_text()
+    other = replace(given, entry=done / "folds" / "entry-2")
+    with pytest.raises(ValueError, match="digest"):
+        cross_validate(folder, out, KFOLD, [other], 1)
+    wider = replace(given, config=replace(WIDE, lead_sets=(resolve_leads(6),)))
+    with pytest.raises(ValueError, match="found an entry for 12, 2 leads, expected one of 6"):
+        wider.prepare(SimpleNamespace(space=label_space("challenge2021")))
+    with pytest.raises(ValueError, match="answers challenge2021, expected cpsc2018"):
+        given.prepare(SimpleNamespace(space=label_space("cpsc2018")))
 
 
 def test_what_an_entry_answers_is_what_its_folder_answers(folder, done):

@@ -6,6 +6,7 @@ models or baselines may be added to it later, under another --name.
 Examples:
     leadset crossval data folds --models resnet34 --leads 12
     leadset crossval ptbxl:FOLDER folds --task super --protocol official
+    leadset crossval data folds --entries mine,theirs --no-entry
 """
 
 from __future__ import annotations
@@ -44,15 +45,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baselines", type=lambda words: words.split(","), default=[], metavar="NAMES",
         help="baselines (docs/baselines.md) or models that take part each as an entry of its own, with commas between",
     )  # fmt: skip
+    parser.add_argument(
+        "--entries", type=_entries, default=[], metavar="FOLDERS",
+        help="model folders that take part as they are, with commas between; shipped: the entry that ships",
+    )  # fmt: skip
     parser.add_argument("--untuned", action="store_true", help="the networks that ship take part too, as they are")
     parser.add_argument("--name", type=_name, metavar="NAME", help="of the entry that --models trains, for the report")
-    parser.add_argument("--no-entry", action="store_true", help="train no entry: baselines and --untuned alone")
+    parser.add_argument("--no-entry", action="store_true", help="train no entry: baselines, --entries, --untuned alone")
     parser.add_argument("-j", "--jobs", type=int, metavar="N", help="folds at a time (default: one per core)")
 
 
+def _entries(words: str) -> list[str]:
+    names = [Path(word).stem for word in words.split(",")]
+    for name in names:
+        _name(name)
+        if names.count(name) > 1:
+            raise argparse.ArgumentTypeError(f"found two entries named {name}, expected names that differ")
+    return words.split(",")
+
+
 def _name(words: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.+]+", words):
-        raise argparse.ArgumentTypeError(f"found {words!r}, expected letters, digits, dots and underscores")
+    if not re.fullmatch(r"[A-Za-z0-9_.+-]+", words):
+        raise argparse.ArgumentTypeError(f"found {words!r}, expected letters, digits, dots, hyphens and underscores")
     return words
 
 
@@ -76,16 +90,18 @@ def run(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     entrants = list(_entrants(arguments, config))
     if not entrants:
-        arguments.call.usage_error("found --no-entry, expected --baselines or --untuned beside it")
+        arguments.call.usage_error("found --no-entry, expected --baselines, --entries or --untuned beside it")
     cross_validate(data, arguments.out, protocol, entrants, arguments.jobs)
     print(f"Done: leadset report {arguments.out} makes a page of it.")
     return 0
 
 
 def _entrants(arguments: argparse.Namespace, config: Config) -> Iterator[Entrant]:
-    from leadset.studies.entrants import Trained, TrainedBaseline, Untuned
+    from leadset.studies.entrants import Given, Trained, TrainedBaseline, Untuned
     from leadset.training.baselines import BASELINES
 
+    for entry in arguments.entries:
+        yield Given.named(entry, config)
     if arguments.untuned:  # first, as it takes seconds
         yield Untuned("untuned", "untuned", config)
     if not arguments.no_entry:

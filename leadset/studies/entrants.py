@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -145,7 +146,7 @@ class Trained(Entrant):
         by_row: dict[Row, Said] = {}
         unanswered = 0
         paths = [setting.cohort.paths[i] for i in fold.test]
-        for trained in entry.manifest.sets:
+        for trained in (trained for trained in entry.manifest.sets if trained.leads in self.config.lead_sets):
             answers = list(entry.predict(with_leads(setting.data, paths, trained.leads, entry)))
             unanswered += sum(answer.failed for answer in answers)
             joint = Said(np.stack([a.probabilities for a in answers]), np.stack([a.labels for a in answers]))
@@ -166,6 +167,48 @@ class TrainedBaseline(Trained):
 
     def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
         train_baselines(data, folder, [self.name], config, held_out, valid)
+
+
+@dataclass(frozen=True)
+class Given(Trained):
+    """An entry that was trained elsewhere, as it is; it may have learned from what is tested on.
+
+    Attributes:
+        entry: its model folder, or a file that `leadset pack` wrote.
+    """
+
+    entry: Path = SHIPPED
+    takes: ClassVar[tuple[str, ...]] = ("label_space", "lead_sets")
+
+    @classmethod
+    def named(cls, entry: str, config: Config) -> Given:
+        """The one in a folder or file, called like it; ``shipped``: the one that ships."""
+        name = Path(entry).stem
+        return cls(name, name, config, SHIPPED if entry == SHIPPED_WEIGHTS else Path(entry))
+
+    def provenance(self) -> dict[str, Any]:
+        """See `Entrant.provenance`; with a digest of the entry."""
+        file = self.entry if self.entry.is_file() else self.entry / FILE_NAME
+        return super().provenance() | {"digest": blake2b(file.read_bytes(), digest_size=8).hexdigest()}
+
+    def prepare(self, setting: Setting) -> None:
+        """Finds out whether it can take part.
+
+        Raises:
+            OSError, ValueError: no entry, or one of other classes or lead sets.
+        """
+        manifest = load_entry(self.entry, "cpu").manifest
+        if manifest.classes != setting.space.keys:
+            found = f"found an entry that answers {manifest.label_space}"
+            raise ValueError(f"{self.entry}: {found}, expected {setting.space.name}, of which the labels are")
+        sets = [trained.leads for trained in manifest.sets]
+        if not set(sets) & set(self.config.lead_sets):
+            found, wanted = (", ".join(map(lead_set_name, some)) for some in (sets, self.config.lead_sets))
+            raise ValueError(f"{self.entry}: found an entry for {found} leads, expected one of {wanted}")
+
+    def answer(self, setting: Setting, fold: Fold, workers: int) -> FoldAnswers:
+        """See `Entrant.answer`."""
+        return self._ask(load_entry(self.entry, "cpu" if workers == 1 else None, every_network=True), setting, fold)
 
 
 def with_leads(

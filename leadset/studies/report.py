@@ -36,6 +36,7 @@ _CLASS_COLUMNS = ("recordings", "auroc", "auprc", "f1", "f2", "g2", "precision",
 _KINDS = {
     "Trained": "trained anew in each fold; a row for each of its networks",
     "TrainedBaseline": "baselines, trained anew in each fold",
+    "Given": "trained elsewhere, and here as they are; they may have learnt from what is tested on",
     "Untuned": "the networks that ship, as they are; calibration and thresholds come from the training part",
 }
 # Recordings that take no part and are named on the page; the table names all.
