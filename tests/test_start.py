@@ -21,7 +21,7 @@ from leadset.leads import LEADS, resolve_leads
 from leadset.models import create_network
 from leadset.models.prediction import predict
 from leadset.models.registry import same_options
-from leadset.models.shipped import FOLDER, load_shipped, read_shipped, shipped_networks, write_shipped
+from leadset.models.shipped import FOLDER, SIMULATED, load_shipped, read_shipped, shipped_networks, write_shipped
 from leadset.recordings import find_recordings
 from leadset.simulate.write import write_dataset
 from leadset.store.packed import CHUNK
@@ -310,20 +310,20 @@ def test_tuned_weights_lie_between_those_before_and_after(recordings, tmp_path):
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 
-def test_few_validation_recordings_are_joined_by_answers_before_the_tuning(recordings, entry_folder, tmp_path):
-    """What a network said of training recordings that it had not seen yet; nothing of them where it is not known."""
+def test_few_validation_recordings_are_joined_by_answers_of_weights_that_saw_none(recordings, entry_folder, tmp_path):
+    """What weights from simulation alone said of training recordings, whichever weights the network starts from."""
     config = starting_config(keep_work=True)
     training = run.Run(recordings, tmp_path / "entry", config)
     training.execute()
     (job,), context = training.jobs, training.context
     train, besides = training.data.train, context.fitted_to_besides(job)
     np.testing.assert_array_equal(besides, train)
-    before = context.answers_before(job, PAIR)
-    model = load_shipped(NAME, PAIR)
+    answers = context.unseeing_answers(job, PAIR)
+    model = load_shipped(NAME, PAIR, folder=SIMULATED)
     store = training.data.stores[model.input_spec.transform]
     expected = np.stack(list(predict(model.eval(), (store[i] for i in train), PAIR, model.input_spec)))
-    np.testing.assert_allclose(before, expected, atol=1e-6)
-    assert not np.allclose(before, context.answers(job, PAIR)[:1])
+    np.testing.assert_allclose(answers, expected, atol=1e-6)
+    assert not np.allclose(answers, context.answers(job, PAIR)[:1])
     trained = load_entry(tmp_path / "entry", "cpu").manifest.sets[0]
     assert trained.ensemble.rule.provenance["recordings"] == len(train) + len(training.data.valid)
     assert f"{len(train)} of training" in trained.ensemble.calibration.provenance["besides"]

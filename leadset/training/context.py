@@ -30,7 +30,7 @@ from leadset.training.checkpoint import read_progress
 from leadset.training.data import TrainingData
 from leadset.training.distributed import is_leader
 from leadset.training.normals import TOO_FEW
-from leadset.training.start import Start, head_axes, nearest_classes, started_network
+from leadset.training.start import Start, head_axes, nearest_classes, simulated_start, started_network
 from leadset.training.task import Cost, TrainingTask, Tuning
 from leadset.training.tasks import TASKS
 from leadset.training.trainer import Deadline, Outcome, RunContext, Trainer, measure, measure_answering
@@ -159,28 +159,35 @@ class TrainingContext:
         """
         return read_arrays(self.answers_file(job, leads))["answers"]
 
-    def answers_before(self, job: Job, leads: tuple[str, ...]) -> np.ndarray:
-        """What the network of a job, before it was tuned, answered of the recordings of `fitted_to_besides`.
+    def unseeing_answers(self, job: Job, leads: tuple[str, ...]) -> np.ndarray:
+        """What the weights of `_unseeing` answered of the recordings of `fitted_to_besides`.
 
         Raises:
             OSError, ValueError, KeyError: it is missing or damaged.
         """
-        return read_arrays(self.answers_file(job, leads))["before"]
+        return read_arrays(self.answers_file(job, leads))["unseeing"]
 
     def fitted_to_besides(self, job: Job) -> np.ndarray:
         """Training recordings that calibration, weights and thresholds are fitted to beside the validation part.
 
-        By what the network answers of them before it is tuned, as it has not seen them then. None of a network that
-        does not start with all classes, or whose weights a folder gives: they may have learned from these recordings.
+        By what weights answer of them that have not seen them. None where there are no such weights.
         """
         lacking = self.config.start.fitted_to - len(self.data.valid)
-        if lacking <= 0 or not self.data.has_validation_part or not self._starts_unseeing(job):
+        if lacking <= 0 or not self.data.has_validation_part or self._unseeing(job) is None:
             return np.zeros(0, dtype=int)
         return np.sort(np.random.default_rng(self.config.seed).permutation(self.data.train)[:lacking])
 
-    def _starts_unseeing(self, job: Job) -> bool:
-        ships = self.config.start.weights in (SHIPPED, SIMULATED)
-        return job.kind == "classifier" and job.start is not None and ships and not self._new_classes(job)
+    def _unseeing(self, job: Job) -> Start | None:
+        """Weights of a classifier from simulation alone, which stand for it where it learns from what it is judged by.
+
+        None of a network that does not start with all classes, or whose weights a folder gives: others are no guide to
+        what it answers.
+        """
+        ships = job.start is not None and self.config.start.weights in (SHIPPED, SIMULATED)
+        if job.kind != "classifier" or not ships or self._new_classes(job):
+            return None
+        start = simulated_start(job.architecture, job.leads)
+        return start if start is not None and start.has_options(job.architecture, job.options) else None
 
     def finished(self, job: Job) -> dict[str, Any]:
         """The summary of a trained network; empty where it, the weights or the validation answers are damaged."""
@@ -188,7 +195,7 @@ class TrainingContext:
             for leads in job.serves:
                 self.answers(job, leads)
                 if len(self.fitted_to_besides(job)):
-                    self.answers_before(job, leads)
+                    self.unseeing_answers(job, leads)
             files = self.detector_files(job)
             for name in (job.weights, *([files.reference] if files and files.reference else [])):
                 read_tensors(self.folder / name)
@@ -316,18 +323,19 @@ class TrainingContext:
                 model = load_universal(path, partial(self._untrained, job, leads), leads).eval().to(self.device)
             outputs = self._task(job, leads).outputs(model, self.quiet)
             self._write_detector(job, outputs.reference)
-            write_arrays(self.answers_file(job, leads), {"answers": outputs.answers, **self._before(job, leads)})
+            write_arrays(self.answers_file(job, leads), {"answers": outputs.answers, **self._besides(job, leads)})
             by_leads[lead_set_name(leads)] = outputs.values
         return {**next(iter(by_leads.values())), "by_lead_set": by_leads} if job.cut_to else outputs.values
 
-    def _before(self, job: Job, leads: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """What `answers_before` reads; nothing where there is nothing to fit to besides."""
+    def _besides(self, job: Job, leads: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """What `unseeing_answers` reads; nothing where there is nothing to fit to besides."""
         recordings = self.fitted_to_besides(job)
         if not len(recordings):
             return {}
-        model = started_network(job.architecture, leads, self.space, job.options, job.start).to(self.device)
+        start = self._unseeing(job)
+        model = started_network(job.architecture, leads, self.space, job.options, start).to(self.device)
         task = replace(self._task(job, leads), valid=recordings)
-        return {"before": task.outputs(model.eval(), self.quiet).answers}
+        return {"unseeing": task.outputs(model.eval(), self.quiet).answers}
 
     def _write_detector(self, job: Job, reference: Reference | None) -> None:
         """Writes what normal validation recordings score, of a reconstruction model."""

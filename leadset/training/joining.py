@@ -83,7 +83,7 @@ class Joining:
         return Known(networks, self._targets(recordings), folds)
 
     def _fitted_to(self, jobs: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
-        """Validation recordings, and others where all classifiers answered these before tuning; with their folds."""
+        """Validation recordings, and others where all classifiers have weights that did not see them; folds."""
         besides = [self.context.fitted_to_besides(job) for job in jobs if job.kind == "classifier"]
         others = min(besides, key=len, default=np.zeros(0, dtype=int))
         recordings = np.append(self.context.data.valid, others)
@@ -103,7 +103,7 @@ class Joining:
     def _about(self, known: Known) -> dict[str, Any]:
         """Provenance of what is fitted."""
         besides = int((known.folds == UNJUDGED).sum())
-        return self.about | ({"besides": f"{besides} of training, answered before tuning"} if besides else {})
+        return self.about | ({"besides": f"{besides} of training, answered from simulation alone"} if besides else {})
 
     def _fit(
         self,
@@ -151,17 +151,17 @@ class Joining:
         besides = report["ensemble"].get("besides")
         if besides:
             used = "" if besides["fitted_to"] else "not "
-            yield f"{used}fitted to {besides['recordings']} training recordings too, by answers before the tuning"
+            yield f"{used}fitted to {besides['recordings']} training recordings too, answered from simulation alone"
         if report["detector"]:
             unasked = "" if report["detector"]["asked"] else ", so it has no say"
             yield f"{describe(report['detector'])}{unasked}"
 
     def _outputs(self, job: Job, leads: tuple[str, ...], besides: int) -> ValidationOutputs:
-        """Answers to the validation part, and to others before it was tuned, which a detector has not scored."""
+        """Answers to the validation part, and `unseeing_answers` to others, which a detector has not scored."""
         answers, detects = self.context.answers(job, leads), job.kind != "classifier"
         if besides:
             unscored = np.full((besides, answers.shape[1]), np.nan)
-            answers = np.concatenate([answers, unscored if detects else self.context.answers_before(job, leads)])
+            answers = np.concatenate([answers, unscored if detects else self.context.unseeing_answers(job, leads)])
         return ValidationOutputs(answers, detects)
 
     def _member(

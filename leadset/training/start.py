@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,6 +139,12 @@ class Starts:
     def _of_member(self, folder: Path, member: Member, leads: tuple[str, ...], space: LabelSpace) -> Start:
         classes = _codes_of(space) if model_entry(member.architecture).kind == "classifier" else ()
         return _start(folder / member.weights, member.options, leads, classes, self.weights, member.universal)
+
+
+@lru_cache
+def simulated_start(architecture: str, leads: tuple[str, ...]) -> Start | None:
+    """Weights from simulation alone for a network of these leads, which saw no real recording; None: there are none."""
+    return Starts(SIMULATED).find(architecture, leads)
 
 
 def _start(
