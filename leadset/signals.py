@@ -22,6 +22,9 @@ LONGEST_BRIDGE_S = 0.25
 MIN_SD_MV = 0.005
 #: A median SD over the leads outside this range (mV) means that the unit in the header is probably wrong.
 PLAUSIBLE_SD_MV = (0.005, 5.0)
+#: A lead whose mean is farther from 0 mV has an offset, of the electrode or the converter, which says nothing of the
+#: heart. Published recordings hardly ever have one, and networks that see millivolts do not know it.
+LARGEST_OFFSET_MV = 0.5
 #: Share of samples that sit exactly on a lead's own maximum or minimum from which on it counts as clipped.
 CLIPPED_SHARE = 0.02
 
@@ -45,6 +48,7 @@ FLAGS: dict[str, str] = {
     "record_name_extension": "record name with a file extension, which was removed",
     "sample_count_unreadable": "announced sample count is no number: taken from the file",
     "sex_unreadable": "sex is neither female, male nor a word for unknown",
+    "signal_of_another": "the signal file has the name of another recording, which is there too",
     "short_file": "fewer samples in the file than announced: those that are whole are used",
     "text_labels": "labels are text and were turned into SNOMED CT codes",
     "unknown_label": "a label is a word: it counts only in a label space that has it as a code",
@@ -79,8 +83,10 @@ PREPARING_FLAGS: dict[str, str] = {
     "dead": "a lead is not flat, but too weak for a heartbeat",
     "derived": "a limb lead is missing and computed from two others",
     "flat": "a lead is constant",
-    "implausible_amplitude": "amplitude is far from an ECG's: the unit or gain is probably wrong",
+    "implausible_amplitude": "amplitude, or that of the lead alone, which then is not used, is far from an ECG's: the"
+    " unit or gain is probably wrong",
     "missing": "a lead of the twelve is missing",
+    "offset": "a lead lies far from zero, on an offset that was taken away",
     "nonfinite": "a lead has invalid samples, which are bridged if they are few",
     "partial": "a lead is known for a part of the recording; elsewhere it has no signal",
     "unknown_lead": "a signal has a name that is no lead's; table [leads] of leadset.toml can say which one it is",

@@ -76,7 +76,8 @@ def rng():
 @pytest.fixture
 def signal(rng):
     """(12, 5000) mV at 500 Hz with consistent limb leads."""
-    x = rng.standard_normal((12, 5000)).cumsum(axis=1).astype("float32") / 50
+    x = rng.standard_normal((12, 5000)).cumsum(axis=1).astype("float32") / 200
+    x -= x.mean(axis=1, keepdims=True)
     first, second = x[0], x[1]
     x[2:6] = second - first, -(first + second) / 2, first - second / 2, second - first / 2
     return x

@@ -58,6 +58,8 @@ def test_normal_recordings_are_usable_and_above_suspicion(hearts: list[np.ndarra
     (hum(50), "no heartbeats in any lead, only hum of 50 Hz"),
     (hum(60), "no heartbeats in any lead, only hum of 60 Hz"),
     (np.cumsum(noise(), axis=1), "no heartbeats in any lead, only noise"),
+    (500 * noise(), "amplitudes are far from an ECG's (SD 50 mV): the unit or gain is probably wrong"),
+    (noise() / 100, "amplitudes are far from an ECG's (SD 0.001 mV): the unit or gain is probably wrong"),
     (np.concatenate([np.zeros((8, 5000)), noise(4)]),
      "electrodes are off: 8 of 12 leads are flat or missing, the others show white noise"),
 ])  # fmt: skip

@@ -145,6 +145,14 @@ def test_refused_headers_say_where_and_why(text, line, found, expected):
     assert expected in message.split("expected", 1)[1]
 
 
+@pytest.mark.parametrize("gain", ["1000(5) /mV", "1000(5)/ uV", "1e3(5) / mV"])
+def test_gain_in_several_words(gain):
+    plain = parse_header(header_text(gain=gain.replace(" ", "")))
+    assert parse_header(header_text(gain=gain)) == plain
+    assert plain.signals[0].baseline == 5
+    assert parse_header("A 1 500 600\nA.dat 16 1000 I / V1\n").leads == ("I / V1",)
+
+
 def test_leads_of_devices_and_of_a_users_names():
     text = header_text(leads=("DI", "DII", "Lead -aVR", "Kanal 7"))
     header = parse_header(text)

@@ -90,6 +90,27 @@ def test_flat_clipped_and_implausible_are_flagged(signal):
     assert "implausible_amplitude" in prepare(signal * 1000, 500, LEADS, Transform()).flags
 
 
+def test_an_offset_is_no_part_of_the_heartbeat(signal):
+    whole, offset = prepare(signal, 500, LEADS, Transform()), signal.copy()
+    offset[[0, 7]] += np.float32([[-60], [1]])
+    prepared = prepare(offset, 500, LEADS, Transform())
+    assert prepared.flags == ("offset:I", "offset:V2") and prepared.usable_leads == LEADS
+    apart = in_millivolts(prepared) - in_millivolts(whole)
+    assert np.ptp(apart, axis=1).max() < 2e-3 and np.abs(apart).max() < 0.1
+    gaps = offset.copy()
+    gaps[7, 1000:3000] = np.nan
+    assert not in_millivolts(prepare(gaps, 500, LEADS, Transform()))[7, 1000:3000].any()
+
+
+def test_one_lead_of_another_unit_is_not_used(signal):
+    wrong = signal.copy()
+    wrong[[0, 6]] *= 1000
+    prepared = prepare(wrong, 500, LEADS, Transform())
+    assert set(prepared.flags) == {"implausible_amplitude:I", "implausible_amplitude:V1", "derived:I"}
+    assert "V1" not in prepared.usable_leads and not prepared.samples[6].any()
+    np.testing.assert_allclose(in_millivolts(prepared)[0], signal[0], atol=2e-3)
+
+
 def test_a_constant_lead_is_flat_before_and_after_any_transform(signal):
     signal[6], signal[7] = 2.5, 0
     for fs in (500, 360, 257):
@@ -146,11 +167,11 @@ def test_names_that_are_no_leads_are_flagged(signal):
 @pytest.mark.parametrize("fs", [100, 250, 257, 360, 400, 1000, 499.5])
 def test_resampling_keeps_slow_waves_and_length(fs):
     t = np.arange(round(10 * fs)) / fs
-    signal = np.tile(np.sin(2 * np.pi * 3 * t) + 2.0, (12, 1))
+    signal = np.tile(np.sin(2 * np.pi * 3 * t) + 0.4, (12, 1))
     prepared = prepare(signal, fs, LEADS, Transform(200))
     n = prepared.samples.shape[1]
     assert abs(n - 2000) <= 1
-    expected = np.sin(2 * np.pi * 3 * np.arange(n) / 200) + 2.0
+    expected = np.sin(2 * np.pi * 3 * np.arange(n) / 200) + 0.4
     np.testing.assert_allclose(in_millivolts(prepared)[1], expected, atol=0.08)  # edges
     np.testing.assert_allclose(in_millivolts(prepared)[1, 100:-100], expected[100:-100], atol=0.005)
 

@@ -127,6 +127,15 @@ def test_leads_reordered_missing_extra_and_duplicate(tmp_path):
     assert np.array_equal(recording_from_parts(path.read_text(), counts).signal, counts[:4])
 
 
+def test_the_signal_of_another_recording_is_flagged(tmp_path):
+    for name in ("A1", "A2"):
+        (tmp_path / f"{name}.hea").write_text("A1 1 500 600\nA1.dat 16 1000/mV 16 0 0 0 0 I\n")
+    np.arange(600, dtype="<i2").tofile(tmp_path / "A1.dat")
+    assert [read_recording(tmp_path / f"{name}.hea").flags for name in ("A1", "A2")] == [(), ("signal_of_another",)]
+    (tmp_path / "A1.hea").unlink()
+    assert read_recording(tmp_path / "A2.hea").flags == ()
+
+
 def test_fewer_and_more_samples_than_announced(tmp_path):
     counts = make_counts(12, 1000)
     for n_samples, announced, flags in [(1000, 5000, ("short_file",)), (500, 5000, ("short_file",)),

@@ -16,7 +16,7 @@ from leadset.signals import HIGHEST_RATE, LOWEST_RATE
 
 _INT16_MAX = 32767
 # Flags of leads that carry no heartbeat.
-_UNUSABLE = ("missing", "flat", "dead")
+_UNUSABLE = ("missing", "flat", "dead", "implausible_amplitude")
 
 
 @dataclass

@@ -14,6 +14,7 @@ from leadset.leads import LEADS, LIMB_WEIGHTS, is_known_lead, signed_lead
 from leadset.signals import (
     CLIPPED_SHARE,
     IMPOSSIBLE_MV,
+    LARGEST_OFFSET_MV,
     LONGEST_BRIDGE_S,
     MIN_KNOWN_S,
     MIN_KNOWN_SHARE,
@@ -57,7 +58,7 @@ class Repaired:
             of what is known.
         leads: the l names.
         there: (l, t) bool, what is known or bridged; None where all is.
-        usable: the leads that carry a heartbeat: neither flat nor dead nor hardly ever known.
+        usable: the leads that carry a heartbeat: neither flat nor dead nor far above any ECG nor hardly ever known.
         statistics: of the signal.
         flags: what was repaired or looks wrong, such as ``"flat:V1"``.
     """
@@ -90,12 +91,16 @@ def repair(signal: np.ndarray, fs: float, leads: Sequence[str]) -> Repaired:
         return Repaired(signal, names, there, (), Statistics(*[np.zeros(0)] * 4), flags)
     statistics = statistics_of(signal)
     flat = np.array([name not in lost for name in names]) & (statistics.low == statistics.high)
-    if (statistics.low[flat] != 0).any():  # an offset is no signal, and filters would make one of it
-        signal = signal.copy()
-        signal[flat] = 0
-        statistics = statistics_of(signal)
     flags += [f"flat:{names[row]}" for row in np.flatnonzero(flat)]
     alive = np.array([name not in lost for name in names]) & ~flat
+    huge, offset = _misplaced(statistics, alive)
+    flags += [f"implausible_amplitude:{names[row]}" for row in np.flatnonzero(huge)]
+    flags += [f"offset:{names[row]}" for row in np.flatnonzero(offset)]
+    if (offset | huge | (flat & (statistics.low != 0))).any():  # an offset is no signal; filters would make one of it
+        signal = np.where((flat | huge)[:, None], np.float32(0), signal)
+        signal[offset] -= statistics.mean[offset, None]
+        statistics = statistics_of(signal)
+    alive &= ~huge
     dead, more = _appearance(signal, statistics, alive, names)
     flags += more
     usable = tuple(names[row] for row in np.flatnonzero(alive & ~dead))
@@ -165,6 +170,22 @@ def _is_known_enough(there: np.ndarray, fs: float) -> bool:
     return bool(len(starts)) and (ends - starts).max() >= MIN_KNOWN_S * fs
 
 
+def _misplaced(statistics: Statistics, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which leads (l,) are far above the others and any ECG, and which others lie on an offset.
+
+    None of them where most leads are no ECG's, since then the unit is wrong.
+    """
+    if not alive.any() or not _is_plausible(statistics.sd[alive]):
+        return np.zeros_like(alive), np.zeros_like(alive)
+    huge = alive & (statistics.sd > PLAUSIBLE_SD_MV[1])
+    return huge, alive & ~huge & (np.abs(statistics.mean) > LARGEST_OFFSET_MV)
+
+
+def _is_plausible(sd: np.ndarray) -> bool:
+    """Whether the SDs (l,) of leads are those of an ECG."""
+    return PLAUSIBLE_SD_MV[0] <= median(sd.tolist()) <= PLAUSIBLE_SD_MV[1]
+
+
 def _appearance(
     signal: np.ndarray, statistics: Statistics, alive: np.ndarray, names: Sequence[str]
 ) -> tuple[np.ndarray, list[str]]:
@@ -184,7 +205,7 @@ def _appearance(
         dead = weak
     flags = [f"dead:{names[row]}" for row in np.flatnonzero(dead)]
     flags += [f"clipped:{names[row]}" for row in np.flatnonzero(alive & clipped & ~dead)]
-    if not PLAUSIBLE_SD_MV[0] <= median(statistics.sd[alive & ~dead].tolist()) <= PLAUSIBLE_SD_MV[1]:
+    if not _is_plausible(statistics.sd[alive & ~dead]):
         flags.append("implausible_amplitude")
     return dead, flags
 

@@ -10,6 +10,10 @@ def reason(path: str | Path, error: Exception) -> str:
     return str(error) if isinstance(error, ReadError) else f"{path}: {str(error) or type(error).__name__}"
 
 
+# Characters of what was found that a message shows.
+_LONGEST = 1000
+
+
 class ReadError(ValueError):
     """A recording that cannot be read: names the file, the line where there is one, what was found and expected.
 
@@ -26,5 +30,6 @@ class ReadError(ValueError):
 
     def __str__(self) -> str:
         path, found, expected, line = self.args
+        found = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}…"
         where = path if line is None else f"{path}, line {line}"
         return f"{where}: found {found}, expected {expected}"

@@ -46,6 +46,8 @@ _GAIN = re.compile(rf"({_NUMBER})(?:\(({_NUMBER})\))?(?:/(\S+))?", re.IGNORECASE
 # Each of the five integers (resolution, zero, initial, checksum, block size) may be missing; what is left is the lead.
 _INTEGER = rf"(?:\s+({_NUMBER}|unknown)(?!\S))?"
 _SIGNAL = re.compile(rf"(\S+)\s+(\S+)(?:\s+(\S+){_INTEGER * 5}(?:\s+(.+))?)?", re.IGNORECASE)
+# `1000 /mV`, `1000(0) / mV`: the gain of a signal line, in several words.
+_SPLIT_GAIN = re.compile(r"^([^#\s]\S*\s+\S+\s+[\d.e+()-]+)\s*/\s*(?=[^\W\d]?v)", re.IGNORECASE)
 _FREQUENCY = re.compile(rf"({_NUMBER})(?:/.*)?", re.IGNORECASE)
 _EXTENSION = re.compile(r"\.(?:mat|dat|hea)$", re.IGNORECASE)
 
@@ -197,7 +199,7 @@ def split_lines(text: str, source: str | Path) -> tuple[list[tuple[int, str]], l
     lines: list[tuple[int, str]] = []
     comments: list[str] = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
-        line = line.strip()
+        line = _SPLIT_GAIN.sub(r"\1/", line.strip(), count=1)
         if line.startswith("#"):
             comments.append(line[1:])
         elif line:

@@ -22,7 +22,7 @@ _FILE_COLUMNS = frozenset({
 # PTB names folders `patient001`, MIMIC-IV-ECG `p10001725`.
 _FOLDER = re.compile(r"(?:patient|subject)[ _-]?\d+|p\d{5,}", re.IGNORECASE)
 #: What files that were made anonymous say of every patient.
-_ANONYMOUS = re.compile(r"anon(?:ym\w*)?|de-?identified|removed|redacted|hidden|xx+|0+|-1|-?9{3,}|\*+", re.IGNORECASE)
+_ANONYMOUS = re.compile(r"anon(?:ym\w*)?|de-?identified|removed|redacted|hidden|xx+|0{4,}|-1|-9+|\*+", re.IGNORECASE)
 
 
 def plain_name(text: str) -> str:

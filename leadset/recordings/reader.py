@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +81,13 @@ def read_recording(
     return assemble(header, read_raw(header, path.parent), path, path)
 
 
+def _is_signal_of_another(header: Header, path: Path) -> bool:
+    """Whether the one signal file of a header belongs to another header beside it, by its name."""
+    stems = {Path(signal.file).stem for signal in header.stored}
+    another = path.with_name(f"{stems.pop()}.hea") if len(stems) == 1 and not header.segments else path
+    return another.stem.casefold() != path.stem.casefold() and another.is_file()
+
+
 def recording_from_parts(
     header_text: str, raw: np.ndarray, source: str = "recording", lead_names: Mapping[str, str] | None = None
 ) -> Recording:
@@ -129,7 +136,9 @@ def read_header(
         return join_headers(
             text, path, lambda part, layout: parse_header(read_header_text(part), part, lead_names, layout)
         )
-    return parse_header(text, path, lead_names)
+    header = parse_header(text, path, lead_names)
+    flags = ("signal_of_another",) if _is_signal_of_another(header, path) else ()
+    return replace(header, flags=(*header.flags, *flags))
 
 
 def read_header_text(path: Path) -> str:

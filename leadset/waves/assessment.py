@@ -9,7 +9,7 @@ import numpy as np
 import scipy.fft
 
 from leadset.leads import LIMB_WEIGHTS, canonical_lead
-from leadset.signals import HIGHEST_RATE, LOWEST_RATE, MIN_KNOWN_S, known
+from leadset.signals import HIGHEST_RATE, LOWEST_RATE, MIN_KNOWN_S, PLAUSIBLE_SD_MV, known
 from leadset.waves.delineator import Delineation, delineate
 from leadset.waves.electrodes import stack_levels, suspect_exchange
 from leadset.waves.levels import LEVELS, QRS_LEVELS, partly_shown, wave_levels
@@ -160,6 +160,9 @@ def _why_unusable(repaired: Repaired, fs: float, delineation: Delineation) -> st
     if _legibility(delineation) >= LEGIBLE or _has_legible_stretch(repaired, fs, delineation.method):
         return ""
     lost = ~repaired.usable
+    sd = float(np.median(repaired.signal.std(axis=1)))
+    if sd and not PLAUSIBLE_SD_MV[0] <= sd <= PLAUSIBLE_SD_MV[1]:
+        return f"amplitudes are far from an ECG's (SD {sd:.2g} mV): the unit or gain is probably wrong"
     if lost.all():
         return "every lead is flat or missing"
     kind = _kind_of_noise(repaired.signal[~lost], fs)
