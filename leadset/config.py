@@ -12,6 +12,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
@@ -234,7 +235,10 @@ def _by_rule(values: Mapping[str, Any], kind: type, source: str, prefix: str) ->
     by_key = _rules(kind)
     for key in values:
         if key not in by_key:
-            raise ValueError(f"{source}: found the unknown key {prefix + key!r}, expected one of {', '.join(by_key)}")
+            near = get_close_matches(key, by_key, n=1)
+            meant = f" (did you mean {prefix + near[0]!r}?)" if near else ""
+            expected = f"expected one of {', '.join(by_key)}{meant}"
+            raise ValueError(f"{source}: found the unknown key {prefix + key!r}, {expected}")
     return {key: _apply(by_key[key], value, source, prefix + key) for key, value in values.items()}
 
 

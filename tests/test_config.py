@@ -155,6 +155,7 @@ MISTAKES = {
     "keep_work = 1": r"keep_work = 1, expected true or false",
     "cache = 3": r"cache = 3, expected text",
     "speed = 3": r"unknown key 'speed', expected one of label_space, lead_sets",
+    "epoch = 3": r"unknown key 'epoch', expected one of label_space, .*\(did you mean 'epochs'\?\)",
     "files = ['x']": r"unknown key 'files', expected one of",
     "label_space = 'icd'": r"label_space = 'icd', expected one of challenge2021",
     "label_space = ['icd']": r"label_space = \['icd'\], expected one of challenge2021",

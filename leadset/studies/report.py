@@ -167,7 +167,8 @@ def _scores(page: Page, results: Results, lines: Sequence[Line]) -> None:
     page.section("Scores")
     page.text(
         f"With 95 % bootstrap intervals over patients ({tables.DRAWS} draws, the same for all rows). Differences are "
-        "paired, to the shaded row of the same lead set. Means over classes leave out classes without recordings; "
+        "paired, to the shaded row of the same lead set. F2 and G2 are the F- and G-measure of the Challenge 2020. "
+        "Means over classes leave out classes without recordings; "
         f"frequent ones have {tables.FREQUENT} recordings or more, aliases included. {_weights(results)}",
         note=True,
     )
@@ -192,7 +193,7 @@ def _score_cells(line: Line) -> list[str]:
     def cell(name: str, sign: str = "") -> str:
         return with_interval(line[name], line[f"{name}_low"], line[f"{name}_high"], sign)
 
-    difference = "" if line["reference"] else cell("challenge_metric_difference", "+")
+    difference = "reference" if line["reference"] else cell("challenge_metric_difference", "+")
     return [number(line["model"]), *map(cell, tables.COMPARED), difference]
 
 
@@ -212,8 +213,9 @@ def _pairs(page: Page, lines: Sequence[Line]) -> None:
 def _thresholds(page: Page, lines: Sequence[Line]) -> None:
     page.section("Thresholds")
     page.text(
-        "Of the training part: as above. Fixed: one half for every class. Oracle: fitted to the labels of the very "
-        "recordings that are scored, as some publications do; it is no result, and shows what thresholds could add.",
+        "Training part: fitted there, and used for the scores above. Fixed: one half for every class. Oracle: fitted "
+        "to the labels of the very recordings that are scored, as some publications do; it is no result, and shows "
+        "what better thresholds could add.",
         note=True,
     )
     ways = ("validation", "fixed", "oracle")
