@@ -9,9 +9,22 @@ import tomllib
 from functools import cache
 
 import pytest
-from documents import PAGES, ROOT, SCRIPTS, Command, anchors, commands, inline_commands, links, options_in_prose, read
+from documents import (
+    PAGES,
+    ROOT,
+    SCRIPTS,
+    Command,
+    anchors,
+    blocks,
+    commands,
+    inline_commands,
+    links,
+    options_in_prose,
+    read,
+)
 
 from leadset.cli import list_verbs, make_parser
+from leadset.config import load_config
 
 COMMANDS = [command for page in PAGES for command in commands(page)]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
@@ -79,6 +92,16 @@ def test_options_in_prose_are_options_of_some_verb_or_benchmark(page: str) -> No
     for script in (ROOT / "benchmarks").glob("*.py"):
         known |= set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', script.read_text(encoding="utf-8")))
     assert options_in_prose(page) <= known
+
+
+def test_configurations_of_the_pages_load(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("LEADSET_CONFIG", raising=False)
+    texts = [block.text for page in PAGES for block in blocks(page) if block.language == "toml"]
+    texts = [text for text in texts if "[[classes]]" not in text and "my_classes.toml" not in text]
+    for text in texts:
+        (tmp_path / "own.toml").write_text(text, encoding="utf-8")
+        assert load_config(tmp_path / "own.toml", folder=None).files[1:] == (str(tmp_path / "own.toml"),)
+    assert len(texts) > 1
 
 
 @pytest.mark.parametrize("page", PAGES)

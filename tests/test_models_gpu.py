@@ -4,6 +4,7 @@ import csv
 import time
 
 import models_gpu
+import pytest
 
 
 def table(path, *options):
@@ -25,7 +26,9 @@ def test_it_measures_and_extrapolates(tmp_path, monkeypatch):
     rates = [float(row["recordings_per_s"]) for row in (train, infer, real)]
     assert abs(float(real["share"]) - rates[2] / rates[0]) < 0.01
     assert int(real["challenge_steps"]) == round(30 * 88_253 * 0.8 / 32)
-    assert abs(float(real["challenge_hours"]) - 30 * 88_253 * 0.8 / rates[2] / 3600) < 0.01
+    # The rate is written with one decimal, which matters where the machine is busy and the rate low.
+    hours = pytest.approx(30 * 88_253 * 0.8 / rates[2] / 3600, rel=0.06 / rates[2], abs=0.01)
+    assert float(real["challenge_hours"]) == hours
     assert total["challenge_hours"] == real["challenge_hours"] and total["note"].startswith("1 of 1")
     assert {row["device"] for row in (train, infer, real, total)} == {"cpu"}
 
