@@ -25,7 +25,8 @@ from leadset.simulate.write import write_dataset
 runtime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
 from leadset.deploy.about import KEY, About  # noqa: E402
-from leadset.deploy.export import export_entry  # noqa: E402
+from leadset.deploy.convolutions import raise_convolutions  # noqa: E402
+from leadset.deploy.export import export_entry, to_onnx  # noqa: E402
 from leadset.deploy.runtime import OnnxEntry  # noqa: E402
 
 PARITY = 1e-4
@@ -175,3 +176,56 @@ def test_int8_files_are_smaller(entry, exported, tmp_path):
     for recording in some_recordings(("I", "II"), 2):
         answer, expected = OnnxEntry(tmp_path).predict(recording), entry.predict(recording)
         np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=0.1)
+
+
+class Block(torch.nn.Module):
+    """Everything between convolutions: what keeps the height of 1, what does not, and weights that are used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Conv1d(3, 16, 7, 2, 3), torch.nn.Conv1d(16, 16, 5, padding=4, dilation=2)
+        self.pool, self.average = torch.nn.MaxPool1d(3, 2, 1), torch.nn.AvgPool1d(2)
+
+    def forward(self, x, mask):
+        x = self.pool(torch.relu(self.first(x)))
+        x = torch.relu(x + self.second(x))
+        x = self.second(self.average(x) * mask) + self.second.weight.mean()
+        return torch.cat([x.amax(2), x.mean(2)], 1)
+
+
+def test_convolutions_over_time_are_raised_and_give_the_same(tmp_path, monkeypatch):
+    import onnx
+    import onnxruntime
+
+    model, (x, mask) = Block().eval(), (torch.randn(2, 3, 200), torch.rand(2, 1, 25))
+    batch = torch.export.Dim("b", min=1, max=64)
+
+    def exported(name):
+        to_onnx(model, {"x": x, "mask": mask}, {"x": {0: batch}, "mask": {0: batch}}, ["y"], tmp_path / name, {})
+        onnx.checker.check_model(onnx.load(tmp_path / name), full_check=True)
+        session = onnxruntime.InferenceSession(tmp_path / name)
+        given = {one.name: of[:1].numpy() for one, of in zip(session.get_inputs(), (x, mask), strict=True)}
+        return onnx.load(tmp_path / name).graph, session.run(None, given)[0]
+
+    graph, raised = exported("raised.onnx")
+    monkeypatch.setattr("leadset.deploy.export.raise_convolutions", lambda model: None)
+    _, plain = exported("plain.onnx")
+    np.testing.assert_allclose(raised, plain, atol=1e-5)
+    with torch.inference_mode():
+        np.testing.assert_allclose(raised, model(x[:1], mask[:1]).numpy(), atol=1e-5)
+    weights = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
+    assert [weights.get(node.input[1]) for node in graph.node if node.op_type == "Conv"].count(4) >= 1
+    pool = next(node for node in graph.node if node.op_type == "MaxPool")
+    assert {a.name: list(a.ints) for a in pool.attribute if a.name == "kernel_shape"} == {"kernel_shape": [1, 3]}
+
+
+def test_convolutions_of_other_arrays_are_left_alone():
+    from onnx import TensorProto, helper
+
+    shapes = {"x": (1, 3, 8, 8), "w": (4, 3, 3, 3), "y": (1, 4, 6, 6)}
+    x, w, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", [x, w], [y])
+    model = helper.make_model(graph)
+    before = model.SerializeToString()
+    raise_convolutions(model)
+    assert model.SerializeToString() == before

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from leadset.deploy.about import KEY, About
+from leadset.deploy.convolutions import raise_convolutions
 from leadset.entry.manifest import Member, TrainedSet
 from leadset.entry.prediction import Entry
 from leadset.leads import lead_set_name, resolve_leads
@@ -255,7 +256,9 @@ def to_onnx(
     finally:
         logging.disable(before)
     program.model.metadata_props.update(metadata)
-    program.save(path)
+    written = program.model_proto
+    raise_convolutions(written)
+    path.write_bytes(written.SerializeToString())
 
 
 def _quantised(source: Path, target: Path) -> Path:
