@@ -91,7 +91,7 @@ def test_attributions_of_every_architecture_sum_to_the_difference(name: str, sev
     nn.init.normal_(model.term.weight)  # it is zero before training
     background = Background(tuple(others), {}, tuple(normals))
     baselines = normal_baselines(target, background) if several else zero_baseline(target, background)
-    found = path_gradients(target, 0, Paths.from_baselines(target, baselines))
+    (found,) = path_gradients(target, [0], Paths.from_baselines(target, baselines))
     assert found.completeness_error <= TOLERANCE or abs(found.log_odds - found.baseline) < 0.1
     if len(view.starts) == 1:
         mask = None if view.masks.all() else view.masks
@@ -116,6 +116,28 @@ def test_a_weighted_sum_is_attributed_exactly_with_windows_and_padding() -> None
         if len(view.starts) == 1:
             np.testing.assert_allclose(found["map"], expected, atol=1e-3)
         assert found["map"].sum() == pytest.approx(found["log_odds"] - found["baseline"], rel=TOLERANCE, abs=2e-3)
+
+
+def test_several_classes_share_their_forward_passes_and_are_what_each_is_alone() -> None:
+    torch.manual_seed(0)
+    calls = []
+    model = create_model("resnet34", LEADS, CLASSES, **SMALLER["resnet34"]).eval()
+    target = seen_by(model, recording_of(seconds=10.0))
+    settle(model, x=target.views[0].windows)
+    model.register_forward_pre_hook(lambda module, given: calls.append(len(given[0])))
+    paths = Paths.from_baselines(target, zero_baseline(target, None))
+
+    def windows(classes):
+        calls.clear()
+        return path_gradients(target, classes, paths), sum(calls)
+
+    (one, other), together = windows([2, 0])
+    (one_alone,), first = windows([2])
+    (other_alone,), second = windows([0])
+    assert first + second - together >= 0.8 * min(first, second)
+    for found, alone in ((one, one_alone), (other, other_alone)):
+        assert found.completeness_error <= TOLERANCE and found.nodes == alone.nodes
+        np.testing.assert_allclose(found.parts[0], alone.parts[0], atol=1e-4 * np.abs(alone.parts[0]).max())
 
 
 def test_the_target_is_what_the_entry_answers(entry) -> None:

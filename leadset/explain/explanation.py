@@ -233,7 +233,7 @@ def attribution_maps(
         zero = method == "ig"
         baselines = zero_baseline(target, background) if zero else normal_baselines(target, background)
         paths = Paths.from_baselines(target, baselines)
-    return [_by_gradients(target, finest, path_gradients(target, k, paths), steps) for k in classes]
+    return [_by_gradients(target, finest, found, steps) for found in path_gradients(target, classes, paths)]
 
 
 def _by_gradients(target: Target, finest: View, attribution: Attribution, steps: Sequence[str]) -> dict[str, Any]:
