@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from leadset import config_rules as rules
+from leadset.classes import LabelSpace, label_space
 from leadset.config_rules import Refused, Rule
 
 DEFAULT_FILE = Path(__file__).with_name("default.toml")
@@ -186,6 +187,14 @@ def load_lead_names(folder: str | Path | None = ".") -> dict[str, str]:
     for file in _files(None, folder):
         names |= _apply(rules.lead_names, _read(file).get("leads", {}), str(file), "leads")
     return names
+
+
+def load_label_space(folder: str | Path | None = ".") -> LabelSpace:
+    """The label space that the configuration names, alone, for verbs that need no more of it; see `load_lead_names`."""
+    named = [(file, _read(file)) for file in _files(None, folder)]
+    spaces = [_apply(rules.label_space_name, table["label_space"], str(file), "label_space")
+              for file, table in named if "label_space" in table]  # fmt: skip
+    return label_space(spaces[-1])
 
 
 def _files(path: str | Path | None, folder: str | Path | None) -> list[Path]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from dataclasses import MISSING, asdict, fields, replace
 from itertools import product
@@ -15,9 +17,19 @@ import team_code
 from leadset import challenge
 from leadset.classes import label_space
 from leadset.commands.demo import CONFIG as DEMO
-from leadset.config import DEFAULT_FILE, Config, Pretrain, default_config, load_config, load_lead_names, parse_setting
+from leadset.config import (
+    DEFAULT_FILE,
+    Config,
+    Pretrain,
+    default_config,
+    load_config,
+    load_label_space,
+    load_lead_names,
+    parse_setting,
+)
 from leadset.leads import resolve_leads
 from leadset.models import create_network, list_models
+from leadset.simulate.write import write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -137,6 +149,26 @@ def test_lead_names_of_later_files_win_in_whatever_case_and_can_be_read_alone(tm
     Path("named.toml").write_text("leads = {'CHANNEL 7' = 'V9'}")
     with pytest.raises(ValueError, match=r"^named\.toml: found leads\.CHANNEL 7 = 'V9', expected one of"):
         load_lead_names()
+
+
+def test_the_label_space_can_be_read_alone(monkeypatch):
+    assert load_config().label_space == load_label_space().name == "challenge2021"
+    Path("leadset.toml").write_text("label_space = 'ptbxl_super'")
+    assert load_config().label_space == load_label_space().name == "ptbxl_super"
+    Path("named.toml").write_text("label_space = 'hefei'\nepochs = 3")
+    monkeypatch.setenv("LEADSET_CONFIG", "named.toml")
+    assert load_config().label_space == load_label_space().name == load_label_space(None).name == "hefei"
+    Path("named.toml").write_text("label_space = 'nowhere'")
+    with pytest.raises(ValueError, match=r"^named\.toml: found label_space = 'nowhere', expected one of"):
+        load_label_space()
+
+
+@pytest.mark.parametrize("verb", ["describe", "doctor"])
+def test_verbs_that_count_leave_pytorch_alone(verb, tmp_path):
+    list(write_dataset(tmp_path, 1, seed=0))
+    code = "import sys; from leadset.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, verb, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------

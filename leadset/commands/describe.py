@@ -14,7 +14,7 @@ from pathlib import Path
 
 from leadset.classes import label_space
 from leadset.commands._data import add_data
-from leadset.config import load_config, load_lead_names
+from leadset.config import load_label_space, load_lead_names
 from leadset.recordings.dataset import counted, fold_order
 from leadset.recordings.description import UNKNOWN, Description, describe
 from leadset.recordings.importers import open_dataset
@@ -34,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Counts and prints; returns the exit status."""
     data = open_dataset(arguments.data, arguments.task, **dict(arguments.data_option))
-    config = load_config(folder=arguments.call.folder)
     space = data.label_space
-    if arguments.label_space or space is None:
-        space = label_space(arguments.label_space or config.label_space)
+    if arguments.label_space:
+        space = label_space(arguments.label_space)
+    elif space is None:
+        space = load_label_space(arguments.call.folder)
     description = describe(data, space, load_lead_names(arguments.call.folder))
     print(report(description))
     if arguments.html:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from leadset.classes import LabelSpace, label_space
 from leadset.commands._data import add_data, open_data
-from leadset.config import load_config, load_lead_names
+from leadset.config import load_label_space, load_lead_names
 from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.audit import Audit, audit_folder, write_csv
 from leadset.recordings.find import Found, survey
@@ -47,13 +47,14 @@ def _processes(words: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Audits the folder; returns 0, or 1 if not one recording can be used."""
     names, data = load_lead_names(arguments.call.folder), None
-    space = label_space(arguments.label_space or load_config().label_space)
+    named = arguments.label_space
+    space = label_space(named) if named else load_label_space(arguments.call.folder)
     if Path(arguments.data).is_dir() and not (arguments.task or arguments.data_option):
         contents, folder = survey(arguments.data), arguments.data
     else:
         data = open_data(arguments)
         contents, folder = Found(data.paths), data.folder
-        space = space if arguments.label_space or data.label_space is None else data.label_space
+        space = space if named or data.label_space is None else data.label_space
         print()
     rows = audit_folder(folder, contents.headers, space, arguments.jobs, names, data)
     print(report(rows, space, contents))
