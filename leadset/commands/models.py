@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import argparse
 
-import torch
-
-from leadset.models.cost import cost_table, model_costs
-from leadset.models.registry import count_parameters, create_model, list_models, model_entry
-
 GROUP = "compare networks"
 
 
 def overview() -> str:
     """The table in Markdown: input, parameters and multiply-accumulates at published size on twelve leads."""
+    import torch
+
+    from leadset.models.cost import model_costs
+    from leadset.models.registry import count_parameters, create_model, list_models, model_entry
+
     rows = ["| Model | Answers | Input | Parameters | MMAC | After |", "|---|---|---|---|---|---|"]
     for name in list_models():
         entry = model_entry(name)
@@ -43,5 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a table; returns the exit status."""
+    from leadset.models.cost import cost_table
+
     print(overview() if arguments.name is None else cost_table(arguments.name))
     return 0

@@ -142,7 +142,7 @@ def _example() -> Recording:
 
 
 def _key_check(api_key: str) -> Callable[..., None]:
-    def check(given: Annotated[str | None, Depends(_KEY)]) -> None:
+    async def check(given: Annotated[str | None, Depends(_KEY)]) -> None:
         if api_key and not hmac.compare_digest((given or "").encode(), api_key.encode()):
             raise Problem(401, "unauthorised", "The API key is missing or wrong", "expected it in the header X-API-Key")
 
