@@ -3,8 +3,9 @@
     python benchmarks/crossval.py DATA WORK              # DATA has challenge/training and ptbxl; hours on two cores
     python benchmarks/crossval.py DATA WORK --collect    # of what is there already
 
-What was interrupted goes on. Writes crossval.csv, one line for each run, lead set and model, and the tables of the
-reports into docs/results. Entries that have not answered in every fold are left out and printed.
+What was interrupted goes on. Writes crossval.csv, one line for each run, lead set and model, crossval_pairs.csv, what a
+network gains by tuning, and tables of the reports into docs/results. Entries that have not answered in every fold are
+left out and printed.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tables import write_table
+
 from leadset.studies.report import TABLES_FOLDER, write_report
 from leadset.studies.results import read_results
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "docs" / "results"
 LEADS = ["--leads", "12,2"]
-#: Short tunings: half of the steps.
-TUNED = ["--models", "resnet34", "--name", "resnet34", "--set", "start.steps=0.5"]
 OFFICIAL = ["--protocol", "official", "--test-fold", "9"]
 #: By name: the data below DATA, the protocol, and whose calls there are.
 RUNS = {
@@ -39,12 +40,12 @@ BASELINES = (
 )  # fmt: skip
 CALLS = {
     "untuned": ["--no-entry", "--untuned"],
-    "tuned": TUNED,
+    "tuned": ["--models", "resnet34,crnn_pqrst", "--name", "tuned"],
     "both": ["--models", "resnet34,crnn_pqrst"],
     "baselines": ["--no-entry", "--baselines", ",".join(BASELINES)],
 }
 #: Tables of a report that are kept.
-KEPT = ("scores", "classes", "thresholds", "sources", "drops")
+KEPT = ("scores", "pairs", "classes", "thresholds", "sources", "drops")
 
 
 def run(name: str, data: Path, work: Path) -> None:
@@ -56,9 +57,9 @@ def run(name: str, data: Path, work: Path) -> None:
         subprocess.run(words, check=True)
 
 
-def collect(work: Path) -> list[dict[str, str]]:
-    """Reports of all runs that have results; their scores, a line for each lead set and model."""
-    lines = []
+def collect(work: Path) -> dict[str, list[dict[str, str]]]:
+    """Reports of all runs that have results; their scores and pairs, a line for each lead set and model."""
+    lines: dict[str, list[dict[str, str]]] = {"scores": [], "pairs": []}
     for name in RUNS:
         try:
             results = read_results(work / name)
@@ -74,8 +75,11 @@ def collect(work: Path) -> list[dict[str, str]]:
             if path.is_file():
                 (RESULTS / name).mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, RESULTS / name / path.name)
-        with open(work / name / TABLES_FOLDER / "scores.csv", encoding="utf-8") as file:
-            lines += [{"run": name, **line} for line in csv.DictReader(file)]
+        for table, kept in lines.items():
+            path = work / name / TABLES_FOLDER / f"{table}.csv"
+            if path.is_file():
+                with open(path, encoding="utf-8") as file:
+                    kept += [{"run": name, **line} for line in csv.DictReader(file)]
     return lines
 
 
@@ -88,11 +92,9 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in [] if arguments.collect else RUNS:
         run(name, arguments.data, arguments.work)
-    lines = collect(arguments.work)
-    with open(HERE / "crossval.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for line in lines for key in line)), restval="")
-        writer.writeheader()
-        writer.writerows(lines)
+    for table, lines in collect(arguments.work).items():
+        name = "crossval.csv" if table == "scores" else f"crossval_{table}.csv"
+        write_table(HERE / name, list(dict.fromkeys(key for line in lines for key in line)), lines)
 
 
 if __name__ == "__main__":

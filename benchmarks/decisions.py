@@ -183,7 +183,7 @@ def untuned(division: CrossValidation) -> Iterator[dict]:
 def tuned_before(division: CrossValidation, data: Path, tuning: Path) -> Iterator[dict]:
     """Rows of the networks that were tuned by folds before they shipped."""
     known = load_answered(data, tuning, TUNED_BEFORE)
-    place = {name: i for i, name in enumerate(known.names)}
+    place = {Path(name).name: i for i, name in enumerate(known.names)}
     order = [place[Path(path).stem] for path in division.setting.cohort.paths]
     for network, size, draw, part in tqdm(list(product(TUNED_BEFORE, SIZES, range(DRAWS), (FIFTH, JOINED, ALL)))):
         name = str(size)

@@ -1,6 +1,7 @@
 """Processor time of default trainings, network by network: what `leadset train DATA MODEL --models NETWORK` takes.
 
     python benchmarks/training_time.py DATA WORK [--networks … | all] [--output benchmarks/training_time.csv]
+    python benchmarks/training_time.py DATA WORK --networks resnet34,crnn_pqrst --folds 5    # of a cross-validation
 
 Networks without weights that ship are left out: they learn from nothing, which takes long. The
 time is that of all processes of a run, on however busy a machine; cores divide it. Rows that are there are kept.
@@ -21,22 +22,24 @@ from tables import write_table
 
 from leadset.models.shipped import shipped_networks
 
-COLUMNS = ("network", "lead_sets", "recordings", "core_minutes", "cores", "load")
+COLUMNS = ("network", "lead_sets", "recordings", "folds", "core_minutes", "cores", "load")
 LEADS = {"five": "12,6,4,3,2", "one": "12"}
 
 
-def measured(data: Path, folder: Path, network: str, lead_sets: str) -> dict:
-    """The row of a run."""
+def measured(data: Path, folder: Path, network: str, lead_sets: str, folds: int) -> dict:
+    """The row of a run: a training, or a cross-validation of so many folds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "leadset", "train", data, folder, "--models", network, "--leads", LEADS[lead_sets]]
+    command = [sys.executable, "-m", "leadset", "crossval" if folds else "train", data, folder, "--models", network]
+    command += ["--leads", LEADS[lead_sets], *(["--set", f"folds={folds}"] if folds else [])]
     subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    with open(folder / "split.csv") as file:
-        recordings = sum(row["part"] != "excluded" for row in csv.DictReader(file))
+    with open(folder / ("folds.csv" if folds else "split.csv")) as file:
+        recordings = sum(row.get("part") != "excluded" for row in csv.DictReader(file))
     shutil.rmtree(folder)
     return {
-        "network": network, "lead_sets": lead_sets, "recordings": recordings, "core_minutes": f"{seconds / 60:.1f}",
+        "network": network, "lead_sets": lead_sets, "recordings": recordings, "folds": folds,
+        "core_minutes": f"{seconds / 60:.1f}",
         "cores": len(os.sched_getaffinity(0)), "load": f"{os.getloadavg()[0]:.0f}",
     }  # fmt: skip
 
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--networks", nargs="+", default=shipped_networks())
     parser.add_argument("--lead-sets", nargs="+", choices=LEADS, default=["five"])
+    parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
     rows: list[dict] = []
@@ -56,8 +60,9 @@ def main() -> None:
             rows = list(csv.DictReader(file))
     for network in arguments.networks:
         for lead_sets in arguments.lead_sets:
-            if not any((row["network"], row["lead_sets"]) == (network, lead_sets) for row in rows):
-                rows.append(measured(arguments.data, arguments.work / network, network, lead_sets))
+            known = {(row["network"], row["lead_sets"], int(row["folds"])) for row in rows}
+            if (network, lead_sets, arguments.folds) not in known:
+                rows.append(measured(arguments.data, arguments.work / network, network, lead_sets, arguments.folds))
                 write_table(arguments.output, COLUMNS, rows)
 
 

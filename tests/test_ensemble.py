@@ -13,12 +13,14 @@ from scipy.special import expit, logit
 
 from leadset.classes import label_space
 from leadset.deploy.export import EntryGraph
+from leadset.entry.calibration import Calibration
 from leadset.entry.decision import DecisionRule, best_label_sets
 from leadset.entry.ensemble import Ensemble
 from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, macro
 from leadset.store.packed import StoredRecording
 from leadset.training.ensemble import (
+    CALIBRATION,
     UNJUDGED,
     Choice,
     Known,
@@ -27,6 +29,7 @@ from leadset.training.ensemble import (
     _cross_fitted,
     choose,
     fit_ensemble,
+    fit_own_rule,
     gain_of_validation_alone,
 )
 from leadset.training.evidence import adds_something
@@ -178,6 +181,21 @@ def test_expected_score_decides_only_where_it_earns_more_beyond_noise(monkeypatc
 def test_one_fold_chooses_nothing():
     labels, p = made(4)
     assert choose([p], targets_of(labels), np.zeros(4, int), SPACE) == Choice()
+
+
+def test_a_network_alone_decides_as_its_calibrated_probabilities_say():
+    labels, p = made()
+    targets = targets_of(labels)
+    rule = fit_own_rule(p, targets, SPACE, {})
+    calibration = Calibration.from_json(json.loads(json.dumps(rule.provenance))[CALIBRATION])
+    calibrated = fit_ensemble([p], targets, SPACE, {}, Choice())
+    np.testing.assert_allclose(calibration(p), calibrated.join([p]))
+    sure = np.abs(calibration(p) - 0.5) > 0.4999
+    np.testing.assert_allclose(calibration.undone(calibration(p))[~sure], p[~sure], atol=1e-6)
+    assert sure.mean() < 0.5
+    reached = (p >= rule.thresholds).any(axis=1)
+    np.testing.assert_array_equal(rule(p)[reached], calibrated.rule(calibrated.join([p]))[reached])
+    assert reached.mean() > 0.9 and not np.allclose(rule.thresholds, calibrated.rule.thresholds)
 
 
 def joined(few, *, off):

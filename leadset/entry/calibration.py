@@ -29,6 +29,10 @@ class Calibration:
         """Probabilities (n, k) to calibrated ones."""
         return expit(self.slopes * log_odds(probabilities) + self.intercepts)
 
+    def undone(self, probabilities: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities (n, k) or thresholds (k,) to those that the calibration makes them of."""
+        return expit((log_odds(probabilities) - self.intercepts) / self.slopes)
+
     def to_json(self) -> dict:
         """As plain values."""
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -18,7 +18,9 @@ from leadset.config import Config
 from leadset.config_rules import SHIPPED as SHIPPED_WEIGHTS
 from leadset.config_rules import SIMULATED
 from leadset.entry import Entry, load_entry
-from leadset.entry.manifest import FILE_NAME, Manifest
+from leadset.entry.answer import Answer
+from leadset.entry.calibration import Calibration
+from leadset.entry.manifest import FILE_NAME, Manifest, Member
 from leadset.leads import LEADS, lead_set_name
 from leadset.models import list_models, model_entry
 from leadset.models.prediction import predict
@@ -30,6 +32,7 @@ from leadset.studies.answers import FoldAnswers, Row, Said
 from leadset.studies.protocols import Cohort, Fold
 from leadset.training.baselines import train_baselines
 from leadset.training.data import Preparation, Split, beats_keys, load_training_data
+from leadset.training.ensemble import CALIBRATION
 from leadset.training.run import train_entry
 from leadset.training.shipped_entry import fit_ensemble
 from leadset.training.start import Start, Starts
@@ -151,12 +154,19 @@ class Trained(Entrant):
             unanswered += sum(answer.failed for answer in answers)
             joint = Said(np.stack([a.probabilities for a in answers]), np.stack([a.labels for a in answers]))
             names = [member.architecture for member in trained.members]
-            for name in names if len(names) > 1 else []:
-                own = [answer.by_model[name] for answer in answers]
-                said = Said(np.stack([p for _, p in own]), np.stack([labels for labels, _ in own]))
-                by_row[self.row(name, trained.leads)] = said
+            for member in trained.members if len(names) > 1 else []:
+                by_row[self.row(member.architecture, trained.leads)] = _own(member, answers)
             by_row[self.row(ENSEMBLE if len(names) > 1 else names[0], trained.leads)] = joint
         return FoldAnswers(fold.test, by_row, unanswered)
+
+
+def _own(member: Member, answers: Sequence[Answer]) -> Said:
+    """What a network of an entry says by itself, calibrated where its rule was fitted to calibrated probabilities."""
+    own = [answer.by_model[member.architecture] for answer in answers]
+    p, calibration = np.stack([p for _, p in own]), member.rule.provenance.get(CALIBRATION)
+    if calibration is not None:
+        p = Calibration.from_json(calibration)(p)
+    return Said(p, np.stack([labels for labels, _ in own]))
 
 
 @dataclass(frozen=True)

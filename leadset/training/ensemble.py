@@ -31,6 +31,8 @@ FOLDS = 5
 #: In the place of a fold: of recordings that are fitted to and that nothing is judged by.
 UNJUDGED = -1
 UNDECIDED = DecisionRule(np.empty(0))
+#: What the provenance of a network's own rule has its calibration under.
+CALIBRATION = "calibration"
 # The log loss takes probabilities beyond this for 0 and 1.
 _LEAST = 1e-6
 
@@ -166,6 +168,17 @@ def fit_rule(
     rule = replace(rule, rewards=space.weights)
     reached = float(ChallengeMetric(labels, space)(rule(probabilities)))
     return replace(rule, provenance={**rule.provenance, "value": round(reached, 6), "decides": "expected score"})
+
+
+def fit_own_rule(probabilities: np.ndarray, targets: ValidationTargets, space: LabelSpace, about: dict) -> DecisionRule:
+    """The rule of a network alone: fitted to its calibrated probabilities (n, k), with thresholds for those before.
+
+    The provenance has the calibration, by which whoever wants the network's probabilities calibrated can do so.
+    """
+    calibration = fit_calibration(probabilities, targets.classes, about)
+    rule = fit_thresholds(calibration(probabilities), targets.labels, space, about)
+    thresholds = np.clip(calibration.undone(rule.thresholds), _LEAST, 1 - _LEAST)
+    return DecisionRule(thresholds, rule.provenance | {CALIBRATION: calibration.to_json()})
 
 
 def choose(

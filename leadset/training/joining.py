@@ -22,13 +22,13 @@ from leadset.training.ensemble import (
     ValidationOutputs,
     ValidationTargets,
     choose,
+    fit_own_rule,
     gain_of_validation_alone,
     out_of_fold,
 )
 from leadset.training.evidence import ablation, adds_something, asked_first, describe, fit_set
 from leadset.training.partial_labels import shares
 from leadset.training.set_scores import validation_scores
-from leadset.training.thresholds import fit_thresholds
 
 
 class Joining:
@@ -137,7 +137,7 @@ class Joining:
         known, _ = self._chosen(Known(networks, self._targets(recordings), folds))
         answers = _answers(known)
         for probabilities in answers:
-            fit_thresholds(probabilities, known.targets.labels, self.space)
+            fit_own_rule(probabilities, known.targets, self.space, {})
         self._fit(leads, (), known, answers, {})
         return time.monotonic() - started
 
@@ -173,7 +173,7 @@ class Joining:
             head = job.head
             fitted = fit_head(network.answers, known.targets.values, known.targets.shares)
             fitted.write(self.context.folder / head)
-        rule = fit_thresholds(probabilities, known.targets.labels, self.space, about)
+        rule = fit_own_rule(probabilities, known.targets, self.space, about)
         macs = model_cost(job.architecture, leads, **job.options).macs
         return Member(
             job.architecture, job.options, job.spec, job.weights, rule, self.context.summary(job, leads), macs, head,
