@@ -191,6 +191,13 @@ def test_a_baseline_is_an_entry_like_any_other(data, tmp_path, capsys):
     assert len(list((tmp_path / "out").rglob("*.csv"))) == 30
 
 
+@pytest.mark.parametrize("words", ["--epochs 3", "--models star", "--lr 0.1", "--preset compact", "--freeze"])
+def test_options_of_networks_are_refused(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["baseline", "data", "model", "--names", "example", *words.split()])
+    assert f"unrecognized arguments: {words}" in capsys.readouterr().err
+
+
 def test_training_twice_gives_the_same_bytes(data, tmp_path):
     config = replace(load_config(), lead_sets=(("I", "II"),), workers=1, cache=str(tmp_path / "store"))
     for folder in ("a", "b"):

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="with commas between; several answer together: example, or LEARNER_FEATURES of logistic,"
                              " mlp, forest or lightgbm and statistics or pqrst: forest_pqrst (docs/baselines.md)")
     add_folds(parser)
-    add_choices(parser)
+    add_choices(parser, networks=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

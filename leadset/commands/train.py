@@ -26,13 +26,14 @@ _HOURS = {"": 1.0, "h": 1.0, "m": 1 / 60, "s": 1 / 3600}
 
 
 class _Option(NamedTuple):
-    """An option that stands for a key of the configuration."""
+    """An option that stands for a key of the configuration; ``for_all``: classical models too have a use for it."""
 
     flag: str
     key: str
     read: Any
     metavar: str
     help: str
+    for_all: bool = False
 
 
 def _names(words: str) -> list[str]:
@@ -52,7 +53,7 @@ _OPTIONS = (
     _Option("--epochs", "epochs", int, "N", "passes over the training recordings"),
     _Option("--batch-size", "batch_size", int, "N", "recordings per step"),
     _Option("--lr", "learning_rate", float, "RATE", "peak learning rate"),
-    _Option("--seed", "seed", int, "N", "of split, weights, order and augmentation"),
+    _Option("--seed", "seed", int, "N", "of split, weights, order and augmentation", for_all=True),
     _Option("--time-limit", "time_limit_hours", _hours, "HOURS", "for the run; 30m and 90s are minutes and seconds"),
     _Option("--preset", "preset", str, "NAME", "sizes of the networks"),
 )
@@ -66,16 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_choices(parser)
 
 
-def add_choices(parser: argparse.ArgumentParser) -> None:
-    """Options that stand for keys of the configuration, for every verb that trains."""
+def add_choices(parser: argparse.ArgumentParser, networks: bool = True) -> None:
+    """Options that stand for keys of the configuration, for every verb that trains networks or classical models."""
     group = parser.add_argument_group("training", "Each takes the place of a key of the configuration.")
     group.add_argument(
         "--leads", action="append", metavar="SETS",
         help="lead sets: sizes with commas between (12,2) or the names of one (II,V5); may be repeated",
     )  # fmt: skip
     for option in _OPTIONS:
-        group.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
-    group.add_argument("--freeze", action="store_true", help="of networks that start from weights, tune heads alone")
+        if networks or option.for_all:
+            group.add_argument(option.flag, type=option.read, metavar=option.metavar, help=option.help)
+    if networks:
+        group.add_argument("--freeze", action="store_true", help="where networks start from weights, tune heads alone")
     group.add_argument(
         "--set", action="append", default=[], type=setting, metavar="KEY=VALUE",
         help="any other key of the configuration, such as pretrain.below=0; may be repeated",
@@ -118,10 +121,10 @@ def _settings(arguments: argparse.Namespace) -> Iterator[Setting]:
         yield Setting("--leads", "lead_sets", [leads for words in arguments.leads for leads in _lead_sets(words)])
     given = vars(arguments)
     for option in _OPTIONS:
-        value = given[option.flag.strip("-").replace("-", "_")]
+        value = given.get(option.flag.strip("-").replace("-", "_"))
         if value is not None:
             yield Setting(option.flag, option.key, value)
-    if arguments.freeze:
+    if given.get("freeze"):
         yield Setting("--freeze", "start.freeze", True)
     yield from arguments.set
 
