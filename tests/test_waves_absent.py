@@ -116,6 +116,10 @@ def test_low_p_waves_at_a_steady_distance_are_believed() -> None:
     anywhere = beats - rng.integers(20, 100, 14) + np.zeros((12, 1))
     assert not is_p(sure, anywhere, beats).any()
     assert not is_p(sure / 3, steady, beats).any()
+    early = beats - np.where(np.arange(14) == 7, 60, 0)
+    there = is_p(np.where(np.arange(14) == 7, 0.01, sure + 0.1), steady - beats + early, early)
+    assert not there[:, 7].any()  # a premature ventricular beat
+    assert there.mean() > 0.8
 
 
 def test_sinus_beats_among_ectopic_ones_keep_their_p_waves() -> None:

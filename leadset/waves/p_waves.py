@@ -71,10 +71,10 @@ def is_p(sure: np.ndarray, place: np.ndarray, beat: np.ndarray) -> np.ndarray:
     mean = sure.mean(axis=0)
     common = _around(mean)
     enough = common >= needs.common
-    change = irregularity(beat)
+    change, early = irregularity(beat), premature(beat)
     irregular = change >= needs.irregular
     if irregular.any():
-        usual = mean_around(mean, ~premature(beat))
+        usual = mean_around(mean, ~early)
         enough = np.where(irregular, usual >= needs.usual + needs.slope * (change - needs.irregular), enough)
         common = np.where(irregular, usual, common)
     there = (sure ** (1 - TRUST) * common**TRUST >= needs.own) & enough
@@ -82,7 +82,7 @@ def is_p(sure: np.ndarray, place: np.ndarray, beat: np.ndarray) -> np.ndarray:
         return there
     distance = beat - (place * sure).sum(axis=0) / sure.sum(axis=0)
     typical, share = _steady(distance)
-    low = ~irregular & (share >= STEADY_SHARE) & (common >= needs.steady)
+    low = ~irregular & ~early & (share >= STEADY_SHARE) & (common >= needs.steady)
     return there | (low & (np.abs(beat - place - typical) <= SAME) & (_around(sure) >= needs.steady))
 
 
