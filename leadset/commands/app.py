@@ -1,4 +1,4 @@
-"""``leadset app [ENTRY]``: open a page that shows recordings and what an entry says of them (needs leadset[app]).
+"""``leadset app [MODEL]``: open a page that shows recordings and what an entry says of them (needs leadset[app]).
 
 Examples:
     leadset app
@@ -29,7 +29,7 @@ _QUIET = {"server.headless": "true", "browser.gatherUsageStats": "false", "serve
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("entry", nargs="?", help="folder of a trained entry (default: the one that ships)")
+    parser.add_argument("entry", metavar="MODEL", nargs="?", help="a trained entry (default: the one that ships)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
     parser.add_argument("--port", type=int, default=8501, help="default: %(default)s")
 

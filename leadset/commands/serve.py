@@ -1,4 +1,4 @@
-"""``leadset serve [ENTRY]``: answer recordings over HTTP, by an API and a page (needs leadset[serve]).
+"""``leadset serve [MODEL]``: answer recordings over HTTP, by an API and a page (needs leadset[serve]).
 
 If the environment variable LEADSET_API_KEY is set, clients must send its value as X-API-Key.
 
@@ -19,7 +19,7 @@ KEY_VARIABLE = "LEADSET_API_KEY"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("entry", nargs="?", help="folder of a trained entry (default: the one that ships)")
+    parser.add_argument("entry", metavar="MODEL", nargs="?", help="a trained entry (default: the one that ships)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
     parser.add_argument("--config", metavar="FILE", help="configuration that overrides default.toml, table [serve]")

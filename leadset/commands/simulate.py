@@ -19,7 +19,7 @@ GROUP = "prepare data"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("out", type=Path, help="folder to write; it must be empty or missing")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write; it must be empty or missing")
     parser.add_argument("-n", type=int, required=True, help="number of recordings")
     parser.add_argument("--seed", type=int, default=0, help="the same seed writes the same bytes (default: 0)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each recording (default: 10)")

@@ -55,14 +55,14 @@ _OPTIONS = (
     _Option("--lr", "learning_rate", float, "RATE", "peak learning rate"),
     _Option("--seed", "seed", int, "N", "of split, weights, order and augmentation", for_all=True),
     _Option("--time-limit", "time_limit_hours", _hours, "HOURS", "for the run; 30m and 90s are minutes and seconds"),
-    _Option("--preset", "preset", str, "NAME", "sizes of the networks"),
+    _Option("--preset", "preset", str, "NAME", "sizes of the networks: auto, compact, published or demo"),
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_data(parser)
-    parser.add_argument("model", help="folder for the trained entry; an interrupted run in it goes on")
+    parser.add_argument("model", metavar="MODEL", help="folder for the trained entry; an interrupted run in it goes on")
     add_folds(parser)
     add_choices(parser)
 
