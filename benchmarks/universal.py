@@ -40,7 +40,7 @@ from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
 from leadset.training.real_sources import SOURCES
 from leadset.training.universal import RECIPES
-from leadset.training.universal_tuning import READOUT, START, VARIANTS, RealData, answers, load_real_data
+from leadset.training.universal_tuning import START, VARIANTS, RealData, answers, load_real_data, readout_of
 from leadset.training.weight_cards import write_card
 
 SPACE = label_space(CHALLENGE)
@@ -135,7 +135,7 @@ def main() -> None:
         else:
             ways = {"simulated": answered(arguments.work, network, START, START)}
             if (arguments.work / f"{network}-{next(iter(VARIANTS))}.npz").exists():
-                ways["tuned"] = answered(arguments.work, network, next(iter(VARIANTS)), READOUT)
+                ways["tuned"] = answered(arguments.work, network, next(iter(VARIANTS)), readout_of(network))
         for weights, by_set in ways.items():
             for source in SOURCES:
                 for row in rows({"network": network, "weights": weights}, by_set, real, source):

@@ -122,7 +122,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=1400, learning_rate=2e-3),
         Recipe("cnn_heartmaasters", {"rate": 100, "norm": "batch"}, steps=2500, learning_rate=2e-3),
         Recipe("resunet_lc", {"width": 16, "rate": 100, "samples": 1024} | _ZEROS, steps=2500, batch_size=64),
-        Recipe("star", {"width": 16, "cascade": True} | _ZEROS, steps=2500, batch_size=64, learning_rate=2e-3),
+        Recipe("star", {"width": 16, "cascade": True} | _ZEROS, steps=5000, batch_size=64, learning_rate=2e-3),
         Recipe("s4d", {"width": 96, "kernel": 15, "stride": 4}, steps=2500, batch_size=64, learning_rate=2e-3),
     )
 }

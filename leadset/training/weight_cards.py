@@ -25,12 +25,15 @@ _CAVEATS = (
     "folds, recordings of one patient in one fold). The weights of the file learned from all of them, so that on these "
     'recordings they prove nothing: an experiment on any of them starts from `pretrained="simulated"`.',
     "Which habits of sources the simulated labels follow was decided on the 267 recordings of `challenge`, the "
-    "learning rate and the readout of the tuning on two of the five folds. Scores are slightly optimistic.",
+    "learning rate of the tuning on two of the five folds, which of its weights ship on all: scores are slightly "
+    "optimistic.",
     "Probabilities follow how often classes occur in training: calibrate before deciding.",
     "Classes that sources use differently stay weak: NSR (a rhythm here, a normal ECG there), TAb, RBBB in CPSC 2018.",
     "Hearts of children, pacemakers, infarction beyond Q waves and rare rhythms are simulated little or not at all.",
     "No medical device.",
 )
+#: The weights that ship, by `leadset.training.universal_tuning.READOUTS`.
+_READOUTS = {"last": "those after it", "half-way": "the mean of those before and after"}
 _SHARED = (
     "Prepared as real recordings are: simulated at 200, 250 or 500 Hz, noise between half and twice the simulator's "
     "level, 5 % shorter than the window. Half lose leads: 60 % of these keep the 6, 4, 3 or 2 of the Challenge, 15 % "
@@ -91,8 +94,8 @@ def _recipe(about: dict[str, Any]) -> list[str]:
         lines.append(
             f"`python -m leadset.training.universal_tuning DATA WORK --network {about['network']}`: {tuning['steps']} "
             f"more steps of {tuning['batch_size']}, {tuning['simulated_share']:.0%} of each simulated, learning rate "
-            f"{tuning['learning_rate']} falling to zero, seed {tuning['seed']}; the weights are the mean of those "
-            f"before and after; {about['tuning_core_hours']} core hours. Classes that a source does not annotate are "
-            "left out of its loss."
+            f"{tuning['learning_rate']} falling to zero, seed {tuning['seed']}; the weights are "
+            f"{_READOUTS[about['readout']]}; {about['tuning_core_hours']} core hours. Classes that a source does not "
+            "annotate are left out of its loss."
         )
     return [*lines, f"Leadset {about['version']}; everything above is in the file's metadata."]
