@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -83,6 +84,44 @@ def test_age_and_sex_are_read(tmp_path):
     subjects = {name: read_recording(written(tmp_path, name, counts)) for name in ("c.dcm", "e.xml", "g.ecg", "j.csv")}
     assert [(r.age, r.sex) for r in subjects.values()] == [(61, "male"), (61, "male"), (None, "female"), (61, "female")]
     assert subjects["j.csv"].codes == ("426783006",) and subjects["c.dcm"].patient == "P7"
+
+
+@pytest.mark.parametrize(("offset_ms", "joined"), [(0, True), (5000, True), (600_000, False)])
+def test_waveform_groups_with_other_leads_are_one_recording(tmp_path, offset_ms, joined):
+    """Some devices export six leads a group, at the same time or one after the other."""
+    import pydicom
+
+    counts, path = some_counts(), written(tmp_path, "c.dcm", some_counts())
+    data = pydicom.dcmread(path)
+    whole, parts = data.WaveformSequence[0], []
+    for rows, offset in ((slice(0, 6), 0), (slice(6, 12), offset_ms)):
+        part = deepcopy(whole)
+        part.NumberOfWaveformChannels, part.MultiplexGroupTimeOffset = 6, offset
+        part.ChannelDefinitionSequence = list(whole.ChannelDefinitionSequence)[rows]
+        part["WaveformData"].value = counts[rows, :2500].T.astype("<i2").tobytes()
+        part.NumberOfWaveformSamples = 2500
+        parts.append(part)
+    data.WaveformSequence, data.PatientID = parts, "ANONYMOUS"
+    data.save_as(path, enforce_file_format=True)
+    recording = read_recording(path)
+    assert recording.leads == (LEADS if joined else LEADS[:6])
+    assert (recording.flags, recording.patient) == (() if joined else ("first_of_several",), None)
+    if joined:
+        expected, start = np.full((12, 2500 + offset_ms // 2), np.nan), offset_ms // 2
+        expected[:6, :2500], expected[6:, start:] = counts[:6, :2500], counts[6:, :2500]
+        np.testing.assert_allclose(recording.signal, expected * 5e-3, atol=1e-6)
+
+
+def test_leads_are_not_left_out_for_the_channels_of_another_kind(tmp_path):
+    import edfio
+
+    counts, rng = some_counts(2), np.random.default_rng(0)
+    signal = lambda row, fs, label: edfio.EdfSignal(row, fs, label=label, physical_dimension="uV")  # noqa: E731
+    brain = [signal(rng.standard_normal(2000), 200, f"EEG C{i}") for i in range(6)]
+    heart = [signal(row * 5.0, 500, f"ECG {lead}") for row, lead in zip(counts, ("I", "II"), strict=True)]
+    edfio.Edf(brain + heart).write(tmp_path / "night.edf")
+    recording = read_recording(tmp_path / "night.edf")
+    assert (recording.leads, recording.fs, recording.flags) == (("I", "II"), 500, ("other_rate",))
 
 
 def test_folders_are_searched(tmp_path, monkeypatch):

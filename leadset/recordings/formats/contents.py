@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from leadset.leads import signed_lead
+from leadset.leads import is_known_lead, signed_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.header import Header, SignalSpec, check_rate, voltage_unit
+from leadset.recordings.patients import known_patient
 from leadset.recordings.signals import narrow_counts
 from leadset.recordings.subject import parse_age, parse_codes, parse_sex
 
@@ -102,6 +105,15 @@ class Format:
         return not self.library or find_spec(self.library) is not None
 
 
+Rate = TypeVar("Rate")
+
+
+def main_rate(channels: Sequence[tuple[str, Rate]]) -> Rate:
+    """The rate of most leads out of channels (name, rate): of those whose name is a lead's, if there are any."""
+    rates = [rate for name, rate in channels if is_known_lead(name)] or [rate for _, rate in channels]
+    return Counter(rates).most_common(1)[0][0]
+
+
 def header_of(contents: Contents, path: Path, form: Format, lead_names: Mapping[str, str] | None) -> Header:
     """The header of a recording whose counts it holds; channels that are no voltages are left out.
 
@@ -124,9 +136,10 @@ def header_of(contents: Contents, path: Path, form: Format, lead_names: Mapping[
     flags = tuple(sorted({*contents.flags, *age_flags, *sex_flags, *code_flags, *left_out}))
     said = {"Age": "" if age is None else f"{age:g}", "Sex": (sex or "").capitalize(), "Dx": ",".join(codes)}
     comments = tuple(f"{key}: {value}" for key, value in said.items() if value)
+    patient = known_patient(contents.patient)
     return Header(
-        path.stem, contents.fs, counts.shape[1], tuple(signals), comments, age, sex, codes, contents.patient or None,
-        flags, form.name, tuple(signals), counts=counts,
+        path.stem, contents.fs, counts.shape[1], tuple(signals), comments, age, sex, codes, patient, flags,
+        form.name, tuple(signals), counts=counts,
     )  # fmt: skip
 
 

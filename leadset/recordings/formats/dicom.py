@@ -35,12 +35,11 @@ def _read(path: Path, layout: Layout | None) -> Contents:
     groups = [group for group in data.get("WaveformSequence", ()) if not _is_derived(group)]
     if not groups:
         raise ReadError(path, "no rhythm waveform", "a waveform that was recorded")
-    group = max(groups, key=lambda g: (int(g.NumberOfWaveformChannels), int(g.NumberOfWaveformSamples)))
-    flags = ("first_of_several",) if len(groups) > 1 else ()
-    channels = list(group.ChannelDefinitionSequence)
-    counts = _counts(path, group, "<" if syntax.is_little_endian else ">")
-    if len(channels) != len(counts):
-        raise ReadError(path, f"{len(channels)} channels described", f"{len(counts)} as the waveform has")
+    parts = _belonging_together(groups)
+    flags = ("first_of_several",) if len(parts) < len(groups) else ()
+    channels = [channel for group in parts for channel in group.ChannelDefinitionSequence]
+    counts = _joined(path, parts, "<" if syntax.is_little_endian else ">")
+    group = parts[0]
     scales = [_scale(channel) for channel in channels]
     sex = {"F": "Female", "M": "Male"}.get(str(data.get("PatientSex", "")), "")
     return Contents(
@@ -54,6 +53,47 @@ def _read(path: Path, layout: Layout | None) -> Contents:
 def _is_derived(group: Any) -> bool:
     label = str(group.get("MultiplexGroupLabel", "")).upper()
     return group.get("WaveformOriginality") == "DERIVED" or any(word in label for word in _DERIVED)
+
+
+def _belonging_together(groups: list) -> list:
+    """The largest group, and those of its rate with other leads, as of an ECG that shows them one after the other."""
+    largest = max(groups, key=lambda g: (int(g.NumberOfWaveformChannels), int(g.NumberOfWaveformSamples)))
+    parts, leads = [largest], _leads(largest)
+    for group in groups:
+        if group is not largest and group.SamplingFrequency == largest.SamplingFrequency and not leads & _leads(group):
+            parts.append(group)
+            leads |= _leads(group)
+    ends = [_start(group) + int(group.NumberOfWaveformSamples) for group in parts]
+    possible = all(_start(group) >= 0 for group in parts)
+    # Gaps beyond what is recorded would only take memory.
+    return parts if possible and max(ends) <= sum(int(group.NumberOfWaveformSamples) for group in parts) else [largest]
+
+
+def _leads(group: Any) -> set[str]:
+    return {_lead(channel, i) for i, channel in enumerate(group.ChannelDefinitionSequence)}
+
+
+def _start(group: Any) -> int:
+    """The first sample of a group, counted from the start of the recording; the file has milliseconds."""
+    return round(float(group.get("MultiplexGroupTimeOffset") or 0) * float(group.SamplingFrequency) / 1000)
+
+
+def _joined(path: Path, groups: list, order: str) -> np.ndarray:
+    """Counts (leads, samples) of groups, missing where a group has none."""
+    counts = [_counts(path, group, order) for group in groups]
+    described = [len(group.ChannelDefinitionSequence) for group in groups]
+    if described != [len(part) for part in counts]:
+        raise ReadError(path, f"{sum(described)} channels described", f"{sum(map(len, counts))} as the waveform has")
+    if len(groups) == 1:
+        return counts[0]
+    starts = [_start(group) for group in groups]
+    length = max(start + part.shape[1] for start, part in zip(starts, counts, strict=True))
+    joined = np.full((sum(described), length), np.nan)
+    row = 0
+    for start, part in zip(starts, counts, strict=True):
+        joined[row : row + len(part), start : start + part.shape[1]] = part
+        row += len(part)
+    return joined
 
 
 def _counts(path: Path, group: Any, order: str) -> np.ndarray:

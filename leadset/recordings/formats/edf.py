@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.formats.contents import Contents, Format, Layout
+from leadset.recordings.formats.contents import Contents, Format, Layout, main_rate
 from leadset.recordings.header import voltage_unit
 
 _BDF = b"\xffBIOSEMI"
@@ -32,7 +32,7 @@ def _read(path: Path, layout: Layout | None) -> Contents:
     if not voltages:
         units = ", ".join(f"{signal.label} ({signal.physical_dimension})" for signal in recorded.signals)
         raise ReadError(path, units or "no signal", "signals in volts")
-    fs = max((signal.sampling_frequency for signal in voltages), key=lambda rate: _count(voltages, rate))
+    fs = main_rate([(signal.label, signal.sampling_frequency) for signal in voltages])
     leads = [signal for signal in voltages if signal.sampling_frequency == fs]
     flags = ("other_rate",) if len(leads) < len(voltages) else ()
     flags += ("other_channel",) if len(voltages) < len(recorded.signals) else ()
@@ -47,10 +47,6 @@ def _read(path: Path, layout: Layout | None) -> Contents:
         [signal.physical_dimension for signal in leads], scales, offsets, sex=_sex(recorded),
         patient=_patient(recorded), flags=flags,
     )  # fmt: skip
-
-
-def _count(signals: list, rate: float) -> int:
-    return sum(signal.sampling_frequency == rate for signal in signals)
 
 
 def _offset(physical_max: float, scale: float, digital_max: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.formats.contents import Contents, Layout
+from leadset.recordings.formats.contents import Contents, Layout, main_rate
 from leadset.recordings.header import voltage_unit
 
 LIBRARY = "ecgdatakit"
@@ -41,8 +40,7 @@ def _contents(path: Path, record: Any, exact: float | None) -> Contents:
     if not voltages:
         named = ", ".join(f"{lead.label} ({_unit(lead) or 'no unit'})" for lead in record.leads)
         raise ReadError(path, named or "no lead", "leads in volts")
-    kinds = Counter((lead.sampling_rate, len(lead.samples)) for lead in voltages)
-    rate, length = kinds.most_common(1)[0][0]
+    rate, length = main_rate([(lead.label, (lead.sampling_rate, len(lead.samples))) for lead in voltages])
     leads = [lead for lead in voltages if lead.sampling_rate == rate]
     if any(len(lead.samples) != length for lead in leads):
         lengths = ", ".join(f"{lead.label} {len(lead.samples)}" for lead in leads)
