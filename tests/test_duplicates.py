@@ -33,6 +33,10 @@ def other_gains(signal):
     return signal * np.linspace(0.3, 4, len(signal))[:, None], FS
 
 
+def inverted(signal):
+    return signal * np.where(np.arange(len(signal)) < 9, -1, 1)[:, None], FS
+
+
 def rounded(signal):
     return np.round(signal * 25) / 25, FS
 
@@ -42,7 +46,7 @@ def all_at_once(signal):
     return np.round(low / low.std(axis=1, keepdims=True) * 50) / 50, fs
 
 
-COPIES = (at_100_hz, cut, filtered, other_gains, rounded, all_at_once)
+COPIES = (at_100_hz, cut, filtered, other_gains, inverted, rounded, all_at_once)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +103,10 @@ def test_patients_of_headers(comment):
         ("files/p1000/p10001725/s41420867/41420867.hea", "p10001725"),
         ("ptb/g1/S0001.hea", None),
         ("p100/a.hea", None),
+        ("ecgid/Person_01/rec_1.hea", "person_01"),
+        ("bids/sub-012/ses-1/ecg.hea", "sub-012"),
+        ("all/patient007_rec2.hea", "patient007"),
+        ("all/subset1_rec2.hea", None),
     ],
 )
 def test_patients_of_folders(path, patient):
@@ -114,6 +122,13 @@ def test_patients_of_tables(tmp_path):
     (tmp_path / "weather.csv").write_text("day,rain\n1,2\n")
     names = ["records100/00000/00001_lr.hea", "records500/00000/00001_hr.hea", "records100/00000/00002_lr.hea"]
     assert find_patients(tmp_path, [(tmp_path / name, None) for name in names]) == ["15709", "15709", None]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_patients_of_tables_with_other_separators(tmp_path, separator):
+    rows = ["record,participant_id,note", 'a,7,"x, y"', "b,7,z"]
+    (tmp_path / "people.csv").write_text("\n".join(row.replace(",", separator) for row in rows))
+    assert find_patients(tmp_path, [(tmp_path / f"{name}.hea", None) for name in "abc"]) == ["7", "7", None]
 
 
 def test_a_damaged_table_names_nobody(tmp_path):

@@ -1,4 +1,4 @@
-"""Recordings of the same heartbeats, whatever happened to them since: rate, cut, filter, gain, rounding.
+"""Recordings of the same heartbeats, whatever happened to them since: rate, cut, filter, gain, sign, rounding.
 
 Two recordings of one patient at one time have the same intervals between beats, to a few milliseconds, and the same
 shape between them. Intervals and the shape of the typical beat find the candidates among any number of recordings; the
@@ -114,7 +114,7 @@ def _alike(ones: Sequence[Heartbeats], others: Sequence[Heartbeats]) -> np.ndarr
     a, b = (np.stack([one.shape for one in some]).astype(np.float32) for some in (ones, others))
     energy = np.sqrt((a**2).sum(axis=2) * (b**2).sum(axis=2))
     with np.errstate(invalid="ignore"):
-        agreement = (a * b).sum(axis=2) / np.where(energy > 0, energy, np.nan)
+        agreement = np.abs((a * b).sum(axis=2)) / np.where(energy > 0, energy, np.nan)
     known = np.isfinite(agreement).any(axis=1)
     alike = np.zeros(len(a), dtype=bool)
     alike[known] = np.nanmedian(agreement[known], axis=1) >= SIMILAR_BEATS
@@ -175,7 +175,7 @@ def _delay(beats: Sequence[Heartbeats], i: int, j: int, shift: int) -> float:
 
 
 def correlation(one: np.ndarray, other: np.ndarray, delay_s: float) -> float:
-    """Median over the leads of the correlation of two `comparable` recordings (l, t) in their overlap.
+    """Median over the leads of the correlation, without sign, of two `comparable` recordings (l, t) in their overlap.
 
     Args:
         one, other: recordings with the same l leads in the same order.
@@ -192,7 +192,7 @@ def correlation(one: np.ndarray, other: np.ndarray, delay_s: float) -> float:
         energy = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
         alive = energy > 0
         if alive.any():
-            best = max(best, float(np.median((a * b).sum(axis=1)[alive] / energy[alive])))
+            best = max(best, float(np.median(np.abs((a * b).sum(axis=1)[alive]) / energy[alive])))
     return best
 
 

@@ -13,14 +13,17 @@ from leadset.classes import UNKNOWN_WORDS
 #: Names of the field or column, in small letters without blanks, hyphens and underscores.
 PATIENT_FIELDS = frozenset({
     *("patient", "patientid", "patientnumber", "patientno", "subject", "subjectid", "subjectnumber", "subjectno"),
-    *("pid", "patid", "mrn"),
+    *("participant", "participantid", "person", "personid", "pid", "patid", "mrn"),
 })  # fmt: skip
 #: Names of columns that name the recording: a path or a file name, with or without its extension.
 _FILE_COLUMNS = frozenset({
     *("filename", "filenamelr", "filenamehr", "file", "path", "record", "recordname", "recording", "ecgid", "studyid"),
 })  # fmt: skip
-# PTB names folders `patient001`, MIMIC-IV-ECG `p10001725`.
-_FOLDER = re.compile(r"(?:patient|subject)[ _-]?\d+|p\d{5,}", re.IGNORECASE)
+# PTB names folders `patient001`, ECG-ID `Person_01`, MIMIC-IV-ECG `p10001725`, BIDS `sub-01`.
+_NUMBERED = r"(?:patient|subject|participant|person)[ _-]?\d+|sub-[a-z0-9]+"
+_FOLDER = re.compile(rf"{_NUMBERED}|p\d{{5,}}", re.IGNORECASE)
+# Files of one folder may be named so: `patient001_s0010.hea`.
+_FILE = re.compile(rf"({_NUMBERED})[_.-].+", re.IGNORECASE)
 #: What files that were made anonymous say of every patient.
 _ANONYMOUS = re.compile(r"anon(?:ym\w*)?|de-?identified|removed|redacted|hidden|xx+|0{4,}|-1|-9+|\*+", re.IGNORECASE)
 
@@ -31,8 +34,11 @@ def plain_name(text: str) -> str:
 
 
 def patient_of_folder(path: str | Path) -> str | None:
-    """The innermost folder of a path that is named after a patient."""
-    return next((name.casefold() for name in reversed(Path(path).parts[:-1]) if _FOLDER.fullmatch(name)), None)
+    """The innermost folder of a path that is named after a patient; the start of the file's name where that is."""
+    *folders, name = Path(path).parts
+    in_name = _FILE.fullmatch(name)
+    named = (folder.casefold() for folder in reversed(folders) if _FOLDER.fullmatch(folder))
+    return next(named, in_name[1].casefold() if in_name else None)
 
 
 def read_patient_tables(folder: str | Path) -> dict[str, str]:
@@ -45,7 +51,10 @@ def read_patient_tables(folder: str | Path) -> dict[str, str]:
     for file in sorted(Path(folder).glob("*.csv")):
         try:
             with open(file, newline="", encoding="utf-8-sig", errors="replace") as opened:
-                patients.update(_patients_of_table(csv.DictReader(opened)))
+                first = opened.readline()
+                separator = max(",;\t", key=first.count)
+                opened.seek(0)
+                patients.update(_patients_of_table(csv.DictReader(opened, delimiter=separator)))
         except (OSError, csv.Error) as error:  # recordings can be read without it, but patients may then be divided
             text = f"{file}: patients are not known from this table, which cannot be read: {error}"
             warnings.warn(text, stacklevel=2)
