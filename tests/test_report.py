@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -15,6 +16,7 @@ from sklearn.metrics import average_precision_score, fbeta_score, hamming_loss, 
 from leadset.classes import label_space
 from leadset.config import default_config
 from leadset.scoring import ChallengeMetric, accuracy, f_measure, macro
+from leadset.studies import report
 from leadset.studies.answers import FoldAnswers, Row, Said, file_of
 from leadset.studies.entrants import Trained, TrainedBaseline
 from leadset.studies.report import _best_first, write_report
@@ -179,6 +181,40 @@ def test_scores_beside_those_of_another_folder(made):
     assert len(lines) == 2 * len(ROWS)
     assert all(float(line["auroc_difference"]) == 0 for line in lines)
     (made[0] / "report" / "drops.csv").unlink()
+
+
+def copy_with_names(folder, target, names):
+    """A copy of a folder of answers, with other names of the models."""
+    shutil.copytree(folder, target)
+    results = read_results(folder)
+    for fold in FOLDS:
+        tested = np.flatnonzero(results.folds == fold)
+        said = {row: Said(results.probabilities[row][tested], results.decided[row][tested]) for row in results.rows}
+        renamed = {row._replace(model=names[row.model]): answers for row, answers in said.items()}
+        FoldAnswers(tested, renamed, 0).write(file_of(target, fold, "entry"))
+    return target
+
+
+def test_the_page_compares_a_model_with_itself_in_another_entry(made, tmp_path):
+    folder = copy_with_names(made[0], tmp_path / "named", {"good": "net (tuned)", "poor": "net"})
+    text = write_report(folder, draws=20).read_text()
+    section = text.partition("The same model in several entries")[2]
+    assert re.search(r"net \(tuned\).*?<td[^>]*>net<", section, re.DOTALL)
+    (line,) = csv.DictReader((folder / "report" / "pairs.csv").open())
+    assert (line["model"], line["other"]) == ("net (tuned)", "net")
+
+
+def test_a_folder_with_no_model_in_common_is_refused(made, tmp_path):
+    other = copy_with_names(made[0], tmp_path / "other", {"good": "a", "poor": "b"})
+    with pytest.raises(ValueError, match="other: found no model and source that"):
+        write_report(made[0], other, draws=5)
+
+
+def test_without_matplotlib_the_page_says_what_to_install(made, tmp_path, monkeypatch):
+    folder = copy_with_names(made[0], tmp_path / "plain", {"good": "good", "poor": "poor"})
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    text = write_report(folder, draws=5).read_text()
+    assert "pip install leadset[plots]" in text and "<svg" not in text
 
 
 def test_a_folder_without_results_or_with_damaged_ones_is_named(made, tmp_path):
