@@ -60,6 +60,7 @@ FLAGS: dict[str, str] = {
 QUALITY_FLAGS: dict[str, str] = {
     "clipped": "a lead sits on its own extreme for many samples",
     "constant": "a lead has the same value throughout",
+    "copied": "two leads have the same samples, of which one is a copy",
     "dextrocardia": "limb and chest leads are those of a heart on the right side",
     "exchanged": "two electrodes, or two leads, have probably changed places",
     "flat": "a lead varies too little for a heartbeat",

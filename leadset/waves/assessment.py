@@ -14,7 +14,7 @@ from leadset.waves.delineator import Delineation, delineate
 from leadset.waves.electrodes import stack_levels, suspect_exchange
 from leadset.waves.levels import LEVELS, QRS_LEVELS, partly_shown, wave_levels
 from leadset.waves.limb_leads import LimbLeads, compare_limb_leads
-from leadset.waves.quality import CLIPPED_SHARE, NOISY, Repaired, repair
+from leadset.waves.quality import CLIPPED_SHARE, FLAT_RANGE, NOISY, Repaired, repair
 
 #: What may be wrong with a lead; `leadset.signals.QUALITY_FLAGS` says what it means.
 REASONS: tuple[str, ...] = ("missing", "constant", "flat", "clipped", "noise", "wander", "spikes")
@@ -206,17 +206,37 @@ def _kind_of_noise(signal: np.ndarray, fs: float) -> str:
 def _suspicions(signal: np.ndarray, leads: tuple[str, ...], delineation: Delineation) -> tuple[str, ...]:
     """Electrodes and leads that may be in the wrong place."""
     names = [canonical_lead(lead) for lead in leads]
+    copies = _copies(signal, names)
     good = {name for name, quality in zip(names, delineation.quality, strict=True) if quality >= NOISY}
     bad = set(names) - good
     loose = [f"loose:{name}" for name, pair in _SHARED_BY.items()
              if pair <= bad and {"I", "II", "III"} - pair <= good]
     levels = {name: row for name, row in zip(names, wave_levels(signal, delineation), strict=True)
-              if name in good and not np.isnan(row[QRS_LEVELS]).any()}
+              if name in good and name not in copies and not np.isnan(row[QRS_LEVELS]).any()}
     partly = {name for name, part in zip(names, partly_shown(delineation), strict=True) if part}
     limbs = _compare_limb_leads({name: row for name, row in levels.items() if name not in partly})
+    loose += [f"copied:{original}-{name}" for name, original in copies.items()]
     if limbs is None:
         return (*loose, *_exchange(levels))
     return (*loose, *limbs.suspicions, *_exchange(levels | {"I": limbs.first, "II": limbs.second}))
+
+
+def _copies(signal: np.ndarray, names: Sequence[str]) -> dict[str, str]:
+    """Leads with the samples of another, and which.
+
+    No limb leads where one of them is flat: with 0 in lead I, II, III and aVF are the same by Einthoven's law.
+    """
+    alive = np.nanmax(signal, axis=1, initial=-np.inf) - np.nanmin(signal, axis=1, initial=np.inf) > FLAT_RANGE
+    flat_limb = any(name in LIMB_WEIGHTS for name, there in zip(names, alive, strict=True) if not there)
+    first: dict[bytes, str] = {}
+    copies = {}
+    for name, row, there in zip(names, signal, alive, strict=True):
+        if not there:
+            continue
+        original = first.setdefault(row.tobytes(), name)
+        if original != name and not (flat_limb and {original, name} <= LIMB_WEIGHTS.keys()):
+            copies[name] = original
+    return copies
 
 
 def _compare_limb_leads(levels: dict[str, np.ndarray]) -> LimbLeads | None:
