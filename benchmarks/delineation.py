@@ -55,6 +55,8 @@ COLUMNS = ("dataset", "part", "method", "mark", "annotated", "sensitivity", "pre
 PEERS = ("published rules", "neurokit2 dwt")
 #: In the place of a method to keep: the learned one with other weights than those that ship.
 OTHER_WEIGHTS = "other weights"
+#: The same for all times, which only a quiet machine can measure.
+TIMES = "times"
 #: Seconds within which a limit counts for the F1 score of the limits, as openecg has them ("Martínez tolerances").
 LIMITS = {"P onset": 0.05, "P end": 0.05, "QRS onset": 0.04, "QRS end": 0.04, "T onset": 0.05, "T end": 0.1}
 #: Signal-to-noise ratio of the noise tests in dB.
@@ -205,15 +207,17 @@ def peer_rows(ludb: list[Annotated], qtdb: list[Annotated], kept: Collection[str
 
 
 def earlier_rows(table: Path, methods: Collection[str]) -> list[list[str]]:
-    """Rows of some methods out of an earlier table; times only of what is not installed here."""
+    """Rows of some methods out of an earlier table; without `TIMES`, times only of what is not installed here."""
     missing = {PEERS[1]} if neurokit() is None else set()
 
-    def asked(part: str, method: str) -> bool:
+    def asked(dataset: str, part: str, method: str) -> bool:
+        if dataset == "time":
+            return TIMES in methods or method in missing.intersection(methods)
         others = OTHER_WEIGHTS in methods and method == "learned" and part in ("held out", "simulated")
         return others or method in methods
 
     with table.open(newline="") as file:
-        return [row for row in csv.reader(file) if asked(*row[1:3]) and (row[0] != "time" or row[2] in missing)]
+        return [row for row in csv.reader(file) if asked(*row[:3])]
 
 
 def accuracy_rows(data: Path, weights: Path | None, kept: Collection[str]) -> Iterator[tuple]:
@@ -312,9 +316,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--weights", type=Path, help="folder of weights to score beside the shipped ones")
-    methods = (*PEERS, OTHER_WEIGHTS, "wavelet", "learned", "quality")
+    methods = (*PEERS, OTHER_WEIGHTS, TIMES, "wavelet", "learned", "quality")
     parser.add_argument("--keep", nargs="*", choices=methods, default=(), metavar="METHOD",
-                        help="methods whose rows, but for their times, are taken from the earlier OUTPUT")
+                        help="methods whose rows, but for their times, are taken from the earlier OUTPUT, or times")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -323,8 +327,9 @@ def main() -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         quality = () if "quality" in args.keep else quality_rows(args.data)
+        times = () if TIMES in args.keep else time_rows(args.data)
         earlier = earlier_rows(args.output, args.keep) if args.keep else ()
-        for rows in (time_rows(args.data), quality, earlier, accuracy_rows(args.data, args.weights, args.keep)):
+        for rows in (times, quality, earlier, accuracy_rows(args.data, args.weights, args.keep)):
             for row in rows:
                 table.writerow(row)
                 print(*row, sep="\t", flush=True)

@@ -72,7 +72,7 @@ def test_features_refuse_what_does_not_belong_together() -> None:
 
 
 def test_every_feature_is_documented() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "waves.md").read_text()
+    text = (Path(__file__).parents[1] / "docs" / "wave_features.md").read_text()
     for table in (BEAT_FEATURES, LEAD_FEATURES, RECORD_FEATURES):
         for feature in table:
             assert f"| `{feature.name}` | {feature.unit} | {feature.definition} |" in text
