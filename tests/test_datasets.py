@@ -218,7 +218,7 @@ def test_training_command_takes_task_and_folds(tmp_path, capsys):
     words = [*options.split(), "--set", "workers=1", "--set", "pretrain.below=0", "--set", "batch_size=4"]
     assert main(["train", f"ptbxl:{folder}", str(tmp_path / "model"), *words]) == 0
     printed = capsys.readouterr().out
-    assert "PTB-XL: 18 recordings (published: 21837 in 1.0.1, 21799 in 1.0.3), 12 classes of ptbxl_rhythm" in printed
+    assert "PTB-XL: 18 recordings (published: 21030 in 1.0.3), 12 classes of ptbxl_rhythm" in printed
     assert "1 other recordings of patients of the test folds are left out of the training" in printed
     with open(tmp_path / "model" / "split.csv", newline="") as file:
         parts = {row["recording"]: row["part"] for row in csv.DictReader(file)}
