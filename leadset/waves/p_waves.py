@@ -36,7 +36,6 @@ class Needs:
         common: in a regular rhythm, the mean of the beats around in all leads.
         irregular: mean change of the RR interval from which a rhythm is irregular.
         usual: in an irregular rhythm, the mean of those beats around that are not premature.
-        slope: what is added to that, times how much more irregular the rhythm is.
         steady: of low P waves at a steady distance, the mean of the beats around in all leads and in the lead.
     """
 
@@ -44,14 +43,13 @@ class Needs:
     common: float
     irregular: float
     usual: float
-    slope: float
     steady: float = np.inf
 
 
 #: Up to so many leads: what they need. More leads confirm one another; in few of them, noise makes P waves of any
 #: rhythm less sure.
 NEEDS: dict[float, Needs] = {
-    3: Needs(0.2, 0.35, 0.09, 0.7, 1.0), np.inf: Needs(0.35, 0.35, 0.08, 0.65, 0.0, 0.28),
+    3: Needs(0.2, 0.35, 0.09, 0.73), np.inf: Needs(0.35, 0.35, 0.08, 0.65, 0.28),
 }
 
 
@@ -71,11 +69,10 @@ def is_p(sure: np.ndarray, place: np.ndarray, beat: np.ndarray) -> np.ndarray:
     mean = sure.mean(axis=0)
     common = _around(mean)
     enough = common >= needs.common
-    change, early = irregularity(beat), premature(beat)
-    irregular = change >= needs.irregular
+    irregular, early = irregularity(beat) >= needs.irregular, premature(beat)
     if irregular.any():
         usual = mean_around(mean, ~early)
-        enough = np.where(irregular, usual >= needs.usual + needs.slope * (change - needs.irregular), enough)
+        enough = np.where(irregular, usual >= needs.usual, enough)
         common = np.where(irregular, usual, common)
     there = (sure ** (1 - TRUST) * common**TRUST >= needs.own) & enough
     if np.isinf(needs.steady) or (irregular | there.all(axis=0)).all():
