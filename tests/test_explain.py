@@ -259,10 +259,10 @@ def test_segments_follow_the_marks() -> None:
 
 def test_a_beat_without_p_wave_has_a_region_where_it_would_be() -> None:
     delineation = delineate(simulate(1, 4, 10, 500, "NSR").signals[0], 500)
-    fused = delineation.fused.copy()
-    fused[3, :4] = np.nan
-    segments = find_segments(replace(delineation, fused=fused), 100, 1000)
-    onset = int(np.ceil(fused[3, 4] / 5))
+    marks = delineation.marks.copy()
+    marks[:, 3, :4] = np.nan
+    segments = find_segments(replace(delineation, marks=marks), 100, 1000)
+    onset = int(np.ceil(delineation.fused[3, 4] / 5))
     assert segments.is_wave("no P").sum() == pytest.approx(20, abs=2) and segments.is_wave("no P")[onset - 1]
 
 

@@ -76,7 +76,7 @@ def test_what_cannot_be_explained_gets_a_sheet_that_says_so(folder, tmp_path, ca
     files = [str(tmp_path / f"{name}.hea") for name in ("noise", "broken")]
     assert main(["explain", *files, "-o", str(tmp_path / "out")]) == 1
     message = capsys.readouterr()
-    assert "0 recordings explained" in message.out and "broken.hea" in message.err
+    assert "0 of 2 recordings explained" in message.out and "broken.hea" in message.err
     assert "unanswered" in json.loads((tmp_path / "out" / "noise.json").read_text())["not_explained"]
     assert (tmp_path / "out" / "noise.png").stat().st_size > 20_000
     assert not (tmp_path / "out" / "broken.png").exists(), "there is nothing to draw"

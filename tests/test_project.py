@@ -80,7 +80,7 @@ def test_dockerfile_has_the_fixed_lines_and_installs_before_the_code():
 
 
 def test_wrong_verbs_and_arguments_print_usage(capsys):
-    for wrong in ([], ["dance"], ["simulate"]):
+    for wrong in (["dance"], ["simulate"]):
         with pytest.raises(SystemExit) as stop:
             main(wrong)
         assert stop.value.code == 2
