@@ -2,11 +2,11 @@
 
     python benchmarks/onnx_entry.py DATA WORK [--accuracy benchmarks/onnx_entry.csv] [--speed benchmarks/onnx_speed.csv]
 
-DATA holds ``challenge/training``: 267 recordings that no network of the entry was trained on. WORK keeps what was
-exported. Accuracy is that of the entry on a lead set as PyTorch, as ONNX and as ONNX with weights in 8 bits: mean AUROC
-over the classes with at least ten positives and ten negatives, and the largest difference of a probability from
-PyTorch's. Speed is that of one window of ten seconds on twelve leads through ResNet-34 of the published and of the
-compact size, on one thread: medians of alternating runs.
+DATA holds ``challenge/training``: 267 recordings, which the networks of the entry have learned from: AUROC says what a
+form loses, not how good the entry is. WORK keeps what was exported. Accuracy is that of the entry on a lead set as
+PyTorch, as ONNX and as ONNX with weights in 8 bits: mean AUROC over the classes with at least ten positives and ten
+negatives, and the largest difference of a probability from PyTorch's. Speed is that of one window of ten seconds on
+twelve leads through ResNet-34 of the published and of the compact size, on one thread: medians of alternating runs.
 """
 
 from __future__ import annotations
