@@ -106,10 +106,11 @@ def test_an_interactive_drawing_has_every_chosen_lead_and_its_marks(view):
 def test_thinning_keeps_the_extremes_of_every_stretch():
     trace = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
     trace[54_321], trace[77_777] = 50, -50
-    at, shown = thinned(trace, 500.0)
-    assert len(shown) <= 6000 and {50.0, -50.0} <= set(shown.tolist()) and (np.diff(at) > 0).all()
-    short = thinned(trace[:3000], 500.0)
-    np.testing.assert_array_equal(short[1], trace[:3000])
+    few = thinned(trace, 500.0)
+    assert len(few["y"]) <= 6000 and {50.0, -50.0} <= set(few["y"].tolist()) and (np.diff(few["x"]) > 0).all()
+    whole = thinned(trace[:6000], 500.0)
+    np.testing.assert_array_equal(whole["y"], trace[:6000])
+    assert (whole["x0"], whole["dx"]) == (0, 1 / 500)
 
 
 def test_uploads_are_grouped_by_recording(tmp_path):

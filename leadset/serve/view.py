@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def interactive(view: View, leads: tuple[str, ...], overlay: bool, marks: bool, 
         marks: whether peaks of P, R and T are marked.
         axes: names of the axes of time and of voltage.
     """
-    from plotly.graph_objects import Scattergl
+    from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
     recording = view.recording
@@ -149,10 +149,10 @@ def interactive(view: View, leads: tuple[str, ...], overlay: bool, marks: bool, 
     figure = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=0.1 / max(1, rows))
     for i, lead in enumerate(leads):
         trace = recording.signal[recording.leads.index(lead)]
-        at, shown = thinned(trace, recording.fs)
         row = 1 if overlay else i + 1
         line = {"width": 1} if overlay else {"width": 1, "color": _LINE}
-        figure.add_trace(Scattergl(x=at, y=shown, name=lead, line=line, showlegend=overlay), row, 1)
+        points = thinned(trace, recording.fs)
+        figure.add_trace(Scatter(**points, mode="lines", name=lead, line=line, showlegend=overlay), row, 1)
         if marks:
             _add_peaks(figure, view, lead, row, first=i == 0)
         figure.update_yaxes(title_text=axes[1] if overlay else lead, row=row, col=1)
@@ -165,7 +165,7 @@ def interactive(view: View, leads: tuple[str, ...], overlay: bool, marks: bool, 
 
 
 def _add_peaks(figure: Figure, view: View, lead: str, row: int, first: bool) -> None:
-    from plotly.graph_objects import Scattergl
+    from plotly.graph_objects import Scatter
 
     fs, index = view.recording.fs, view.recording.leads.index(lead)
     signal = view.recording.signal[index]
@@ -174,19 +174,18 @@ def _add_peaks(figure: Figure, view: View, lead: str, row: int, first: bool) -> 
         at = at[np.isfinite(at)]
         heights = signal[np.clip(np.rint(at).astype(int), 0, len(signal) - 1)]
         marker = {"color": colour, "size": 6, "symbol": "circle-open"}
-        peaks = Scattergl(x=at / fs, y=heights, mode="markers", name=name, marker=marker, legendgroup=name,
+        peaks = Scatter(x=at / fs, y=heights, mode="markers", name=name, marker=marker, legendgroup=name,
                           showlegend=first)  # fmt: skip
         figure.add_trace(peaks, row, 1)
 
 
-def thinned(trace: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds and values of a trace with at most `_MOST_POINTS` points: of each stretch, its lowest and its highest."""
-    seconds = np.arange(len(trace)) / fs
-    step = -(-len(trace) // (_MOST_POINTS // 2))
-    if step < 2:
-        return seconds, trace
+def thinned(trace: np.ndarray, fs: float) -> dict[str, Any]:
+    """A trace with at most `_MOST_POINTS` points, as a drawing takes it: of each stretch its lowest and its highest."""
+    step = -(-len(trace) // (_MOST_POINTS // 2)) if len(trace) > _MOST_POINTS else 1
+    if step == 1:
+        return {"x0": 0, "dx": 1 / fs, "y": trace.astype(np.float32)}
     whole = len(trace) // step * step
     stretches = np.nan_to_num(trace[:whole]).reshape(-1, step)
     first = np.arange(0, whole, step)
     kept = np.sort(np.concatenate([first + stretches.argmin(1), first + stretches.argmax(1)]))
-    return seconds[kept], trace[kept]
+    return {"x": kept / fs, "y": trace[kept].astype(np.float32)}
