@@ -105,6 +105,7 @@ def test_patients_of_headers(comment):
         ("p100/a.hea", None),
         ("ecgid/Person_01/rec_1.hea", "person_01"),
         ("bids/sub-012/ses-1/ecg.hea", "sub-012"),
+        ("sub-study/a.hea", None),
         ("all/patient007_rec2.hea", "patient007"),
         ("all/subset1_rec2.hea", None),
     ],

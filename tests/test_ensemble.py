@@ -199,7 +199,7 @@ def test_a_network_alone_decides_as_its_calibrated_probabilities_say():
 
 
 def joined(few, *, off):
-    """Some validation recordings, and 400 that were answered before tuning, with log odds that are off by so much."""
+    """Some validation recordings, and 400 that other weights answered, with log odds that are off by so much."""
     (labels, p), (more, before) = made(few), made(400, seed=3)
     before = expit(logit(before) + off)
     folds = np.append(folds_of(labels), np.full(len(more), UNJUDGED))
@@ -207,7 +207,7 @@ def joined(few, *, off):
     return Known([network], targets_of(np.concatenate([labels, more])), folds)
 
 
-def test_answers_before_tuning_are_left_out_where_they_mislead_beyond_noise():
+def test_answers_of_other_weights_are_left_out_where_they_mislead_beyond_noise():
     for few, off, low in ((40, 0.0, False), (400, 8.0, True)):
         known = joined(few, off=off)
         gain = gain_of_validation_alone(known, [known.networks[0].answers], SPACE)

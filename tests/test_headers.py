@@ -232,6 +232,7 @@ def test_sex(text, sex, flags):
         ("#Dx: 59118001 |Right bundle branch block|, 426783006 (NSR)", ("59118001", "426783006"), ()),
         ("#Dx: SNOMED:59118001; sinus rhythm (426783006)", ("59118001", "426783006"), ()),
         ("#Dx: no RBBB (59118001)", ("no RBBB (59118001)",), ("unknown_label",)),
+        ("#Dx: 59118001 (ruled out)", ("59118001 (ruled out)",), ("unknown_label",)),
         ("#Dx: 1.64889003E8", ("164889003",), ()),
         ("#Dx: 1.64889E8", ("1.64889E8",), ("unknown_label",)),  # its last digits are lost
         ("#Dx: NORM, 1AVB;n/a", ("NORM", "1AVB"), ("unknown_label",)),

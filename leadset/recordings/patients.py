@@ -20,7 +20,7 @@ _FILE_COLUMNS = frozenset({
     *("filename", "filenamelr", "filenamehr", "file", "path", "record", "recordname", "recording", "ecgid", "studyid"),
 })  # fmt: skip
 # PTB names folders `patient001`, ECG-ID `Person_01`, MIMIC-IV-ECG `p10001725`, BIDS `sub-01`.
-_NUMBERED = r"(?:patient|subject|participant|person)[ _-]?\d+|sub-[a-z0-9]+"
+_NUMBERED = r"(?:patient|subject|participant|person)[ _-]?\d+|sub-[a-z]*\d[a-z0-9]*"
 _FOLDER = re.compile(rf"{_NUMBERED}|p\d{{5,}}", re.IGNORECASE)
 # Files of one folder may be named so: `patient001_s0010.hea`.
 _FILE = re.compile(rf"({_NUMBERED})[_.-].+", re.IGNORECASE)

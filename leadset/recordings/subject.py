@@ -33,9 +33,11 @@ _TERM = re.compile(r"(?<=\d)\s*\|[^|\d]{0,200}\|\s*(?=[,;]|$)")
 _LABEL_SEPARATOR = re.compile(
     r"[,;|\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}]|(?<=\d)\s+(?=\d)|(?<=\d{6})\s*[/+&]\s*(?=\d{6})"
 )
-# A code among words: `164889003 (AF)`, `SNOMED:164889003`.
+# A code among words that do not deny it: `164889003 (AF)`, `SNOMED:164889003`.
 _AMONG_WORDS = re.compile(
-    r"(?!(?:no|not|without|excluded)\b)(?:[^\W\d_]\D*[:(=]\s*)?([1-9]\d{5,17})(?:\s*[:)(=-]\D*|\s\D*)?", re.IGNORECASE
+    r"(?!.*\b(?:no|not|without|excluded|absent|negative|out)\b)"
+    r"(?:[^\W\d_]\D*[:(=]\s*)?([1-9]\d{5,17})(?:\s*[:)(=-]\D*|\s\D*)?",
+    re.IGNORECASE,
 )
 
 _SEXES = {

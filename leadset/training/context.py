@@ -170,7 +170,7 @@ class TrainingContext:
     def fitted_to_besides(self, job: Job) -> np.ndarray:
         """Training recordings that calibration, weights and thresholds are fitted to beside the validation part.
 
-        By what weights answer of them that have not seen them. None where there are no such weights.
+        The weights of `_unseeing` answer them; none where there are no such weights.
         """
         lacking = self.config.start.fitted_to - len(self.data.valid)
         if lacking <= 0 or not self.data.has_validation_part or self._unseeing(job) is None:
@@ -178,10 +178,10 @@ class TrainingContext:
         return np.sort(np.random.default_rng(self.config.seed).permutation(self.data.train)[:lacking])
 
     def _unseeing(self, job: Job) -> Start | None:
-        """Weights of a classifier from simulation alone, which stand for it where it learns from what it is judged by.
+        """Weights from simulation alone that answer training recordings in place of a classifier, which has seen them.
 
-        None of a network that does not start with all classes, or whose weights a folder gives: others are no guide to
-        what it answers.
+        None for a network that starts with other classes, or from the weights of a folder: those from simulation
+        answer too unlike it.
         """
         ships = job.start is not None and self.config.start.weights in (SHIPPED, SIMULATED)
         if job.kind != "classifier" or not ships or self._new_classes(job):

@@ -96,7 +96,7 @@ class ValidationTargets:
 
 
 class Known(NamedTuple):
-    """What is fitted to: validation recordings, and others that the networks answered before they learned from them.
+    """What is fitted to: validation recordings, and others that weights answered which had not seen them.
 
     Attributes:
         networks: what each says.
