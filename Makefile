@@ -22,15 +22,15 @@ compat: $(VENV)/installed
 	PYTHONPATH=. $(RUN) benchmarks/compat.py .compat --pythons $(PYTHONS)
 
 # Trains anew what ships, resumable: universal networks from simulated recordings (core hours are in their cards), then
-# tuned on the real recordings in DATA (leadset/training/real_sources.py), and the entry.
+# tuned on the real recordings in DATA (leadset/training/shipped/real_sources.py), and the entry.
 weights: $(VENV)/installed
-	for network in $$($(RUN) -c "from leadset.training.universal import RECIPES; print(*RECIPES)"); do \
-	    OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal $$network weights --ship $(PRETRAINED)/simulated || exit 1; \
+	for network in $$($(RUN) -c "from leadset.training.shipped.universal import RECIPES; print(*RECIPES)"); do \
+	    OMP_NUM_THREADS=1 $(RUN) -m leadset.training.shipped.universal $$network weights --ship $(PRETRAINED)/simulated || exit 1; \
 	done
-	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal_detector weights/detector --ship $(PRETRAINED)
+	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.shipped.detector weights/detector --ship $(PRETRAINED)
 	cp $(PRETRAINED)/cross_restoration.safetensors $(PRETRAINED)/simulated
-	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.universal_tuning $(DATA) weights/tuning --ship $(PRETRAINED)
-	$(RUN) -m leadset.training.shipped_entry $(DATA) weights/tuning
+	OMP_NUM_THREADS=1 $(RUN) -m leadset.training.shipped.tuning $(DATA) weights/tuning --ship $(PRETRAINED)
+	$(RUN) -m leadset.training.shipped.entry $(DATA) weights/tuning
 	PYTHONPATH=. $(RUN) benchmarks/universal.py $(DATA) weights/tuning
 	PYTHONPATH=. $(RUN) benchmarks/shipped_detector.py $(DATA)/challenge/training
 

@@ -20,7 +20,7 @@ from tables import write_table
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.scoring.metrics import auroc, macro
-from leadset.training.curriculum import Curriculum, Phase, Pool
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
 from leadset.training.tasks.classification import validation_of
 from leadset.training.trainer import RunContext, Trainer
 

@@ -50,8 +50,8 @@ from leadset.store.bank import build_bank
 from leadset.store.beat_store import build_beats
 from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
-from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import Contexts, split_recordings
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 from leadset.utils import nan_statistics

@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py DATA WORK [--output benchmarks/calibration.csv]
 
-DATA and WORK are those of `leadset.training.shipped_entry`. The networks of the shipped entry, each with equal weight,
+DATA and WORK are those of `leadset.training.shipped.entry`. The networks of the shipped entry, each with equal weight,
 answer the Challenge's recordings out of fold. A calibration is fitted on some of four folds' recordings, drawn anew
 several times, and judged on the fifth's. Mean negative log-likelihood over recordings and classes, and the expected
 calibration error (ten bins), on 12 leads and on two:
@@ -12,7 +12,7 @@ calibration error (ten bins), on 12 leads and on two:
 - ``line of a class``: slope and intercept of each class from its recordings alone (Platt scaling); ``beta of a class``:
   two slopes and an intercept (Kull, Silva Filho, Flach, Beta calibration, AISTATS 2017); both with the weak
   regularisation of scikit-learn, without which few positives have no finite answer;
-- ``kit``: `leadset.training.calibration`, a line for each class that is drawn towards one for all.
+- ``kit``: `leadset.training.decision.calibration`, a line for each class that is drawn towards one for all.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from sklearn.linear_model import LogisticRegression
 from tables import write_table
 
 from leadset.studies.tables import calibration_error
-from leadset.training.calibration import fit_calibration
-from leadset.training.partial_labels import log_loss, mean_of_known
-from leadset.training.shipped_entry import load_answered
+from leadset.training.decision.calibration import fit_calibration
+from leadset.training.shipped.entry import load_answered
+from leadset.training.steps.partial_labels import log_loss, mean_of_known
 from leadset.utils.probabilities import LEAST, log_odds
 
 SIZES, DRAWS, SEED = (25, 50, 100, 200), 4, 2021

@@ -25,9 +25,9 @@ from leadset.recordings import find_recordings
 from leadset.simulate.write import write_dataset
 from leadset.store.beat_store import build_beats
 from leadset.store.packed import build_store
-from leadset.training.batches import StepBatches
-from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import Contexts
+from leadset.training.steps.batches import StepBatches
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
 
 RECORDINGS, BATCH, STEPS, ROUNDS = 256, 32, 4, 3
 COLUMNS = ("model", "rate", "samples", "extra", "windows_per_core_s", "batch")

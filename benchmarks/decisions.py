@@ -1,7 +1,7 @@
 """How a network decides on few validation recordings: ways to choose a decision rule, cross-validated.
 
     python benchmarks/decisions.py DATA WORK             # after benchmarks/crossval.py DATA WORK; minutes
-    python benchmarks/decisions.py DATA WORK TUNING      # TUNING: where `leadset.training.universal_tuning` worked
+    python benchmarks/decisions.py DATA WORK TUNING      # TUNING: where `leadset.training.shipped.tuning` worked
 
 In each fold of its k-fold run, a rule is fitted to the answers of a network to validation recordings, and judged on the
 test part: either those of the tuned entry of the fold, a fifth of the training part, or all of the training part, which
@@ -31,7 +31,7 @@ from leadset.scoring import ChallengeMetric
 from leadset.studies.crossval import CrossValidation, plan
 from leadset.studies.entrants import FOLDS_FOLDER, WORK_FOLDER, with_leads
 from leadset.studies.protocols import Fold, KFold
-from leadset.training.ensemble import (
+from leadset.training.decision.ensemble import (
     UNJUDGED,
     Choice,
     Known,
@@ -41,9 +41,9 @@ from leadset.training.ensemble import (
     fit_ensemble,
     gain_of_validation_alone,
 )
-from leadset.training.shipped_entry import load_answered
+from leadset.training.decision.thresholds import fit_thresholds
+from leadset.training.shipped.entry import load_answered
 from leadset.training.split import stratified_parts
-from leadset.training.thresholds import fit_thresholds
 
 HERE = Path(__file__).parent
 UNTUNED = ("resnet34", "crnn_pqrst", "resunet_lc", "s4d", "mvms_net", "cnn_heartmaasters", "star")

@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/learning_ways.py DATA WORK [--network NAME] [--steps STEPS] [--seed SEED ...]
         [--output benchmarks/learning_ways.csv]
 
-DATA and WORK are those of `leadset.training.universal_tuning`; what a seed answered is kept in WORK and not done again.
+DATA and WORK are those of `leadset.training.shipped.tuning`; what a seed answered is kept in WORK and not done again.
 Networks of one seed start from the same weights and learn from the same simulated recordings side by side:
 
-- ``plain``: as the weights that ship learn (`leadset.training.universal`), in fewer steps;
+- ``plain``: as the weights that ship learn (`leadset.training.shipped.universal`), in fewer steps;
 - ``average``: the moving average of the plain network's weights (EMA);
 - ``mixup``: recordings and their labels are mixed in pairs (Zhang et al., mixup: Beyond empirical risk minimization,
   ICLR 2018);
@@ -40,23 +40,23 @@ from leadset.leads import LEADS
 from leadset.models.shipped import SIMULATED, load_shipped, read_shipped
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking
-from leadset.training.batches import Batch
-from leadset.training.trainer import GRADIENT_NORM
-from leadset.training.universal import (
+from leadset.training.shipped.tuning import RealData, answers, load_real_data
+from leadset.training.shipped.universal import (
     GROUP,
     RECIPES,
     Recipe,
     adamw,
     as_batch,
-    draw_rows,
-    draw_targets,
     draw_window,
     fast_bfloat16,
     simulated_group,
     train_step,
     trapezoid,
 )
-from leadset.training.universal_tuning import RealData, answers, load_real_data
+from leadset.training.steps.batches import Batch
+from leadset.training.steps.lead_dropout import draw_rows
+from leadset.training.steps.source_labels import draw_targets
+from leadset.training.trainer import GRADIENT_NORM
 from leadset.utils.files import write_atomically
 from leadset.utils.memory import keep_freed_memory
 

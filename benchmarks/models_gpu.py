@@ -41,8 +41,8 @@ from leadset.config import Config, default_config
 from leadset.leads import LEAD_SETS, resolve_leads
 from leadset.models import create_model, list_models
 from leadset.simulate.write import write_dataset
-from leadset.training.batches import Batch, step_loader
-from leadset.training.curriculum import Curriculum
+from leadset.training.steps.batches import Batch, step_loader
+from leadset.training.steps.curriculum import Curriculum
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import build_optimizer, to_device, train_step
 

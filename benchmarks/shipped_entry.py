@@ -2,7 +2,7 @@
 
     python benchmarks/shipped_entry.py DATA WORK [--output benchmarks/shipped_entry.csv]
 
-DATA and WORK are those of `leadset.training.shipped_entry`. Each network answers alone; then they are joined one after
+DATA and WORK are those of `leadset.training.shipped.entry`. Each network answers alone; then they are joined one after
 the other, next the one with which the mean AUROC over all lead sets is highest. The entry that ships is among the rows.
 
 - ``eleven``: mean AUROC of the classes of `benchmarks/sim_to_real.py`, with a 95 % interval over recordings.
@@ -32,9 +32,9 @@ from leadset.models.shipped import SIMULATED, shipped_networks
 from leadset.scoring import ChallengeMetric
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking
-from leadset.training.ensemble import fit_weights
-from leadset.training.partial_labels import log_loss, mean_of_known
-from leadset.training.shipped_entry import NETWORKS, Answered, cross_fitted, load_answered, scores_of
+from leadset.training.decision.ensemble import fit_weights
+from leadset.training.shipped.entry import NETWORKS, Answered, cross_fitted, load_answered, scores_of
+from leadset.training.steps.partial_labels import log_loss, mean_of_known
 
 COLUMNS = (
     "networks", "leads", "recordings", "auroc", "eleven", "low", "high", "gain", "gain_low", "gain_high",

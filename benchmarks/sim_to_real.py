@@ -40,8 +40,8 @@ from leadset.store.bank import build_bank
 from leadset.store.beat_store import build_beats
 from leadset.store.groups import patient_groups
 from leadset.store.packed import StoredRecording, build_store
-from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import Contexts, split_recordings
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 from leadset.utils.memory import keep_freed_memory
@@ -78,7 +78,7 @@ SETTINGS = (
 SIMULATED_BATCH, REAL_BATCH = 32, 16
 REAL_STEPS, TUNING_STEPS = 400, 250
 LEARNING_RATE, TUNING_RATE, WEIGHT_DECAY = 2e-3, 5e-4, 0.01
-# Simulated recordings beside the real ones of an epoch: see `leadset.training.curriculum.top_up`.
+# Simulated recordings beside the real ones of an epoch: see `leadset.training.steps.curriculum.top_up`.
 TARGET, MIXED_SHARE = 50, 0.5
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/teacher.py DATA WORK [--output benchmarks/teacher.csv]
 
-DATA and WORK are those of `leadset.training.universal_tuning`, where a tuning that has some of its folds is compared
+DATA and WORK are those of `leadset.training.shipped.tuning`, where a tuning that has some of its folds is compared
 too. A row is a way to make the weights: ``start`` (simulation alone), or a variant of the tuning with one of its
 readouts (the last weights, their moving average, or half-way between the first and the last). All rows of a network
 and a variant are about the same recordings: those of the folds that were done, each answered by a network that did not
@@ -25,8 +25,8 @@ from leadset.models.shipped import SIMULATED, shipped_networks
 from leadset.preprocess import Transform
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking
-from leadset.training.partial_labels import known_auroc
-from leadset.training.universal_tuning import FOLDS, READOUTS, START, VARIANTS, Job, RealData, load_real_data
+from leadset.training.shipped.tuning import FOLDS, READOUTS, START, VARIANTS, Job, RealData, load_real_data
+from leadset.training.steps.partial_labels import known_auroc
 
 FEWEST = 8
 ELEVEN = np.isin(SPACE.abbreviations, CLASSES)

@@ -43,10 +43,10 @@ from leadset.training.data import (
     load_training_data,
     split_recordings,
 )
-from leadset.training.ensemble import ValidationTargets, choose, fit_ensemble
+from leadset.training.decision.ensemble import ValidationTargets, choose, fit_ensemble
 from leadset.training.jobs import make_jobs
-from leadset.training.partial_labels import log_loss, mean_of_known, shares
-from leadset.training.pretraining import add_bank
+from leadset.training.steps.partial_labels import log_loss, mean_of_known, shares
+from leadset.training.steps.pretraining import add_bank
 from leadset.training.trainer import Deadline
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import load_weights

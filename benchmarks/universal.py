@@ -2,15 +2,15 @@
 
     python benchmarks/universal.py DATA WORK [NETWORK=WEIGHTS ...] [--output benchmarks/universal.csv]
 
-DATA is as of `leadset.training.real_sources`, and WORK where `leadset.training.universal_tuning` worked. The weights
-that learned from simulation alone (``simulated``) answer every recording. Those that learned from these recordings too
-(``tuned``) are judged by folds: each recording is answered by a network that saw none of its patient. The cards of the
-networks get the scores. NETWORK=WEIGHTS is instead a file of weights, or of an unfinished run's state, of a recipe of
-`leadset.training.universal`. One set of weights answers every lead set.
+DATA is as of `leadset.training.shipped.real_sources`, and WORK where `leadset.training.shipped.tuning` worked. The
+weights that learned from simulation alone (``simulated``) answer every recording. Those that learned from these
+recordings too (``tuned``) are judged by folds: each recording is answered by a network that saw none of its patient.
+The cards of the networks get the scores. NETWORK=WEIGHTS is instead a file of weights, or of an unfinished run's state,
+of a recipe of `leadset.training.shipped.universal`. One set of weights answers every lead set.
 
 - ``challenge``: 267 recordings of six sources; code 164884008 (ventricular ectopic beats) counts as PVC.
 - ``ptbxl``: 569 recordings, whose voltages are lost (every lead has unit SD), with the statements of
-  `leadset.training.real_sources`.
+  `leadset.training.shipped.real_sources`.
 - ``ludb``: 100 recordings.
 - ``af_2017``: atrial fibrillation against normal and other rhythms on one lead, taken for lead I; noisy ones left out.
 
@@ -38,10 +38,10 @@ from leadset.models.shipped import FOLDER, SIMULATED, shipped_networks
 from leadset.preprocess import Transform
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
-from leadset.training.real_sources import SOURCES
-from leadset.training.universal import RECIPES
-from leadset.training.universal_tuning import START, VARIANTS, RealData, answers, load_real_data, readout_of
-from leadset.training.weight_cards import write_card
+from leadset.training.shipped.real_sources import SOURCES
+from leadset.training.shipped.tuning import START, VARIANTS, RealData, answers, load_real_data, readout_of
+from leadset.training.shipped.universal import RECIPES
+from leadset.training.shipped.weight_cards import write_card
 
 SPACE = label_space(CHALLENGE)
 FEWEST = 10

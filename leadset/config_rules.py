@@ -103,7 +103,7 @@ def one_of(*known: str) -> Rule:
     return read
 
 
-#: Names of `leadset.training.losses.LOSSES` and of `leadset.training.schedules.CLASSIFIER_SCHEDULES`.
+#: Names of `leadset.training.steps.losses.LOSSES` and of `leadset.training.steps.schedules.CLASSIFIER_SCHEDULES`.
 LOSSES, SCHEDULES = ("cross_entropy", "focal", "asymmetric"), ("one_cycle", "cosine", "halving", "tenth", "constant")
 
 

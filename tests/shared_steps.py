@@ -18,7 +18,7 @@ from leadset.anomaly.losses import MaskedBatch, normal_loss
 from leadset.models import create_model, model_entry
 from leadset.models.extra_inputs import extra_shapes
 from leadset.training.distributed import shared, together, training_pool
-from leadset.training.losses import LOSSES
+from leadset.training.steps.losses import LOSSES
 from leadset.training.trainer import build_optimizer, train_step
 
 # No number of processes divides it.

@@ -25,9 +25,9 @@ from leadset.models import create_model
 from leadset.preprocess import prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate.write import write_dataset
-from leadset.training import baseline_learners
-from leadset.training.baseline_learners import FITS, fit_scaling
-from leadset.training.baselines import train_baselines
+from leadset.training.baselines import learners
+from leadset.training.baselines.entries import train_baselines
+from leadset.training.baselines.learners import FITS, fit_scaling
 
 SEED = 7
 
@@ -76,7 +76,7 @@ def test_mlp_answers_as_scikit_learn(problem):
 @pytest.mark.parametrize("options", [{"n_estimators": 20, "max_depth": 10}, {"n_estimators": 3, "max_leaf_nodes": 9}])
 def test_forests_answer_as_scikit_learn(problem, options):
     features, targets = problem
-    learner = baseline_learners.fit_forest(features, targets, SEED, **options)
+    learner = learners.fit_forest(features, targets, SEED, **options)
     new = np.random.default_rng(1).normal(size=(50, 9)) * 10.0 ** np.arange(-4, 5)
     filled, _ = fit_scaling(features)
     learner.check(9, 4)
@@ -95,7 +95,7 @@ def test_boosted_trees_answer_as_lightgbm(problem):
     filled, _ = fit_scaling(features)
     for k in range(3):
         rows = known(targets, k)
-        fitted = lightgbm.LGBMClassifier(random_state=SEED, **baseline_learners._LIGHTGBM)
+        fitted = lightgbm.LGBMClassifier(random_state=SEED, **learners._LIGHTGBM)
         fitted.fit(filled[rows], targets[rows, k])
         assert learner(features)[:, k] == pytest.approx(fitted.predict_proba(filled)[:, 1], abs=1e-6)
     assert learner(features)[:, :3].std(axis=0).min() > 0.1

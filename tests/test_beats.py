@@ -23,8 +23,8 @@ from leadset.store import beat_store
 from leadset.store.beat_store import build_beats
 from leadset.store.packed import build_store
 from leadset.training import run
-from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import Contexts, Preparation, Split, load_training_data
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 from leadset.waves import beats as beats_module

@@ -19,7 +19,7 @@ from leadset.entry.ensemble import Ensemble
 from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, macro
 from leadset.store.packed import StoredRecording
-from leadset.training.ensemble import (
+from leadset.training.decision.ensemble import (
     CALIBRATION,
     UNJUDGED,
     Choice,
@@ -32,7 +32,7 @@ from leadset.training.ensemble import (
     fit_own_rule,
     gain_of_validation_alone,
 )
-from leadset.training.evidence import adds_something
+from leadset.training.decision.evidence import adds_something
 from leadset.training.normals import MOST_REPEATS, balanced_by_source
 
 SPACE = label_space("challenge2021")
@@ -146,7 +146,7 @@ def test_best_network_answers_alone_where_the_others_make_it_worse(monkeypatch):
     labels, good = made(noise=0.5)
     rng = np.random.default_rng(5)
     poor = rng.random(good.shape)
-    monkeypatch.setattr("leadset.training.ensemble.fit_weights", lambda p, _: np.full(len(p), 1 / len(p)))
+    monkeypatch.setattr("leadset.training.decision.ensemble.fit_weights", lambda p, _: np.full(len(p), 1 / len(p)))
     choice = choose([poor, good], targets_of(labels), folds_of(labels), SPACE)
     assert choice.alone == 1 and choice.report["best"] == 1 and choice.report["gain"]["high"] < 0
     assert fit_ensemble([poor, good], targets_of(labels), SPACE, {}, choice).weights.tolist() == [0.0, 1.0]
@@ -168,7 +168,7 @@ def test_expected_score_decides_only_where_it_earns_more_beyond_noise(monkeypatc
         ways = {"thresholds": by_thresholds.copy(), "expected_score": by_score.copy()}
         if by_score is by_thresholds:  # one recording of many differs: better, but by chance
             ways["thresholds"][0] = ~labels[0]
-        monkeypatch.setattr("leadset.training.ensemble._cross_fitted", lambda *_, ways=ways: (p, ways))
+        monkeypatch.setattr("leadset.training.decision.ensemble._cross_fitted", lambda *_, ways=ways: (p, ways))
         choice = choose([p], targets_of(labels), folds_of(labels), SPACE)
         scores, gain = choice.report["challenge_metric"], choice.report["expected_score_gain"]
         assert gain["value"] == pytest.approx(scores["expected_score"] - scores["thresholds"], abs=1e-5)

@@ -23,9 +23,9 @@ from leadset.models.extra_inputs import (
 from leadset.preprocess import InputSpec, Transform
 from leadset.recordings import Recording
 from leadset.store import packed
-from leadset.training.batches import StepBatches
-from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import Contexts
+from leadset.training.steps.batches import StepBatches
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
 from leadset.waves.beats import Beats
 
 BEATS = Beats(np.array([3.0], np.float32), np.ones((2, 1, 30), np.float32), np.arange(51, dtype=np.float32))

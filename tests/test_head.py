@@ -30,8 +30,8 @@ from leadset.simulate.write import write_dataset
 from leadset.training import run
 from leadset.training import trainer as trainer_module
 from leadset.training.context import LOG_FILE
-from leadset.training.ensemble import ValidationOutputs, ValidationTargets, out_of_fold
-from leadset.training.evidence import ablation, fit_set
+from leadset.training.decision.ensemble import ValidationOutputs, ValidationTargets, out_of_fold
+from leadset.training.decision.evidence import ablation, fit_set
 from leadset.training.normals import TOO_FEW
 from leadset.utils.weights import read_arrays
 

@@ -23,11 +23,11 @@ from leadset.models import create_model
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate.write import write_dataset
-from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import Preparation, Split, load_training_data
-from leadset.training.ensemble import fit_weights
-from leadset.training.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known, shares
+from leadset.training.decision.ensemble import fit_weights
 from leadset.training.run import train_entry
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
+from leadset.training.steps.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known, shares
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import build_optimizer, train_step
 

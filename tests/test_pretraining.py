@@ -25,9 +25,9 @@ from leadset.store.beat_store import build_beats
 from leadset.store.packed import CHUNK, build_store
 from leadset.training import run
 from leadset.training import trainer as trainer_module
-from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import Preparation, Split, load_training_data
-from leadset.training.pretraining import add_bank, affordable_bank, training_curriculum
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool, top_up
+from leadset.training.steps.pretraining import add_bank, affordable_bank, training_curriculum
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import RunContext, Trainer
 

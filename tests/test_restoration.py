@@ -18,9 +18,9 @@ from leadset.leads import LEADS
 from leadset.models.cross_restoration import ATTRIBUTES, Restored
 from leadset.preprocess import FILTERS, cut_window, prepare
 from leadset.training import trainer as trainer_module
-from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
-from leadset.training.schedules import SCHEDULES
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
+from leadset.training.steps.schedules import SCHEDULES
 from leadset.training.tasks.restoration import RestorationSettings, RestorationTask
 from leadset.training.tasks.restoration_batches import MaskedBatches
 from leadset.training.trainer import RunContext, Trainer

@@ -22,10 +22,10 @@ from leadset.models.prediction import lead_rows
 from leadset.preprocess import prepare
 from leadset.simulate import simulate, simulate_anomalies
 from leadset.simulate.write import write_dataset
-from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.detector import all_r_peaks
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
+from leadset.training.steps.lead_dropout import draw_rows
 from leadset.training.tasks.restoration_batches import MaskedBatches
-from leadset.training.universal import draw_rows
 
 
 def _network(leads=LEADS):

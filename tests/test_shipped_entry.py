@@ -21,7 +21,7 @@ from leadset.models.shipped import FOLDER
 from leadset.recordings import Recording, find_recordings, read_recording
 from leadset.simulate import simulate
 from leadset.simulate.write import write_dataset
-from leadset.training.calibration import fit_calibration
+from leadset.training.decision.calibration import fit_calibration
 
 SPACE = label_space("challenge2021")
 

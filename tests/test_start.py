@@ -27,10 +27,10 @@ from leadset.simulate.write import write_dataset
 from leadset.store.packed import CHUNK
 from leadset.training import run, sizes
 from leadset.training.jobs import describe_starts, make_jobs
-from leadset.training.lead_dropout import LeadDropout
+from leadset.training.shipped.universal import RECIPES
 from leadset.training.start import Starts, class_axes, head_axes, nearest_classes, started_network
+from leadset.training.steps.lead_dropout import LeadDropout
 from leadset.training.trainer import build_optimizer
-from leadset.training.universal import RECIPES
 
 SPACE, NINE = label_space("challenge2021"), label_space("cpsc2018")
 PAIR = ("II", "V5")

@@ -20,9 +20,9 @@ from leadset.simulate.write import write_dataset
 from leadset.studies.comparison import KIT, PUBLISHED, Paper
 from leadset.studies.protocols import PROTOCOLS
 from leadset.studies.study import METRICS, Study, list_studies, sample_f, sample_f_max, study_entrants
-from leadset.training.losses import LOSSES, asymmetric, cross_entropy, focal
 from leadset.training.run import train_entry
-from leadset.training.schedules import CLASSIFIER_SCHEDULES, halving, tenth
+from leadset.training.steps.losses import LOSSES, asymmetric, cross_entropy, focal
+from leadset.training.steps.schedules import CLASSIFIER_SCHEDULES, halving, tenth
 
 CLASSIFYING = sorted(name for name, study in list_studies().items() if isinstance(study, Study))
 

@@ -33,12 +33,12 @@ from leadset.store.packed import build_store
 from leadset.training import run
 from leadset.training import trainer as trainer_module
 from leadset.training.checkpoint import read_progress
-from leadset.training.curriculum import Curriculum, Phase, Pool
-from leadset.training.ensemble import fit_weights
-from leadset.training.schedules import one_cycle
+from leadset.training.decision.ensemble import fit_weights
+from leadset.training.decision.thresholds import fit_thresholds
 from leadset.training.split import stratified_parts
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
+from leadset.training.steps.schedules import one_cycle
 from leadset.training.tasks.classification import ClassificationTask
-from leadset.training.thresholds import fit_thresholds
 from leadset.training.trainer import Deadline, RunContext, Trainer
 
 SPACE = label_space("challenge2021")

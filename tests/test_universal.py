@@ -22,17 +22,17 @@ from leadset.models.shipped import FOLDER, SIMULATED, load_shipped, read_shipped
 from leadset.preprocess import InputSpec, Transform, cut_window, prepare
 from leadset.simulate import simulate
 from leadset.training.checkpoint import read_progress
-from leadset.training.universal import (
+from leadset.training.shipped.universal import (
     RATES,
     RECIPES,
     Recipe,
-    draw_rows,
-    draw_targets,
     ship,
     simulated_batch,
     train,
     trapezoid,
 )
+from leadset.training.steps.lead_dropout import draw_rows
+from leadset.training.steps.source_labels import draw_targets
 
 SPACE = label_space(CHALLENGE)
 TINY = Recipe("resnet34", REDUCED["resnet34"], steps=4, batch_size=32)

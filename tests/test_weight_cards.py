@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from leadset.models.shipped import FOLDER, read_shipped, shipped_networks
-from leadset.training.universal_tuning import readout_of
-from leadset.training.weight_cards import ATTRIBUTION, write_card
+from leadset.training.shipped.tuning import readout_of
+from leadset.training.shipped.weight_cards import ATTRIBUTION, write_card
 
 NETWORKS = shipped_networks(FOLDER, "classifier")
 

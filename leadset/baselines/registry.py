@@ -13,7 +13,7 @@ class Baseline(NamedTuple):
 
     Attributes:
         features: name of its input.
-        learner: how it learns, one of `leadset.training.baselines.FITS`.
+        learner: how it learns, one of `leadset.training.baselines.learners.FITS`.
         form: what it is once it is trained.
     """
 

@@ -35,7 +35,7 @@ from leadset.store.groups import patient_groups
 from leadset.store.packed import build_store
 from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
 from leadset.training.normals import FEWEST, hold_out, plain_sinus_rhythm
-from leadset.training.schedules import SCHEDULES
+from leadset.training.steps.schedules import SCHEDULES
 from leadset.training.tasks.restoration import RestorationSettings
 from leadset.utils.files import write_atomically
 from leadset.utils.weights import check_weights

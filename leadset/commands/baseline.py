@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = chosen_config(arguments)
     data = open_data(arguments)
     held_out, validation = chosen_folds(data, arguments)
-    from leadset.training.baselines import train_baselines
+    from leadset.training.baselines.entries import train_baselines
 
     train_baselines(data, arguments.model, arguments.names, config, held_out, validation)
     print(f"Done: the entry is in {arguments.model}. Next: leadset predict {arguments.model} HELDOUT OUTPUTS")

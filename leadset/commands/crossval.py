@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _entrants(arguments: argparse.Namespace, config: Config) -> Iterator[Entrant]:
     from leadset.studies.entrants import Given, Trained, TrainedBaseline, Untuned
-    from leadset.training.baselines import BASELINES
+    from leadset.training.baselines.entries import BASELINES
 
     for entry in arguments.entries:
         yield Given.named(entry, config)

@@ -30,11 +30,11 @@ from leadset.recordings import ReadError, Recording
 from leadset.recordings.dataset import DataSet
 from leadset.studies.answers import FoldAnswers, Row, Said
 from leadset.studies.protocols import Cohort, Fold
-from leadset.training.baselines import train_baselines
+from leadset.training.baselines.entries import train_baselines
 from leadset.training.data import Preparation, Split, beats_keys, load_training_data
-from leadset.training.ensemble import CALIBRATION
+from leadset.training.decision.ensemble import CALIBRATION
 from leadset.training.run import train_entry
-from leadset.training.shipped_entry import fit_ensemble
+from leadset.training.shipped.entry import fit_ensemble
 from leadset.training.start import Start, Starts
 from leadset.utils.files import write_atomically
 

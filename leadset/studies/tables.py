@@ -15,7 +15,7 @@ from leadset.scoring.metrics import Ranking, areas
 from leadset.studies.answers import Row
 from leadset.studies.entrants import ENSEMBLE
 from leadset.studies.results import Results
-from leadset.training.thresholds import fit_thresholds
+from leadset.training.decision.thresholds import fit_thresholds
 
 #: A row of a table: its columns by name.
 Line = dict[str, Any]

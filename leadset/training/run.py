@@ -30,12 +30,12 @@ from leadset.training.data import (
     in_label_space_of,
     load_training_data,
 )
+from leadset.training.decision.joining import Joining
 from leadset.training.distributed import is_shared, together, training_pool
 from leadset.training.jobs import describe_starts, make_jobs
-from leadset.training.joining import Joining
 from leadset.training.plan import TimeLimit, affordable
-from leadset.training.pretraining import add_bank, affordable_bank
 from leadset.training.sizes import choose_preset
+from leadset.training.steps.pretraining import add_bank, affordable_bank
 from leadset.training.task import Cost, NothingToLearn
 from leadset.training.trainer import Deadline
 from leadset.training.untuned import can_stand_in, write_shipped_entry

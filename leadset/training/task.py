@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from leadset.anomaly.reference import Reference
-from leadset.training.curriculum import Curriculum
-from leadset.training.schedules import Schedule
+from leadset.training.steps.curriculum import Curriculum
+from leadset.training.steps.schedules import Schedule
 
 
 class Cost(NamedTuple):

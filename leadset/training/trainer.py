@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from leadset.models.prediction import device_of
-from leadset.training.batches import step_loader
 from leadset.training.checkpoint import load_state, save_state
-from leadset.training.curriculum import Phase
 from leadset.training.distributed import agreed, each_tensor, is_leader, shared
+from leadset.training.steps.batches import step_loader
+from leadset.training.steps.curriculum import Phase
 from leadset.training.task import NOT_MEASURED, Cost, TrainingTask, Validation
 
 GRADIENT_NORM = 1.0

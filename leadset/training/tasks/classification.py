@@ -16,14 +16,14 @@ from leadset.models.prediction import predict
 from leadset.preprocess import InputSpec
 from leadset.scoring.metrics import macro
 from leadset.store.packed import Store
-from leadset.training.batches import Batch, StepBatches
-from leadset.training.curriculum import Curriculum
 from leadset.training.data import TrainingData
-from leadset.training.lead_dropout import LeadDropout
-from leadset.training.losses import LOSSES, Loss
-from leadset.training.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known
-from leadset.training.pretraining import training_curriculum, tuning_curriculum
-from leadset.training.schedules import CLASSIFIER_SCHEDULES, Schedule, one_cycle
+from leadset.training.steps.batches import Batch, StepBatches
+from leadset.training.steps.curriculum import Curriculum
+from leadset.training.steps.lead_dropout import LeadDropout
+from leadset.training.steps.losses import LOSSES, Loss
+from leadset.training.steps.partial_labels import cross_entropy, known_auroc, log_loss, mean_of_known
+from leadset.training.steps.pretraining import training_curriculum, tuning_curriculum
+from leadset.training.steps.schedules import CLASSIFIER_SCHEDULES, Schedule, one_cycle
 from leadset.training.task import Outputs, Tuning, Validation
 
 VALIDATION_GROUP = 32
@@ -46,7 +46,7 @@ class ClassificationTask:
         batch_size, weight_decay: see the configuration.
         contexts: of the recordings of the store, for a network with extra inputs.
         tuning: of a network that starts from weights; None of one that starts from nothing.
-        of_targets: the loss (`leadset.training.losses`).
+        of_targets: the loss (`leadset.training.steps.losses`).
         schedule: of the learning rate.
     """
 

@@ -26,11 +26,11 @@ from leadset.anomaly.reference import Reference
 from leadset.config import Config
 from leadset.models.layers.options import one_of
 from leadset.preprocess import InputSpec
-from leadset.training.curriculum import Curriculum, Phase, Pool
 from leadset.training.data import TrainingData
 from leadset.training.normals import TOO_FEW, balanced_by_source
-from leadset.training.pretraining import tuning_steps
-from leadset.training.schedules import SCHEDULES, Schedule
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool
+from leadset.training.steps.pretraining import tuning_steps
+from leadset.training.steps.schedules import SCHEDULES, Schedule
 from leadset.training.task import NothingToLearn, Outputs, Tuning, Validation
 from leadset.training.tasks.restoration_batches import MaskedBatches, RestorationBatch, RestorationBatches
 from leadset.waves.beats import Beats
@@ -51,7 +51,7 @@ class RestorationSettings:
             result depends on the machine's speed.
         batch_size: recordings per step (32 as published).
         learning_rate: at its peak (1e-4 as published).
-        schedule: a name out of `leadset.training.schedules.SCHEDULES`.
+        schedule: a name out of `leadset.training.steps.schedules.SCHEDULES`.
         weight_decay: of AdamW (1e-5 as published).
         seed: of initial weights, batches, masks and dropout.
     """

@@ -1,4 +1,4 @@
-"""Training batches as a function of the step number, as `leadset.training.batches` makes them for classifiers."""
+"""Training batches as a function of the step number, as `leadset.training.steps.batches` makes them for classifiers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leadset.anomaly.masks import training_masks
 from leadset.anomaly.windows import BEAT_SAMPLES, beats_within, cut_heartbeats
 from leadset.models.prediction import lead_rows
 from leadset.preprocess import InputSpec, cut_window, signal_start
-from leadset.training.curriculum import Curriculum
+from leadset.training.steps.curriculum import Curriculum
 
 
 class RestorationBatch(NamedTuple):

@@ -13,7 +13,7 @@ from leadset.classes import LabelSpace
 from leadset.entry.ensemble import Evidence
 from leadset.entry.manifest import TrainedSet
 from leadset.scoring import ChallengeMetric, auroc, bootstrap, macro
-from leadset.training.ensemble import (
+from leadset.training.decision.ensemble import (
     UNDECIDED,
     UNJUDGED,
     Choice,

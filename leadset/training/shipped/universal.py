@@ -1,6 +1,6 @@
 """Universal networks: one set of weights for every lead set, trained on endless simulated recordings alone.
 
-    python -m leadset.training.universal NETWORK WORK [--steps STEPS] [--ship FOLDER]
+    python -m leadset.training.shipped.universal NETWORK WORK [--steps STEPS] [--ship FOLDER]
 
 Every recording is drawn fresh, prepared by the path that a real one takes, and half of them lose a random part of their
 leads: missing leads are zero. The first convolution of such a network can be cut to any lead set
@@ -15,7 +15,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,34 +26,21 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from leadset import __version__
-from leadset.classes import CHALLENGE, LabelSpace, label_space
-from leadset.leads import LEAD_SETS, LEADS
+from leadset.classes import CHALLENGE, label_space
+from leadset.leads import LEADS
 from leadset.models import create_model
-from leadset.models.prediction import lead_rows
 from leadset.models.shipped import write_shipped
 from leadset.preprocess import InputSpec, Prepared, Transform, cut_window, prepare, random_start
 from leadset.simulate import SimulatedStream
-from leadset.training.batches import GAIN_SD, NOISE_SHARE, Batch
 from leadset.training.checkpoint import load_state, read_progress, save_state
-from leadset.training.partial_labels import cross_entropy
+from leadset.training.steps.batches import GAIN_SD, NOISE_SHARE, Batch
+from leadset.training.steps.lead_dropout import draw_rows
+from leadset.training.steps.partial_labels import cross_entropy
+from leadset.training.steps.source_labels import ADDED, NORMAL_ONLY_SHARE, draw_targets
 from leadset.training.trainer import GRADIENT_NORM, SAVE_EVERY_S
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import save_weights
 
-_SINUS_RHYTHM, _SINUS_ARRHYTHMIA = "426783006", "427393009"
-#: What sources call the same heart: (codes that are there, code, share of the recordings in which a source adds it).
-#: CPSC 2018 has one class of right bundle branch block for complete and incomplete ones; a prolonged PR interval is a
-#: first-degree block elsewhere; inverted and nonspecific T waves are abnormal ones; PTB-XL notes a sinus rhythm however
-#: slow it is.
-ADDED: tuple[tuple[str, str, float], ...] = (
-    ("713426002", "59118001", 0.4),
-    ("164947007", "270492004", 0.5),
-    ("59931005", "164934002", 0.3),
-    ("428750005", "164934002", 0.4),
-    ("426177001", _SINUS_RHYTHM, 0.1),
-)
-#: Share of the recordings with anything beside a sinus rhythm whose source, like CPSC 2018, keeps that for normal ones.
-NORMAL_ONLY_SHARE = 0.5
 #: Simulated at rates that recorders have, and how often each: low ones cost less, and after resampling to the
 #: network's rate they are the same recordings (`tests/test_universal.py`).
 RATES, RATE_SHARES = (500, 250, 200), (0.2, 0.2, 0.6)
@@ -64,9 +51,6 @@ SHORT_SHARE, SHORT_SECONDS = 0.05, (5.0, 9.5)
 NOISE_FACTOR = 2.0
 #: Share of recordings whose voltages are lost, as in public copies with unit SD in every lead.
 UNIT_SD_SHARE = 0.1
-#: Share of recordings that lose leads; of those, shares that keep a Challenge lead set, lead I alone, any others.
-REDUCED_SHARE = 0.5
-CHALLENGE_SET_SHARE, LEAD_I_SHARE = 0.6, 0.15
 #: Recordings simulated together: more leave the processor's cache.
 GROUP = 32
 # Trapezoidal schedule: steps in which the learning rate rises, and share of all steps in which it falls.
@@ -126,29 +110,6 @@ RECIPES: dict[str, Recipe] = {
         Recipe("s4d", {"width": 96, "kernel": 15, "stride": 4}, steps=2500, batch_size=64, learning_rate=2e-3),
     )
 }
-
-
-def draw_targets(codes: Iterable[str], space: LabelSpace, rng: np.random.Generator) -> np.ndarray:
-    """Targets (k,) bool as one of the sources might have labelled a simulated recording."""
-    codes = set(codes)
-    only_normal, *draws = rng.random(1 + len(ADDED)).tolist()
-    added = {code for (there, code, share), draw in zip(ADDED, draws, strict=True) if there in codes and draw < share}
-    if codes - {_SINUS_RHYTHM, _SINUS_ARRHYTHMIA} and only_normal < NORMAL_ONLY_SHARE:
-        codes.discard(_SINUS_RHYTHM)
-    return space.encode_for_training(codes | added)
-
-
-def draw_rows(rng: np.random.Generator) -> list[int]:
-    """Rows of the leads that a training recording keeps: all twelve, a lead set, one lead, or any of them."""
-    kind = rng.random() / REDUCED_SHARE
-    if kind >= 1:
-        return list(range(len(LEADS)))
-    if kind < CHALLENGE_SET_SHARE:
-        smaller = [leads for leads in LEAD_SETS.values() if 1 < len(leads) < len(LEADS)]
-        return lead_rows(smaller[rng.integers(len(smaller))])
-    if kind < CHALLENGE_SET_SHARE + LEAD_I_SHARE:
-        return lead_rows(("I",))
-    return sorted(rng.choice(len(LEADS), rng.integers(1, len(LEADS)), replace=False).tolist())
 
 
 def simulated_group(

@@ -1,8 +1,8 @@
 """The entry that ships: universal networks, calibrated and with thresholds on recordings that they never saw.
 
-    python -m leadset.training.shipped_entry DATA WORK
+    python -m leadset.training.shipped.entry DATA WORK
 
-WORK is where `leadset.training.universal_tuning` worked: each recording of the Challenge in DATA is answered there by
+WORK is where `leadset.training.shipped.tuning` worked: each recording of the Challenge in DATA is answered there by
 networks that learned from the other four of five folds. Weights, calibration and thresholds are fitted to them.
 The scores that are reported and written into the entry are cross-fitted besides: whatever answers a recording was
 fitted on recordings of the other folds.
@@ -29,10 +29,10 @@ from leadset.leads import LEAD_SETS, lead_set_name
 from leadset.models.cost import model_cost
 from leadset.models.shipped import FOLDER, SIMULATED, load_shipped, shipped_networks
 from leadset.scoring import ChallengeMetric, auroc, macro
-from leadset.training.calibration import fit_calibration
-from leadset.training.ensemble import fit_weights
-from leadset.training.thresholds import fit_thresholds
-from leadset.training.universal_tuning import FOLDS, answers_of, load_real_data
+from leadset.training.decision.calibration import fit_calibration
+from leadset.training.decision.ensemble import fit_weights
+from leadset.training.decision.thresholds import fit_thresholds
+from leadset.training.shipped.tuning import FOLDS, answers_of, load_real_data
 
 #: The shipped networks that answer together: a fourth raises the cross-fitted mean AUROC of eleven classes on no set of
 #: several leads (`benchmarks/shipped_entry.csv`).
@@ -194,8 +194,8 @@ def _member(
 
 def main() -> None:
     """Fits the entry on the recordings of the Challenge and prints its cross-fitted scores."""
-    parser = argparse.ArgumentParser(prog="python -m leadset.training.shipped_entry", description="Fit the entry.")
-    parser.add_argument("data", type=Path, help="folder as `leadset.training.real_sources` describes it")
+    parser = argparse.ArgumentParser(prog="python -m leadset.training.shipped.entry", description="Fit the entry.")
+    parser.add_argument("data", type=Path, help="folder as `leadset.training.shipped.real_sources` describes it")
     parser.add_argument("work", type=Path, help="where the networks were tuned")
     arguments = parser.parse_args()
     for leads, scores in build(arguments.data, arguments.work).items():

@@ -18,11 +18,11 @@ from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import lead_set_name
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
-from leadset.training.baseline_learners import FITS
+from leadset.training.baselines.learners import FITS
 from leadset.training.data import Preparation, Split, TrainingData, beats_keys, in_label_space_of, load_training_data
-from leadset.training.ensemble import fit_weights
-from leadset.training.partial_labels import shares
-from leadset.training.thresholds import fit_thresholds
+from leadset.training.decision.ensemble import fit_weights
+from leadset.training.decision.thresholds import fit_thresholds
+from leadset.training.steps.partial_labels import shares
 
 SPLIT_FILE, WORK_FOLDER = "split.csv", "store"
 

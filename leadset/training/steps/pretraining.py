@@ -14,9 +14,9 @@ from leadset.preprocess import Transform
 from leadset.store.bank import build_bank
 from leadset.store.beat_store import BeatStore, build_beats
 from leadset.store.packed import CHUNK, Store
-from leadset.training.curriculum import Curriculum, Phase, Pool, top_up
 from leadset.training.data import SIMULATED, BeatsKey, TrainingData
-from leadset.training.universal import draw_targets
+from leadset.training.steps.curriculum import Curriculum, Phase, Pool, top_up
+from leadset.training.steps.source_labels import draw_targets
 from leadset.utils.workers import available_cores
 
 #: Validations of a network that starts from weights, at most: many more would take long where recordings are few.
@@ -94,7 +94,7 @@ def add_bank(
         cache: where prepared recordings are kept.
         workers: processes, as joblib counts them.
         as_sources: what is learnt of them is what a source might call them, as the networks that ship have learnt it
-            (`leadset.training.universal.draw_targets`); otherwise what is simulated.
+            (`leadset.training.steps.source_labels.draw_targets`); otherwise what is simulated.
     """
     if not size:
         return data

@@ -1,6 +1,6 @@
 """How the classifiers of a lead set answer together, fitted on validation recordings and chosen by cross-fitting.
 
-What a detector adds to that is in `leadset.training.evidence`.
+What a detector adds to that is in `leadset.training.decision.evidence`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from leadset.entry.ensemble import Ensemble
 from leadset.scoring import ChallengeMetric, bootstrap, macro
 from leadset.scoring.intervals import CountMetric
 from leadset.scoring.metrics import Ranking
-from leadset.training.calibration import fit_calibration
-from leadset.training.partial_labels import log_loss
-from leadset.training.thresholds import fit_thresholds
+from leadset.training.decision.calibration import fit_calibration
+from leadset.training.decision.thresholds import fit_thresholds
+from leadset.training.steps.partial_labels import log_loss
 
 # Pull of the weights towards equality, in recordings: a small validation set must not pick one member by chance.
 _EQUALITY = 5.0

@@ -1,12 +1,12 @@
 """Universal networks that go on learning from real recordings, mixed with simulated ones.
 
-    python -m leadset.training.universal_tuning DATA WORK [--network NAME ...] [--variant NAME] [--fold K ...]
+    python -m leadset.training.shipped.tuning DATA WORK [--network NAME ...] [--variant NAME] [--fold K ...]
         [--start FOLDER] [--ship FOLDER]
 
-DATA is a folder as `leadset.training.real_sources` describes it. Each network is tuned six times: without each of five
-folds, whose recordings it then answers, and on everything, which is what ships. Recordings of one patient are in one
-fold, whichever source they come from. A job that is done is kept in WORK and not done again; what the five answer is in
-``NAME-VARIANT.npz`` there, out of fold for every recording.
+DATA is a folder as `leadset.training.shipped.real_sources` describes it. Each network is tuned six times: without each
+of five folds, whose recordings it then answers, and on everything, which is what ships. Recordings of one patient are
+in one fold, whichever source they come from. A job that is done is kept in WORK and not done again; what the five
+answer is in ``NAME-VARIANT.npz`` there, out of fold for every recording.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from leadset.models.shipped import SIMULATED, load_shipped, read_shipped, shippe
 from leadset.preprocess import InputSpec, Prepared, Transform
 from leadset.store.groups import patient_groups
 from leadset.store.packed import Store, build_store
-from leadset.training.batches import Batch
 from leadset.training.data import split_recordings
-from leadset.training.real_sources import LEAD_NAMES, SOURCES, headers_of, source_of, targets_of
-from leadset.training.universal import (
+from leadset.training.shipped.real_sources import LEAD_NAMES, SOURCES, headers_of, source_of, targets_of
+from leadset.training.shipped.universal import (
     adamw,
     as_batch,
-    draw_rows,
-    draw_targets,
     draw_window,
     fast_bfloat16,
     simulated_group,
     train_step,
 )
+from leadset.training.steps.batches import Batch
+from leadset.training.steps.lead_dropout import draw_rows
+from leadset.training.steps.source_labels import draw_targets
 from leadset.utils.files import write_atomically
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import read_tensors

@@ -15,7 +15,7 @@ from leadset.anomaly.head import fit_head
 from leadset.entry.manifest import Member, TrainedSet
 from leadset.models.cost import model_cost
 from leadset.training.context import SPLIT_FILE, Job, TrainingContext
-from leadset.training.ensemble import (
+from leadset.training.decision.ensemble import (
     FOLDS,
     UNJUDGED,
     Known,
@@ -26,9 +26,9 @@ from leadset.training.ensemble import (
     gain_of_validation_alone,
     out_of_fold,
 )
-from leadset.training.evidence import ablation, adds_something, asked_first, describe, fit_set
-from leadset.training.partial_labels import shares
-from leadset.training.set_scores import validation_scores
+from leadset.training.decision.evidence import ablation, adds_something, asked_first, describe, fit_set
+from leadset.training.decision.set_scores import validation_scores
+from leadset.training.steps.partial_labels import shares
 
 
 class Joining:

@@ -14,7 +14,7 @@ from leadset.models.extra_inputs import RecordingContext, extra_inputs, missing_
 from leadset.models.prediction import lead_rows
 from leadset.preprocess import InputSpec, cut_window, signal_start
 from leadset.store.packed import Store
-from leadset.training.curriculum import Curriculum
+from leadset.training.steps.curriculum import Curriculum
 
 # Augmentation that keeps Einthoven's relations: one gain for all leads, and a little white noise in units of the SD of
 # the window.

@@ -32,7 +32,7 @@ _CAVEATS = (
     "Hearts of children, pacemakers, infarction beyond Q waves and rare rhythms are simulated little or not at all.",
     "No medical device.",
 )
-#: The weights that ship, by `leadset.training.universal_tuning.READOUTS`.
+#: The weights that ship, by `leadset.training.shipped.tuning.READOUTS`.
 _READOUTS = {"last": "those after it", "half-way": "the mean of those before and after"}
 _SHARED = (
     "Prepared as real recordings are: simulated at 200, 250 or 500 Hz, noise between half and twice the simulator's "
@@ -86,13 +86,13 @@ def _data(about: dict[str, Any]) -> list[str]:
 def _recipe(about: dict[str, Any]) -> list[str]:
     recipe, tuning = about["recipe"], about.get("tuning")
     lines = [
-        f"`python -m leadset.training.universal {about['network']} WORK`: {recipe['steps']} steps of "
+        f"`python -m leadset.training.shipped.universal {about['network']} WORK`: {recipe['steps']} steps of "
         f"{recipe['batch_size']}, learning rate {recipe['learning_rate']}, weight decay {recipe['weight_decay']}, seed "
         f"{recipe['seed']}; {about['core_hours']} core hours on one core of an AMD EPYC, simulation included. {_SHARED}"
     ]
     if tuning:
         lines.append(
-            f"`python -m leadset.training.universal_tuning DATA WORK --network {about['network']}`: {tuning['steps']} "
+            f"`python -m leadset.training.shipped.tuning DATA WORK --network {about['network']}`: {tuning['steps']} "
             f"more steps of {tuning['batch_size']}, {tuning['simulated_share']:.0%} of each simulated, learning rate "
             f"{tuning['learning_rate']} falling to zero, seed {tuning['seed']}; the weights are "
             f"{_READOUTS[about['readout']]}; {about['tuning_core_hours']} core hours. Classes that a source does not "

@@ -17,9 +17,9 @@ from leadset.models import create_model
 from leadset.models.shipped import load_shipped, write_shipped
 from leadset.preprocess import Transform
 from leadset.simulate.write import write_dataset
-from leadset.training import universal_tuning
-from leadset.training.real_sources import headers_of, targets_of
-from leadset.training.universal_tuning import (
+from leadset.training.shipped import tuning
+from leadset.training.shipped.real_sources import headers_of, targets_of
+from leadset.training.shipped.tuning import (
     ALL,
     FOLDS,
     READOUTS,
@@ -130,20 +130,20 @@ def start(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(universal_tuning, "VARIANTS", {"tuned": TINY})
-    monkeypatch.setattr(universal_tuning, "BANK_GROUPS", 1)
+    monkeypatch.setattr(tuning, "VARIANTS", {"tuned": TINY})
+    monkeypatch.setattr(tuning, "BANK_GROUPS", 1)
 
 
 def test_every_recording_is_answered_by_a_network_that_did_not_see_it(data, start, tmp_path, monkeypatch):
     folder, twice = data
     real, seen = load_real_data(folder, tmp_path, [Transform(100)]), []
-    original = universal_tuning.tune
+    original = tuning.tune
 
     def watched(network, start, mixture):
         seen.append(set(np.concatenate(list(mixture.members.values())).tolist()))
         return original(network, start, mixture)
 
-    monkeypatch.setattr(universal_tuning, "tune", watched)
+    monkeypatch.setattr(tuning, "tune", watched)
     jobs = list(run(["resnet34"], "tuned", [*map(str, range(FOLDS)), ALL], real, start, tmp_path))
     assert [job.fold for job in jobs] == ["0", "1", "2", "3", "4", ALL] and seen[-1] == set(range(16))
     for fold, members in enumerate(seen[:-1]):

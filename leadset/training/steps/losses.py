@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from leadset.training.partial_labels import cross_entropy
+from leadset.training.steps.partial_labels import cross_entropy
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

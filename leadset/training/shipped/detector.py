@@ -1,6 +1,6 @@
 """The detector that ships: a reconstruction model that learned simulated normal recordings, on every lead set.
 
-    python -m leadset.training.universal_detector WORK [--steps STEPS] [--ship FOLDER]
+    python -m leadset.training.shipped.detector WORK [--steps STEPS] [--ship FOLDER]
 
 Half of the recordings lose leads, as those of universal networks do, so that one network can be cut to any lead set.
 For each of the Challenge's lead sets there is a reference: what other simulated normal recordings score on these leads.
@@ -27,9 +27,9 @@ from leadset.models.shipped import load_shipped, write_shipped
 from leadset.preprocess import prepare
 from leadset.simulate import simulate
 from leadset.training.detector import all_r_peaks, untrained_model
+from leadset.training.steps.lead_dropout import draw_rows
 from leadset.training.tasks.restoration import RestorationSettings, RestorationTask
 from leadset.training.trainer import RunContext, Trainer
-from leadset.training.universal import draw_rows
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import load_weights, save_weights
 

@@ -1,0 +1,1 @@
+"""Training classical models on features of recordings."""
