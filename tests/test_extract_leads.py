@@ -60,6 +60,12 @@ def test_the_dialect_stays_and_the_date_becomes_readable(tmp_path: Path):
     assert wfdb.rdheader(str(old.with_suffix(""))).base_date.isoformat() == "2020-05-12"
 
 
+def test_diagnoses_in_the_form_that_the_organisers_read_stay_in_it(tmp_path: Path):
+    write_recording(tmp_path / "in", **CURRENT | {"comments": ("# Age: 74", "#Dx: 426783006")})
+    assert extract(tmp_path / "in", tmp_path / "out", "I") == 0
+    assert "\n#Dx: 426783006\n" in (tmp_path / "out" / "A0001.hea").read_text()
+
+
 @pytest.mark.parametrize(
     ("record_line", "start"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +195,31 @@ def test_official_text_character_by_character(official_cases: list[dict], tmp_pa
         files = [folder / "scores.csv", folder / "class_scores.csv"]
         assert evaluate_model.main([*map(str, (*folders, *files))]) == 0
         assert [file.read_text() for file in files] == [case["scores"], case["class_scores"]], case["id"]
+
+
+def test_organisers_own_scorer_writes_the_same(official_cases: list[dict], tmp_path: Path):
+    """Their file as it is, where ``LEADSET_ORGANISERS`` names a folder with it, with the weights that ship.
+
+    Its early versions take no ``1.0`` for a decision, and see no diagnoses behind ``# Dx``.
+    """
+    theirs = Path(os.environ.get("LEADSET_ORGANISERS", tmp_path))
+    if not (theirs / "evaluate_model.py").is_file():
+        pytest.skip("LEADSET_ORGANISERS names no folder with the organisers' own evaluate_model.py")
+    for name in ("evaluate_model.py", "helper_code.py"):
+        shutil.copy(theirs / name, tmp_path)
+    shutil.copy(CHALLENGE.weight_file, tmp_path / "weights.csv")
+    for case in (case for case in official_cases if case["kind"] != "words"):
+        headers, outputs = (
+            {name: record[part] for name, record in case["records"].items()} for part in ("header", "output")
+        )
+        headers = {name: text.replace("\n# ", "\n#") for name, text in headers.items()}
+        folders = write_case(tmp_path / str(case["id"]), headers, outputs)
+        files = [tmp_path / "scores.csv", tmp_path / "class_scores.csv"]
+        command = [sys.executable, "-W", "ignore", "evaluate_model.py", *map(str, (*folders, *files))]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        scores = scoring.evaluate(*folders)
+        ours = [scoring.scores_text(scores), scoring.class_scores_text(scores)]
+        assert [file.read_text() for file in files] == ours, case["id"]
 
 
 def test_plain_implementation_is_the_official_one_too(official_cases: list[dict], tmp_path: Path):

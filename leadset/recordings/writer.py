@@ -15,7 +15,8 @@ def write_recording(path: str | Path, header: Header, raw: np.ndarray, start: st
     """Writes ``path`` (``.hea``) and the ``.mat`` file beside it, which is complete before the header is there.
 
     Record name and file names come from ``path``; number of samples, initial values and checksums from ``raw``; rate,
-    gains, units, leads, comments and dialect (``"2021"``, or today's for any other) from ``header``.
+    gains, units, leads, comments and dialect (``"2021"``, or today's for any other) from ``header``. Comments of a
+    header in both dialects begin as those of 2021 do: some of the organisers' programs see nothing behind ``# Dx``.
 
     Args:
         raw: (leads, samples) int16 counts, one row for each signal of ``header``.
@@ -34,7 +35,8 @@ def write_recording(path: str | Path, header: Header, raw: np.ndarray, start: st
     old = header.dialect == "2021"
     record_line = f"{path.stem} {len(raw)} {_plain(header.fs)} {raw.shape[1]} {start}".rstrip()
     signal_lines = [_signal_line(path.stem, *signal, old) for signal in zip(header.signals, raw, strict=True)]
-    comments = [f"#{comment}" if old else f"# {comment}" for comment in header.comments]
+    sign = "#" if old or header.dialect == "mixed" else "# "
+    comments = [f"{sign}{comment}" for comment in header.comments]
     with write_atomically(path.with_suffix(".mat"), "wb") as file:
         file.write(MAT4.pack(MAT4_INT16, *raw.shape, 0, 4, b"val\0"))
         file.write(np.ascontiguousarray(raw.T, dtype="<i2").tobytes())
