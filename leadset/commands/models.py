@@ -21,7 +21,7 @@ def overview() -> str:
     from leadset.models.cost import model_costs
     from leadset.models.registry import count_parameters, create_model, list_models, model_entry
 
-    rows = ["| Model | Answers | Input | Parameters | MMAC | After |", "|---|---|---|---|---|---|"]
+    rows = ["| Name | Model | Answers | Input | Parameters | MMAC |", "|---|---|---|---|---|---|"]
     for name in list_models():
         entry = model_entry(name)
         with torch.device("meta"):  # counted only: no weight is drawn
@@ -30,8 +30,9 @@ def overview() -> str:
         window = f"{spec.seconds:g} s at {spec.transform.rate} Hz"
         parameters = f"{count_parameters(model) / 1e6:.2f} M"
         macs = f"{model_costs(name, [12])[0].macs / 1e6:,.0f}" if entry.kind == "classifier" else "–"
-        answers = "classes" if entry.kind == "classifier" else "anomalies, and classes through a head"
-        cells = [f"[{entry.title}]({entry.card})", answers, window, parameters, macs, entry.citation]
+        after = f"[{entry.after}]({entry.url})" if entry.url else entry.after
+        answers = "classes" if entry.kind == "classifier" else "anomalies; classes by a head"
+        cells = [f"[`{name}`]({entry.card})", f"{entry.title}: {after}", answers, window, parameters, macs]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 

@@ -16,6 +16,8 @@ from leadset.preprocess import InputSpec, Transform
     title="heartMAASters CNN",
     citation="heartMAASters: Multi-label classification on 12, 6, 4, 3 and 2 lead electrocardiography signals using "
     "convolutional recurrent neural networks. Computing in Cardiology 48, 2021, IEEE Xplore 9662725",
+    after="Computing in Cardiology 2021",
+    url="https://ieeexplore.ieee.org/document/9662725",
     reduced={"width": 4, "rate": 100, "seconds": 6},
 )
 class HeartMAASters(nn.Module):

@@ -114,6 +114,8 @@ class Decoder(nn.Sequential):
     title="Multi-scale cross-restoration",
     citation="Jiang, Meng, Liu, Lu, Liu, Wang: Multi-scale Cross-restoration Framework for Electrocardiogram Anomaly "
     "Detection. MICCAI 2023, LNCS 14225, doi 10.1007/978-3-031-43907-0_9",
+    after="Jiang et al., MICCAI 2023",
+    url="https://doi.org/10.1007/978-3-031-43907-0_9",
     kind="reconstruction",
     reduced={"width": 2, "latent": 4},
 )

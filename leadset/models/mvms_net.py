@@ -32,6 +32,8 @@ def present_views(leads: tuple[str, ...]) -> list[list[int]]:
     title="MVMS-net",
     citation="S. Yang, C. Lian, Z. Zeng, B. Xu, J. Zang, Z. Zhang: A multi-view multi-scale neural network for "
     "multi-label ECG classification. IEEE Transactions on Emerging Topics in Computational Intelligence, 2023",
+    after="Yang et al., IEEE TETCI 2023",
+    url="https://github.com/ysxGitHub/MVMS-net",
     reduced={"width": 16, "samples": 200},
 )
 class MVMSNet(nn.Module):

@@ -46,6 +46,8 @@ class ModelEntry:
         name: of `create_model`.
         build: its constructor.
         title: what its authors call it. citation: the publication, with its year.
+        after: authors, venue and year, as tables have them behind the title; by default the whole citation.
+        url: where the publication is; empty: nowhere.
         reduced: options of a network that is small enough for tests, which build every registered architecture.
         kind: what it computes, one of `KINDS`.
     """
@@ -56,6 +58,8 @@ class ModelEntry:
     citation: str
     reduced: dict[str, Any]
     kind: str = "classifier"
+    after: str = ""
+    url: str = ""
 
     @property
     def card(self) -> str:
@@ -67,7 +71,8 @@ _REGISTRY: dict[str, ModelEntry] = {}
 
 
 def register_model(
-    name: str, *, title: str, citation: str, reduced: dict[str, Any], kind: str = "classifier"
+    name: str, *, title: str, citation: str, reduced: dict[str, Any], kind: str = "classifier", after: str = "",
+    url: str = "",
 ) -> Callable[[type[nn.Module]], type[nn.Module]]:
     """Class decorator that registers an architecture under ``name``; the rest are attributes of `ModelEntry`."""
     if kind not in KINDS:
@@ -76,7 +81,7 @@ def register_model(
     def register(build: type[nn.Module]) -> type[nn.Module]:
         if name in _REGISTRY:
             raise ValueError(f"model {name!r} is registered twice")
-        _REGISTRY[name] = ModelEntry(name, build, title, citation, reduced, kind)
+        _REGISTRY[name] = ModelEntry(name, build, title, citation, reduced, kind, after or citation, url)
         return build
 
     return register

@@ -42,6 +42,8 @@ class BasicBlock(nn.Module):
     title="ResNet-34",
     citation="Zhang, Yang, Yuan, Zhang: Interpretable deep learning for automatic diagnosis of 12-lead "
     "electrocardiogram. iScience 24(4):102373, 2021",
+    after="Zhang et al., iScience 2021",
+    url="https://doi.org/10.1016/j.isci.2021.102373",
     reduced={"width": 4, "blocks": (1, 1, 1, 1), "rate": 100, "seconds": 2},
 )
 class ResNet34(nn.Module):

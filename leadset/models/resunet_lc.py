@@ -133,6 +133,8 @@ class GlobalMax(nn.Module):
     title="ResUNet-LC",
     citation="S. Hwang, J. Cha et al.: Multi-label abnormality classification from 12-lead ECG using a 2D residual "
     "U-Net. ICASSP 2024, IEEE Xplore 10448259",
+    after="Hwang et al., ICASSP 2024",
+    url="https://ieeexplore.ieee.org/document/10448259",
     reduced={"width": 8, "samples": 256},
 )
 class ResUNetLC(nn.Module):

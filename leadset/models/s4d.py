@@ -30,6 +30,8 @@ class ResidualLayer(nn.Module):
     citation="A. Gu, A. Gupta, K. Goel, C. Ré: On the parameterization and initialization of diagonal state space "
     "models. NeurIPS, 2022; for ECGs T. Mehari, N. Strodthoff: Towards quantitative precision for ECG analysis. IEEE "
     "Journal of Biomedical and Health Informatics, 2023",
+    after="Gu et al., NeurIPS 2022",
+    url="https://arxiv.org/abs/2206.11893",
     reduced={"width": 16, "layers": 2, "states": 4, "samples": 200, "kernel": 3, "stride": 2},
 )
 class S4D(nn.Module):

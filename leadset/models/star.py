@@ -92,6 +92,8 @@ class GatedMean(nn.Module):
     title="STAR",
     citation="STAR: A Spatio-Temporal Dynamic Graph Learning Framework for Automated ECG Classification, "
     "github.com/Aires2019/Spatial-Temporal-ECG, 2025",
+    after="GitHub, 2025",
+    url="https://github.com/Aires2019/Spatial-Temporal-ECG",
     reduced={"width": 16, "samples": 200},
 )
 class STAR(nn.Module):
