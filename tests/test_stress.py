@@ -142,6 +142,16 @@ def test_an_entry_that_needs_the_network_is_found(tmp_path, recordings, monkeypa
     assert ("no network in this test" in rows["no_network"]["remark"]) >= (not allowed)
 
 
+def test_an_entry_that_minds_a_decimal_comma_is_found(tmp_path, recordings):
+    minds = ("shares = [float(np.mean(", "shares = [float(__import__('locale').format_string('%.17g', np.mean(")
+    tail = ("for i in near])) for code", "for i in near]))) for code")
+    status, rows = stress(tmp_path, write_entry(tmp_path / "entry", minds, tail), recordings, "locales")
+    if "none can be made" in rows["locales"]["remark"]:
+        pytest.skip("no locale with a decimal comma here, and no localedef that makes one")
+    assert (status, rows["base"]["result"], rows["locales"]["result"]) == (1, "pass", "fail"), rows
+    assert "an empty answer" in rows["locales"]["remark"]
+
+
 def test_an_entry_that_has_learnt_before_is_found_by_random_labels(tmp_path, recordings):
     """It learns from headers that lie elsewhere instead of those that it is given."""
     true = f"get_labels(load_header(os.path.join({str(recordings)!r}, os.path.basename(file)))) for file in headers"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from leadset.stress.bench import Around, Bench
@@ -20,6 +21,10 @@ def _refused(*arguments, **more):
 
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = _refused
 '''
+_SET_LOCALE = """import locale
+
+locale.setlocale(locale.LC_ALL, "")
+"""
 _UNUSUAL = "données ü 心電 it's 1"
 # Makes folders read-only for the program that follows, in a view of the file system of its own.
 _READ_ONLY = """for folder in "$1" "$2"; do
@@ -31,10 +36,10 @@ exec "$@"
 _COMMA_LOCALES = ("de_DE", "fr_FR", "cs_CZ", "pl_PL", "nl_NL", "it_IT", "es_ES", "ru_RU")
 
 
-def _works(*command: str) -> bool:
-    """Whether a program runs here."""
+def _works(*command: str, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether a program runs here, in the surroundings of this process or in others."""
     try:
-        return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=20, env=environment).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -45,11 +50,8 @@ def no_network(bench: Bench) -> str:
     for command in (("unshare", "--net"), ("unshare", "--user", "--map-root-user", "--net")):
         if _works(*command, "true"):
             return f"{' '.join(command)}; {bench.train_and_answer('no_network', Around(prefix=command))}"
-    folder = bench.work / "no_sockets"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(_NO_SOCKETS, encoding="utf-8")
-    path = os.pathsep.join(filter(None, [str(folder), bench.environment.get("PYTHONPATH")]))
-    remark = bench.train_and_answer("no_network", Around(environment={"PYTHONPATH": path}))
+    without = _with_module(bench, bench.work / "no_sockets", _NO_SOCKETS)
+    remark = bench.train_and_answer("no_network", Around(environment=without))
     return f"connections refused by a module, as unshare is not allowed; {remark}"
 
 
@@ -98,20 +100,46 @@ def other_user(bench: Bench) -> str:
     return bench.train_and_answer("other_user", Around(prefix, nowhere))
 
 
-@register_check("locales", "trains in the locale C, and answers in one with a decimal comma where there is one")
+@register_check("locales", "works in the locale C, and in one with a decimal comma where there is one or can be made")
 def locales(bench: Bench) -> str:
-    """Without UTF-8 mode, so that text files opened without an encoding are ASCII."""
+    """C without UTF-8 mode, so that text files opened without an encoding are ASCII; the other in all its categories.
+
+    Python takes no more of a locale than its letters, unless a module sets the rest, as one does here.
+    """
     plain = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": None, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     remark = bench.train_and_answer("locales", Around(environment=plain))
-    there = subprocess.run(["locale", "-a"], capture_output=True, text=True).stdout.split() if shutil.which(
-        "locale"
-    ) else []  # fmt: skip
-    comma = next((name for name in there if name.startswith(_COMMA_LOCALES)), None)
-    if comma is None:
-        return f"C: {remark}; no locale with a decimal comma here"
-    around = Around(environment={**plain, "LC_ALL": comma})
-    outputs = bench.answer(bench.work / "models" / "locales", bench.few_folder, "locale_comma", around)
-    return f"C: {remark}; {comma}: {bench.compared(outputs, bench.few)}"
+    chosen = _with_module(bench, bench.work / "set_locale", _SET_LOCALE)
+    found = _comma_locale(bench, chosen)
+    if found is None:
+        return f"C: {remark}; no locale with a decimal comma here, and none can be made"
+    remark_comma = bench.train_and_answer("locale_comma", Around(environment={**chosen, **found}))
+    return f"C: {remark}; {found['LC_ALL']}: {remark_comma}"
+
+
+def _with_module(bench: Bench, folder: Path, text: str) -> dict[str, str]:
+    """Variables by which every Python of a call runs a text first."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(text, encoding="utf-8")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), bench.environment.get("PYTHONPATH")]))}
+
+
+def _comma_locale(bench: Bench, chosen: Mapping[str, str]) -> dict[str, str] | None:
+    """Variables of a locale with a decimal comma: one that is installed, or one that is made for this test."""
+    if shutil.which("locale"):
+        there = subprocess.run(["locale", "-a"], capture_output=True, text=True).stdout.split()
+        candidates = [{"LC_ALL": name} for name in there if name.startswith(_COMMA_LOCALES)]
+    else:
+        candidates = []
+    made = bench.work / "locales_made"
+    made.mkdir()
+    name = f"{_COMMA_LOCALES[0]}.UTF-8"
+    if not candidates and _works("localedef", "-i", _COMMA_LOCALES[0], "-f", "UTF-8", str(made / name)):
+        candidates = [{"LC_ALL": name, "LOCPATH": str(made)}]
+    point = "import locale; assert locale.localeconv()['decimal_point'] == ','"
+    for found in candidates:
+        if _works(bench.python, "-c", point, environment={**bench.environment, **chosen, **found}):
+            return found
+    return None
 
 
 @register_check("paths", "works where the paths of entry, data and model have blanks and other letters")
