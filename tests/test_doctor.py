@@ -64,6 +64,15 @@ def test_facts_of_each_recording(folder):
     assert "missing:V1" in reduced.flags
 
 
+def test_words_that_name_a_class_and_diagnoses_in_other_comments_are_reported(tmp_path):
+    for i, comment in enumerate(("#Dx: Sinus Bradycardia", "#Dx: sb", "#Diagnosis: 426177001")):
+        write_recording(tmp_path, f"A000{i}", make_counts(seed=i), comments=(comment,))
+    text = report(audit_folder(tmp_path, find_recordings(tmp_path), SPACE), SPACE)
+    for word in ("Sinus Bradycardia", "sb"):
+        assert f"word '{word}', in 1 recordings, is the name of SB, but no code: it does not count, 426177001" in text
+    assert re.search(r"^diagnoses_elsewhere +1 ", text, re.MULTILINE)
+
+
 def test_repeats_are_marked(folder):
     rows = _rows(folder)
     copies = {path: row.duplicate_of for path, row in rows.items() if row.duplicate_of}

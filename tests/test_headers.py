@@ -236,6 +236,12 @@ def test_sex(text, sex, flags):
         ("#Dx: 1.64889003E8", ("164889003",), ()),
         ("#Dx: 1.64889E8", ("1.64889E8",), ("unknown_label",)),  # its last digits are lost
         ("#Dx: NORM, 1AVB;n/a", ("NORM", "1AVB"), ("unknown_label",)),
+        *[(line, (), ("diagnoses_elsewhere",)) for line in (
+            "#Diagnosis: 426783006", "#Dx 426783006", "# SNOMED-CT: 426783006", "#Labels: AF", "#<diagnoses> AF",
+            "#Reason for admission: Myocardial infarction", "#scp_codes: {'AFIB': 0.0}", "#Dx: Unknown\n#Rhythm: AF",
+        )],
+        *[(line, (), ()) for line in ("#Diagnosis: unknown", "#Diagnose:", "#Rhythm strip")],
+        ("#Dx: 426783006\n#Diagnosis: 164889003", ("426783006",), ()),
     ],
 )
 def test_codes(line, codes, flags):
@@ -254,7 +260,9 @@ def test_comments_of_other_data_sets():
         assert (one.age, one.sex, one.codes) == (47, "male", ("59118001",))
     for comment, patient in [("# Patient: anonymous", None), ("#PatientID: 000000", None), ("#PatientID: 120.0", "120"),
                              ("# Patient: 123", "123"), ("#Patient ID: p7", "p7"), ("#patient_id=9", "9"),
-                             ("#Patient: Unknown", None), ("#Rx: 4", None)]:  # fmt: skip
+                             ("#Patient: Unknown", None), ("#Rx: 4", None), ("#Pat. ID: 7", "7"),
+                             ("#Patient No.: 7", "7"), ("#Patienten-Nr: 7", "7"), ("#Study subject: 7", "7"),
+                             ("#ID: 7", None)]:  # fmt: skip
         assert parse_header(header_text(comments=(comment,))).patient == patient
 
 

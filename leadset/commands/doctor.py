@@ -104,13 +104,19 @@ def _classes(rows: Sequence[Audit], space: LabelSpace) -> str:
 
 
 def _other_codes(rows: Sequence[Audit], space: LabelSpace) -> str:
-    """Codes that are aliases of a class, and those of no class."""
+    """Codes that are aliases of a class, words that are the name of one, and codes of no class."""
     counts = Counter(code for row in rows for code in row.codes if code not in space.index)
     lines = [
         f"code {code}, in {counts[code]} recordings, is trained as {d.abbreviation}; scores take no notice of it"
         for d in space.classes for code in d.aliases if counts[code]
     ]  # fmt: skip
     unknown = [(code, n) for code, n in counts.most_common() if code not in space.training_index]
+    named = {word.casefold(): d for d in space.classes for word in (d.abbreviation, d.name)}
+    lines += [
+        f"word {code!r}, in {n} recordings, is the name of {d.abbreviation}, but no code: it does not count, "
+        f"{d.codes[0]} would"
+        for code, n in unknown if (d := named.get(code.casefold()))
+    ]  # fmt: skip
     if unknown:
         without = sum(not space.training_index.keys() & set(row.codes) for row in rows if row.codes)
         listed = _few([f"{code} ({n})" for code, n in unknown])

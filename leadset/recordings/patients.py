@@ -10,10 +10,12 @@ from pathlib import Path
 
 from leadset.classes import UNKNOWN_WORDS
 
-#: Names of the field or column, in small letters without blanks, hyphens and underscores.
+_PEOPLE = ("patient", "patienten", "pat", "subject", "studysubject", "participant", "person", "proband", "volunteer")
+_NUMBERS = ("", "id", "identifier", "number", "num", "no", "nr", "nummer", "code")
+#: Names of the field or column, as `plain_name` has them: ``Patient ID``, ``Pat.-Nr.``, ``subject_number``, ...
 PATIENT_FIELDS = frozenset({
-    *("patient", "patientid", "patientnumber", "patientno", "subject", "subjectid", "subjectnumber", "subjectno"),
-    *("participant", "participantid", "person", "personid", "pid", "patid", "mrn"),
+    *(who + number for who in _PEOPLE for number in _NUMBERS),
+    *("idpatient", "idsubject", "pid", "mrn", "medicalrecordnumber"),
 })  # fmt: skip
 #: Names of columns that name the recording: a path or a file name, with or without its extension.
 _FILE_COLUMNS = frozenset({
@@ -29,8 +31,8 @@ _ANONYMOUS = re.compile(r"anon(?:ym\w*)?|de-?identified|removed|redacted|hidden|
 
 
 def plain_name(text: str) -> str:
-    """A field's or column's name in small letters, without blanks, hyphens and underscores."""
-    return re.sub(r"[ _<>-]", "", text).casefold()
+    """A field's or column's name in small letters, without blanks, full stops, hyphens and underscores."""
+    return re.sub(r"[ ._<>-]", "", text).casefold()
 
 
 def patient_of_folder(path: str | Path) -> str | None:

@@ -11,7 +11,13 @@ from leadset.classes import TEXT_LABELS, UNKNOWN_WORDS, canonical_code, is_numbe
 from leadset.recordings.patients import PATIENT_FIELDS, known_patient, plain_name
 
 # A note may follow the name: `Age (years)`.
-_FIELD = re.compile(r"<?([A-Za-z _-]{1,60})>?(?:[(\[][^)\]]{0,60}[)\]]\s?)?[:=](.*)")
+_FIELD = re.compile(r"<?([A-Za-z ._-]{1,60})>?(?:[(\[][^)\]]{0,60}[)\]]\s?)?[:=](.*)")
+# Fields beside `Dx` that hold diagnoses in some data sets, in forms that cannot be read without a guess.
+_ELSEWHERE = re.compile(
+    r"<?(?:(?:dx|diagnos)\w*(?: codes?)?>?(?:\s*[:=]|\s)|(?:snomed|scp|labels?|class|classes|rhythm|interpretation|"
+    r"statements?|findings?|conclusions?|annotations?|reason for admission|additional diagnos)[\w .-]{0,40}>?[:=])(.*)",
+    re.IGNORECASE,
+)
 # Some headers put several fields on one line: `Age: 47  Sex: M`, `Age: 47, Sex: M`, `<age>: 47 <sex>: M`.
 _NEXT_FIELD = re.compile(
     r"(?<=\S)\s{2,}(?=[A-Za-z]+:)|(?<=\S)\s+(?=<[a-z]{1,60}>)|"
@@ -70,12 +76,21 @@ class Subject(NamedTuple):
 
 def parse_comments(comments: Iterable[str]) -> Subject:
     """Reads comments (without their ``#``) in any of the dialects; what is missing or unknown is None or empty."""
+    comments = list(comments)
     values = comment_values(comments)
     age, age_flags = parse_age(values.get("age", [""])[0])
     sex, sex_flags = parse_sex(next((values[key][0] for key in ("sex", "gender") if key in values), ""))
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
+    if not codes and any(map(_says_a_diagnosis, comments)):
+        code_flags = (*code_flags, "diagnoses_elsewhere")
     patient = next((values[key][0] for key in values if key in PATIENT_FIELDS), "")
     return Subject(age, sex, codes, known_patient(patient), age_flags + sex_flags + code_flags)
+
+
+def _says_a_diagnosis(comment: str) -> bool:
+    """Whether a comment other than ``Dx`` seems to hold diagnoses, or one that says ``Dx`` without its colon."""
+    said = _ELSEWHERE.match(comment.strip("# \t"))
+    return said is not None and said[1].strip(_AROUND).casefold() not in UNKNOWN_WORDS
 
 
 def comment_values(comments: Iterable[str]) -> dict[str, list[str]]:

@@ -2,8 +2,9 @@
 
 Of ``NAME.csv``, ``NAME.npy`` and ``NAME.npz`` the JSON file is ``NAME.json``; ``arrays.json`` stands for all arrays of
 its folder that have none of their own. It holds ``fs`` in Hz, ``unit`` and ``leads``, and may hold ``age``, ``sex``,
-``codes`` and ``patient``. Of a CSV file the leads may be in its first line instead, and in an NPZ file all of these may
-be arrays.
+``codes`` and ``patient``. Of a CSV file the leads may be in its first line instead, and the unit behind their names or
+in the second line; in an NPZ file, all of these may be arrays. Columns of a CSV end at commas, semicolons or tabs;
+with the latter two, numbers may have a decimal comma.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from leadset.leads import is_known_lead
+from leadset.leads import is_known_lead, signed_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.formats.contents import Contents, Format, Layout
+from leadset.recordings.header import voltage_unit
 from leadset.recordings.storage import check_unpacked
 
 #: The JSON file for all arrays of a folder.
@@ -28,7 +30,12 @@ FOLDER_LAYOUT = "arrays.json"
 _KEYS = ("fs", "unit", "leads")
 _MORE_KEYS = ("age", "sex", "codes", "patient")
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
-_SEPARATOR = re.compile(r"[,;\t]")
+_QUOTES = "\"'"
+# A unit behind the name of a lead: `II (uV)`, `II [mV]`.
+_UNIT = re.compile(r"[(\[]([^)\]]+)[)\]]$")
+_TIME = re.compile(r"(?:elapsed[ _])?(?:time|t|s|ms|seconds?|sec)(?:[ _(\[].*)?|zeit.*", re.IGNORECASE)
+# Seconds, milliseconds, microseconds; steps of this share are those of a rate.
+_PER_SECOND, _CLOSE = (1.0, 1e3, 1e6), 0.02
 _MOST_BYTES = 256 << 20
 _LONGEST_LAYOUT = 1 << 16
 #: Names of the array of samples in an NPZ file.
@@ -90,8 +97,11 @@ def _read(path: Path, layout: Layout | None) -> Contents:
         array, said = _read_npz(path)
     else:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+    step = said.pop("step", None)
     if layout is None and (file := _layout_file(path)):
-        said |= {key: value for key, value in read_layout(file).items() if value is not None}
+        beside = {key: value for key, value in read_layout(file).items() if value is not None}
+        _check_agreement(path, file, said, beside)
+        said |= beside
     if layout is not None:
         said |= {key: value for key, value in vars(layout).items() if value or key == "fs"}
     lacking = [key for key in _KEYS if key not in said]
@@ -103,6 +113,8 @@ def _read(path: Path, layout: Layout | None) -> Contents:
         raise ReadError(path, f"leads {leads!r}", "a list of names")
     if not isinstance(said["fs"], (int, float)) or not isinstance(said["unit"], str):
         raise ReadError(path, f"fs {said['fs']!r}, unit {said['unit']!r}", "a number of Hz and a unit such as mV")
+    if step and step != 1 and not any(abs(said["fs"] * step / per - 1) < _CLOSE for per in _PER_SECOND):
+        said["flags"] = (*said.get("flags", ()), "other_times")
     counts, n = _by_lead(path, np.asarray(array), len(leads)), len(leads)
     more = {key: str(said.get(key, "")) for key in ("age", "sex")}
     codes = said.get("codes", "")
@@ -113,6 +125,14 @@ def _read(path: Path, layout: Layout | None) -> Contents:
     )  # fmt: skip
 
 
+def _check_agreement(path: Path, file: Path, said: dict[str, Any], beside: dict[str, Any]) -> None:
+    """Raises a `ReadError` where a table says something else of its unit or leads than the JSON file beside it."""
+    forms = {"unit": lambda unit: voltage_unit(str(unit)), "leads": lambda leads: [signed_lead(str(x)) for x in leads]}
+    for key, form in forms.items():
+        if key in said and key in beside and form(said[key]) != form(beside[key]):
+            raise ReadError(file, f"{key} {beside[key]!r}", f"{said[key]!r}, as {path.name} says")
+
+
 def _by_lead(path: Path, array: np.ndarray, leads: int) -> np.ndarray:
     """Numbers (leads, samples)."""
     array = array[None] if array.ndim == 1 else array
@@ -121,39 +141,70 @@ def _by_lead(path: Path, array: np.ndarray, leads: int) -> np.ndarray:
     if array.shape == (leads, leads):
         raise ReadError(path, f"as many samples as leads, {leads}", "a recording")
     array = array if array.shape[0] == leads else array.T
+    array = array.astype(np.float32) if array.dtype == np.float16 else array
     return np.where(np.isfinite(array), array, np.nan) if array.dtype.kind == "f" else np.asarray(array)
 
 
 def _first_line(start: bytes) -> list[str]:
     lines = start.decode("utf-8-sig", errors="replace").splitlines()
-    return [name.strip().strip('"') for name in _SEPARATOR.split(lines[0])] if lines else []
+    return [name.strip().strip(_QUOTES) for name in lines[0].split(_separator(lines[0]))] if lines else []
+
+
+def _separator(line: str) -> str:
+    return next((sign for sign in "\t;" if sign in line), ",")
 
 
 def _is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return math.isfinite(float(text.replace(",", ".")))
     except ValueError:
         return False
 
 
 def _read_csv(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """Numbers (samples, columns) of a table, and the leads of its first line; columns of other names are left out."""
+    """Numbers (samples, columns) of a table, and what its first lines say; columns of other names are left out."""
     with open(path, "rb") as file:
-        line = file.readline(1 << 16)
-    names = _first_line(line)
-    separator = next((sign for sign in "\t;," if sign.encode() in line), ",")
+        line, second = file.readline(1 << 16), file.readline(1 << 16)
+    names, separator = _first_line(line), _separator(line.decode(errors="replace"))
     is_named = not all(map(_is_number, names))
+    columns = [i for i, name in enumerate(names) if is_known_lead(name) or not is_named]
+    units, has_units = _units(path, names, columns, _first_line(second)) if is_named else ((), False)
+
+    def number(text: str) -> float:
+        return float(text if separator == "," else text.replace(",", ".")) if text.strip() else np.nan
+
+    def other(text: str) -> float:
+        return number(text) if _is_number(text) else np.nan
+
     table = np.loadtxt(
-        path, np.float32, delimiter=separator, skiprows=int(is_named), ndmin=2, encoding="utf-8-sig", quotechar='"',
-        comments=None, converters=lambda text: float(text) if text.strip() else np.nan,
+        path, np.float32, delimiter=separator, skiprows=is_named + has_units, ndmin=2, encoding="utf-8-sig",
+        quotechar='"', comments=None, converters={i: number if i in columns else other for i in range(len(names))},
     )  # fmt: skip
     if not is_named:
         return table, {}
-    columns = [i for i, name in enumerate(names) if is_known_lead(name)]
     said: dict[str, Any] = {"leads": [names[i] for i in columns]}
+    if units:
+        said["unit"] = units[0]
     if len(columns) < len(names):
         said["flags"] = ("other_channel",)
+    times = next((i for i, name in enumerate(names) if i not in columns and _TIME.fullmatch(name)), None)
+    if times is not None and len(table) > 1:
+        first, last = float(table[0, times]), float(table[-1, times])
+        # Seconds since 1970 lose their steps in 32 bits.
+        said |= {"step": (last - first) / (len(table) - 1)} if last - first > 1e-4 * abs(last) else {}
     return table[:, columns], said
+
+
+def _units(path: Path, names: list[str], columns: list[int], second: list[str]) -> tuple[tuple[str, ...], bool]:
+    """The unit of the leads, none where a table does not say it, and whether it has a line of them."""
+    found = [_UNIT.search(names[i]) for i in columns]
+    units = {voltage_unit(unit[1]) for unit in found if unit}
+    has_line = len(second) == len(names) and all(voltage_unit(second[i]) for i in columns)
+    units |= {voltage_unit(second[i]) for i in columns} if has_line else set()
+    units.discard(None)
+    if len(units) > 1:
+        raise ReadError(path, f"leads in {', '.join(sorted(units))}", "one unit")
+    return tuple(units), has_line
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, Any]]:

@@ -133,6 +133,7 @@ def header_of(contents: Contents, path: Path, form: Format, lead_names: Mapping[
     sex, sex_flags = parse_sex(contents.sex)
     codes, code_flags = parse_codes(contents.codes)
     left_out = ("other_channel",) if len(rows) < len(units) else ()
+    left_out += ("duplicate_lead",) if len({signal.lead for signal in signals}) < len(signals) else ()
     flags = tuple(sorted({*contents.flags, *age_flags, *sex_flags, *code_flags, *left_out}))
     said = {"Age": "" if age is None else f"{age:g}", "Sex": (sex or "").capitalize(), "Dx": ",".join(codes)}
     comments = tuple(f"{key}: {value}" for key, value in said.items() if value)
