@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from straightforward import RecursiveKANLinear, straightforward
+from torch.nn import functional
 
 from leadset.models.layers.attention import ShuffleAttention
 from leadset.models.layers.fast.attention import FusedShuffleAttention
@@ -48,6 +49,16 @@ def test_kan_starts_as_small_splines():
     values = cubic_bases(knots, 5) @ layer.spline.flatten(0, 1).T  # at the inner knots the noise itself
     assert 0.009 < values.abs().max() <= 0.01 + 1e-6
     assert layer.base.abs().max() <= 8**-0.5 and layer.scale.abs().max() <= 8**-0.5
+
+
+def test_cascade_leaves_out_positions_of_the_stem_that_no_block_reads():
+    torch.manual_seed(0)
+    encoder, x = TemporalEncoder(2, (16, 16, 16), ShuffleAttention, cascade=True).eval(), torch.randn(3, 2, 100)
+    stem, block, expected = encoder.stem, encoder.blocks[0], encoder(x)
+    whole = stem[2](stem[1](functional.conv2d(x.unsqueeze(2), stem[0].weight)))
+    torch.testing.assert_close(stem(x.unsqueeze(2)), whole[..., ::2])
+    block.halved = False
+    torch.testing.assert_close(encoder.blocks[1](block(whole)).squeeze(2).mean(-1), expected)
 
 
 @pytest.mark.parametrize("cascade", [False, True])

@@ -75,6 +75,26 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(model(x), model(x))
     model.train()
     assert not torch.equal(model(x), model(x))
+    without = small(dropout=False).train()
+    assert torch.equal(without(x), without(x))
+
+
+def test_training_encodes_one_missing_lead_for_all():
+    """The answer is that of encoding each, and the norms of the encoder see the flat line once."""
+    model, x, mask = small().train(), windows(batch=4), torch.ones(4, 200, dtype=torch.bool)
+    mask[3, 60:] = False  # whose second patch is padding alone, not a missing lead
+    x[0, 3:], x[1, :7], x[3] = 0, 0, x[3] * mask[3]
+    seen = []
+    model.encoder.stem.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    for norm in model.encoder.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.eval()
+    nodes = x.unflatten(2, (2, -1)).transpose(1, 2).flatten(0, 2)
+    masks = mask.unflatten(1, (2, 1, -1)).expand(-1, -1, 12, -1).flatten(0, 2)
+    expected = model.encoder(nodes.unsqueeze(1), masks)
+    torch.testing.assert_close(model.encoded(nodes, masks), expected)
+    assert seen == [96, 96 - 2 * (9 + 7) + 1]
+    torch.testing.assert_close(model.encoded(nodes[:1], None), expected[:1])
 
 
 def test_bridge_joins_the_sets_that_fall_apart():
@@ -104,6 +124,7 @@ def test_derived_limb_leads():
     [
         {"cascade": True}, {"attention": "linear"}, {"head": "mlp"}, {"head": "gated"}, {"pool_kernel": 1},
         {"soft_assignment": True}, {"scaled": True}, {"patches": 1}, {"patches": 4}, {"patches": 5},
+        {"blocks": 1}, {"blocks": 3}, {"peaks": True}, {"shortcut": True},
     ],
     ids=str,
 )  # fmt: skip
@@ -174,6 +195,7 @@ def test_soft_assignment_keeps_pooled_edges_positive():
         ({"patches": 3}, "1000 samples in 3 patches"),
         ({"patches": 50}, "at least 25 samples"),
         ({"width": 20}, "multiple of 16"),
+        ({"blocks": 0}, "expected at least 1"),
     ],
 )
 def test_impossible_options_are_named(options, message):

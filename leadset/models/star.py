@@ -26,6 +26,8 @@ from leadset.preprocess import InputSpec, Transform
 PRIORS = ("str", "identity", "none")
 ATTENTIONS = ("kan", "linear")
 HEADS = ("kan", "mlp", "gated")
+#: Share of features that attention and graph layers drop in training.
+DROPOUT = 0.3
 
 
 class PatchAttention(nn.Module):
@@ -36,17 +38,17 @@ class PatchAttention(nn.Module):
 
     N_HEADS = 8
 
-    def __init__(self, features: int, patches: int, kind: str = "kan") -> None:
+    def __init__(self, features: int, patches: int, kind: str = "kan", dropout: bool = True) -> None:
         super().__init__()
         project = nn.Linear if one_of("attention", kind, ATTENTIONS) == "linear" else partial(KANLinear, grid=3)
         frequency = 100.0 ** (-torch.arange(0, features, 2) / features)  # base 100, where most use 10 000
         angle = torch.arange(patches)[:, None] * frequency
         self.register_buffer("position", torch.stack([angle.sin(), angle.cos()], -1).flatten(1))
-        self.position_dropout = nn.Dropout(0.1)
+        self.position_dropout = nn.Dropout(0.1 * dropout)
         self.norm = nn.LayerNorm(features)
         self.qkv, self.qkv_norm = project(features, 3 * features), nn.BatchNorm1d(3 * features)
         self.out, self.out_norm = project(features, features), nn.BatchNorm1d(features)
-        self.dropout = nn.Dropout(0.3)
+        self.dropout = nn.Dropout(DROPOUT * dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, patches, f) to the same shape; leads are part of the batch."""
@@ -107,6 +109,9 @@ class STAR(nn.Module):
     Padding: the encoder's mean over a patch excludes padded samples, and a patch of padding alone is a constant node of
     the graph. Convolutions and attention see padding as a flat line.
 
+    Missing leads: nodes of leads that are zero are all alike. In training the encoder answers the first of them for
+    all, which takes a third less time under lead dropout, and its norms see one flat line in a batch, not hundreds.
+
     Args:
         leads: lead names.
         n_classes: number of logits.
@@ -122,6 +127,14 @@ class STAR(nn.Module):
         scaled: divide node similarities by the root of their width.
         bridge: connect limb and chest leads where the lead set leaves them apart (`lead_relation`).
         derived: compute the missing limb leads from the present ones and run the graph on all of them.
+        dropout: 10 % of positions and 30 % of the features of attention and graph layers are dropped in training, as
+            published. Off, the network learns faster from recordings of which it sees none twice.
+        blocks: residual blocks of the encoder, 2 as published. Each halves time: the kernels of a third span 1.2 s, and
+            so the distances between beats.
+        peaks: nodes know the maximum of each feature over their patch beside its mean, in which one odd beat among many
+            drowns; a departure from the paper.
+        shortcut: adds a linear map of all nodes before the graph to the logits; a departure from the paper, whose chain
+            of graph, pooling and head has no path around it and learns slowly.
     """
 
     def __init__(
@@ -141,6 +154,10 @@ class STAR(nn.Module):
         scaled: bool = False,
         bridge: bool = False,
         derived: bool = False,
+        dropout: bool = True,
+        blocks: int = 2,
+        peaks: bool = False,
+        shortcut: bool = False,
     ) -> None:
         super().__init__()
         if width < 16 or width % 16:
@@ -149,6 +166,8 @@ class STAR(nn.Module):
             raise ValueError(
                 f"{samples} samples in {patches} patches: expected equal patches of at least {STEM_KERNEL} samples"
             )
+        if blocks < 1:
+            raise ValueError(f"blocks is {blocks}: expected at least 1")
         if bridge and prior != "str":
             raise ValueError(f"bridge with prior={prior!r}: expected 'str', the only prior that knows of leads")
         self.input_spec = InputSpec(Transform(rate=100), samples=samples, scaling="recording")
@@ -157,25 +176,28 @@ class STAR(nn.Module):
         self.register_buffer("mixing", mixing)
         self.register_buffer("prior", _edge_prior(one_of("prior", prior, PRIORS), leads, patches, bridge))
 
-        self.encoder = TemporalEncoder(1, (2 * width, width, width), ShuffleAttention, cascade)
-        self.node_map, self.node_norm = nn.Linear(width, 2 * width), nn.BatchNorm1d(2 * width)
-        self.attention = PatchAttention(2 * width, patches, attention)
+        self.encoder = TemporalEncoder(1, (2 * width, *[width] * blocks), ShuffleAttention, cascade, peaks)
+        self.node_map, self.node_norm = nn.Linear(self.encoder.features, 2 * width), nn.BatchNorm1d(2 * width)
+        self.attention = PatchAttention(2 * width, patches, attention, dropout)
         self.edges = DynamicEdges(2 * width, scaled)
         first = PatchPooling(patches, pool_kernel, soft_assignment)
         second = PatchPooling(first.patches_out, pool_kernel, soft_assignment, pool_edges=False)
-        self.graph1 = GraphLayer(2 * width, width, len(leads), first)
-        self.graph2 = GraphLayer(width, 2 * width, len(leads), second)
+        dropped = DROPOUT * dropout
+        self.graph1 = GraphLayer(2 * width, width, len(leads), first, dropped)
+        self.graph2 = GraphLayer(width, 2 * width, len(leads), second, dropped)
+        self.shortcut = nn.Linear(patches * len(leads) * 2 * width, n_classes) if shortcut else None
         self.head = _head(one_of("head", head, HEADS), len(leads) * second.patches_out, 2 * width, n_classes)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """``x`` (b, l, t) and ``mask`` (b, t) to logits (b, k)."""
         if self.mixing is not None:
             x = self.mixing @ x
-        h = self.node_features(x, mask)
-        edges = self.edges(h) * self.prior
-        h, edges = self.graph1(h, edges)
+        nodes = self.node_features(x, mask)
+        edges = self.edges(nodes) * self.prior
+        h, edges = self.graph1(nodes, edges)
         h, _ = self.graph2(h, edges)
-        return self.head(h)
+        logits = self.head(h)
+        return logits if self.shortcut is None else logits + self.shortcut(nodes.flatten(1))
 
     def node_features(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """``x`` (b, l, t) to node features (b, n, f) before the graph, in time-major order."""
@@ -183,9 +205,19 @@ class STAR(nn.Module):
         nodes = x.unflatten(2, (self.patches, -1)).transpose(1, 2).flatten(0, 2)  # (b·patches·l, samples of a patch)
         if mask is not None:
             mask = mask.unflatten(1, (self.patches, 1, -1)).expand(-1, -1, leads, -1).flatten(0, 2)
-        h = self.node_norm(self.node_map(self.encoder(nodes.unsqueeze(1), mask)))
+        h = self.node_norm(self.node_map(self.encoded(nodes, mask)))
         h = h.view(b, self.patches, leads, -1).transpose(1, 2).flatten(0, 1)  # (b·l, patches, f)
         return self.attention(h).unflatten(0, (b, leads)).transpose(1, 2).flatten(1, 2)
+
+    def encoded(self, nodes: Tensor, mask: Tensor | None) -> Tensor:
+        """Patches (n, t) of single leads, and their masks, to encoder features (n, f)."""
+        if not self.training:
+            return self.encoder(nodes.unsqueeze(1), mask)
+        blank = ~nodes.any(1) if mask is None else ~nodes.any(1) & mask.all(1)
+        asked = ~blank | (blank.cumsum(0) == 1)  # of blank ones the first
+        place = asked.cumsum(0) - 1
+        place = torch.where(blank, place[blank][:1], place) if blank.any() else place
+        return self.encoder(nodes[asked].unsqueeze(1), None if mask is None else mask[asked])[place]
 
 
 def _edge_prior(kind: str, leads: tuple[str, ...], patches: int, bridge: bool) -> Tensor:

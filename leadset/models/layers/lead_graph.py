@@ -143,7 +143,7 @@ class PatchPooling(nn.Module):
 class GraphLayer(nn.Module):
     """GIN, patch pooling, a norm with one channel per node, ReLU, dropout."""
 
-    def __init__(self, inputs: int, outputs: int, leads: int, pooling: PatchPooling, dropout: float = 0.3) -> None:
+    def __init__(self, inputs: int, outputs: int, leads: int, pooling: PatchPooling, dropout: float) -> None:
         super().__init__()
         self.leads = leads
         self.gin = GIN(inputs, outputs)
