@@ -140,11 +140,21 @@ def is_known_lead(name: str) -> bool:
 
 def sort_leads(names: Iterable[str]) -> tuple[str, ...]:
     """Lead names in standard order; leads outside the twelve come last, in alphabetical order."""
+    return _sorted(tuple(names))
+
+
+@lru_cache(maxsize=1024)
+def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(map(canonical_lead, names), key=lambda name: (_RANK.get(name, len(LEADS)), name)))
 
 
 def with_derived(names: Iterable[str]) -> frozenset[str]:
     """The leads obtainable from ``names``: themselves, and all six limb leads once two of them are there."""
+    return _with_derived(tuple(names))
+
+
+@lru_cache(maxsize=1024)
+def _with_derived(names: tuple[str, ...]) -> frozenset[str]:
     have = {canonical_lead(name) for name in names}
     if len(have & LIMB_WEIGHTS.keys()) >= 2:
         have |= LIMB_WEIGHTS.keys()

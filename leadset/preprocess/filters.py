@@ -7,6 +7,8 @@ from functools import cache
 
 import numpy as np
 
+from leadset.utils.filtering import ZeroPhaseFilter
+
 
 def _butterworth(order: int, edges: float | tuple[float, float], kind: str) -> Callable[[int], np.ndarray]:
     def design(fs: int) -> np.ndarray:
@@ -64,13 +66,10 @@ FILTERS: dict[str, Callable[[int], np.ndarray] | None] = {
 
 
 @cache
-def _filter_sections(name: str, fs: int) -> np.ndarray:
-    return FILTERS[name](fs)
+def _filter(name: str, fs: int) -> ZeroPhaseFilter:
+    return ZeroPhaseFilter(FILTERS[name](fs))
 
 
 def apply_filter(signal: np.ndarray, name: str, fs: int) -> np.ndarray:
     """A signal (l, t) at ``fs`` Hz under the filter of this name, without phase shift."""
-    from scipy.signal import sosfiltfilt
-
-    padding = min(fs, signal.shape[1] - 1)
-    return sosfiltfilt(_filter_sections(name, fs), signal, axis=1, padtype="odd", padlen=padding)
+    return _filter(name, fs)(signal, min(fs, signal.shape[1] - 1))

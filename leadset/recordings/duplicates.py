@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
-from scipy.signal import butter, find_peaks, sosfiltfilt
+from scipy.signal import butter, find_peaks
 from scipy.spatial import cKDTree
 
 from leadset.preprocess.resampling import resample
+from leadset.utils.filtering import ZeroPhaseFilter
 
 #: Rate at which recordings are compared, and the band that all filters of this field leave as it was, in Hz.
 FS, BAND = 250, (4.0, 20.0)
@@ -58,8 +59,8 @@ NO_HEARTBEATS = Heartbeats(np.zeros(0), np.zeros((0, 0), dtype=np.int8))
 
 
 @lru_cache(maxsize=1)
-def _band_pass() -> np.ndarray:
-    return butter(2, BAND, "bandpass", fs=FS, output="sos")
+def _band_pass() -> ZeroPhaseFilter:
+    return ZeroPhaseFilter(butter(2, BAND, "bandpass", fs=FS, output="sos"))
 
 
 def beginning(signal: np.ndarray, fs: float) -> np.ndarray:
@@ -74,7 +75,7 @@ def comparable(signal_mv: np.ndarray, fs: float) -> np.ndarray:
     """
     known = np.nan_to_num(np.asarray(beginning(signal_mv, fs), dtype=np.float32), posinf=0, neginf=0)
     at_rate = resample(known, fs, FS)
-    filtered = sosfiltfilt(_band_pass(), at_rate, axis=1, padlen=min(FS, at_rate.shape[1] - 1))
+    filtered = _band_pass()(at_rate, min(FS, at_rate.shape[1] - 1))
     spread = filtered.std(axis=1, keepdims=True)
     return np.divide(filtered, spread, out=np.zeros_like(filtered), where=spread > 1e-6).astype(np.float32)
 

@@ -10,7 +10,7 @@ import scipy.fft
 
 from leadset.leads import LIMB_WEIGHTS, canonical_lead
 from leadset.signals import HIGHEST_RATE, LOWEST_RATE, MIN_KNOWN_S, PLAUSIBLE_SD_MV, known
-from leadset.waves.delineator import Delineation, delineate
+from leadset.waves.delineator import Delineation, clarity, delineate
 from leadset.waves.electrodes import stack_levels, suspect_exchange
 from leadset.waves.levels import LEVELS, QRS_LEVELS, partly_shown, wave_levels
 from leadset.waves.limb_leads import LimbLeads, compare_limb_leads
@@ -21,9 +21,9 @@ REASONS: tuple[str, ...] = ("missing", "constant", "flat", "clipped", "noise", "
 #: Median over the beats of their quality in the best lead below which they are noise that looks like beats. Noise
 #: reaches 0.20; of 949 real recordings that were published for their diagnoses the lowest has 0.41.
 LEGIBLE = 0.25
-#: The same of the R peaks of at most so many leads, from which on a recording is usable whatever else is found of it.
-#: Real recordings that are below `LEGIBLE` have less than half of it.
-CLEARLY_LEGIBLE, FEW_LEADS = 0.5, 4
+#: Clarity (`leadset.waves.delineator.clarity`) of the first, middle or last seconds of at most so many leads from which
+#: on a recording is usable whatever else is found of it. Real recordings that are found unusable reach 0.42.
+CLEAR, CLEAR_S, FEW_LEADS = 0.5, 10.0, 4
 #: Where that holds, stretches of so many seconds, evenly spread and at most so many, are looked at by themselves, as a
 #: disturbance of half a recording spoils the quality of the whole. One with so many beats, of a median quality above
 #: `NOISY`, makes it usable.
@@ -111,8 +111,9 @@ def unusable_because(signal_mv: np.ndarray, fs: float, leads: Sequence[str]) -> 
     """The same of `assess`, in a fraction of the time where a recording is good; arguments and errors as there."""
     signal = np.atleast_2d(np.asarray(signal_mv, dtype=np.float32))
     if signal.ndim == 2 and not _obstacle(signal, fs):
-        some = signal[:: -(-len(signal) // FEW_LEADS)]
-        if _legibility(delineate(some, fs, "pan_tompkins")) >= CLEARLY_LEGIBLE:
+        some, length = signal[:: -(-len(signal) // FEW_LEADS)], round(CLEAR_S * fs)
+        starts = np.unique(np.linspace(0, max(signal.shape[1] - length, 0), 3).astype(int))
+        if any(clarity(some[:, start : start + length], fs) >= CLEAR for start in starts):
             return ""
     return assess(signal, fs, leads).unusable_because
 

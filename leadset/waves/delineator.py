@@ -10,7 +10,7 @@ import numpy as np
 from leadset.signals import HIGHEST_RATE, LOWEST_RATE
 from leadset.utils.memory import reuse_temporary_arrays
 from leadset.utils.nan_statistics import median
-from leadset.waves.envelope import measure
+from leadset.waves.envelope import Envelope, block_peaks, measure
 from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
 from leadset.waves.lone_p import find_lone_p
@@ -33,7 +33,7 @@ from leadset.waves.quality import (
 from leadset.waves.rules import rule_marks
 from leadset.waves.spikes import without_spikes
 from leadset.waves.stretches import Stretch, at_rest, find_stretches, join_beats
-from leadset.waves.wavelet import transform
+from leadset.waves.wavelet import Transform, transform
 
 #: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
 METHODS = {"learned": learned_marks, "wavelet": rule_marks, "pan_tompkins": pan_tompkins_marks}
@@ -147,7 +147,7 @@ def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Marked:
     _drop_unseen(marks, repaired, fs)
     whole = ~np.isnan(marks[:, :, R]).all(axis=0)  # a complex that is cut off is no beat
     marks, beats = marks[:, whole], beats[:, whole]
-    quality = repaired.usable * (1 - repaired.gaps) * (1 - repaired.clipped) / (1 + np.exp(odds))
+    quality = _quality(repaired, odds)
     if marks.shape[1] and repaired.gaps.any():
         share = known_share(repaired, marks[:, :, R], fs)
         quality, beats = quality * share.mean(axis=1), beats * share
@@ -190,39 +190,63 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
     samples = repaired.signal.shape[1]
     step, overlap, joint = round(EXCERPT * fs), round(OVERLAP * fs), 0.1 * fs
     starts = range(0, max(samples - step // 2, 1), step)
-    marks, lone, beats, odds = [], [], [], []
+    marks, lone, beats, odds, positions = [], [], [], [], []
     for start in starts:
         stop = samples if start == starts[-1] else start + step
         first, last = max(start - overlap, 0), min(stop + overlap, samples)
-        grid = transform(without_spikes(repaired.signal[:, first:last], fs), fs)
-        envelope = measure(grid.scales, repaired.usable)
+        grid, envelope = _measured(repaired, fs, slice(first, last))
         part = METHODS[method](grid, envelope, envelope.legible)
-        sharpness = beat_quality(envelope, part[:, :, R])
-        bad = badness(measurements(grid, envelope))
-        odds.append(np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST)))
+        quality = beat_quality(envelope, part[:, :, R])
+        odds.append(_odds(grid, envelope))
         p_only = np.empty((0, 4)) if method in R_ALONE else grid.to_input(find_lone_p(grid, part)) + first
         lone.append(p_only[(p_only[:, 1] >= start) & (p_only[:, 1] < stop)])
         part = grid.to_input(part) + first
-        r = _beat_positions(part)
+        r = median(part[:, :, R], axis=0)  # every beat has one in some lead
         inside = (r >= (start - joint if start else 0)) & (r < (stop + joint if stop < samples else samples))
         marks.append(part[:, inside])
-        beats.append(sharpness[:, inside])
+        beats.append(quality[:, inside])
+        positions.append(r[inside])
     joined, qualities = np.concatenate(marks, axis=1), np.concatenate(beats, axis=1)
-    distinct = np.diff(_beat_positions(joined), prepend=-np.inf) > joint  # both excerpts have a beat at a joint
+    distinct = np.diff(np.concatenate(positions), prepend=-np.inf) > joint  # both excerpts have a beat at a joint
     lone = _distinct(np.concatenate(lone), P_APART * fs)
     lone = lone[(lone[:, 0] >= 0) & (lone[:, 3] <= samples - 1)]
     return joined[:, distinct], lone, qualities[:, distinct], np.mean(odds, axis=0)
+
+
+def _measured(repaired: Repaired, fs: float, part: slice) -> tuple[Transform, Envelope]:
+    """Transform and envelope of a part of the samples."""
+    grid = transform(without_spikes(repaired.signal[:, part], fs), fs)
+    return grid, measure(grid.scales, repaired.usable)
+
+
+def _odds(grid: Transform, envelope: Envelope) -> np.ndarray:
+    """Log odds (leads,) that leads are bad."""
+    bad = badness(measurements(grid, envelope))
+    return np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST))
+
+
+def _quality(repaired: Repaired, odds: np.ndarray) -> np.ndarray:
+    """Quality (leads,) of leads, from log odds that they are bad and what was repaired."""
+    return repaired.usable * (1 - repaired.gaps) * (1 - repaired.clipped) / (1 + np.exp(odds))
+
+
+def clarity(signal: np.ndarray, fs: float) -> float:
+    """How far complexes stand out of a signal (leads, samples) in mV, from 0 to 1, without looking for any.
+
+    Median over blocks of 1.5 s of the quality that a beat at the steepest place of each would have in the best lead.
+    """
+    reuse_temporary_arrays()
+    repaired = repair(signal)
+    grid, envelope = _measured(repaired, fs, slice(None))
+    quality = _quality(repaired, _odds(grid, envelope))
+    steepest = beat_quality(envelope, block_peaks(envelope.leads))
+    return float(np.median((quality[:, None] * steepest).max(axis=0)))
 
 
 def _distinct(p_only: np.ndarray, apart: float) -> np.ndarray:
     """P waves (p, 4) in order, one of those whose peaks are nearer than ``apart`` samples."""
     ordered = p_only[np.argsort(p_only[:, 1], kind="stable")]
     return ordered[np.diff(ordered[:, 1], prepend=-np.inf) > apart]
-
-
-def _beat_positions(marks: np.ndarray) -> np.ndarray:
-    """(beats,) median R over the leads that have one; every beat has one in some lead."""
-    return median(marks[:, :, R], axis=0)
 
 
 def _drop_unseen(marks: np.ndarray, repaired: Repaired, fs: float) -> None:

@@ -127,9 +127,19 @@ def cut_blocks(values: np.ndarray) -> np.ndarray:
     leads, samples = values.shape
     if samples <= BLOCK:
         return values[:, None]
-    starts = np.minimum(np.arange(-(-samples // BLOCK)) * BLOCK, samples - BLOCK)
+    starts = _block_starts(samples)
     return gather(values, np.repeat(np.arange(leads), len(starts)), np.tile(starts, leads), BLOCK).reshape(
         leads, -1, BLOCK)
+
+
+def block_peaks(values: np.ndarray) -> np.ndarray:
+    """(leads, blocks) samples of (leads, t) at which each of its blocks is highest."""
+    return cut_blocks(values).argmax(axis=2) + _block_starts(values.shape[1])
+
+
+def _block_starts(samples: int) -> np.ndarray:
+    """(blocks,) first samples of the blocks of a recording."""
+    return np.minimum(np.arange(-(-samples // BLOCK)) * BLOCK, max(samples - BLOCK, 0))
 
 
 def running_median(blocks: np.ndarray) -> np.ndarray:

@@ -8,10 +8,14 @@ the grid of 250 Hz. The sums of several leads are averaged, each in units of its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, find_peaks, sosfiltfilt
+from scipy.signal import butter, find_peaks
 
+from leadset.utils.filtering import ZeroPhaseFilter
 from leadset.waves.envelope import Envelope
 from leadset.waves.marks import MARKS, R
 from leadset.waves.search import gather
@@ -26,15 +30,17 @@ SUM, REFRACTORY, T_WAVE, NEAR, LEARNING = 0.15, 0.2, 0.36, 0.1, 2.0
 LATE, INTERVALS = 1.66, 8
 # Weight of a new peak in a level, and of one that search-back found; threshold between noise and signal levels.
 _NEW, _FOUND, _BETWEEN = 0.125, 0.25, 0.25
-_SOS = butter(2, BAND, "bandpass", fs=RATE, output="sos")
+_BAND_PASS = ZeroPhaseFilter(butter(2, BAND, "bandpass", fs=RATE, output="sos"))
+# Samples by which a recording is continued for it, three times its length.
+_PADDING = 3 * (2 * len(_BAND_PASS.sections) + 1)
 
 
 def pan_tompkins_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.ndarray:
     """R peaks by Pan and Tompkins; arguments and result as of `leadset.waves.rules.rule_marks`."""
     leads, samples = grid.signal.shape
-    if not usable.any() or samples <= 3 * (2 * len(_SOS) + 1):
+    if not usable.any() or samples <= _PADDING:
         return np.full((leads, 0, len(MARKS)), np.nan)
-    filtered = sosfiltfilt(_SOS, grid.signal[usable].astype(float))
+    filtered = _BAND_PASS(grid.signal[usable].astype(float), _PADDING)
     slope = np.gradient(filtered, axis=1)
     energy = uniform_filter1d(slope**2, round(SUM * RATE), axis=1)
     means = energy.mean(axis=1, keepdims=True)
@@ -58,27 +64,34 @@ def detect(energy: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """
     peaks, _ = find_peaks(energy, distance=round(REFRACTORY * RATE))
     learning = energy[: round(LEARNING * RATE)]
-    signal, noise = learning.max() / 3, learning.mean() / 2
+    signal, noise = float(learning.max()) / 3, float(learning.mean()) / 2
+    # Plain numbers, as arithmetic on those of an array takes several times as long.
+    heights = dict(zip(peaks.tolist(), energy[peaks].tolist(), strict=True))
     beats: list[int] = []
     passed: list[int] = []  # peaks since the last beat that were too low
-    for peak in map(int, peaks):
+    for peak, height in heights.items():
         threshold = noise + _BETWEEN * (signal - noise)
-        mean = np.diff(beats[-INTERVALS - 1 :]).mean() if len(beats) > 1 else np.inf
-        if passed and peak - beats[-1] > LATE * mean:
-            missed = max(passed, key=lambda at: energy[at])
-            if energy[missed] > threshold / 2:
-                signal += _FOUND * (energy[missed] - signal)
+        if passed and peak - beats[-1] > LATE * _mean_interval(beats):
+            missed = max(passed, key=heights.__getitem__)
+            if heights[missed] > threshold / 2:
+                signal += _FOUND * (heights[missed] - signal)
                 beats.append(missed)
                 passed = [at for at in passed if at > missed]
                 threshold = noise + _BETWEEN * (signal - noise)
-        if energy[peak] > threshold and not (beats and _is_t_wave(slope, beats[-1], peak)):
-            signal += _NEW * (energy[peak] - signal)
+        if height > threshold and not (beats and _is_t_wave(slope, beats[-1], peak)):
+            signal += _NEW * (height - signal)
             beats.append(peak)
             passed = []
         else:
-            noise += _NEW * (energy[peak] - noise)
+            noise += _NEW * (height - noise)
             passed += [peak] if beats else []
     return np.array(beats, dtype=int)
+
+
+def _mean_interval(beats: Sequence[int]) -> float:
+    """Samples between two of the last beats, on average; infinite where there are not two."""
+    last = beats[-INTERVALS - 1 :]
+    return (last[-1] - last[0]) / (len(last) - 1) if len(last) > 1 else inf
 
 
 def _is_t_wave(slope: np.ndarray, beat: int, peak: int) -> bool:
