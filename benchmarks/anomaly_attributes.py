@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[dict]:
     made = [simulate(arguments.normal, NORMAL_SEED, labels="NSR", marks=False),
             simulate(arguments.other, OTHER_SEED, marks=False)]  # fmt: skip
     simulated = [(p.samples, p.statistics) for part in made for p in (
-        prepare(signal, part.rate, LEADS, TRANSFORM) for signal in part.signals)]  # fmt: skip
+        prepare(signal, part.fs, LEADS, TRANSFORM) for signal in part.signals)]  # fmt: skip
     recordings = [*(tuple(map(np.asarray, store[i])) for i in range(len(store))), *simulated]
     ages = [*(r.age for r in store.recordings), *(float(age) for part in made for age in part.ages)]
     sexes = [*(r.sex for r in store.recordings), *(sex.lower() for part in made for sex in part.sexes)]

@@ -67,7 +67,7 @@ def main() -> None:
     """Measures and writes the table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for _ in write_dataset(folder / "data", RECORDINGS, rate=500):
+        for _ in write_dataset(folder / "data", RECORDINGS, fs=500):
             pass
         rows = [measured(name, folder) for name in list_models("classifier")]
     write_table(Path(__file__).with_suffix(".csv"), COLUMNS, rows)

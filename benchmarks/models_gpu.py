@@ -205,7 +205,7 @@ def measure(task: Task, setting: Setting) -> dict:
 
 def measured(tasks: list[Task], setting: Setting, results: dict[Task, dict]) -> None:
     """Measures one after the other; a network that fails in some form gets a note, and the others go on."""
-    for _ in write_dataset(setting.folder / "data", setting.recordings, rate=500):
+    for _ in write_dataset(setting.folder / "data", setting.recordings, fs=500):
         pass
     for task in tqdm(tasks):
         try:

@@ -34,7 +34,7 @@ def simulate(data: Path, work: Path, n: int) -> int:
     """Writes the data set."""
     from leadset.simulate.write import write_dataset
 
-    return sum(1 for _ in write_dataset(data, n, rate=100))
+    return sum(1 for _ in write_dataset(data, n, fs=100))
 
 
 def describe(data: Path, work: Path, n: int) -> int:

@@ -120,7 +120,7 @@ def real_measurements(folder: Path) -> tuple[list[dict[str, float]], list[tuple[
 def simulated_measurements(n: int, labels: str | None) -> tuple[list[dict[str, float]], list[tuple[str, ...]]]:
     """The same of ``n`` simulated recordings."""
     made = simulate(n, seed=SEED, labels=labels, marks=False)
-    pairs = [(measure(signal, made.rate), codes) for signal, codes in zip(made.signals, made.codes, strict=True)]
+    pairs = [(measure(signal, made.fs), codes) for signal, codes in zip(made.signals, made.codes, strict=True)]
     return [measured for measured, _ in pairs if measured], [codes for measured, codes in pairs if measured]
 
 
@@ -233,7 +233,7 @@ def plot_examples(folder: Path, labels: Sequence[str] = ("NSR", "AF", "LBBB", "R
         made = simulate(1, seed=SEED, labels=label, seconds=4, marks=False)
         for row, lead in enumerate(LEADS):
             axis = axes[row, column]
-            axis.plot(np.arange(made.signals.shape[2]) / made.rate, made.signals[0, row], color="k", lw=0.6)
+            axis.plot(np.arange(made.signals.shape[2]) / made.fs, made.signals[0, row], color="k", lw=0.6)
             axis.set_ylim(-1.6, 1.6)
             axis.grid(lw=0.2)
             axis.tick_params(labelsize=5)

@@ -79,7 +79,7 @@ def fibrillation_rows(folder: Path) -> Iterator[tuple]:
 def block_rows() -> Iterator[tuple]:
     """Lone P waves found in simulated blocks, and those of them that are none."""
     for label in AV_BLOCKS:
-        made = simulate(40, seed=11, labels=label, rate=500)
+        made = simulate(40, seed=11, labels=label, fs=500)
         for leads, rows in (("twelve", slice(0, 12)), ("one", slice(1, 2))):
             hits = count = found = 0
             for signal, p_only in zip(made.signals, made.p_only, strict=True):

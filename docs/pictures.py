@@ -33,7 +33,7 @@ def recording_of(label: str, seed: int) -> leadset.Recording:
     """A simulated recording."""
     made = simulate(1, seed=seed, labels=label, marks=False)
     age, sex = float(made.ages[0]), made.sexes[0].casefold()
-    return leadset.Recording(made.signals[0], made.rate, LEADS, name="simulated recording", age=age, sex=sex)
+    return leadset.Recording(made.signals[0], made.fs, LEADS, name="simulated recording", age=age, sex=sex)
 
 
 def drawn(figure, dpi: float) -> BytesIO:

@@ -120,7 +120,7 @@ def test_verb_goes_on_from_given_weights(array_folder, tmp_path, capsys):
     fit, first, second = ["anomaly", "fit", str(array_folder)], tmp_path / "first", tmp_path / "second"
     assert main([*fit, str(first), "--leads", "2", *FIT]) == 0
     before = Detector.load(first).model.state_dict()
-    small = ["--leads", "2", "--learning-rate", "1e-6", "--seed", "5", *FIT]
+    small = ["--leads", "2", "--lr", "1e-6", "--seed", "5", *FIT]
     assert main([*fit, str(second), "--start", str(first), *small]) == 0
     after = Detector.load(second).model.state_dict()
     moved = [float((after[name] - before[name]).abs().max()) for name in before if name.endswith("weight")]

@@ -158,7 +158,7 @@ def test_other_files_are_refused(problem, tmp_path):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("baselines") / "data"
-    list(write_dataset(folder, 30, seconds=5, rate=250))
+    list(write_dataset(folder, 30, seconds=5, fs=250))
     return folder
 
 

@@ -15,7 +15,7 @@ import extract_leads_wfdb
 import leadset
 import train_model
 from leadset.cli import main
-from leadset.commands.train import _hours
+from leadset.commands.train import hours
 from leadset.config import default_config
 from leadset.simulate.write import write_dataset
 from leadset.training import run as training_run
@@ -103,9 +103,9 @@ def test_options_of_train_override_files(used, empty_folder):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("words", "hours"), [("2", 2), ("1.5h", 1.5), ("30m", 0.5), ("90s", 0.025), (".5", 0.5)])
-def test_time_limits(words, hours):
-    assert _hours(words) == hours
+@pytest.mark.parametrize(("words", "expected"), [("2", 2), ("1.5h", 1.5), ("30m", 0.5), ("90s", 0.025), (".5", 0.5)])
+def test_time_limits(words, expected):
+    assert hours(words) == expected
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def exported(entry, tmp_path_factory):
 
 def some_recordings(leads, n=4, seconds=(4, 10, 31)):
     for seed in range(n):
-        signal = simulate(1, seed=seed, rate=500, labels=("AF", "NSR", "LBBB")[seed % 3]).signals[0]
+        signal = simulate(1, seed=seed, fs=500, labels=("AF", "NSR", "LBBB")[seed % 3]).signals[0]
         signal = np.tile(signal, 4)[[LEADS.index(lead) for lead in leads], : 500 * seconds[seed % len(seconds)]]
         yield Recording(signal, 500, tuple(leads), name=f"r{seed}", age=50.0, sex="female")
 

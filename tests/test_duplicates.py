@@ -51,7 +51,7 @@ COPIES = (at_100_hz, cut, filtered, other_gains, inverted, rounded, all_at_once)
 
 @pytest.fixture(scope="module")
 def originals():
-    return simulate(N, seed=11, rate=FS).signals
+    return simulate(N, seed=11, fs=FS).signals
 
 
 def pairs_among(recordings):

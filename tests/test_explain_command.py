@@ -174,7 +174,7 @@ def test_leads_that_say_nothing_come_last(monkeypatch) -> None:
 
 def test_the_command_ranks_leads(tmp_path, capsys) -> None:
     list(write_dataset(tmp_path / "data", 14, seed=2, labels="AF,NSR"))
-    words = ["leads", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--networks", "resnet34"]
+    words = ["leads", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--models", "resnet34"]
     assert main([*words, "--studies", "one"]) == 0
     rows = table(tmp_path / "out" / "leads.csv")
     assert sorted(row["leads"] for row in rows) == sorted([*LEADS, "12"])

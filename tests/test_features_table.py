@@ -63,7 +63,7 @@ def test_entropy_tells_shapes_and_not_lengths():
 
 @pytest.fixture
 def folder(tmp_path):
-    list(write_dataset(tmp_path / "data", 5, seconds=5, rate=250))
+    list(write_dataset(tmp_path / "data", 5, seconds=5, fs=250))
     bad = find_recordings(tmp_path / "data")[2]
     bad.with_suffix(".mat").write_bytes(b"no signal")
     return tmp_path / "data", bad

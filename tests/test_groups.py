@@ -30,7 +30,7 @@ def write(path, signal, fs, comments=()):
 
 @pytest.fixture(scope="module")
 def signals():
-    return simulate(N, seed=3, rate=500).signals
+    return simulate(N, seed=3, fs=500).signals
 
 
 @pytest.fixture

@@ -57,10 +57,10 @@ def test_simulated_recordings_give_nearly_all_their_beats(rhythm):
     hits = expected = extra = 0
     for signal, marks in zip(drawn.signals, drawn.marks, strict=True):
         true = np.nanmedian(marks[:, :, R], axis=0)
-        delineation = delineate(signal, drawn.rate, "pan_tompkins")
+        delineation = delineate(signal, drawn.fs, "pan_tompkins")
         assert not len(delineation.p_only) and np.isnan(np.delete(delineation.marks, R, axis=2)).all()
         found = delineation.r_peaks
-        near = np.abs(found[:, None] - true) < 0.075 * drawn.rate
+        near = np.abs(found[:, None] - true) < 0.075 * drawn.fs
         hits, expected, extra = hits + near.any(0).sum(), expected + len(true), extra + (~near.any(1)).sum()
     assert hits >= 0.98 * expected
     assert extra <= 0.03 * expected

@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 def recording(leads=LEADS, label="AF", seed=1):
-    signal = simulate(1, seed=seed, rate=500, labels=label).signals[0]
+    signal = simulate(1, seed=seed, fs=500, labels=label).signals[0]
     return Recording(signal[[LEADS.index(lead) for lead in leads]], 500, tuple(leads), name="simulated")
 
 

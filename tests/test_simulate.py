@@ -97,7 +97,7 @@ def test_rates(label, low, high):
     made = simulate(24, seed=5, labels={label: 1})
     for marks, codes in zip(made.marks, made.codes, strict=True):
         assert set(codes) & CODES[label]
-        assert low - 1 < 60 * made.rate / intervals(marks).mean() < high + 1
+        assert low - 1 < 60 * made.fs / intervals(marks).mean() < high + 1
 
 
 def test_first_degree_block_and_normal_pr():
@@ -105,14 +105,14 @@ def test_first_degree_block_and_normal_pr():
         made = simulate(24, seed=6, labels=label)
         for marks in made.marks:
             pr = np.nanmedian(np.nanmin(marks[:, 1:-1, QRS_ON], axis=0) - np.nanmin(marks[:, 1:-1, P_ON], axis=0))
-            assert low <= pr / made.rate <= high
+            assert low <= pr / made.fs <= high
 
 
 def test_qrs_durations():
     for label, low, high in (("LBBB", 0.12, 0.2), ("RBBB", 0.12, 0.2), ("NSR", 0.06, 0.12)):
         made = simulate(24, seed=7, labels=label)
         for marks in made.marks:
-            assert low <= np.median(first_last(marks, QRS_ON, QRS_END)) / made.rate <= high, label
+            assert low <= np.median(first_last(marks, QRS_ON, QRS_END)) / made.fs <= high, label
 
 
 def test_bundle_branch_blocks_look_like_themselves():
@@ -193,8 +193,8 @@ def test_long_qt():
     for label, low, high in (("LQT", 0.46, 0.65), ("NSR", 0.33, 0.47)):
         made = simulate(24, seed=14, labels=label)
         for marks in made.marks:
-            qt = np.nanmedian(first_last(marks[:, 1:-1], QRS_ON, T_END)) / made.rate
-            assert low < qt / np.cbrt(np.median(intervals(marks)) / made.rate) < high, label
+            qt = np.nanmedian(first_last(marks[:, 1:-1], QRS_ON, T_END)) / made.fs
+            assert low < qt / np.cbrt(np.median(intervals(marks)) / made.fs) < high, label
 
 
 def test_flutter_and_pacing():
@@ -203,7 +203,7 @@ def test_flutter_and_pacing():
 
     def share_of_flutter_band(made):
         power = np.abs(np.fft.rfft(made.signals[:, LEADS.index("aVF")])) ** 2
-        frequency = np.fft.rfftfreq(made.signals.shape[-1], 1 / made.rate)
+        frequency = np.fft.rfftfreq(made.signals.shape[-1], 1 / made.fs)
         return np.median(power[:, (frequency > 3.8) & (frequency < 5.7)].sum(1) / power[:, frequency > 1].sum(1))
 
     assert share_of_flutter_band(flutter) > 1.5 * share_of_flutter_band(simulate(16, seed=15, labels="NSR", noise=0))
@@ -249,7 +249,7 @@ def test_label_mixtures():
 
 
 def test_sampling_rates_show_the_same_heart():
-    fast, slow = (simulate(2, seed=2, rate=rate, seconds=5) for rate in (1000, 250))
+    fast, slow = (simulate(2, seed=2, fs=fs, seconds=5) for fs in (1000, 250))
     assert fast.codes == slow.codes
     np.testing.assert_allclose(fast.marks[0] / 4, slow.marks[0], rtol=1e-5)
 
@@ -266,13 +266,13 @@ def test_noise_can_be_left_out_and_turned_up():
 
 
 def test_stream_continues_the_data_set_and_shards_it():
-    stream = SimulatedStream(batch=4, seed=3, seconds=2, rate=250)
+    stream = SimulatedStream(batch=4, seed=3, seconds=2, fs=250)
     signals, codes = next(stream)
     again, _ = next(stream)
-    whole = simulate(8, seed=3, seconds=2, rate=250)
+    whole = simulate(8, seed=3, seconds=2, fs=250)
     np.testing.assert_array_equal(np.concatenate([signals, again]), whole.signals)
     assert codes == whole.codes[:4]
-    second, _ = next(SimulatedStream(batch=4, seed=3, seconds=2, rate=250, shard=1, shards=2))
+    second, _ = next(SimulatedStream(batch=4, seed=3, seconds=2, fs=250, shard=1, shards=2))
     np.testing.assert_array_equal(second, whole.signals[4:])
     with pytest.raises(ValueError, match="shard"):
         SimulatedStream(shard=2, shards=2)
@@ -334,7 +334,7 @@ def test_files_are_read_by_wfdb(folder):
 def test_written_signals_are_the_simulated_ones(folder):
     import wfdb
 
-    made = simulate(40, seed=1, seconds=3, rate=500)
+    made = simulate(40, seed=1, seconds=3, fs=500)
     for path in folder.rglob("*.hea"):
         record = wfdb.rdrecord(str(path.with_suffix("")))
         index = int(path.stem[1:]) - 1

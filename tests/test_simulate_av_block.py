@@ -13,7 +13,7 @@ from leadset.waves.marks import PON, QRSON
 @pytest.mark.filterwarnings("ignore:All-NaN")
 @pytest.mark.parametrize(("label", "code"), AV_BLOCKS.items())
 def test_av_blocks_have_p_waves_that_no_complex_follows(label, code):
-    made = simulate(8, seed=2, labels=label, noise=0, rate=500)
+    made = simulate(8, seed=2, labels=label, noise=0, fs=500)
     assert made.codes == [(code,)] * 8
     for signal, marks, p_only in zip(made.signals, made.marks, made.p_only, strict=True):
         lone = np.nanmedian(p_only, axis=0)[:, 1]

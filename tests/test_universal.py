@@ -105,7 +105,7 @@ def test_low_rates_give_the_same_heart_after_preparation(rate):
     """Without noise, whose draws depend on the rate: windows at 100 Hz differ by a hundredth of their SD."""
     windows = []
     for simulated_at in (500, rate):
-        made = simulate(24, 3, rate=simulated_at, noise=0, marks=False)
+        made = simulate(24, 3, fs=simulated_at, noise=0, marks=False)
         prepared = [prepare(signal, simulated_at, LEADS, Transform(100)) for signal in made.signals]
         windows.append(np.stack([p.samples * p.statistics[0][:, None] for p in prepared]))
     difference = windows[1] - windows[0]

@@ -245,7 +245,7 @@ def test_right_bundle_branch_block_has_a_beat_in_every_lead(real_data: Path, met
 
 def simulated_leads() -> Iterator[Annotated]:
     """Eight simulated recordings with their exact marks."""
-    made = simulate(8, seed=3, labels="NSR,SB,STach", rate=500)
+    made = simulate(8, seed=3, labels="NSR,SB,STach", fs=500)
     for signal, marks in zip(made.signals, made.marks, strict=True):
         known = [{name: lead[:, at][~np.isnan(lead[:, at])] for name, at in SCORED.items()} for lead in marks]
         stretches = [(np.nanmin(lead), np.nanmax(lead)) for lead in marks]

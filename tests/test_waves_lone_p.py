@@ -43,7 +43,7 @@ def test_no_lone_p_wave_without_block(method: str) -> None:
 
 @pytest.mark.parametrize(("label", "share"), [("MoII", 0.65), ("IIAVB", 0.55)])
 def test_simulated_blocks(label: str, share: float) -> None:
-    made = simulate(12, seed=11, labels=label, rate=500)
+    made = simulate(12, seed=11, labels=label, fs=500)
     hits = waves = false = 0
     for signal, p_only in zip(made.signals, made.p_only, strict=True):
         found = delineate(signal, 500).p_only[:, 1]
@@ -55,7 +55,7 @@ def test_simulated_blocks(label: str, share: float) -> None:
 
 
 def test_complete_block_takes_no_p_wave_for_a_beat() -> None:
-    made = simulate(12, seed=11, labels="CHB", rate=500)
+    made = simulate(12, seed=11, labels="CHB", fs=500)
     extra = beats = 0
     for signal, marks in zip(made.signals, made.marks, strict=True):
         found = delineate(signal, 500).r_peaks

@@ -24,6 +24,7 @@ from leadset.anomaly.scores import MAPS, AnomalyScore
 from leadset.classes import LabelSpace, label_space
 from leadset.commands._anomaly_scores import Table, score_arrays, score_folder
 from leadset.commands._data import add_chosen_folds, add_task, open_chosen
+from leadset.commands.train import hours
 from leadset.config import load_config, load_lead_names
 from leadset.entry.detectors import SHIPPED, DetectorFolder
 from leadset.leads import LEADS, resolve_leads
@@ -47,6 +48,7 @@ _HELD_OUT_SHARE = 0.15
 _DARKEST = 4.0
 # Options for recordings with headers or a data set, not for arrays.
 _OF_DATA_SETS = ("label_space", "task", "data_option", "fold")
+_DATA_HELP = "folder of recordings, or one that holds {}; or a data set (ptbxl:FOLDER)"
 _SPACE_HELP = "whose normal class is normal (default: that of a trained entry, else as configured)"
 _MODEL_HELP = f"folder that fit has written, a trained entry, or '{SHIPPED}' for the detector that ships"
 _MAP_HELP = "how a sample differs from normal hearts, or from the recording's other heartbeats (default: deviation)"
@@ -56,49 +58,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     tasks = parser.add_subparsers(dest="work", required=True)
     fit = tasks.add_parser("fit", help="learn from the recordings whose only label is sinus rhythm")
-    fit.add_argument("data", help=f"folder of recordings, or one that holds {TRAIN}; or a data set (ptbxl:FOLDER)")
-    fit.add_argument("model", type=Path, help="folder to write; an interrupted run in it goes on")
-    fit.add_argument("--leads", default="12", help="size of a lead set or names (default: %(default)s)")
-    fit.add_argument("--width", type=int, default=32, help="of the first layer (default: %(default)s, as published)")
-    fit.add_argument("--log-variance", choices=LOG_VARIANCE_RANGES, default="wide", help="its range")
-    fit.add_argument(
-        "--attributes", action="store_true",
-        help="learn age, sex, rate and intervals of the normal recordings too, and classes of all with a header",
-    )  # fmt: skip
-    fit.add_argument("--start", type=Path, metavar="MODEL", help=f"learn on from its weights ({_MODEL_HELP})")
-    fit.add_argument("--cache", type=Path, help="folder to keep prepared recordings in")
-    defaults = RestorationSettings()
-    fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking, help="default: %(default)s")
-    fit.add_argument("--schedule", choices=SCHEDULES, default=defaults.schedule, help="default: %(default)s")
-    for name, text in (
-        ("minutes", "time limit, 0 for none"), ("batch_size", "recordings per step"),
-        ("learning_rate", "at its peak"), ("seed", "of weights, batches and masks"),
-    ):  # fmt: skip
-        value = getattr(defaults, name)
-        option = f"--{name.replace('_', '-')}"
-        fit.add_argument(option, type=type(value), default=value, help=f"{text} (default: {value})")
-    length = fit.add_mutually_exclusive_group()
-    length.add_argument(
-        "--epochs", type=int, default=defaults.epochs, help="passes over the recordings (default: %(default)s)"
-    )
-    length.add_argument("--steps", type=int, default=defaults.steps, help="instead of passes")
     score = tasks.add_parser("score", help="a score with its parts for each recording")
-    score.add_argument("model", type=Path, help=_MODEL_HELP)
-    score.add_argument(
-        "data", help=f"folder of recordings, or one that holds {TEST} or {BENCHMARK}; or a data set (ptbxl:FOLDER)"
-    )
+    localise = tasks.add_parser("localise", help="where a recording is abnormal: CSV and NPZ, and a picture")
+    _add_fit(fit)
+    score.add_argument("model", type=Path, metavar="MODEL", help=_MODEL_HELP)
+    score.add_argument("data", metavar="DATA", help=_DATA_HELP.format(f"{TEST} or {BENCHMARK}"))
     score.add_argument("-o", "--output", type=Path, required=True, metavar="scores.csv")
     for task in (fit, score):
         task.add_argument("--label-space", metavar="NAME", help=_SPACE_HELP)
         add_task(task)
         add_chosen_folds(task)
-    localise = tasks.add_parser("localise", help="where a recording is abnormal: CSV and NPZ, and a picture")
-    localise.add_argument("model", type=Path, help=_MODEL_HELP)
-    localise.add_argument("record", type=Path, help="header or signal file of a recording")
+    score.add_argument("--map", choices=MAPS, help=f"{_MAP_HELP}; localisation in {BENCHMARK} is measured by it")
+    localise.add_argument("model", type=Path, metavar="MODEL", help=_MODEL_HELP)
+    localise.add_argument("record", type=Path, metavar="RECORD", help="header or signal file of a recording")
     localise.add_argument("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: here")
     localise.add_argument("--plot", action="store_true", help="draw the sheet NAME_anomaly.png as well")
-    score.add_argument("--map", choices=MAPS, help=f"{_MAP_HELP}; localisation in {BENCHMARK} is measured by it")
     localise.add_argument("--map", choices=MAPS, default=MAPS[1], help=_MAP_HELP)
+
+
+def _add_fit(fit: argparse.ArgumentParser) -> None:
+    fit.add_argument("data", metavar="DATA", help=_DATA_HELP.format(TRAIN))
+    fit.add_argument("model", type=Path, metavar="MODEL", help="folder to write; an interrupted run in it goes on")
+    fit.add_argument("--leads", default="12", metavar="SET", help="a lead set's size or names (default: %(default)s)")
+    fit.add_argument("--width", type=int, default=32, help="of the first layer (default: %(default)s, as published)")
+    fit.add_argument("--log-variance", choices=LOG_VARIANCE_RANGES, default="wide", help="its range")
+    fit.add_argument(
+        "--attributes", action="store_true",
+        help="learn age, sex, heart rate and intervals of the normal recordings too, and classes of all with a header",
+    )  # fmt: skip
+    fit.add_argument("--start", type=Path, metavar="MODEL", help=f"learn on from its weights ({_MODEL_HELP})")
+    fit.add_argument("--cache", type=Path, metavar="FOLDER", help="to keep prepared recordings in")
+    defaults, default = RestorationSettings(), "(default: %(default)s)"
+    fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking, help=default)
+    fit.add_argument("--schedule", choices=SCHEDULES, default=defaults.schedule, help=default)
+    fit.add_argument(
+        "--time-limit", type=hours, default=0.0, metavar="HOURS",
+        help="of the steps; 30m and 90s are minutes and seconds (default: none)",
+    )  # fmt: skip
+    for name, value, metavar, text in (
+        ("batch-size", defaults.batch_size, "N", "recordings per step"),
+        ("lr", defaults.learning_rate, "RATE", "peak learning rate"),
+        ("seed", defaults.seed, "N", "of weights, batches and masks"),
+    ):
+        fit.add_argument(f"--{name}", type=type(value), default=value, metavar=metavar, help=f"{text} {default}")
+    length = fit.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs", type=int, default=defaults.epochs, metavar="N", help=f"passes over the recordings {default}"
+    )
+    length.add_argument("--steps", type=int, default=defaults.steps, metavar="N", help="instead of passes")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -118,8 +125,11 @@ def _space_of(data: DataSet | None, named: str | None) -> LabelSpace:
 
 def _fit(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.data)
-    chosen = ("masking", "epochs", "steps", "minutes", "batch_size", "learning_rate", "schedule", "seed")
-    settings = RestorationSettings(**{name: getattr(arguments, name) for name in chosen})
+    chosen = ("masking", "epochs", "steps", "batch_size", "schedule", "seed")
+    settings = RestorationSettings(
+        **{name: getattr(arguments, name) for name in chosen},
+        learning_rate=arguments.lr, minutes=60 * arguments.time_limit,
+    )  # fmt: skip
     data = None if has_arrays(folder) else open_chosen(arguments)
     if data is None:
         _refuse_for_arrays(arguments, "attributes", "cache", *_OF_DATA_SETS)

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
                         help="where the files go: NAME.json, NAME.csv, NAME.npz, and two pictures of each class")
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
-    parser.add_argument("--onnx", metavar="OUT", help="explain what `leadset export` wrote, by occlusion")
+    parser.add_argument("--onnx", metavar="FOLDER", help="explain what `leadset export` wrote, by occlusion")
     parser.add_argument("--classes", type=lambda words: words.split(","), metavar="NAMES",
                         help="what to explain, with commas between, such as AF,RBBB (default: what is decided)")
     parser.add_argument("--method", metavar="NAME",

@@ -1,6 +1,6 @@
-"""``leadset export [ENTRY] --onnx OUT``: write an entry as ONNX files, which answer without PyTorch.
+"""``leadset export [MODEL] --onnx FOLDER``: write an entry as ONNX files, which answer without PyTorch.
 
-There is a file for each lead set. `leadset predict RECORD… --onnx OUT` answers with them.
+There is a file for each lead set. `leadset predict RECORD… --onnx FOLDER` answers with them.
 
 Examples:
     leadset export --onnx onnx
@@ -20,9 +20,9 @@ GROUP = "submit, share, serve"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("entry", nargs="?", metavar="ENTRY", help="folder of a trained entry (default: the one that "
+    parser.add_argument("entry", nargs="?", metavar="MODEL", help="folder of a trained entry (default: the one that "
                                                                   "ships)")
-    parser.add_argument("--onnx", type=Path, required=True, metavar="OUT", help="folder for the files")
+    parser.add_argument("--onnx", type=Path, required=True, metavar="FOLDER", help="folder for the files")
     parser.add_argument("--leads", nargs="+", metavar="SET", help="lead sets, as 12 or II,V5 (default: all trained)")
     parser.add_argument("--int8", action="store_true", help="weights in 8 bits: smaller files, other probabilities")
 

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     described = "; ".join(f"{name}: {chosen.title}" for name, chosen in FEATURE_SETS.items())
     parser.add_argument("--sets", type=lambda words: words.split(","), default=list(FEATURE_SETS), metavar="NAMES",
                         help=f"which, with commas between (default: all). {described}")
-    parser.add_argument("--leads", default="12", help="a lead set's size or lead names with commas (default: 12)")
+    parser.add_argument("--leads", default="12", metavar="SET",
+                        help="a lead set's size or lead names with commas (default: 12)")
     parser.add_argument("-j", "--jobs", type=int, default=-1, metavar="N", help="processes (default: one per core)")
 
 

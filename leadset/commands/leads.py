@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
                         help="folder for leads.csv and leads.png; of --retrain, for its entries and scores")
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
-    parser.add_argument("--networks", type=lambda words: words.split(","), default=[], metavar="NAMES",
+    parser.add_argument("--models", type=lambda words: words.split(","), default=[], metavar="NAMES",
                         help="architectures of the entry to ask, with commas between (default: all classifiers)")
     parser.add_argument("--studies", type=lambda words: words.split(","), metavar="NAMES",
                         help="some of one (each lead alone), without (each left out), two (all pairs); default: all")
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ranks the leads; returns 0, or 1 where no recording can be used."""
-    of_entry = [f"--{name}" for name in ("entry", "networks", "studies") if getattr(arguments, name)]
+    of_entry = [f"--{name}" for name in ("entry", "models", "studies") if getattr(arguments, name)]
     of_training = [f"--{name}" for name in ("protocol", "set") if getattr(arguments, name)]
     refused = of_entry if arguments.retrain else of_training
     if refused:
@@ -91,7 +91,7 @@ def _ablated(arguments: argparse.Namespace) -> list[LeadScore]:
     inputs, labels = read_inputs(entry, open_data(arguments))
     studies = [_STUDIES[name] for name in chosen]
     with tqdm(total=1 + sum(len(STUDIES[study]) for study in studies), unit="lead set") as bar:
-        return list(rank_leads(entry, inputs, labels, studies, arguments.networks, bar.update))
+        return list(rank_leads(entry, inputs, labels, studies, arguments.models, bar.update))
 
 
 def _retrained(arguments: argparse.Namespace) -> list[LeadScore]:

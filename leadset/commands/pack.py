@@ -1,4 +1,4 @@
-"""``leadset pack ENTRY -o FILE.zip``: make one file of a trained entry, to be given to others.
+"""``leadset pack MODEL -o FILE.zip``: make one file of a trained entry, to be given to others.
 
 It holds what `entry.json` names and the card, with digests. `leadset predict RECORD… --entry FILE.zip` answers with it,
 and `leadset unpack FILE.zip FOLDER` makes a folder of it.
@@ -17,7 +17,7 @@ GROUP = "submit, share, serve"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("entry", type=Path, metavar="ENTRY", help="folder of a trained entry")
+    parser.add_argument("entry", type=Path, metavar="MODEL", help="folder of a trained entry")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
 
 

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_task(parser)
     add_chosen_folds(parser)
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
-    parser.add_argument("--onnx", metavar="OUT", help="answer with what `leadset export` wrote, without PyTorch")
+    parser.add_argument("--onnx", metavar="FOLDER", help="answer with what `leadset export` wrote, without PyTorch")
     parser.add_argument("--json", metavar="FILE", help="write probabilities, labels, measurements; - prints them")
     parser.add_argument("--csv", metavar="FILE", help="write the same as a line per recording")
     parser.add_argument(

@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", type=int, required=True, help="number of recordings")
     parser.add_argument("--seed", type=int, default=0, help="the same seed writes the same bytes (default: 0)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each recording (default: 10)")
-    parser.add_argument("--rate", type=int, help="samples a second (default: what each source's recorder has)")
+    parser.add_argument(
+        "--fs", type=int, metavar="HZ", help="sampling rate (default: what each source's recorder has)"
+    )
     parser.add_argument(
         "--labels", help=f"main diagnoses to draw from, with commas between, out of {' '.join(NAMES)} (default: all),"
         f" and {' '.join(AV_BLOCKS)}"
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.n,
         seed=arguments.seed,
         seconds=arguments.seconds,
-        rate=arguments.rate,
+        fs=arguments.fs,
         labels=arguments.labels,
         faults=arguments.faults,
     )

@@ -26,18 +26,18 @@ _TEST_SHARE = 0.3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("--entry", type=Path, metavar="DIR", help="folder of the entry (default: this kit, small)")
+    parser.add_argument("--entry", type=Path, metavar="FOLDER", help="folder of the entry (default: this kit, small)")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="headers and .mat files with labels (default: simulated recordings)"
+        "--data", type=Path, metavar="FOLDER", help="headers and .mat files with labels (default: simulated recordings)"
     )
-    parser.add_argument("--work", type=Path, metavar="DIR", help="new folder for models, outputs and logs, which stay")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="new folder for models, outputs and logs: kept")
     parser.add_argument("--only", type=lambda words: words.split(","), default=[], metavar="NAMES",
                         help="checks, with commas between (default: all)")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the checks and what they show")
-    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the table to this file")
-    parser.add_argument("--html", type=Path, metavar="OUT", help="write the table as a page to this file")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table to this file")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the table as a page to this file")
     parser.add_argument(
-        "--drivers", type=Path, metavar="DIR",
+        "--drivers", type=Path, metavar="FOLDER",
         help="folder of the organisers' scripts (default: some written after their description)",
     )  # fmt: skip
     parser.add_argument("--python", default=sys.executable, metavar="FILE", help="interpreter that runs the entry")

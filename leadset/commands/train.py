@@ -40,7 +40,7 @@ def _names(words: str) -> list[str]:
     return [word.strip() for word in words.split(",")]
 
 
-def _hours(words: str) -> float:
+def hours(words: str) -> float:
     """``2``, ``2h``, ``30m`` or ``90s`` in hours."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([hms]?)", words.strip())
     if match is None:
@@ -54,7 +54,7 @@ _OPTIONS = (
     _Option("--batch-size", "batch_size", int, "N", "recordings per step"),
     _Option("--lr", "learning_rate", float, "RATE", "peak learning rate"),
     _Option("--seed", "seed", int, "N", "of split, weights, order and augmentation", for_all=True),
-    _Option("--time-limit", "time_limit_hours", _hours, "HOURS", "for the run; 30m and 90s are minutes and seconds"),
+    _Option("--time-limit", "time_limit_hours", hours, "HOURS", "for the run; 30m and 90s are minutes and seconds"),
     _Option("--preset", "preset", str, "NAME", "sizes of the networks: auto, compact, published or demo"),
 )
 

@@ -137,7 +137,7 @@ def create_app(entry: Entry, limits: Serve, api_key: str = "") -> FastAPI:
 
 def _example() -> Recording:
     """A simulated recording: answering it loads networks and libraries before the first client comes."""
-    signal, _ = next(zip(*next(SimulatedStream(1, rate=_EXAMPLE_RATE)), strict=True))
+    signal, _ = next(zip(*next(SimulatedStream(1, fs=_EXAMPLE_RATE)), strict=True))
     return Recording(signal, _EXAMPLE_RATE, LEADS)
 
 

@@ -46,7 +46,7 @@ def entry_of(folder: str | None) -> Entry:
 @st.cache_resource(show_spinner=False)
 def example() -> Recording:
     """A simulated recording."""
-    stream = SimulatedStream(1, _EXAMPLE_SEED, rate=_EXAMPLE_RATE, labels=_EXAMPLE_LABEL)
+    stream = SimulatedStream(1, _EXAMPLE_SEED, fs=_EXAMPLE_RATE, labels=_EXAMPLE_LABEL)
     return Recording(next(stream)[0][0], _EXAMPLE_RATE, LEADS, "simulated", age=60, sex="female")
 
 

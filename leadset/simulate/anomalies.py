@@ -43,7 +43,7 @@ class Anomalous:
         masks: (n, 12, samples) bool, true where a lead shows it.
         kinds: which anomaly it is, out of `ANOMALIES`.
         codes: SNOMED CT codes of the recordings without it.
-        rate: sampling rate in Hz.
+        fs: sampling rate in Hz.
     """
 
     signals: np.ndarray
@@ -51,14 +51,14 @@ class Anomalous:
     masks: np.ndarray
     kinds: list[str]
     codes: list[tuple[str, ...]]
-    rate: float
+    fs: float
 
 
 def simulate_anomalies(
     n: int,
     seed: int = 0,
     seconds: float = 10.0,
-    rate: float = 500,
+    fs: float = 500,
     kinds: Iterable[str] = ANOMALIES,
     labels: str | Iterable[str] | Mapping[str, float] = "NSR",
     *,
@@ -71,7 +71,7 @@ def simulate_anomalies(
         n: how many.
         seed: of the data set.
         seconds: length, at least 4 s.
-        rate: sampling rate in Hz.
+        fs: sampling rate in Hz.
         kinds: anomalies to choose from.
         labels: what the recordings have besides, as of `leadset.simulate.simulate`.
         start: index of the first.
@@ -85,7 +85,7 @@ def simulate_anomalies(
         raise ValueError(f"cannot simulate {n} recordings of {seconds} s: expected at least 1 of 4 s")
     if not kinds or set(kinds) - set(ANOMALIES):
         raise ValueError(f"unknown anomaly in {', '.join(kinds) or '(none)'}: expected some of {', '.join(ANOMALIES)}")
-    check_limits(seconds, rate, noise)
+    check_limits(seconds, fs, noise)
     weights = parse_labels(labels)
     parts = []
     for first in range(start, start + n, _BATCH):
@@ -95,7 +95,7 @@ def simulate_anomalies(
         devices = draw_devices(seed, indices)
         changes = _draw_changes(draws)
         scene = draw_scene(
-            Draws(seed, indices), devices, seconds, rate, weights, noise, np.float32,
+            Draws(seed, indices), devices, seconds, fs, weights, noise, np.float32,
             alter=lambda heart, kind=kind, changes=changes: _add_changed_kind(heart, kind, changes),
         )  # fmt: skip
         parts.append(_with_anomaly(draws, scene, kind, seconds))
@@ -105,7 +105,7 @@ def simulate_anomalies(
         masks=np.concatenate([p.masks for p in parts]),
         kinds=[k for p in parts for k in p.kinds],
         codes=[c for p in parts for c in p.codes],
-        rate=rate,
+        fs=fs,
     )
 
 

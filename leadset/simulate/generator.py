@@ -26,7 +26,7 @@ class Simulated:
 
     Attributes:
         signals: (n, 12, samples) in mV, leads in standard order.
-        rate: sampling rate in Hz.
+        fs: sampling rate in Hz.
         codes: SNOMED CT codes of each recording.
         ages: years (n,).
         sexes: ``"Male"`` or ``"Female"`` of each recording.
@@ -36,7 +36,7 @@ class Simulated:
     """
 
     signals: np.ndarray
-    rate: float
+    fs: float
     codes: list[tuple[str, ...]]
     ages: np.ndarray
     sexes: list[str]
@@ -49,7 +49,7 @@ def simulate(
     n: int,
     seed: int = 0,
     seconds: float = 10.0,
-    rate: float = 500,
+    fs: float = 500,
     labels: str | Iterable[str] | Mapping[str, float] | None = None,
     *,
     start: int = 0,
@@ -63,7 +63,7 @@ def simulate(
         n: how many.
         seed: of the data set.
         seconds: length, 2 s to an hour.
-        rate: sampling rate in Hz, 100 to 2000.
+        fs: sampling rate in Hz, 100 to 2000.
         labels: main diagnoses to draw from, as abbreviations (``"AF,NSR"`` or a sequence) or with weights; None for
             the default mixture. Every recording also carries the label of its rhythm. Second- and third-degree AV block
             (``av_block.AV_BLOCKS``) are in no mixture, but can be named here.
@@ -77,14 +77,14 @@ def simulate(
     """
     if n < 1:
         raise ValueError(f"cannot simulate {n} recordings: expected at least 1")
-    check_limits(seconds, rate, noise)
+    check_limits(seconds, fs, noise)
     weights = parse_labels(labels)
     end = start + n
     batches = [range(first, min(first + _BATCH, end)) for first in range(start, end, _BATCH)]
-    parts = [simulate_indices(batch, seed, seconds, rate, weights, noise, marks, dtype) for batch in batches]
+    parts = [simulate_indices(batch, seed, seconds, fs, weights, noise, marks, dtype) for batch in batches]
     return Simulated(
         signals=np.concatenate([part.signals for part in parts]),
-        rate=rate,
+        fs=fs,
         codes=[codes for part in parts for codes in part.codes],
         ages=np.concatenate([part.ages for part in parts]),
         sexes=[sex for part in parts for sex in part.sexes],
@@ -108,7 +108,7 @@ def simulate_indices(
     scene = draw_scene(Draws(seed, indices), draw_devices(seed, indices), seconds, fs, weights, noise, dtype)
     return Simulated(
         signals=twelve_leads(scene.recorded()),
-        rate=fs,
+        fs=fs,
         codes=scene.codes,
         ages=scene.heart.age,
         sexes=["Female" if x else "Male" for x in scene.heart.female],

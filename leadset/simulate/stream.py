@@ -20,7 +20,7 @@ class SimulatedStream:
         batch: recordings in a batch.
         seed: of the data set.
         seconds: length of each.
-        rate: sampling rate in Hz.
+        fs: sampling rate in Hz.
         labels: as of `leadset.simulate.simulate`.
         noise: factor on the level of all noise.
         shard: which of the ``shards`` streams this is.
@@ -38,7 +38,7 @@ class SimulatedStream:
         batch: int = 32,
         seed: int = 0,
         seconds: float = 10.0,
-        rate: float = 500,
+        fs: float = 500,
         labels: str | Iterable[str] | Mapping[str, float] | None = None,
         noise: float = 1.0,
         shard: int = 0,
@@ -48,8 +48,8 @@ class SimulatedStream:
             raise ValueError(f"cannot simulate batches of {batch} recordings: expected at least 1")
         if not 0 <= shard < shards:
             raise ValueError(f"no shard {shard} of {shards}: expected 0 to {shards - 1}")
-        check_limits(seconds, rate, noise)
-        self.batch, self.seed, self.seconds, self.rate, self.noise = batch, seed, seconds, rate, noise
+        check_limits(seconds, fs, noise)
+        self.batch, self.seed, self.seconds, self.fs, self.noise = batch, seed, seconds, fs, noise
         self.weights = parse_labels(labels)
         self.shard, self.shards = shard, shards
         self.position = 0
@@ -61,7 +61,7 @@ class SimulatedStream:
         """The next signals (batch, 12, samples) in mV, float32, and the codes of each recording."""
         first = (self.position * self.shards + self.shard) * self.batch
         made = simulate_indices(
-            range(first, first + self.batch), self.seed, self.seconds, self.rate, self.weights, self.noise
+            range(first, first + self.batch), self.seed, self.seconds, self.fs, self.weights, self.noise
         )
         self.position += 1
         return made.signals, made.codes

@@ -29,7 +29,7 @@ def write_dataset(
     n: int,
     seed: int = 0,
     seconds: float = 10.0,
-    rate: int | None = None,
+    fs: int | None = None,
     labels: str | Iterable[str] | Mapping[str, float] | None = None,
     faults: float = 0.0,
 ) -> Iterator[Path]:
@@ -42,7 +42,7 @@ def write_dataset(
         n: how many.
         seed: of the data set.
         seconds: length of each.
-        rate: sampling rate in Hz; None for what each source's device has.
+        fs: sampling rate in Hz; None for what each source's device has.
         labels: as of `leadset.simulate.simulate`.
         faults: share of recordings with swapped electrodes or unplugged leads.
 
@@ -52,26 +52,26 @@ def write_dataset(
     """
     if n < 1:
         raise ValueError(f"cannot simulate {n} recordings: expected at least 1")
-    check_limits(seconds, DEVICES[0].fs if rate is None else rate)
+    check_limits(seconds, DEVICES[0].fs if fs is None else fs)
     if not 0 <= faults <= 1:
         raise ValueError(f"share of faults {faults}: expected a number from 0 to 1")
-    return _write_all(folder, n, seed, seconds, rate, parse_labels(labels), faults)
+    return _write_all(folder, n, seed, seconds, fs, parse_labels(labels), faults)
 
 
 def _write_all(
-    folder: Path, n: int, seed: int, seconds: float, rate: int | None, weights: Mapping[str, float], faults: float
+    folder: Path, n: int, seed: int, seconds: float, fs: int | None, weights: Mapping[str, float], faults: float
 ) -> Iterator[Path]:
     for first in range(0, n, _GROUP):
         indices = range(first, min(first + _GROUP, n))
-        devices = [replace(d, fs=d.fs if rate is None else rate) for d in draw_devices(seed, indices)]
+        devices = [replace(d, fs=d.fs if fs is None else fs) for d in draw_devices(seed, indices)]
         jobs = sorted(zip(indices, devices, strict=True), key=lambda job: (job[1].fs, job[0]))
-        for fs, group in groupby(jobs, key=lambda job: job[1].fs):
+        for own_fs, group in groupby(jobs, key=lambda job: job[1].fs):
             same = list(group)
             for start in range(0, len(same), _BATCH):
                 part = same[start : start + _BATCH]
                 numbers = [index for index, _ in part]
                 # Double precision: what is rounded to integers must not depend on the machine.
-                made = simulate_indices(numbers, seed, seconds, fs, weights, dtype=np.float64)
+                made = simulate_indices(numbers, seed, seconds, own_fs, weights, dtype=np.float64)
                 people = _person_texts(seed, numbers, made.ages, made.sexes)
                 damage = draw_faults(seed, numbers, faults)
                 for row, (index, device) in enumerate(part):
