@@ -40,7 +40,7 @@ from leadset.anomaly.features import FAMILIES, LASTING
 from leadset.anomaly.head import cross_fit
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
 from leadset.anomaly.reference import fit_families, largest_deviation
-from leadset.anomaly.scores import MAPS, RANKS
+from leadset.anomaly.score import MAPS, RANKS
 from leadset.classes import label_space
 from leadset.entry.networks import on_threads
 from leadset.leads import LEADS
@@ -54,7 +54,7 @@ from leadset.store.packed import Store, build_store
 from leadset.training.detector import fit_detector, untrained_model
 from leadset.training.normals import plain_sinus_rhythm
 from leadset.training.split import stratified_parts
-from leadset.training.tasks.restoration import RestorationSettings
+from leadset.training.tasks.restoration_settings import RestorationSettings
 
 COLUMNS = ("data", "method", "measure", "of", "n", "value", "low", "high")
 SPACE = label_space("challenge2021")

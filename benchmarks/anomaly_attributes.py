@@ -37,7 +37,7 @@ from leadset.store.packed import build_store
 from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
 from leadset.training.normals import plain_sinus_rhythm
 from leadset.training.split import stratified_parts
-from leadset.training.tasks.restoration import RestorationSettings
+from leadset.training.tasks.restoration_settings import RestorationSettings
 from leadset.utils import nan_statistics
 
 COLUMNS = ("what", "of", "n", "measure", "value", "low", "high", "median_instead")

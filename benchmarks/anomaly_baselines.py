@@ -13,7 +13,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
-from leadset.anomaly.scores import SMOOTHING
+from leadset.anomaly.scoring import SMOOTHING
 from leadset.anomaly.windows import AFTER_R, around, beats_within, centred_starts
 from leadset.leads import LEADS
 from leadset.models.cross_restoration import BEFORE_R

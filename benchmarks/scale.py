@@ -78,7 +78,7 @@ def train(data: Path, work: Path, n: int, name: str) -> int:
     from leadset.leads import LEADS
     from leadset.models import model_entry
     from leadset.training.data import TRAIN, TrainingData
-    from leadset.training.tasks import TASKS
+    from leadset.training.tasks.registry import TASKS
     from leadset.training.trainer import RunContext, Trainer
     from leadset.utils.memory import keep_freed_memory
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from leadset.anomaly import Detector
 from leadset.anomaly.detector import ARCHITECTURE, TRANSFORM
 from leadset.anomaly.metrics import detection_auc, localisation_auc
-from leadset.anomaly.scores import AnomalyScore
+from leadset.anomaly.score import AnomalyScore
 from leadset.anomaly.shipped import shipped_detector
 from leadset.classes import CHALLENGE, label_space
 from leadset.leads import LEAD_SETS, LEADS, lead_set_name

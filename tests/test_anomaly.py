@@ -14,7 +14,7 @@ from leadset.anomaly import Detector, Scoring
 from leadset.anomaly.detector import TRANSFORM
 from leadset.anomaly.features import feature_names, rhythm_features, roughness, wave_features
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.scores import WindowErrors, deviation_map, error_map, score_recording, smooth
+from leadset.anomaly.scoring import WindowErrors, deviation_map, error_map, score_recording, smooth
 from leadset.anomaly.windows import NO_BEATS, due_places
 from leadset.leads import LEADS
 from leadset.preprocess import Transform, prepare

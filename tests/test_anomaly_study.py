@@ -22,7 +22,7 @@ from leadset.studies.anomaly_arrays import TABLE_FILE, as_row, read_table, write
 from leadset.studies.anomaly_study import SHIPPED_ROW, TITLES, _area, _counted, _dice
 from leadset.studies.comparison import KIT, PUBLISHED
 from leadset.studies.study import list_studies
-from leadset.training.tasks.restoration import RestorationSettings
+from leadset.training.tasks.restoration_settings import RestorationSettings
 
 STUDY = list_studies()["ecgad-ptbxl"]
 MIXED, ABNORMAL = "{'NORM': 50.0, 'IMI': 50.0}", "{'IMI': 80.0}"

@@ -177,6 +177,20 @@ def test_scripts_have_the_arguments_of_their_verbs(script, verb, tmp_path):
     assert ours == theirs and ours.startswith("usage: NAME")
 
 
+def test_help_of_no_verb_loads_what_is_slow():
+    """In one process: what is loaded by then, the verb before it has loaded."""
+    code = """if True:
+        import argparse, importlib, sys
+        from leadset.cli import list_verbs
+        slow = ("torch", "matplotlib", "pandas", "scipy.signal", "scipy.stats", "sklearn", "wfdb")
+        for verb in list_verbs():
+            importlib.import_module(f"leadset.commands.{verb}").add_arguments(argparse.ArgumentParser())
+            loaded = [name for name in slow if name in sys.modules]
+            assert not loaded, f"leadset {verb} --help loads {loaded}"
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 def test_script_and_verb_extract_the_same(tmp_path, capsys):
     write_recording(tmp_path / "in" / "g1")
     write_recording(tmp_path / "in", "A0002", make_counts(2))

@@ -21,8 +21,9 @@ from leadset.training import trainer as trainer_module
 from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
 from leadset.training.steps.curriculum import Curriculum, Phase, Pool
 from leadset.training.steps.schedules import SCHEDULES
-from leadset.training.tasks.restoration import RestorationSettings, RestorationTask
+from leadset.training.tasks.restoration import RestorationTask
 from leadset.training.tasks.restoration_batches import MaskedBatches
+from leadset.training.tasks.restoration_settings import RestorationSettings
 from leadset.training.trainer import RunContext, Trainer
 from leadset.waves.beats import find_r_peaks
 

@@ -21,7 +21,8 @@ import leadset
 from leadset.anomaly.arrays import Recordings
 from leadset.anomaly.features import LASTING
 from leadset.anomaly.reference import Reference, largest_deviation
-from leadset.anomaly.scores import AnomalyScore, Scoring, score_recording
+from leadset.anomaly.score import AnomalyScore
+from leadset.anomaly.scoring import Scoring, score_recording
 from leadset.leads import resolve_leads
 from leadset.models import create_model
 from leadset.models.cross_restoration import CrossRestoration

@@ -9,16 +9,13 @@ rhythm, amplitude, roughness, and the waves as the delineation has them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadset.anomaly.score import AnomalyScore
 from leadset.models.cross_restoration import BEFORE_R, RATE
 from leadset.utils.nan_statistics import median, spread
 from leadset.waves.beats import RECORD_FEATURES, Beats
-
-if TYPE_CHECKING:
-    from leadset.anomaly.scores import AnomalyScore
 
 #: Stretches of a heartbeat in samples from its R peak; waves are looked for where most hearts have them.
 SEGMENTS: dict[str, tuple[int, int]] = {"P": (-120, -30), "QRS": (-30, 40), "ST": (40, 90), "T": (90, 240)}

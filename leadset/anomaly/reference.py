@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from leadset.anomaly.features import FAMILIES, feature_group, feature_names
-from leadset.anomaly.scores import MAPS, PARTS, RANKS, AnomalyScore
+from leadset.anomaly.score import MAPS, PARTS, RANKS, AnomalyScore
 
 QUANTILES = np.linspace(0, 1, 101)
 # Samples whose error is above this share of those of normal recordings are "high".

@@ -15,7 +15,7 @@ from leadset.anomaly.arrays import BENCHMARK, BENCHMARK_LABELS, TEST, TEST_LABEL
 from leadset.anomaly.detector import Detector
 from leadset.anomaly.features import FAMILIES
 from leadset.anomaly.metrics import detection_auc, dice, dice_threshold, localisation_auc
-from leadset.anomaly.scores import PARTS, AnomalyScore
+from leadset.anomaly.score import PARTS, AnomalyScore
 from leadset.classes import LabelSpace
 from leadset.entry.detectors import DetectorFolder
 from leadset.leads import lead_set_name

@@ -13,33 +13,27 @@ import csv
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadset.anomaly.arrays import BENCHMARK, TEST, TRAIN, ArrayRecordings, has_arrays
-from leadset.anomaly.attributes import targets_of
-from leadset.anomaly.detector import TRANSFORM, Detector
 from leadset.anomaly.masks import MASKINGS
-from leadset.anomaly.scores import MAPS, AnomalyScore
+from leadset.anomaly.score import MAPS, AnomalyScore
 from leadset.classes import LabelSpace, label_space
-from leadset.commands._anomaly_scores import Table, score_arrays, score_folder
 from leadset.commands._data import add_chosen_folds, add_task, open_chosen
 from leadset.commands.train import hours
 from leadset.config import load_config, load_lead_names
-from leadset.entry.detectors import SHIPPED, DetectorFolder
 from leadset.leads import LEADS, resolve_leads
-from leadset.models.cross_restoration import LOG_VARIANCE_RANGES, CrossRestoration
-from leadset.plots import SignalMap, draw_measured_sheet, save_sheet
 from leadset.recordings import Recording, read_recording
 from leadset.recordings.dataset import DataSet
-from leadset.store.groups import patient_groups
-from leadset.store.packed import build_store
-from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
-from leadset.training.normals import FEWEST, hold_out, plain_sinus_rhythm
 from leadset.training.steps.schedules import SCHEDULES
-from leadset.training.tasks.restoration import RestorationSettings
+from leadset.training.tasks.restoration_settings import RestorationSettings
 from leadset.utils.files import write_atomically
-from leadset.utils.weights import check_weights
+
+if TYPE_CHECKING:
+    from leadset.anomaly.detector import Detector
+    from leadset.models.cross_restoration import CrossRestoration
 
 GROUP = "look at recordings and answers"
 
@@ -50,7 +44,7 @@ _DARKEST = 4.0
 _OF_DATA_SETS = ("label_space", "task", "data_option", "fold")
 _DATA_HELP = "folder of recordings, or one that holds {}; or a data set (ptbxl:FOLDER)"
 _SPACE_HELP = "whose normal class is normal (default: that of a trained entry, else as configured)"
-_MODEL_HELP = f"folder that fit has written, a trained entry, or '{SHIPPED}' for the detector that ships"
+_MODEL_HELP = "folder that fit has written, a trained entry, or 'shipped' for the detector that ships"
 _MAP_HELP = "how a sample differs from normal hearts, or from the recording's other heartbeats (default: deviation)"
 
 
@@ -81,7 +75,8 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("model", type=Path, metavar="MODEL", help="folder to write; an interrupted run in it goes on")
     fit.add_argument("--leads", default="12", metavar="SET", help="a lead set's size or names (default: %(default)s)")
     fit.add_argument("--width", type=int, default=32, help="of the first layer (default: %(default)s, as published)")
-    fit.add_argument("--log-variance", choices=LOG_VARIANCE_RANGES, default="wide", help="its range")
+    fit.add_argument("--log-variance", default="wide", metavar="NAME",
+                     help="range of the variance that it may expect: wide or published (default: %(default)s)")
     fit.add_argument(
         "--attributes", action="store_true",
         help="learn age, sex, heart rate and intervals of the normal recordings too, and classes of all with a header",
@@ -124,6 +119,13 @@ def _space_of(data: DataSet | None, named: str | None) -> LabelSpace:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
+    from leadset.anomaly.attributes import targets_of
+    from leadset.anomaly.detector import TRANSFORM
+    from leadset.store.groups import patient_groups
+    from leadset.store.packed import build_store
+    from leadset.training.detector import all_r_peaks, fit_detector, untrained_model
+    from leadset.training.normals import FEWEST, hold_out, plain_sinus_rhythm
+
     folder = Path(arguments.data)
     chosen = ("masking", "epochs", "steps", "batch_size", "schedule", "seed")
     settings = RestorationSettings(
@@ -182,6 +184,9 @@ def _start_from(folder: Path, model: CrossRestoration) -> None:
     Raises:
         ValueError: it has other leads, or is another network.
     """
+    from leadset.entry.detectors import DetectorFolder
+    from leadset.utils.weights import check_weights
+
     start = DetectorFolder(folder).for_leads(model.leads).model
     if start.leads != model.leads:
         raise ValueError(f"{folder}: weights for {', '.join(start.leads)}, expected {', '.join(model.leads)}")
@@ -196,6 +201,9 @@ def _start_from(folder: Path, model: CrossRestoration) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> int:
+    from leadset.commands._anomaly_scores import Table, score_arrays, score_folder
+    from leadset.entry.detectors import DetectorFolder
+
     folder = Path(arguments.data)
     if arguments.map is not None and not (folder / BENCHMARK).is_file():
         raise ValueError(f"{folder}: --map says what localisation is measured by, expected {BENCHMARK} in it")
@@ -220,6 +228,9 @@ def _score(arguments: argparse.Namespace) -> int:
 
 
 def _localise(arguments: argparse.Namespace) -> int:
+    from leadset.anomaly.detector import TRANSFORM
+    from leadset.entry.detectors import DetectorFolder
+
     detectors = DetectorFolder(arguments.model)
     names = {**detectors.lead_names, **load_lead_names(arguments.call.folder)}
     recording = read_recording(arguments.record, names)
@@ -259,6 +270,9 @@ def _compared(detector: Detector, score: AnomalyScore) -> str:
 
 def _draw(detector: Detector, recording: Recording, score: AnomalyScore, which: str, target: Path) -> None:
     """The sheet, with heat behind the leads that recording and detector share."""
+    from leadset.anomaly.detector import TRANSFORM
+    from leadset.plots import SignalMap, draw_measured_sheet, save_sheet
+
     shared = [lead for lead in detector.leads if lead in recording.leads]
     own = [detector.leads.index(lead) for lead in shared]
     full = _DARKEST * detector.known_reference.high[which][own]

@@ -17,14 +17,15 @@ import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import leadset
-from leadset.entry.manifest import Manifest
 from leadset.leads import lead_set_name
 from leadset.recordings import find_recordings
-from leadset.scoring import Scores, evaluate
-from leadset.training.context import LOG_FILE
 from leadset.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    from leadset.scoring import Scores
 
 GROUP = "train, predict, evaluate"
 
@@ -49,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the demo; returns the exit status."""
+    from leadset.entry.manifest import Manifest
+    from leadset.scoring import evaluate
+
     started, out = time.monotonic(), arguments.out
     _simulate(out / "training", arguments.n, TRAINING_SEED)
     _simulate(out / "test", arguments.tests, TEST_SEED)
@@ -82,6 +86,7 @@ def _draw(out: Path, scores: dict[str, dict[str, Scores]]) -> None:
         print("no pictures: matplotlib is not installed")
         return
     from leadset.plots.results import plot_scores, plot_training
+    from leadset.training.context import LOG_FILE
 
     plot_scores(scores, out / "scores.png")
     plot_training(out / "model" / LOG_FILE, out / "training.png")

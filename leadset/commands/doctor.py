@@ -13,14 +13,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leadset.classes import LabelSpace, label_space
 from leadset.commands._data import add_data, open_data
 from leadset.config import load_label_space, load_lead_names
 from leadset.leads import LEADS, lead_set_name
-from leadset.recordings.audit import Audit, audit_folder, write_csv
 from leadset.recordings.find import Found, survey
 from leadset.signals import FLAGS, PREPARING_FLAGS
+
+if TYPE_CHECKING:
+    from leadset.recordings.audit import Audit
 
 GROUP = "prepare data"
 
@@ -46,6 +49,8 @@ def _processes(words: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Audits the folder; returns 0, or 1 if not one recording can be used."""
+    from leadset.recordings.audit import audit_folder, write_csv
+
     names, data = load_lead_names(arguments.call.folder), None
     named = arguments.label_space
     space = label_space(named) if named else load_label_space(arguments.call.folder)

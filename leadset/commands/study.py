@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadset.commands.train import add_choices, chosen_config
+from leadset.studies import study_names
 
 GROUP = "compare networks"
 
@@ -35,9 +36,7 @@ _NOT_OF_DETECTORS = {"models", "leads", "time_limit", "preset", "freeze", "confi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    from leadset.studies.study import list_studies
-
-    parser.add_argument("name", choices=list_studies(), metavar="NAME", help=f"one of {', '.join(list_studies())}")
+    parser.add_argument("name", choices=study_names(), metavar="NAME", help=f"one of {', '.join(study_names())}")
     parser.add_argument("data", nargs="?", metavar="DATA", help="folder of the data set as published")
     parser.add_argument("out", nargs="?", type=Path, metavar="OUT", help="folder for results")
     parser.add_argument(

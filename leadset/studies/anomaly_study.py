@@ -20,7 +20,7 @@ import numpy as np
 from leadset.anomaly.arrays import BENCHMARK, BENCHMARK_LABELS, TEST, TEST_LABELS, TRAIN, ArrayRecordings, read_labels
 from leadset.anomaly.detector import DETECTOR_FILE, Detector
 from leadset.anomaly.metrics import dice_threshold
-from leadset.anomaly.scores import MAPS, AnomalyScore
+from leadset.anomaly.score import MAPS, AnomalyScore
 from leadset.entry.detectors import SHIPPED, DetectorFolder
 from leadset.leads import LEADS
 from leadset.models.prediction import lead_rows
@@ -29,7 +29,7 @@ from leadset.scoring.metrics import Ranking
 from leadset.studies.anomaly_arrays import read_table
 from leadset.studies.comparison import KIT, PUBLISHED, Paper, write_comparison
 from leadset.training.detector import fit_detector, untrained_model
-from leadset.training.tasks.restoration import RestorationSettings
+from leadset.training.tasks.restoration_settings import RestorationSettings
 from leadset.utils.files import write_atomically
 
 #: The row of the detector that ships.

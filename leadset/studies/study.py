@@ -21,13 +21,13 @@ from leadset.scoring import accuracy, f_measure, macro
 from leadset.scoring.by_class import CLASS_SCORES, class_counts, hamming_loss
 from leadset.scoring.intervals import bootstrap, over
 from leadset.scoring.metrics import areas, challenge_metric
+from leadset.studies import STUDY_FOLDER, study_names
 from leadset.studies.anomaly_study import AnomalyStudy
 from leadset.studies.answers import Row
 from leadset.studies.comparison import KIT, PUBLISHED, Paper, write_comparison
 from leadset.studies.entrants import Entrant, Trained
 from leadset.studies.results import Results
 
-_FOLDER = Path(__file__).with_name("published")
 #: The kind of study that `leadset.studies.anomaly_study` repeats, as files name it.
 _ANOMALY = "anomaly"
 _DRAWS, _SEED = 200, 2021
@@ -88,7 +88,7 @@ def list_studies() -> dict[str, Study | AnomalyStudy]:
     Raises:
         ValueError: a file is none of a study.
     """
-    return {path.stem: _read(path) for path in sorted(_FOLDER.glob("*.toml"))}
+    return {name: _read(STUDY_FOLDER / f"{name}.toml") for name in study_names()}
 
 
 def _read(path: Path) -> Study | AnomalyStudy:

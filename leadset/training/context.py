@@ -32,7 +32,7 @@ from leadset.training.distributed import is_leader
 from leadset.training.normals import TOO_FEW
 from leadset.training.start import Start, head_axes, nearest_classes, simulated_start, started_network
 from leadset.training.task import Cost, TrainingTask, Tuning
-from leadset.training.tasks import TASKS
+from leadset.training.tasks.registry import TASKS
 from leadset.training.trainer import Deadline, Outcome, RunContext, Trainer, measure, measure_answering
 from leadset.utils.files import write_atomically
 from leadset.utils.weights import read_arrays, read_tensors, save_weights, write_arrays

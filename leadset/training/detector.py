@@ -20,11 +20,12 @@ from leadset.anomaly.arrays import Recordings
 from leadset.anomaly.attributes import Targets
 from leadset.anomaly.detector import ARCHITECTURE, TRANSFORM, Detector, best_device
 from leadset.anomaly.reference import Reference
-from leadset.anomaly.scores import Scoring
+from leadset.anomaly.scoring import Scoring
 from leadset.models import create_model
 from leadset.models.prediction import lead_rows
 from leadset.training.checkpoint import read_progress
-from leadset.training.tasks.restoration import RestorationSettings, RestorationTask
+from leadset.training.tasks.restoration import RestorationTask
+from leadset.training.tasks.restoration_settings import RestorationSettings
 from leadset.training.trainer import Deadline, RunContext, Trainer
 from leadset.utils.memory import keep_freed_memory
 from leadset.waves.beats import find_r_peaks

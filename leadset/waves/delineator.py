@@ -15,7 +15,6 @@ from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
 from leadset.waves.lone_p import find_lone_p
 from leadset.waves.marks import R, drop_disordered
-from leadset.waves.pan_tompkins import pan_tompkins_marks
 from leadset.waves.quality import (
     BRIDGED,
     CLIPPED_SHARE,
@@ -35,8 +34,16 @@ from leadset.waves.spikes import without_spikes
 from leadset.waves.stretches import Stretch, at_rest, find_stretches, join_beats
 from leadset.waves.wavelet import Transform, transform
 
+
+def _pan_tompkins_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.ndarray:
+    """`leadset.waves.pan_tompkins`, imported when asked for: `scipy.signal` takes half a second to load."""
+    from leadset.waves.pan_tompkins import pan_tompkins_marks
+
+    return pan_tompkins_marks(grid, envelope, usable)
+
+
 #: name: function of a transform, its envelope and the (leads,) usable mask giving (leads, beats, 13) marks on the grid.
-METHODS = {"learned": learned_marks, "wavelet": rule_marks, "pan_tompkins": pan_tompkins_marks}
+METHODS = {"learned": learned_marks, "wavelet": rule_marks, "pan_tompkins": _pan_tompkins_marks}
 #: The methods that find R peaks and no other marks.
 R_ALONE = ("pan_tompkins",)
 #: Seconds of a recording that are analysed at a time, so that thresholds follow changes, and the overlap of excerpts.

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
-from scipy.signal import find_peaks
 
 from leadset.waves import network
 from leadset.waves.envelope import Envelope, without_noise
@@ -117,6 +116,8 @@ def heat_maps(logits: np.ndarray) -> np.ndarray:
 
 def find_beats(heat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cells (beats,) of the beats in the R heat (t,) common to all leads, and their confidences."""
+    from scipy.signal import find_peaks
+
     mass = np.convolve(heat, np.ones(2 * ABOUT[QRS_HEAT + PEAK] + 1) / FULL_HEAT, "same")
     beats = find_peaks(np.pad(mass, 1), height=BEAT_HEAT, distance=REFRACTORY + 1)[0] - 1
     # At 300 beats a minute the flank of a beat reaches into the refractory period of the next.

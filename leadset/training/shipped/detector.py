@@ -28,7 +28,8 @@ from leadset.preprocess import prepare
 from leadset.simulate import simulate
 from leadset.training.detector import all_r_peaks, untrained_model
 from leadset.training.steps.lead_dropout import draw_rows
-from leadset.training.tasks.restoration import RestorationSettings, RestorationTask
+from leadset.training.tasks.restoration import RestorationTask
+from leadset.training.tasks.restoration_settings import RestorationSettings
 from leadset.training.trainer import RunContext, Trainer
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import load_weights, save_weights

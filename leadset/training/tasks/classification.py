@@ -74,7 +74,7 @@ class ClassificationTask:
         leads: tuple[str, ...],
         tuning: Tuning | None = None,
     ) -> ClassificationTask:
-        """The task of a network in a run; see `leadset.training.tasks.TASKS`."""
+        """The task of a network in a run; see `leadset.training.tasks.registry.TASKS`."""
         return cls(
             store=data.stores[spec.transform],
             labels=data.targets,

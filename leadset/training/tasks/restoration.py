@@ -20,11 +20,9 @@ from leadset.anomaly.attributes import Targets
 from leadset.anomaly.detector import Detector
 from leadset.anomaly.features import feature_names, score_features
 from leadset.anomaly.losses import class_loss, normal_loss
-from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.metrics import detection_auc
 from leadset.anomaly.reference import Reference
 from leadset.config import Config
-from leadset.models.layers.options import one_of
 from leadset.preprocess import InputSpec
 from leadset.training.data import TrainingData
 from leadset.training.normals import TOO_FEW, balanced_by_source
@@ -33,48 +31,11 @@ from leadset.training.steps.pretraining import tuning_steps
 from leadset.training.steps.schedules import SCHEDULES, Schedule
 from leadset.training.task import NothingToLearn, Outputs, Tuning, Validation
 from leadset.training.tasks.restoration_batches import MaskedBatches, RestorationBatch, RestorationBatches
+from leadset.training.tasks.restoration_settings import RestorationSettings
 from leadset.waves.beats import Beats
 
 #: Normal validation recordings that the reference of an entry is made of at most: their maps are held in memory.
 MOST_REFERENCE = 500
-
-
-@dataclass(frozen=True)
-class RestorationSettings:
-    """How a reconstruction model is trained.
-
-    Attributes:
-        masking: a name out of `leadset.anomaly.masks.MASKINGS`.
-        epochs: passes over the recordings (50 as published).
-        steps: number of steps instead of passes; 0: as many as the passes take.
-        minutes: time limit of the steps, 0 for none; the learning rate then falls as time runs out, so that the
-            result depends on the machine's speed.
-        batch_size: recordings per step (32 as published).
-        learning_rate: at its peak (1e-4 as published).
-        schedule: a name out of `leadset.training.steps.schedules.SCHEDULES`.
-        weight_decay: of AdamW (1e-5 as published).
-        seed: of initial weights, batches, masks and dropout.
-    """
-
-    masking: str = "full"
-    epochs: int = 50
-    steps: int = 0
-    minutes: float = 0.0
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    schedule: str = "one_cycle"
-    weight_decay: float = 1e-5
-    seed: int = 668
-
-    def __post_init__(self) -> None:
-        one_of("masking", self.masking, MASKINGS)
-        one_of("schedule", self.schedule, SCHEDULES)
-        if min(self.epochs, self.batch_size) < 1 or min(self.steps, self.minutes) < 0 or not self.learning_rate > 0:
-            raise ValueError(f"{self}: expected positive numbers of epochs, recordings and a positive learning rate")
-
-    def planned_steps(self, n_recordings: int) -> int:
-        """Steps without a time limit."""
-        return self.steps or max(1, round(self.epochs * n_recordings / self.batch_size))
 
 
 @dataclass(frozen=True)
@@ -125,7 +86,7 @@ class RestorationTask:
         leads: tuple[str, ...],
         tuning: Tuning | None = None,
     ) -> RestorationTask:
-        """The task of a network in a run; see `leadset.training.tasks.TASKS`.
+        """The task of a network in a run; see `leadset.training.tasks.registry.TASKS`.
 
         Where real normal recordings are too few, simulated ones are learnt from beside them.
 
