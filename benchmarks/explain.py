@@ -3,8 +3,7 @@
     python benchmarks/explain.py [--methods typical,eg] [--checks pointing,cost] [--output benchmarks/explain.csv]
 
 Rows of other checks and methods that the table already has stay, so that they can be measured one at a time. Methods
-were chosen on other simulated recordings (seeds 5 and 6) than these checks draw. Occlusion, which takes some 900
-answers for each map, is checked on fewer recordings.
+were chosen on other simulated recordings (seeds 5 and 6) than these checks draw.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from leadset.scoring.intervals import Interval, bootstrap
 from leadset.simulate import simulate
 
 #: Recordings of each check.
-RECORDINGS = {"typical": 8, "eg": 12, "ig": 12, "occlusion": 4}
+RECORDINGS = 12
 MOST_SECONDS, MOST_ERROR, COST = 10.0, 0.01, "cost"
 _SEED = 11
 
@@ -36,7 +35,7 @@ def checked(entry: Entry, method: str, names: list[str]) -> Iterator[checks.Chec
     """Checks of a method by name; of `COST`, what it costs and what its attributions miss."""
     for name in names:
         if name != COST:
-            yield from checks.run_checks(entry, method, RECORDINGS[method], names=[name])
+            yield from checks.run_checks(entry, method, RECORDINGS, names=[name])
             continue
         seconds, errors = [], []
         for signal in simulate(4, _SEED, 10.0, 500, "AF,RBBB,PVC,IAVB", marks=False).signals:

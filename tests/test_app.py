@@ -71,7 +71,6 @@ def test_leads_styles_and_lead_sets_can_be_chosen():
 
 
 def test_an_attribution_is_drawn_on_demand():
-    pytest.importorskip("captum", reason="the extra explain is not installed")
     page = opened(example=True)
     page.toggle(key="attribution").set_value(True).run()
     said = load_texts("en")("attribution_method", method=METHODS[DEFAULT_METHOD])

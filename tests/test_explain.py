@@ -140,6 +140,19 @@ def test_several_classes_share_their_forward_passes_and_are_what_each_is_alone()
         np.testing.assert_allclose(found.parts[0], alone.parts[0], atol=1e-4 * np.abs(alone.parts[0]).max())
 
 
+def test_gradients_are_those_of_captum() -> None:
+    attr = pytest.importorskip("captum", reason="captum is not installed").attr
+    torch.manual_seed(0)
+    model = create_model("resnet34", LEADS, CLASSES, **SMALLER["resnet34"]).eval()
+    target = seen_by(model, recording_of(seconds=10.0))
+    settle(model, x=target.views[0].windows)
+    (found,) = path_gradients(target, [1], Paths.from_baselines(target, zero_baseline(target, None)))
+    (theirs,) = attr.IntegratedGradients(target).attribute(target.tensors, target=1, n_steps=400)
+    theirs = theirs[0].numpy()
+    assert np.corrcoef(found.parts[0].ravel(), theirs.ravel())[0, 1] > 0.99
+    assert found.parts[0].sum() == pytest.approx(theirs.sum(), rel=0.02)
+
+
 def test_the_target_is_what_the_entry_answers(entry) -> None:
     for recording in (recording_of(seconds=4.0), recording_of("AF", 23.0), recording_of(leads=("I", "V2"))):
         prepared = entry.prepare(recording)

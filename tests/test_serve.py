@@ -125,7 +125,6 @@ def test_a_sheet_is_drawn_in_every_format(client, files, kind, start):
 def test_explanations_are_those_of_explain(client, entry, recordings):
     from leadset.explain import METHODS, explain
 
-    pytest.importorskip("captum", reason="the extra explain is not installed")
     assert METHODS.keys() == set(get_args(Method))
     asked = {"classes": "AF, NSR", "method": "ig"}
     explained = client.post("/v1/explain", json=samples_of(recordings[0]), params=asked).json()

@@ -1,13 +1,15 @@
-"""Integrated and expected gradients, with as many steps as completeness asks for. Needs the extra ``explain``.
+"""Integrated and expected gradients, with as many nodes as completeness asks for.
 
 Sources: Sundararajan, Taly, Yan: Axiomatic attribution for deep networks. ICML 2017. Erion, Janizek, Sturmfels,
 Lundberg, Lee: Improving performance of deep learning models with axiomatic attribution priors and expected gradients.
-Nature Machine Intelligence 3:620-631, 2021. The paths are integrated by Captum with Gauss-Legendre nodes.
+Nature Machine Intelligence 3:620-631, 2021.
+
+Shapes: n paths or nodes, w windows, k classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -19,17 +21,17 @@ from leadset.explain.target import Target
 
 #: Attributions may miss the difference of the log odds by this share of it, and in any case by so much; stretches of
 #: the path are halved until they do not, or until there are so many nodes.
-TOLERANCE, NEGLIGIBLE, MOST_NODES = 0.01, 1e-3, 2048
-#: Stretches that paths have at first, taken together, and nodes on each.
-_STRETCHES, _NODES = 16, 4
+TOLERANCE, NEGLIGIBLE, MOST_NODES = 0.01, 1e-3, 1024
+#: Stretches that paths have at first, taken together, and the fewest of each: with fewer, errors may cancel by chance.
+_STRETCHES, _FEWEST = 64, 16
 #: Share of the summed errors that the stretches have which are halved next.
-_WORST = 0.8
-#: Number of a path, and where a stretch of it begins and ends, from 0 to 1.
-Stretch = tuple[int, float, float]
-#: A stretch, its error and its attributions.
-_Attributed = tuple[Stretch, float, list[np.ndarray]]
+_WORST = 0.5
 #: Windows that go through the networks at a time.
 _WINDOWS = 64
+#: Number of a path, and a place on it from 0 to 1.
+Node = tuple[int, float]
+#: Number of a path, and where a stretch of it begins and ends.
+Stretch = tuple[int, float, float]
 
 
 @dataclass(frozen=True)
@@ -96,22 +98,27 @@ class Paths:
         ends = [(*place[1:], own) for place, own in zip(places, target.tensors, strict=True)]
         return cls(tuple(map(torch.cat, places)), tuple(map(torch.cat, ends)), 1.0)
 
-    def at(self, stretches: Sequence[Stretch], end: int) -> tuple[Tensor, ...]:
-        """Where stretches begin (``end`` is 1) or end (2): inputs (stretches, w, …)."""
-        paths = [stretch[0] for stretch in stretches]
-        found = []
-        for start, stop in zip(self.starts, self.ends, strict=True):
-            at = start.new_tensor([stretch[end] for stretch in stretches]).view(-1, *[1] * (start.ndim - 1))
-            found.append(start[paths] + at * (stop[paths] - start[paths]))
+    def at(self, nodes: Sequence[Node]) -> tuple[Tensor, ...]:
+        """Inputs (n, w, …) at nodes."""
+        paths, found = [path for path, _ in nodes], []
+        for start, end in zip(self.starts, self.ends, strict=True):
+            at = start.new_tensor([at for _, at in nodes]).view(-1, *[1] * (start.ndim - 1))
+            found.append(torch.lerp(start[paths], end[paths], at))
         return tuple(found)
+
+    def steps(self, nodes: Sequence[Node]) -> Iterator[Tensor]:
+        """From the start to the end of the path that each node lies on: (n, w, …) for each input."""
+        paths = [path for path, _ in nodes]
+        return (end[paths] - start[paths] for start, end in zip(self.starts, self.ends, strict=True))
 
 
 def path_gradients(target: Target, classes: Sequence[int], paths: Paths) -> list[Attribution]:
-    """Gradients of classes along straight paths, summed with the weight of the paths.
+    """Gradients of classes along straight paths, summed by the trapezoidal rule and with the weight of the paths.
 
     Networks with rectifiers have gradients that jump along the path, mostly where the signal is still faint.
     Attributions of any stretch of a path have to sum to the difference of the log odds at its ends; the stretches that
-    miss this most are halved, for each class by itself. What classes ask of the same stretch shares its forward passes.
+    miss this most are halved, for each class by itself, and keep the nodes that they have. What classes ask of the same
+    node shares its forward pass.
 
     Args:
         target: of the recording.
@@ -119,121 +126,93 @@ def path_gradients(target: Target, classes: Sequence[int], paths: Paths) -> list
         paths: to it.
     """
     n = len(paths)
-    steps = paths.weight * (target.log_odds(paths.ends) - target.log_odds(paths.starts))
-    own = target.log_odds()[0]
-    edges = np.linspace(0, 1, max(_STRETCHES // n, 2) + 1) ** 2  # denser where the signal is faint
-    first = [(path, a, b) for path in range(n) for a, b in pairwise(edges)]
-    sums = {k: _ClassSum(max(TOLERANCE * abs(steps[:, k].sum()), NEGLIGIBLE), list(first)) for k in classes}
-    along = _AlongPaths(target, paths)
-    while waiting := {k: of.waiting for k, of in sums.items() if of.waiting}:
-        for k, found in along.attribute(waiting).items():
-            sums[k].add(found, paths.weight)
-    found = []
-    for k in classes:
-        parts = [np.zeros(tuple(tensor.shape[1:])) for tensor in target.tensors]
-        for _, _, values in sums[k].kept:
-            for part, value in zip(parts, values, strict=True):
-                part += value * paths.weight
-        found.append(Attribution(tuple(parts), steps[:, k], float(own[k]), sums[k].nodes))
-    return found
+    edges = np.linspace(0, 1, max(_STRETCHES // n, _FEWEST) + 1) ** 2  # denser where the signal is faint
+    first = [(path, float(a), float(b)) for path in range(n) for a, b in pairwise(edges)]
+    sums = {k: _ClassSum(k, paths.weight, list(first)) for k in classes}
+    log_odds: dict[Node, np.ndarray] = {}
+    wanted = {k: list(dict.fromkeys((path, at) for path, *ends in first for at in ends)) for k in classes}
+    while any(wanted.values()):
+        for nodes, values, products in _products(target, paths, wanted):
+            log_odds.update(zip(nodes, values, strict=True))
+            for k, own in products.items():
+                sums[k].add(own)
+        wanted = {k: of.refined(log_odds) for k, of in sums.items()}
+    steps = paths.weight * np.array([log_odds[path, 1.0] - log_odds[path, 0.0] for path in range(n)])
+    own = log_odds[n - 1, 1.0]
+    return [Attribution(of.parts(), steps[:, k], float(own[k]), len(of.slopes)) for k, of in sums.items()]
+
+
+def _products(
+    target: Target, paths: Paths, wanted: Mapping[int, Sequence[Node]]
+) -> Iterator[tuple[list[Node], np.ndarray, dict[int, dict[Node, list[np.ndarray]]]]]:
+    """Some nodes at a time: the log odds (n, k) there, and for each class, at the nodes that it wants, the gradient
+    times the step of the path, (w, …) for each input."""
+    classes: dict[Node, list[int]] = {}
+    for k, nodes in wanted.items():
+        for node in nodes:
+            classes.setdefault(node, []).append(k)
+    order = sorted(classes, key=classes.__getitem__)  # nodes of the same classes go together
+    size = max(1, _WINDOWS // target.windows)
+    for first in range(0, len(order), size):
+        nodes = order[first : first + size]
+        inputs = tuple(tensor.requires_grad_(True) for tensor in paths.at(nodes))
+        steps = list(paths.steps(nodes))
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # recurrent layers have none there
+            outputs, found = target(*inputs), {}
+            for k in sorted({k for node in nodes for k in classes[node]}):
+                gradients = torch.autograd.grad(outputs[:, k].sum(), inputs, retain_graph=True)
+                # What is missing (NaN) is so at the baseline too, and adds nothing.
+                both = zip(gradients, steps, strict=True)
+                parts = [(gradient * step).nan_to_num(0.0).cpu().numpy() for gradient, step in both]
+                found[k] = {node: [part[i] for part in parts] for i, node in enumerate(nodes) if k in classes[node]}
+        yield nodes, outputs.detach().cpu().numpy(), found
 
 
 @dataclass
 class _ClassSum:
-    """The stretches of one class.
+    """The stretches of paths that the attributions of class ``k`` are summed over.
 
     Attributes:
-        tolerance: what their sum may miss.
-        waiting: stretches that are to be attributed next.
-        kept: stretches, their errors and their attributions.
-        nodes: evaluations of the gradient so far.
+        weight: of a path.
+        stretches: that make up all paths.
+        products: gradient times step at each node, (w, …) for each input. slopes: their sums.
     """
 
-    tolerance: float
-    waiting: list[Stretch]
-    kept: list[_Attributed] = field(default_factory=list)
-    nodes: int = 0
+    k: int
+    weight: float
+    stretches: list[Stretch]
+    products: dict[Node, list[np.ndarray]] = field(default_factory=dict)
+    slopes: dict[Node, float] = field(default_factory=dict)
 
-    def add(self, found: Sequence[_Attributed], weight: float) -> None:
-        """Takes what was waiting, and halves the worst of all while they miss too much."""
-        self.kept += found
-        self.nodes += _NODES * len(found)
-        self.waiting = []
-        errors = np.array([error for _, error, _ in self.kept])
-        if abs(errors.sum()) * weight <= self.tolerance or self.nodes >= MOST_NODES:
-            return
+    def add(self, products: Mapping[Node, list[np.ndarray]]) -> None:
+        """Takes what was found at more nodes."""
+        self.products.update(products)
+        self.slopes.update((node, sum(float(part.sum(dtype=float)) for part in own)) for node, own in products.items())
+
+    def refined(self, log_odds: Mapping[Node, np.ndarray]) -> list[Node]:
+        """Halves the worst stretches if all together miss too much, and returns the nodes in their middle."""
+        along = [[(path, at) for at in ends] for path, *ends in self.stretches]
+        steps = np.array([log_odds[b][self.k] - log_odds[a][self.k] for a, b in along])
+        sums = [(b[1] - a[1]) / 2 * (self.slopes[a] + self.slopes[b]) for a, b in along]
+        errors = steps - sums
+        tolerance = max(TOLERANCE * abs(steps.sum()) * self.weight, NEGLIGIBLE)
+        if abs(errors.sum()) * self.weight <= tolerance or len(self.slopes) >= MOST_NODES:
+            return []
         order = np.argsort(-np.abs(errors))
         worst = order[: 1 + int(np.searchsorted(np.abs(errors[order]).cumsum(), _WORST * np.abs(errors).sum()))]
-        self.waiting = [half for i in worst for half in _halves(*self.kept[i][0])]
-        self.kept = [stretch for i, stretch in enumerate(self.kept) if i not in set(worst.tolist())]
+        halved = [self.stretches[i] for i in worst]
+        self.stretches = [stretch for i, stretch in enumerate(self.stretches) if i not in set(worst.tolist())]
+        for path, a, b in halved:
+            self.stretches += [(path, a, (a + b) / 2), (path, (a + b) / 2, b)]
+        return [(path, (a + b) / 2) for path, a, b in halved]
 
-
-def _halves(path: int, a: float, b: float) -> tuple[Stretch, Stretch]:
-    return (path, a, (a + b) / 2), (path, (a + b) / 2, b)
-
-
-class _AlongPaths:
-    """Attributions of stretches of paths, and what is known of the log odds along them."""
-
-    def __init__(self, target: Target, paths: Paths) -> None:
-        self.target, self.paths = target, paths
-        self._log_odds: dict[tuple[int, float], np.ndarray] = {}
-
-    def attribute(self, wanted: Mapping[int, Sequence[Stretch]]) -> dict[int, list[_Attributed]]:
-        """For each class the stretches that it wants, in the order of the stretches."""
-        from leadset.explain.extra import captum_attr
-
-        method = captum_attr().IntegratedGradients(self.target)
-        classes: dict[Stretch, list[int]] = {}
-        for k, stretches in wanted.items():
-            for stretch in stretches:
-                classes.setdefault(stretch, []).append(k)
-        order = sorted(classes, key=classes.__getitem__)  # stretches of the same classes go together
-        self._learn_log_odds(order)
-        found: dict[int, list[_Attributed]] = {k: [] for k in wanted}
-        size = max(1, _WINDOWS // (_NODES * self.target.windows))
-        for first in range(0, len(order), size):
-            some = order[first : first + size]
-            starts, ends = self.paths.at(some, 1), self.paths.at(some, 2)
-            method.gradient_func = _SharedForward()
-            for k in sorted({k for stretch in some for k in classes[stretch]}):
-                with torch.backends.cudnn.flags(enabled=False):  # recurrent layers give no gradients there otherwise
-                    parts = method.attribute(ends, starts, target=k, n_steps=_NODES, method="gausslegendre")
-                # What is missing (NaN) is so at the baseline too, and adds nothing.
-                parts = [part.nan_to_num(0.0).double().cpu().numpy() for part in parts]
-                for i, stretch in enumerate(some):
-                    if k in classes[stretch]:
-                        own = [part[i] for part in parts]
-                        found[k].append((stretch, self._difference(stretch, k) - sum(map(np.sum, own)), own))
-        return found
-
-    def _learn_log_odds(self, stretches: Sequence[Stretch]) -> None:
-        """Where the stretches begin and end, all classes at once."""
-        points = dict.fromkeys((path, at) for path, *ends in stretches for at in ends)
-        new = [point for point in points if point not in self._log_odds]
-        size = max(1, _WINDOWS // self.target.windows)
-        for first in range(0, len(new), size):
-            some = new[first : first + size]
-            values = self.target.log_odds(self.paths.at([(path, at, at) for path, at in some], 1))
-            self._log_odds.update(zip(some, values, strict=True))
-
-    def _difference(self, stretch: Stretch, k: int) -> float:
-        path, a, b = stretch
-        return float(self._log_odds[path, b][k] - self._log_odds[path, a][k])
-
-
-class _SharedForward:
-    """Gradients for Captum of one class after the other at the same inputs, which go through the networks once."""
-
-    def __init__(self) -> None:
-        self._inputs: tuple[Tensor, ...] = ()
-        self._outputs: Tensor | None = None
-
-    def __call__(
-        self, forward_fn: Target, inputs: tuple[Tensor, ...], target_ind: int, additional_forward_args: None = None
-    ) -> tuple[Tensor, ...]:
-        """As `captum._utils.gradient.compute_gradients`."""
-        with torch.enable_grad():
-            if self._outputs is None:
-                self._inputs, self._outputs = inputs, forward_fn(*inputs)
-            return torch.autograd.grad(self._outputs[:, target_ind].sum(), self._inputs, retain_graph=True)
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """Attributions (w, …) of each input."""
+        weights: dict[Node, float] = {}
+        for path, a, b in self.stretches:
+            for at in (a, b):
+                weights[path, at] = weights.get((path, at), 0.0) + (b - a) / 2 * self.weight
+        return tuple(
+            sum(weights[node] * of.astype(float) for node, of in zip(self.products, same, strict=True))
+            for same in zip(*self.products.values(), strict=True)
+        )

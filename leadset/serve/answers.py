@@ -101,7 +101,7 @@ def explained(entry: Entry, recording: Recording, classes: Sequence[str] | None,
     """What an answer rests on: attribution and its share by lead and wave, for each class, and the maps.
 
     Raises:
-        Problem: the recording cannot be judged, the entry does not have a class, or the extra ``explain`` is missing.
+        Problem: the recording cannot be judged, or the entry does not have a class.
     """
     try:
         explanation = explain(entry, recording, classes, method)

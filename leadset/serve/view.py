@@ -84,7 +84,7 @@ class View:
             name: abbreviation of the class.
 
         Raises:
-            ValueError: the recording cannot be judged, or the extra ``explain`` is missing.
+            ValueError: the recording cannot be judged.
         """
         explanation = explain(self.entry, self.recording, [name])
         values = explanation.classes[0].map
