@@ -18,10 +18,11 @@ from leadset.entry.calibration import Calibration
 from leadset.entry.ensemble import Ensemble
 from leadset.leads import LEADS
 from leadset.models.shipped import FOLDER
-from leadset.recordings import Recording, find_recordings, read_recording
+from leadset.recordings import Recording, find_recordings, read_recording, reader
 from leadset.simulate import simulate
 from leadset.simulate.write import write_dataset
 from leadset.training.decision.calibration import fit_calibration
+from leadset.waves import measure
 
 SPACE = label_space("challenge2021")
 
@@ -117,6 +118,26 @@ def test_a_bad_recording_ends_nothing(folder, tmp_path, capsys):
     assert "bad: unanswered" in shown
     assert "  * " in shown
     assert main(["predict", "--strict", str(tmp_path / "bad.hea"), good]) == 1
+
+
+def test_predict_reads_each_recording_once(folder, tmp_path, monkeypatch):
+    """And measures the one that it answered, with one among them that cannot be read."""
+    names, assemble = [], reader.assemble
+    monkeypatch.setattr(reader, "assemble", lambda header, *rest: names.append(header.name) or assemble(header, *rest))
+    headers = find_recordings(folder)
+    (tmp_path / "bad.hea").write_text("no header at all\n")
+    paths = [headers[0], tmp_path / "bad.hea", *headers[1:]]
+    assert main(["predict", *map(str, paths), "--json", str(tmp_path / "answers.json")]) == 0
+    assert sorted(names) == sorted(path.stem for path in headers)
+    values = json.loads((tmp_path / "answers.json").read_text())
+    assert [value["recording"] for value in values] == [path.stem for path in paths]
+    for path, value in zip(paths, values, strict=True):
+        if path.stem == "bad":
+            assert value["measurements"] is None
+            continue
+        one = read_recording(path)
+        expected = measure(one.signal, one.fs, one.leads, age=one.age, sex=one.sex).plain()
+        assert value["measurements"] == json.loads(json.dumps(expected))
 
 
 def test_predict_says_what_is_suspected_of_electrodes(tmp_path, capsys):

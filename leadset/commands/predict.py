@@ -15,7 +15,8 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,9 @@ GROUP = "train, predict, evaluate"
 
 if TYPE_CHECKING:
     from leadset.classes import LabelSpace
-    from leadset.entry import Answer
+    from leadset.deploy.runtime import OnnxEntry
+    from leadset.entry import Answer, Entry
+    from leadset.recordings import Recording
     from leadset.waves import Measurements
 
 # Classes that are shown of a recording besides those decided, by falling probability.
@@ -115,9 +118,7 @@ def _predict_records(arguments: argparse.Namespace) -> int:
         from leadset.entry import load_entry
 
         entry = load_entry(arguments.entry, lead_names=names)
-    paths = _headers(map(Path, arguments.paths))
-    answers = list(entry.predict(paths))
-    measured = [_measured(*pair, entry.lead_names) for pair in zip(paths, answers, strict=True)]
+    answers, measured = _asked(entry, _headers(map(Path, arguments.paths)))
     if arguments.json:
         plain = [
             plain_answer(answer, entry.space) | {"measurements": measurements and measurements.plain()}
@@ -150,14 +151,33 @@ def _headers(paths: Iterable[Path]) -> list[Path]:
     return headers
 
 
-def _measured(path: Path, answer: Answer, lead_names: Mapping[str, str]) -> Measurements | None:
+def _asked(entry: Entry | OnnxEntry, paths: Iterable[Path]) -> tuple[list[Answer], list[Measurements | None]]:
+    """Answers and measurements of recordings, each of which is read once."""
+    from leadset.recordings import ReadError, read_recording
+
+    waiting: deque[Recording | Path] = deque()  # those read ahead of their answers
+
+    def read() -> Iterator[Recording | Path]:
+        for path in paths:
+            try:
+                waiting.append(read_recording(path, entry.lead_names))
+            except (ReadError, OSError):
+                waiting.append(path)  # the answer says why
+            yield waiting[-1]
+
+    answers, measured = [], []
+    for answer in entry.predict(read()):
+        answers.append(answer)
+        measured.append(_measured(waiting.popleft(), answer))
+    return answers, measured
+
+
+def _measured(recording: Recording | Path, answer: Answer) -> Measurements | None:
     """Rate, intervals and axes; None of a recording that could not be judged."""
-    from leadset.recordings import read_recording
     from leadset.waves import measure
 
     if answer.failed:
         return None
-    recording = read_recording(path, lead_names)
     return measure(recording.signal, recording.fs, recording.leads, quality=answer.quality, age=recording.age,
                    sex=recording.sex)  # fmt: skip
 

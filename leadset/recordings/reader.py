@@ -83,7 +83,7 @@ def read_recording(
 
 def _is_signal_of_another(header: Header, path: Path) -> bool:
     """Whether the one signal file of a header belongs to another header beside it, by its name."""
-    stems = {Path(signal.file).stem for signal in header.stored}
+    stems = {Path(file).stem for file in {signal.file for signal in header.stored}}
     another = path.with_name(f"{stems.pop()}.hea") if len(stems) == 1 and not header.segments else path
     return another.stem.casefold() != path.stem.casefold() and another.is_file()
 
