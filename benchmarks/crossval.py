@@ -28,8 +28,8 @@ LEADS = ["--leads", "12,2"]
 OFFICIAL = ["--protocol", "official", "--test-fold", "9"]
 #: By name: the data below DATA, the protocol, and whose calls there are.
 RUNS = {
-    "kfold": ("challenge/training", ["--protocol", "kfold"], ["untuned", "baselines", "tuned"]),
-    "lodo": ("challenge/training", ["--protocol", "lodo"], ["untuned", "baselines", "tuned"]),
+    "kfold": ("challenge/training", ["--protocol", "kfold"], ["untuned", "baselines", "tuned", "tuned_others"]),
+    "lodo": ("challenge/training", ["--protocol", "lodo"], ["untuned", "baselines", "tuned", "tuned_others"]),
     "ptbxl_rhythm": ("ptbxl", ["--task", "rhythm", *OFFICIAL], ["baselines", "both"]),
     "ptbxl_super": ("ptbxl", ["--task", "super", *OFFICIAL], ["baselines", "both"]),
 }
@@ -41,6 +41,7 @@ BASELINES = (
 CALLS = {
     "untuned": ["--no-entry", "--untuned"],
     "tuned": ["--models", "resnet34,crnn_pqrst", "--name", "tuned"],
+    "tuned_others": ["--models", "cnn_heartmaasters,resunet_lc,s4d,mvms_net", "--name", "tuned_others"],
     "both": ["--models", "resnet34,crnn_pqrst"],
     "baselines": ["--no-entry", "--baselines", ",".join(BASELINES)],
 }
