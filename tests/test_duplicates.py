@@ -46,6 +46,16 @@ def all_at_once(signal):
     return np.round(low / low.std(axis=1, keepdims=True) * 50) / 50, fs
 
 
+def of_leads(*rows):
+    """At 100 Hz, and nothing in the other leads."""
+
+    def copy(signal):
+        low, fs = at_100_hz(signal)
+        return np.where(np.isin(np.arange(len(low)), rows)[:, None], low, np.nan), fs
+
+    return copy
+
+
 COPIES = (at_100_hz, cut, filtered, other_gains, inverted, rounded, all_at_once)
 
 
@@ -66,6 +76,13 @@ def test_copies_are_found_whatever_happened_to_them(originals, copy):
     assert all(j == i + N for i, j in pairs)  # nobody else's
     # A slow heart leaves fewer than five beats in a cut.
     assert len(pairs) >= (N - 2 if copy in (cut, all_at_once) else N)
+
+
+@pytest.mark.parametrize(("rows", "least"), [((1,), 20), ((6,), 20), ((0, 1), 22), ((1, 10), 22)])
+def test_copies_of_one_or_two_leads_are_found(originals, rows, least):
+    recordings = [(signal, FS) for signal in originals] + [of_leads(*rows)(signal) for signal in originals]
+    pairs = set(pairs_among(recordings))
+    assert all(j == i + N for i, j in pairs) and len(pairs) >= least
 
 
 def test_different_hearts_are_different(originals):

@@ -41,9 +41,13 @@ _SHIFTS = range(-5, 6)
 _BEAT_SHARE, _REFRACTORY_S, _MERGE_S, _TYPICAL_S = 0.4, 0.25, 0.08, 2.0
 # Samples at either end of an overlap, where the filter saw what was beyond in one recording only.
 _EDGE = FS // 2
-# The typical beat: so many samples around each, of which every fourth tells all that the band leaves.
-_AROUND = round(0.4 * FS)
+# The typical beat: so many samples around the peak of each lead, of which every fourth tells all that the band leaves.
+# That peak is looked for so far from where the beat was found, and beats are looked at as far as it takes.
+_AROUND, _SEEK = round(0.4 * FS), round(0.1 * FS)
 _PLACES = np.arange(-_AROUND, _AROUND + 1, 4)
+_WIDE = _AROUND + _SEEK + 1
+# A complex, and how far it may lie from where its steepness peaked, in samples.
+_COMPLEX, _REACH = round(0.08 * FS), round(0.06 * FS)
 _QUERIES_AT_A_TIME, _PAIRS_AT_A_TIME = 5_000, 2_000
 
 
@@ -90,24 +94,61 @@ def beat_times(comparable_signal: np.ndarray) -> np.ndarray:
     typical = uniform_filter1d(high, round(_TYPICAL_S * FS))
     peaks, _ = find_peaks(steepness, height=np.maximum(_BEAT_SHARE * typical, 1e-6), distance=round(_REFRACTORY_S * FS))
     peaks = peaks[(peaks > 0) & (peaks < len(steepness) - 1)]
-    before, at, after = (np.log(np.maximum(steepness[peaks + i], 1e-9)) for i in (-1, 0, 1))
+    return _aligned(comparable_signal, peaks) / FS
+
+
+def _aligned(comparable_signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Places of beats, in samples, where they match the median one best: the same in any lead, but for a constant."""
+    places = peaks.astype(float)
+    reach = _COMPLEX + _REACH
+    inside = (peaks >= reach) & (peaks < comparable_signal.shape[1] - reach)
+    if inside.sum() < 2:
+        return places
+    around = comparable_signal[:, peaks[inside, None] + np.arange(-reach, reach + 1)]
+    median = _middle(around[:, :, _REACH:-_REACH])
+    windows = np.lib.stride_tricks.sliding_window_view(around, median.shape[1], axis=2)
+    match = np.einsum("lbsw,lw->bs", windows, median)
+    best = match.argmax(axis=1).clip(1, 2 * _REACH - 1)
+    places[inside] += best - _REACH + _vertex(*(match[np.arange(len(best)), best + i] for i in (-1, 0, 1)))
+    return places
+
+
+def _vertex(before: np.ndarray, at: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where a parabola through three neighbours is highest, between -0.5 and 0.5 from the one in the middle."""
     bend = before - 2 * at + after
     offset = np.divide(before - after, 2 * bend, out=np.zeros_like(bend), where=np.abs(bend) > 1e-12)
-    return (peaks + np.clip(offset, -0.5, 0.5)) / FS
+    return offset.clip(-0.5, 0.5)
 
 
 def heartbeats(comparable_signal: np.ndarray) -> Heartbeats:
     """What is kept of a `comparable` recording until all others are known."""
     times = beat_times(comparable_signal)
     at = np.rint(times * FS).astype(int)
-    at = at[(at >= _AROUND) & (at < comparable_signal.shape[1] - _AROUND)]
+    at = at[(at >= _WIDE) & (at < comparable_signal.shape[1] - _WIDE)]
     shape = np.zeros((len(comparable_signal), len(_PLACES)), dtype=np.int8)
     if len(at):
-        median = np.median(comparable_signal[:, at[:, None] + _PLACES], axis=1)
-        median -= median.mean(axis=1, keepdims=True)
-        largest = np.abs(median).max(axis=1, keepdims=True)
-        shape[:] = np.rint(127 * np.divide(median, largest, out=np.zeros_like(median), where=largest > 0))
+        beats = comparable_signal[:, at[:, None] + np.arange(-_WIDE, _WIDE + 1)]
+        shape[:] = [_around_peak(median) for median in _middle(beats)]
     return Heartbeats(times, shape)
+
+
+def _middle(beats: np.ndarray) -> np.ndarray:
+    """The median (l, t) of beats (l, n, t), of an even number the upper one."""
+    return np.sort(beats, axis=1)[:, beats.shape[1] // 2]
+
+
+def _around_peak(beat: np.ndarray) -> np.ndarray:
+    """A typical beat of one lead (2 * _WIDE + 1,) at `_PLACES` around its peak, from -127 to 127.
+
+    Where a beat is found depends on all leads of a recording; a copy with fewer of them has the same peak in each.
+    """
+    size = np.abs(beat)
+    peak = _WIDE - _SEEK + int(size[_WIDE - _SEEK : _WIDE + _SEEK + 1].argmax())
+    exact = peak + float(_vertex(*size[peak - 1 : peak + 2, None])[0])
+    shape = np.interp(exact + _PLACES, np.arange(len(beat)), beat)
+    shape -= shape.mean()
+    largest = np.abs(shape).max()
+    return np.rint(127 * shape / largest) if largest > 0 else shape
 
 
 def _alike(ones: Sequence[Heartbeats], others: Sequence[Heartbeats]) -> np.ndarray:
