@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 import struct
 import subprocess
@@ -110,6 +111,60 @@ def test_waveform_groups_with_other_leads_are_one_recording(tmp_path, offset_ms,
         expected, start = np.full((12, 2500 + offset_ms // 2), np.nan), offset_ms // 2
         expected[:6, :2500], expected[6:, start:] = counts[:6, :2500], counts[6:, :2500]
         np.testing.assert_allclose(recording.signal, expected * 5e-3, atol=1e-6)
+
+
+def with_starts(content: bytes, starts: list[int], n: int) -> bytes:
+    """An SCP-ECG file whose leads of n samples begin at these samples, counted from 1."""
+    at = struct.unpack_from("<I", content, 6 + 16 + 3 * 10 + 6)[0] - 1
+    changed = bytearray(content)
+    for i, start in enumerate(starts):
+        struct.pack_into("<II", changed, at + 18 + 9 * i, start, start + n - 1)
+    return bytes(changed)
+
+
+def test_leads_that_begin_later_are_not_moved(tmp_path):
+    counts, path = some_counts(2, 1000), tmp_path / "h.scp"
+    content = written(tmp_path, "h.scp", counts, ("II", "V5"), 250).read_bytes()
+    path.write_bytes(with_starts(content, [1, 751], 1000))
+    recording, expected = read_recording(path), np.full((2, 1750), np.nan)
+    expected[0, :1000], expected[1, 750:] = counts * 5e-3
+    assert recording.flags == ("checksum_mismatch",)
+    np.testing.assert_allclose(recording.signal, expected, atol=1e-6)
+    path.write_bytes(with_starts(content, [1, 1 << 30], 1000))
+    with pytest.raises(ReadError, match=r"h\.scp: found a lead \d+ samples behind another"):
+        read_recording(path)
+
+
+def test_a_scale_that_is_no_number_is_not_one(tmp_path):
+    path = written(tmp_path, "d.xml", some_counts())
+    path.write_text(path.read_text().replace('scale value="5"', 'scale value="5,0"', 1))
+    with pytest.raises(ReadError, match="found no number of uV a count in I, expected a scale"):
+        read_recording(path)
+
+
+@pytest.mark.parametrize(("sensitivity", "message"), [(None, r"I \(no unit\).*expected leads in volts"), (0, "scale")])
+def test_a_waveform_without_sensitivity_is_refused(tmp_path, sensitivity, message):
+    import pydicom
+
+    data = pydicom.dcmread(path := written(tmp_path, "c.dcm", some_counts()))
+    for channel in data.WaveformSequence[0].ChannelDefinitionSequence:
+        if sensitivity is None:
+            del channel.ChannelSensitivity
+        else:
+            channel.ChannelSensitivity = sensitivity
+    data.save_as(path, enforce_file_format=True)
+    with pytest.raises(ReadError, match=message):
+        read_recording(path)
+
+
+@pytest.mark.parametrize(("announced", "flags"), [(5000, ()), (6000, ("short_file",)), (60_000, ())])
+def test_a_cut_holter_file_is_flagged(tmp_path, announced, flags):
+    """The last counts the samples of all leads, as some writers do."""
+    content = bytearray(written(tmp_path, "g.ecg", some_counts()).read_bytes())
+    struct.pack_into("<i", content, 14, announced)
+    struct.pack_into("<H", content, 8, binascii.crc_hqx(bytes(content[10:522]), 0xFFFF))
+    (tmp_path / "g.ecg").write_bytes(content)
+    assert read_recording(tmp_path / "g.ecg").flags == flags
 
 
 def test_leads_are_not_left_out_for_the_channels_of_another_kind(tmp_path):

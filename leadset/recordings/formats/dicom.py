@@ -126,10 +126,13 @@ def _lead(channel: Any, index: int) -> str:
 
 
 def _scale(channel: Any) -> tuple[str, float, float]:
-    """Unit, units of a count, units of the count zero: value = count · sensitivity · correction + baseline."""
-    units = channel.get("ChannelSensitivityUnitsSequence")
-    unit = str(units[0].CodeValue) if units else ""
-    resolution = float(channel.get("ChannelSensitivity") or 1)
+    """Unit, units of a count, units of the count zero: value = count · sensitivity · correction + baseline.
+
+    Without a sensitivity there is no unit: a count is a count.
+    """
+    units, sensitivity = channel.get("ChannelSensitivityUnitsSequence"), channel.get("ChannelSensitivity")
+    unit = str(units[0].CodeValue) if units and sensitivity is not None else ""
+    resolution = float(1 if sensitivity is None else sensitivity)
     correction = channel.get("ChannelSensitivityCorrectionFactor")
     return unit, resolution * float(1 if correction is None else correction), float(channel.get("ChannelBaseline") or 0)
 

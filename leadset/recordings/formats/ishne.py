@@ -12,4 +12,6 @@ def _recognises(path: Path, start: bytes) -> bool:
     return start.startswith(b"ISHNE1.0")
 
 
-FORMAT = Format("ISHNE", (".ecg", ".ishne"), _recognises, reader("ishne_holter", "ISHNEHolterParser"), LIBRARY)
+_read = reader("ishne_holter", "ISHNEHolterParser", announced=lambda said: said.get("ecg_size"))
+
+FORMAT = Format("ISHNE", (".ecg", ".ishne"), _recognises, _read, LIBRARY)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,26 @@ _SEXES = {"F": "Female", "M": "Male"}
 
 
 def reader(
-    module: str, parser: str, exact_rate: Callable[[dict[str, Any]], float | None] = lambda said: None
+    module: str,
+    parser: str,
+    exact_rate: Callable[[dict[str, Any]], float | None] = lambda said: None,
+    announced: Callable[[dict[str, Any]], int | None] = lambda said: None,
 ) -> Callable[[Path, Layout | None], Contents]:
     """What reads a format by a parser of the library.
 
     Args:
         module, parser: where the parser is.
         exact_rate: the sampling rate out of what the parser says beside its record, which rounds it; None: the same.
+        announced: how many samples a lead should have, out of the same; some writers count those of all leads.
     """
 
     def read(path: Path, layout: Layout | None) -> Contents:
         parse = getattr(import_module(f"{LIBRARY}.parsing.parsers.{module}"), parser)().parse
         record = parse(path)
-        return _contents(path, record, exact_rate(record.raw_metadata))
+        contents = _contents(path, record, exact_rate(record.raw_metadata))
+        present, should = contents.counts.shape[1], announced(record.raw_metadata) or 0
+        is_short = present < should and should != present * len(record.leads)
+        return replace(contents, flags=(*contents.flags, "short_file")) if is_short else contents
 
     return read
 
@@ -45,17 +53,34 @@ def _contents(path: Path, record: Any, exact: float | None) -> Contents:
     if any(len(lead.samples) != length for lead in leads):
         lengths = ", ".join(f"{lead.label} {len(lead.samples)}" for lead in leads)
         raise ReadError(path, f"leads of different lengths ({lengths})", "one length")
+    unscaled = [lead.label for lead in leads if lead.adc_resolution_unit and not lead.adc_resolution]
+    if unscaled:
+        raise ReadError(path, f"no number of {_unit(leads[0])} a count in {', '.join(unscaled)}", "a scale")
     flags = ("other_rate",) if len(leads) < len(voltages) else ()
     flags += ("other_channel",) if len(voltages) < len(record.leads) else ()
     patient = record.patient
     return Contents(
-        np.stack([lead.samples for lead in leads]), float(rate if exact is None else exact),
+        _in_time(path, leads), float(rate if exact is None else exact),
         [lead.label for lead in leads], [_unit(lead) for lead in leads],
         [lead.resolution if lead.is_raw else 1.0 for lead in leads],
         [lead.offset if lead.is_raw else 0.0 for lead in leads],
         age="" if patient.age is None else str(patient.age), sex=_SEXES.get(patient.sex, ""),
         patient=patient.patient_id or None, flags=flags,
     )  # fmt: skip
+
+
+def _in_time(path: Path, leads: Sequence[Any]) -> np.ndarray:
+    """Counts (leads, samples), NaN before and after a lead that was recorded at another time than others."""
+    starts = np.array([int(lead.annotations.get("start_sample", 1)) for lead in leads])
+    if (starts == starts[0]).all():
+        return np.stack([lead.samples for lead in leads])
+    starts, length = starts - starts.min(), len(leads[0].samples)
+    if starts.max() > length * len(leads):  # gaps beyond what is recorded would only take memory
+        raise ReadError(path, f"a lead {starts.max()} samples behind another", "leads that follow each other")
+    joined = np.full((len(leads), starts.max() + length), np.nan)
+    for row, start, lead in zip(joined, starts, leads, strict=True):
+        row[start : start + length] = lead.samples
+    return joined
 
 
 def _unit(lead: Any) -> str:
