@@ -95,3 +95,12 @@ def test_real_recordings(real_data, tmp_path):
     assert found.counts[found.space.normal_index] == 62 and np.array_equal(found.together, found.together.T)
     assert main(["describe", f"ptbxl:{real_data / 'ptbxl'}", "--task", "form", "--html", str(tmp_path / "p.html")]) == 0
     assert "no statement of task form" in (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
+def test_faults_that_differ_in_names_and_numbers_are_one_line(tmp_path, capsys):
+    for i in range(3):
+        np.save(tmp_path / f"{i:04}.npy", make_counts(12, 500, i) / 1000)
+    (tmp_path / "table.csv").write_text("file,labels\n" + "".join(f"{i:04}.npy,NSR\n" for i in range(3)))
+    assert main(["describe", str(tmp_path / "table.csv")]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cannot be read")]
+    assert line.startswith("cannot be read: 3 × found an array without") and "expected 0000.json or arrays.json" in line

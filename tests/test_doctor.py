@@ -222,7 +222,7 @@ def test_memory_stays_within_a_few_times_the_file(tmp_path, gap):
 def test_units_that_cannot_be_right_are_noticed(tmp_path):
     path = write_recording(tmp_path, gain="1000/V")
     row = audit_recording(path, tmp_path, SPACE)
-    assert (row.source, row.flags) == (".", ("implausible_amplitude",))
+    assert (row.source, row.flags) == (tmp_path.name, ("implausible_amplitude",))
 
 
 def test_real_challenge_recordings(real_data):

@@ -256,7 +256,7 @@ def test_table_gives_labels_patients_and_folds(three, delimiter):
     ]  # fmt: skip
     assert (data.label_space.abbreviations, data.label_space.normal) == (("AF", "NORM", "PVC"), "NORM")
     assert data.remarks[0] == "age_unreadable in 1 rows"
-    assert data.remarks[1] == "the normal label is taken to be NORM (option normal=LABEL)"
+    assert data.remarks[1] == "the normal label is taken to be NORM (--data-option normal=LABEL)"
     assert "1 patients have recordings in several folds: 7 (1, 2)" in data.remarks
     assert data.recording(data.paths[0]).codes == ("164889003", "164884008")
 

@@ -61,6 +61,7 @@ def test_folders_by_hand(tmp_path: Path):
     assert [rows["AUPRC"][c] for c in columns] == ["1.000", "0.500", "1.000"]
     assert [rows["F-measure"][c] for c in columns] == ["1.000", "0.667", "0.000"]
     assert rows["AUROC"].count("nan") == 23
+    assert scoring.notices(scores)[0].startswith("4 recordings; AUROC is the mean over 3 of 26 classes: ")
     assert scores.n_recordings == 4 and [Path(path).name for path in scores.unanswered] == ["R4.csv"]
 
 

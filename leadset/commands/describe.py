@@ -56,7 +56,7 @@ def report(description: Description) -> str:
     lines = [description.data.summary(), "", f"{len(space)} classes of label space {space.name}"]
     classes = zip(space.abbreviations, counts, (d.name for d in space.classes), strict=True)
     lines += [f"  {name:<{width}} {count:>7}  {full if full != name else ''}".rstrip() for name, count, full in classes]
-    each = ", ".join(f"{n}: {count}" for n, count in sorted(description.labels_each.items()))
+    each = ", ".join(f"{n} ({count})" for n, count in sorted(description.labels_each.items()))
     lines += ["", f"classes in a recording: {each}"]
     if description.other_codes:
         named = [f"{code} ({count})" for code, count in description.other_codes.most_common()]

@@ -19,6 +19,7 @@ from leadset.classes import LabelSpace, label_space
 from leadset.commands._data import add_data, open_data
 from leadset.config import load_label_space, load_lead_names
 from leadset.leads import LEADS, lead_set_name
+from leadset.recordings.errors import kind_of
 from leadset.recordings.find import Found, survey
 from leadset.signals import FLAGS, PREPARING_FLAGS
 
@@ -156,7 +157,7 @@ def _skipped(rows: Sequence[Audit]) -> str:
     reasons: dict[str, list[Audit]] = {}
     for row in rows:
         if row.error:
-            reasons.setdefault(re.sub(r"\d+", "#", _reason(row).replace(row.name or "\0", "…")), []).append(row)
+            reasons.setdefault(kind_of(_reason(row), row.name), []).append(row)
     if not reasons:
         return f"None of {len(rows)} recordings will be skipped."
     kinds = sorted(reasons.values(), key=len, reverse=True)

@@ -90,7 +90,7 @@ def _audited(
 ) -> tuple[Audit, Heartbeats]:
     """The audit of a recording, and its heartbeats."""
     item = item or Item(path)
-    row = Audit(path.relative_to(folder).as_posix(), item.source or _source(path.parent.relative_to(folder)))
+    row = Audit(path.relative_to(folder).as_posix(), item.source or _source(path.parent, folder))
     try:
         if read is not read_recording:
             recording = replace(read(path, lead_names), **item.facts())
@@ -172,9 +172,12 @@ def write_csv(rows: Iterable[Audit], path: str | Path) -> None:
             writer.writerow([" ".join(value) if isinstance(value, tuple) else value for value in values])
 
 
-def _source(folder: Path) -> str:
-    last = folder.name
-    return (folder.parent if last[:1] == "g" and last[1:].isdigit() else folder).as_posix()
+def _source(inner: Path, folder: Path) -> str:
+    """The path from the folder that is audited to that of a source, ``g1`` and the like left out; its name where it is
+    that folder."""
+    last = inner.name
+    inner = inner.parent if inner != folder and last[:1] == "g" and last[1:].isdigit() else inner
+    return folder.resolve().name if inner == folder else inner.relative_to(folder).as_posix()
 
 
 def _mark_repeats(rows: Sequence[Audit], pairs: Iterable[tuple[int, int]]) -> list[Audit]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leadset.classes import LabelSpace
+from leadset.recordings.errors import kind_of
 from leadset.recordings.header import Header
 from leadset.recordings.reader import Recording, read_header, read_recording
 
@@ -198,11 +199,11 @@ def _as_published(numbers: Mapping[str, int]) -> str:
 
 
 def counted(left_out: Iterable[LeftOut]) -> list[str]:
-    """A line for each reason: how many recordings it is of, and the first of them."""
-    reasons: dict[str, list[str]] = {}
-    for what, reason in left_out:
-        reasons.setdefault(reason, []).append(what)
-    return [f"{len(names)} × {reason}: {examples(names)}" for reason, names in reasons.items()]
+    """A line for each kind of reason: how many recordings it is of, the first one's reason, and the first of them."""
+    kinds: dict[str, list[LeftOut]] = {}
+    for one in left_out:
+        kinds.setdefault(kind_of(one.reason, Path(one.what).stem), []).append(one)
+    return [f"{len(kind)} × {kind[0].reason}: {examples([one.what for one in kind])}" for kind in kinds.values()]
 
 
 def examples(names: Sequence[str]) -> str:

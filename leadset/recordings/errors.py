@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
 def reason(path: str | Path, error: Exception) -> str:
     """Why a recording cannot be used, as a message that names a file."""
     return str(error) if isinstance(error, ReadError) else f"{path}: {str(error) or type(error).__name__}"
+
+
+def kind_of(text: str, name: str) -> str:
+    """A reason without what is of one recording alone, its name and numbers: equal for recordings of one fault."""
+    return re.sub(r"\d+", "#", text.replace(name or "\0", "…"))
 
 
 # Characters of what was found that a message shows.

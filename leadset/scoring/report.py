@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from leadset.scoring.evaluation import Scores
 
 
@@ -25,9 +27,12 @@ def class_scores_text(scores: Scores) -> str:
 
 
 def notices(scores: Scores) -> list[str]:
-    """What to know of the scores besides: output files that answer nothing, classes that no file names, and
-    recordings that are not scored."""
-    texts = []
+    """What to know of the scores besides: classes without an AUROC, output files that answer nothing, classes that no
+    file names, and recordings that are not scored."""
+    texts, known = [], int(np.isfinite(scores.class_auroc).sum())
+    if known < len(scores.space):
+        text = f"{scores.n_recordings} recordings; AUROC is the mean over {known} of {len(scores.space)} classes"
+        texts.append(f"{text}: of the others none of the recordings has them, or all")
     if scores.unanswered:
         text = f"{len(scores.unanswered)} of {scores.n_recordings} outputs are empty, have lines of unequal length or"
         texts.append(f"{text} name none of the classes, and count as none; the first is {scores.unanswered[0]}")

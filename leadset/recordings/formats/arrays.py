@@ -106,7 +106,7 @@ def _read(path: Path, layout: Layout | None) -> Contents:
         said |= {key: value for key, value in vars(layout).items() if value or key == "fs"}
     lacking = [key for key in _KEYS if key not in said]
     if lacking:
-        expected = f"{path.with_suffix('.json').name} beside it, with {', '.join(_KEYS)}"
+        expected = f"{path.with_suffix('.json').name} or {FOLDER_LAYOUT} beside it, with {', '.join(_KEYS)}"
         raise ReadError(path, f"an array without {', '.join(lacking)}", expected)
     leads = said["leads"]
     if not isinstance(leads, (list, tuple)) or not all(isinstance(lead, str) for lead in leads):

@@ -159,7 +159,7 @@ def _columns(path: Path, names: list[str], given: Mapping[str, str]) -> _Columns
         if not found and kind in _NEEDED:
             listed, usually = ", ".join(names), ", ".join(sorted(usual))
             raise ValueError(
-                f"{path}: found columns {listed}, expected one for {kind} ({usually}), or the option {kind}=COLUMN"
+                f"{path}: found columns {listed}, expected one for {kind} ({usually}), or --data-option {kind}=COLUMN"
             )
         chosen[kind] = tuple(found) if kind == "labels" else "".join(found)
     return _Columns(**chosen)
@@ -207,6 +207,6 @@ def _own_space(
         named = ", ".join(sorted(words[code] for code in counts))
         raise ValueError(f"{path}: found normal = {normal!r}, expected one of the labels {named}")
     guesses = [code for code in sorted(counts) if words[code].casefold() in _NORMAL] + [counts.most_common(1)[0][0]]
-    remark = [] if normal else [f"the normal label is taken to be {words[guesses[0]]} (option normal=LABEL)"]
+    remark = [] if normal else [f"the normal label is taken to be {words[guesses[0]]} (--data-option normal=LABEL)"]
     classes = tuple(Diagnosis((code,), words[code], words[code]) for code in sorted(counts, key=words.__getitem__))
     return LabelSpace(path.stem, "", classes, normal or guesses[0]), remark

@@ -150,8 +150,8 @@ class Joining:
         yield f"weights: {by_name}{alone}; decided by {how}"
         besides = report["ensemble"].get("besides")
         if besides:
-            used = "" if besides["fitted_to"] else "not "
-            yield f"{used}fitted to {besides['recordings']} training recordings too, answered from simulation alone"
+            used = "also" if besides["fitted_to"] else "not"
+            yield f"{used} fitted to {besides['recordings']} training recordings, as simulation alone answers them"
         if report["detector"]:
             unasked = "" if report["detector"]["asked"] else ", so it has no say"
             yield f"{describe(report['detector'])}{unasked}"
