@@ -9,6 +9,7 @@ import pytest
 
 from leadset import scoring
 from leadset.classes import Diagnosis, LabelSpace
+from leadset.scoring import outputs
 from leadset.scoring.labels import read_labels
 
 THREE = LabelSpace(
@@ -88,6 +89,38 @@ def test_reading_outputs(tmp_path: Path, lines: tuple[str, ...], decisions: list
     assert answers.decisions.tolist() == [[bool(decision) for decision in decisions]]
     assert answers.scalars.tolist() == [scalars]
     assert bool(answers.unanswered) == (len({line.count(",") for line in lines}) > 1 or len(lines) < 3)
+
+
+DOUBTS = [
+    (("1,2,9", "0.2,1,0", "0.2,1,0"), outputs.NO_DECISIONS, "0.2"),
+    (("1,2,9", "1,0,", "1,0,0"), outputs.NO_DECISIONS, ""),
+    (("1,2,9", "1,0,0", "1,nan,0"), outputs.NO_NUMBERS, "nan"),
+    (("1,2,9", "1,0,0", "high,0,0"), outputs.NO_NUMBERS, "high"),
+    (("9,2,9", "1,0,0", "1,0,0"), outputs.SEVERAL_COLUMNS, "9"),
+    (("1,2,9", "1,0,0", "1,0"), outputs.UNEQUAL_LINES, "3, 3, 2 entries"),
+    (("1,2,9", "1,0,F", "1,0,2.5"), None, ""),
+]
+
+
+@pytest.mark.parametrize(("lines", "kind", "found"), DOUBTS)
+def test_what_was_probably_not_meant_is_noted(tmp_path: Path, lines: tuple[str, ...], kind: str | None, found: str):
+    good = write(tmp_path, "R1", "1,2,9", "1,0,0", "1,0,0")
+    path = write(tmp_path, "R2", *lines)
+    doubts = outputs.Tables([good, path, path]).doubts
+    assert doubts == ({kind: outputs.Doubt(2, str(path), found)} if kind else {})
+
+
+def test_the_first_line_names_the_recording_of_the_file(tmp_path: Path):
+    path = write(tmp_path, "R1", "1,2,9", "1,0,0", "1,0,0")
+    for name, is_doubtful in (("R1", False), ("g1/R1.mat", False), ("", False), ("R2", True)):
+        path.write_text(f"#{name}\n1,2,9\n1,0,0\n1,0,0\n")
+        assert (outputs.OTHER_RECORDING in outputs.Tables([path]).doubts) == is_doubtful
+
+
+def test_a_byte_order_mark_is_no_line(tmp_path: Path):
+    path = write(tmp_path, "R1", "1,2,9", "1,0,0", "1,0,0")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert scoring.read_outputs([path], THREE).unanswered == ()
 
 
 def test_a_file_without_any_of_the_classes_answers_nothing(tmp_path: Path):

@@ -120,6 +120,13 @@ def test_classes_that_no_output_names_are_listed(tmp_path: Path, capsys: pytest.
     assert "no output names 23 of the 26 classes of label space challenge2021" in capsys.readouterr().err
 
 
+def test_doubts_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture):
+    folders = write_case(tmp_path, HEADERS, OUTPUTS | {"R2": OUTPUTS["R1"]})
+    assert evaluate_model.main([*map(str, folders)]) == 0
+    expected = "1 of 4 outputs have the name of another recording in the first line; the first is "
+    assert f"{expected}{folders[1] / 'R2.csv'}: found 'R1'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("headers", "outputs", "error", "message"),
     [

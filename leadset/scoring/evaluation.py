@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from leadset.recordings import find_recordings
 from leadset.recordings.dataset import DataSet
 from leadset.scoring import metrics
 from leadset.scoring.labels import read_labels
-from leadset.scoring.outputs import Tables, classes_of, output_names
+from leadset.scoring.outputs import Doubt, Tables, classes_of, output_names
 from leadset.scoring.spaces import space_of
 
 
@@ -27,6 +27,7 @@ class Scores:
         unanswered: output files that were empty or unreadable and count as 0 for every class.
         unnamed: class keys that no output file names, which count as 0 for every recording.
         left_out: headers that are no files, such as links that lead nowhere: their recordings are not scored.
+        doubts: what output files hold that was probably not meant, by kind; it is scored as the Challenge does it.
     """
 
     space: LabelSpace
@@ -42,6 +43,7 @@ class Scores:
     unanswered: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Answered:
     unanswered: tuple[str, ...]
     unnamed: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)
 
 
 def evaluate(
@@ -77,8 +80,8 @@ def evaluate(
     """
     answered = load(label_dir, output_dir, label_space)
     scores = score(answered.labels, answered.decisions, answered.scalars, answered.space)
-    return replace(scores, unanswered=answered.unanswered, unnamed=answered.unnamed,
-                   left_out=answered.left_out)  # fmt: skip
+    return replace(scores, unanswered=answered.unanswered, unnamed=answered.unnamed, left_out=answered.left_out,
+                   doubts=answered.doubts)  # fmt: skip
 
 
 def score(labels: np.ndarray, decisions: np.ndarray, scalars: np.ndarray, space: LabelSpace) -> Scores:
@@ -123,7 +126,7 @@ def load(
     labels = _labels_of(data, headers.values(), space) if data else read_labels(headers.values(), space)
     named = {k for columns in tables.columns for column in columns for k in classes_of(column, space)}
     unnamed = tuple(key for k, key in enumerate(space.keys) if k not in named)
-    return Answered(space, tuple(headers), labels, *tables.answers(space), unnamed, left_out)
+    return Answered(space, tuple(headers), labels, *tables.answers(space), unnamed, left_out, tables.doubts)
 
 
 def _check_outputs(output_dir: str | Path, headers: Mapping[str, str], paths: Sequence[str]) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import math
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +17,22 @@ import numpy as np
 from leadset.classes import LabelSpace
 from leadset.utils.files import write_atomically
 
-_YES = frozenset({b"True", b"true", b"T", b"t"})
+_YES, _NO = frozenset({b"True", b"true", b"T", b"t"}), frozenset({b"False", b"false", b"F", b"f"})
+
+#: What may be in a file that is scored as the Challenge does it, and was probably not meant.
+UNEQUAL_LINES = "no three lines of as many entries, and count as none"
+NO_DECISIONS = "decisions that are neither 0 nor 1, and count as 0"
+NO_NUMBERS = "probabilities that are no finite numbers, and count as 0"
+OTHER_RECORDING = "the name of another recording in the first line"
+SEVERAL_COLUMNS = "several columns of one code, of which any decides, and the mean is taken of probabilities"
+
+
+class Doubt(NamedTuple):
+    """Something that was probably not meant: in how many files, the first of them, and what was found in it."""
+
+    files: int
+    first: str
+    found: str
 
 
 class Answers(NamedTuple):
@@ -74,28 +93,47 @@ class Tables:
     Attributes:
         paths: the files.
         unreadable: rows without three lines of equal length, such as an empty answer.
+        doubts: what was probably not meant, by kind.
 
     Raises:
         OSError: a file cannot be read.
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
-        self.paths, self.unreadable = paths, []
+        self.paths: Sequence[str | Path] = paths
+        self.unreadable: list[int] = []
+        self.doubts: dict[str, Doubt] = {}
         # By class line: rows, and their labels and probabilities by column.
         self._alike: dict[bytes, tuple[list[int], list[list[bool]], list[list[float]]]] = {}
         for row, path in enumerate(paths):
-            lines = _read_lines(path)
-            if len(lines) < 3:
+            lines, name = _read_lines(path)
+            entries = [line.count(b",") + 1 for line in lines[:3]]
+            if len(entries) < 3 or len(set(entries)) > 1:
                 self.unreadable.append(row)
+                self._doubt(UNEQUAL_LINES, row, f"{', '.join(map(str, entries)) or 'no'} entries")
                 continue
-            labels, probabilities = lines[1].split(b","), lines[2].split(b",")
-            if not lines[0].count(b",") + 1 == len(labels) == len(probabilities):
-                self.unreadable.append(row)
-                continue
-            rows, label_rows, probability_rows = self._alike.setdefault(lines[0], ([], [], []))
-            rows.append(row)
-            label_rows.append([_decision(label) for label in labels])
-            probability_rows.append(_numbers(probabilities))
+            self._take(row, name, *lines[:3])
+
+    def _take(self, row: int, name: str, class_line: bytes, label_line: bytes, probability_line: bytes) -> None:
+        labels, probabilities = label_line.split(b","), probability_line.split(b",")
+        decisions, numbers = [_decision(label) for label in labels], _numbers(probabilities)
+        if None in decisions:
+            self._doubt(NO_DECISIONS, row, labels[decisions.index(None)].decode("utf-8", "replace").strip())
+        if not all(map(math.isfinite, numbers)):
+            wrong = next(i for i, number in enumerate(numbers) if not math.isfinite(number))
+            self._doubt(NO_NUMBERS, row, probabilities[wrong].decode("utf-8", "replace").strip())
+        if name and _stem(name) != _stem(str(self.paths[row])):
+            self._doubt(OTHER_RECORDING, row, name)
+        if repeated := _repeated(class_line):
+            self._doubt(SEVERAL_COLUMNS, row, repeated)
+        rows, label_rows, probability_rows = self._alike.setdefault(class_line, ([], [], []))
+        rows.append(row)
+        label_rows.append([bool(decision) for decision in decisions])
+        probability_rows.append(numbers)
+
+    def _doubt(self, kind: str, row: int, found: str) -> None:
+        files, first, of_first = self.doubts.get(kind, (0, str(self.paths[row]), found))
+        self.doubts[kind] = Doubt(files + 1, first, of_first)
 
     @property
     def columns(self) -> dict[tuple[str, ...], str | Path]:
@@ -130,11 +168,17 @@ def read_outputs(paths: Sequence[str | Path], space: LabelSpace) -> Answers:
     return Tables(paths).answers(space)
 
 
-def _read_lines(path: str | Path) -> list[bytes]:
-    """Lines that are neither blank nor comments (the recording id is one)."""
+def _read_lines(path: str | Path) -> tuple[list[bytes], str]:
+    """Lines that are neither blank nor comments, and the first comment, which is the name of the recording."""
     with open(path, "rb", buffering=0) as file:
-        lines = file.readall().splitlines()
-    return [line for line in lines if line.strip() and not line.lstrip().startswith(b"#")]
+        lines = [line.strip() for line in file.readall().removeprefix(codecs.BOM_UTF8).splitlines()]
+    name = lines[0][1:].decode("utf-8", "replace").strip() if lines and lines[0].startswith(b"#") else ""
+    return [line for line in lines if line and not line.startswith(b"#")], name
+
+
+def _stem(name: str) -> str:
+    """The name of a recording without folder and ending, in either of which programs differ."""
+    return re.sub(r"\.(?:csv|hea|mat|dat)$", "", re.split(r"[/\\]", name)[-1])
 
 
 def _gather(
@@ -157,6 +201,13 @@ def _columns(class_line: bytes) -> tuple[str, ...]:
     return tuple(map(str.strip, class_line.decode("utf-8", "replace").split(",")))
 
 
+@lru_cache(maxsize=1024)
+def _repeated(class_line: bytes) -> str:
+    """The first code that several columns have; empty: there is none."""
+    codes = [code for column in _columns(class_line) for code in codes_of(column)]
+    return next((code for code, times in Counter(codes).items() if times > 1), "")
+
+
 def codes_of(column: str) -> frozenset[str]:
     """The codes of a column."""
     return frozenset(map(str.strip, column.split("|")))
@@ -168,8 +219,12 @@ def classes_of(column: str, space: LabelSpace) -> set[int]:
 
 
 @lru_cache(maxsize=1024)
-def _decision(label: bytes) -> bool:
-    return label.strip() in _YES or _number(label) == 1.0
+def _decision(label: bytes) -> bool | None:
+    """None: neither yes nor no, which counts as no."""
+    label = label.strip()
+    if label in _YES or label in _NO:
+        return label in _YES
+    return {1.0: True, 0.0: False}.get(_number(label))
 
 
 def _numbers(texts: list[bytes]) -> list[float]:

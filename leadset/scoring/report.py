@@ -27,8 +27,8 @@ def class_scores_text(scores: Scores) -> str:
 
 
 def notices(scores: Scores) -> list[str]:
-    """What to know of the scores besides: classes without an AUROC, output files that answer nothing, classes that no
-    file names, and recordings that are not scored."""
+    """What to know of the scores besides: classes without an AUROC, output files that answer nothing, or hold what was
+    probably not meant, classes that no file names, and recordings that are not scored."""
     texts, known = [], int(np.isfinite(scores.class_auroc).sum())
     if known < len(scores.space):
         text = f"{scores.n_recordings} recordings; AUROC is the mean over {known} of {len(scores.space)} classes"
@@ -36,6 +36,9 @@ def notices(scores: Scores) -> list[str]:
     if scores.unanswered:
         text = f"{len(scores.unanswered)} of {scores.n_recordings} outputs are empty, have lines of unequal length or"
         texts.append(f"{text} name none of the classes, and count as none; the first is {scores.unanswered[0]}")
+    for kind, doubt in scores.doubts.items():
+        text = f"{doubt.files} of {scores.n_recordings} outputs have {kind}"
+        texts.append(f"{text}; the first is {doubt.first}: found {doubt.found!r}")
     if scores.unnamed and len(scores.unanswered) < scores.n_recordings:
         text = f"no output names {len(scores.unnamed)} of the {len(scores.space)} classes of label space"
         texts.append(f"{text} {scores.space.name}, which count as 0: {', '.join(scores.unnamed)}")
