@@ -2,9 +2,12 @@
 
     python benchmarks/training_time.py DATA WORK [--networks … | all] [--output benchmarks/training_time.csv]
     python benchmarks/training_time.py DATA WORK --networks resnet34,crnn_pqrst --folds 5    # of a cross-validation
+    python benchmarks/training_time.py DATA WORK --networks crnn_pqrst --lead-sets five each --again
 
-Networks without weights that ship are left out: they learn from nothing, which takes long. The
-time is that of all processes of a run, on however busy a machine; cores divide it. Rows that are there are kept.
+``five``: one run of five lead sets, which share what is read and prepared, and one pass of training. ``each``: a run of
+each of them alone, one after the other. Networks without weights that ship are left out: they learn from nothing, which
+takes long. The time is that of all processes of a run, on however busy a machine; cores divide it. Rows that are there
+are kept, but for those that are measured `--again`.
 """
 
 from __future__ import annotations
@@ -23,15 +26,19 @@ from tables import write_table
 from leadset.models.shipped import shipped_networks
 
 COLUMNS = ("network", "lead_sets", "recordings", "folds", "core_minutes", "cores", "load")
-LEADS = {"five": "12,6,4,3,2", "one": "12"}
+#: Lead sets of each of the runs that are measured together.
+LEADS = {"five": ["12,6,4,3,2"], "each": ["12", "6", "4", "3", "2"], "one": ["12"]}
 
 
 def measured(data: Path, folder: Path, network: str, lead_sets: str, folds: int) -> dict:
     """The row of a run: a training, or a cross-validation of so many folds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "leadset", "crossval" if folds else "train", data, folder, "--models", network]
-    command += ["--leads", LEADS[lead_sets], *(["--set", f"folds={folds}"] if folds else [])]
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for leads in LEADS[lead_sets]:
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [sys.executable, "-m", "leadset", "crossval" if folds else "train", data, folder, "--models", network]
+        command += ["--leads", leads, *(["--set", f"folds={folds}"] if folds else [])]
+        words = [str(word) for word in command]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     with open(folder / ("folds.csv" if folds else "split.csv")) as file:
@@ -52,6 +59,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=shipped_networks())
     parser.add_argument("--lead-sets", nargs="+", choices=LEADS, default=["five"])
     parser.add_argument("--folds", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="measure rows that are there once more")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
     rows: list[dict] = []
@@ -60,9 +68,10 @@ def main() -> None:
             rows = list(csv.DictReader(file))
     for network in arguments.networks:
         for lead_sets in arguments.lead_sets:
-            known = {(row["network"], row["lead_sets"], int(row["folds"])) for row in rows}
-            if (network, lead_sets, arguments.folds) not in known:
-                rows.append(measured(arguments.data, arguments.work / network, network, lead_sets, arguments.folds))
+            key = network, lead_sets, arguments.folds
+            others = [row for row in rows if (row["network"], row["lead_sets"], int(row["folds"])) != key]
+            if len(others) == len(rows) or arguments.again:
+                rows = [*others, measured(arguments.data, arguments.work / network, *key)]
                 write_table(arguments.output, COLUMNS, rows)
 
 
