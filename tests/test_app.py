@@ -22,7 +22,7 @@ from leadset.recordings import Recording, read_recording
 from leadset.serve import view as view_module
 from leadset.serve.texts import list_languages, load_texts
 from leadset.serve.uploads import grouped
-from leadset.serve.view import View, interactive, lead_choices, thinned
+from leadset.serve.view import View, interactive, lead_choices, stacked, thinned
 from leadset.simulate import simulate
 
 SCRIPT = Path(view_module.__file__).with_name("app.py")
@@ -94,12 +94,25 @@ def test_reports_are_pictures_of_their_kind(view):
 def test_an_interactive_drawing_has_every_chosen_lead_and_its_marks(view):
     figure = interactive(view, ("II", "V1"), overlay=False, marks=True, axes=("s", "mV"))
     lines = [trace for trace in figure.data if trace.mode != "markers"]
-    assert [line.name for line in lines] == ["II", "V1"]
-    np.testing.assert_array_equal(lines[0].y, view.recording.signal[1])
+    assert [line.name for line in lines] == list(figure.layout.yaxis.ticktext) == ["II", "V1"]
+    for line, row, level in zip(lines, (1, 6), figure.layout.yaxis.tickvals, strict=True):
+        np.testing.assert_array_equal(line.customdata, view.recording.signal[row])
+        np.testing.assert_allclose(line.y, line.customdata - np.median(line.customdata) + level, atol=1e-5)
     peaks = next(trace for trace in figure.data if trace.name == "R")
-    np.testing.assert_allclose(np.array(peaks.x) * 500, view.marks.marks[1, :, 6][~np.isnan(view.marks.marks[1, :, 6])])
+    at = view.marks.marks[[1, 6], :, 6]
+    np.testing.assert_allclose(np.array(peaks.x) * 500, at[np.isfinite(at)])
+    drawn = np.concatenate([np.interp(at[i][np.isfinite(at[i])], np.arange(5000), lines[i].y) for i in range(2)])
+    np.testing.assert_allclose(peaks.y, drawn, atol=0.2)
     together = interactive(view, LEADS, overlay=True, marks=False, axes=("s", "mV"))
-    assert len(together.data) == 12 and {trace.yaxis for trace in together.data} == {"y"}
+    assert len(together.data) == 12
+    np.testing.assert_array_equal(together.data[6].y, view.recording.signal[6])
+
+
+def test_leads_lie_as_far_apart_as_their_traces_need():
+    wave = np.sin(np.linspace(0, 6 * np.pi, 2000)).astype(np.float32)
+    middles, levels = stacked([wave + 7, 3 * wave, np.full(2000, np.nan), 0 * wave])
+    np.testing.assert_allclose(middles, [7, 0, 0, 0], atol=0.1)
+    assert levels[0] == 0 and np.diff(levels) == pytest.approx([-4.2, -3.2, -0.8], abs=0.1)
 
 
 def test_thinning_keeps_the_extremes_of_every_stretch():

@@ -50,6 +50,13 @@ def example() -> Recording:
     return Recording(next(stream)[0][0], _EXAMPLE_RATE, LEADS, "simulated", age=60, sex="female")
 
 
+@st.cache_resource(show_spinner=False)
+def warmed_up(folder: str | None) -> None:
+    """Loads once what the first drawing needs, while the visitor looks for a file."""
+    view = View(example(), entry_of(folder))
+    interactive(view, view.recording.leads, False, True, ("", "")).to_json()
+
+
 def main(folder: str | None) -> None:
     """The whole page."""
     st.set_page_config("Leadset", layout="wide")
@@ -63,6 +70,7 @@ def main(folder: str | None) -> None:
     view = chosen(text, entry_of(folder))
     if view is None:
         st.info(text("nothing"))
+        warmed_up(folder)
         return
     show_subject(text, view.recording)
     show_quality(text, view)

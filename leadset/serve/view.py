@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,11 @@ _PEAKS = (("P", 1, "#0072B2"), ("R", 6, "#D55E00"), ("T", 10, "#009E73"))
 _LINE = "#37474f"
 #: Height of an interactive drawing in pixels: of each lead, and of all in one plot.
 _ROW_HEIGHT, _OVERLAY_HEIGHT = 110, 480
+#: What is said of a point.
+_HOVER = "%{customdata:.2f} mV, %{x:.3f} s"
+#: Least distance between the levels of two leads, what is free between their traces, in mV, and the share of samples
+#: on either side that gets no room.
+_CLOSEST_MV, _GAP_MV, _RARE = 0.8, 0.2, 0.001
 #: Most points of a lead that a browser is sent: more than a wide screen has columns, so that the eye misses nothing.
 _MOST_POINTS = 6000
 
@@ -132,7 +138,7 @@ def lead_choices(recording: Recording, entry: Entry) -> list[tuple[str, ...]]:
 
 
 def interactive(view: View, leads: tuple[str, ...], overlay: bool, marks: bool, axes: tuple[str, str]) -> Figure:
-    """The traces as a drawing that can be zoomed.
+    """The traces as a drawing that can be zoomed, all at one scale.
 
     Args:
         view: what is drawn.
@@ -141,42 +147,61 @@ def interactive(view: View, leads: tuple[str, ...], overlay: bool, marks: bool, 
         marks: whether peaks of P, R and T are marked.
         axes: names of the axes of time and of voltage.
     """
-    from plotly.graph_objects import Scatter
-    from plotly.subplots import make_subplots
+    from plotly.graph_objects import Figure
 
     recording = view.recording
-    rows = 1 if overlay else len(leads)
-    figure = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=0.1 / max(1, rows))
-    for i, lead in enumerate(leads):
-        trace = recording.signal[recording.leads.index(lead)]
-        row = 1 if overlay else i + 1
-        line = {"width": 1} if overlay else {"width": 1, "color": _LINE}
-        points = thinned(trace, recording.fs)
-        figure.add_trace(Scatter(**points, mode="lines", name=lead, line=line, showlegend=overlay), row, 1)
-        if marks:
-            _add_peaks(figure, view, lead, row, first=i == 0)
-        figure.update_yaxes(title_text=axes[1] if overlay else lead, row=row, col=1)
-    figure.update_xaxes(title_text=axes[0], row=rows, col=1)
-    height = _OVERLAY_HEIGHT if overlay else max(2, len(leads)) * _ROW_HEIGHT
+    rows = [recording.leads.index(lead) for lead in leads]
+    points = [thinned(recording.signal[row], recording.fs) for row in rows]
+    middles, levels = stacked([one["y"] for one in points])
+    shifts = np.zeros(len(rows)) if overlay else levels - middles
+    line = {"width": 1} if overlay else {"width": 1, "color": _LINE}
+    drawn: list[dict[str, Any]] = [
+        {**one, "y": one["y"] + shift, "customdata": one["y"], "name": lead, "mode": "lines", "line": line,
+         "showlegend": overlay, "hovertemplate": _HOVER}
+        for one, shift, lead in zip(points, shifts.astype(np.float32), leads, strict=True)
+    ]  # fmt: skip
+    figure = Figure(drawn + (_peaks(view, rows, shifts) if marks else []))
+    figure.update_xaxes(title_text=axes[0], range=(0, recording.seconds))
+    if overlay:
+        figure.update_yaxes(title_text=axes[1])
+    else:
+        figure.update_yaxes(tickvals=levels, ticktext=leads, zeroline=False)
+        bar = {"xref": "paper", "x0": 1, "x1": 1, "y0": levels[-1], "y1": levels[-1] + 1}
+        figure.add_shape(type="line", **bar)
+        figure.add_annotation(text="1 mV", xref="paper", x=1, xanchor="left", y=levels[-1] + 0.5, showarrow=False)
     figure.update_layout(
-        height=height, margin={"l": 50, "r": 10, "t": 10, "b": 40}, showlegend=overlay or marks, hovermode="x"
-    )
+        height=_OVERLAY_HEIGHT if overlay else max(2, len(leads)) * _ROW_HEIGHT, hovermode="closest",
+        margin={"l": 50, "r": 50, "t": 40, "b": 40}, showlegend=overlay or marks,
+        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+    )  # fmt: skip
     return figure
 
 
-def _add_peaks(figure: Figure, view: View, lead: str, row: int, first: bool) -> None:
-    from plotly.graph_objects import Scatter
+def stacked(traces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Middles (l,) of traces, and the levels (l,) at which those lie when the traces are drawn one below the other.
 
-    fs, index = view.recording.fs, view.recording.leads.index(lead)
-    signal = view.recording.signal[index]
+    Levels are as far apart as the traces need; peaks that hardly a sample reaches may cross.
+    """
+    spans = [trace[np.isfinite(trace)] if np.isfinite(trace).any() else np.zeros(1) for trace in traces]
+    low, middles, high = np.array([np.quantile(span, (_RARE, 0.5, 1 - _RARE)) for span in spans]).T
+    apart = np.maximum(middles[:-1] - low[:-1] + high[1:] - middles[1:] + _GAP_MV, _CLOSEST_MV)
+    return middles, -np.concatenate([[0.0], apart.cumsum()])
+
+
+def _peaks(view: View, rows: Sequence[int], shifts: np.ndarray) -> list[dict[str, Any]]:
+    """Peaks of P, R and T in rows of the recording, which are drawn at so many millivolts more."""
+    fs, drawn = view.recording.fs, []
     for name, column, colour in _PEAKS:
-        at = view.marks.marks[index, :, column]
-        at = at[np.isfinite(at)]
-        heights = signal[np.clip(np.rint(at).astype(int), 0, len(signal) - 1)]
+        times, heights = [], []
+        for row, shift in zip(rows, shifts, strict=True):
+            at, signal = view.marks.marks[row, :, column], view.recording.signal[row]
+            at = at[np.isfinite(at)]
+            times.append(at / fs)
+            heights.append(signal[np.clip(np.rint(at).astype(int), 0, len(signal) - 1)] + shift)
         marker = {"color": colour, "size": 6, "symbol": "circle-open"}
-        peaks = Scatter(x=at / fs, y=heights, mode="markers", name=name, marker=marker, legendgroup=name,
-                          showlegend=first)  # fmt: skip
-        figure.add_trace(peaks, row, 1)
+        both = {"x": np.concatenate(times), "y": np.concatenate(heights)}
+        drawn.append({**both, "mode": "markers", "name": name, "marker": marker, "hoverinfo": "skip"})
+    return drawn
 
 
 def thinned(trace: np.ndarray, fs: float) -> dict[str, Any]:
