@@ -1,9 +1,9 @@
-"""Which leads the shipped ResNet-34 needs: its macro AUROC on one lead, without one, and on two, on real recordings.
+"""Which leads an entry needs: its macro AUROC on one lead, without one, and on two, on real recordings.
 
-    python benchmarks/lead_importance.py DATA [--output benchmarks/lead_importance.csv]
+    python benchmarks/lead_importance.py DATA [--entry FOLDER] [--networks resnet34] [--output FILE]
 
-DATA holds twelve-lead recordings with labels. The committed table was written with an entry whose network had learned
-from simulated recordings alone; it should not have learned from DATA.
+DATA holds twelve-lead recordings with labels, which the networks should not have learned from. `lead_importance.csv`
+was written with an entry whose ResNet-34 had learned from simulated recordings alone.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from leadset.commands.leads import read_inputs
 from leadset.explain.importance import COLUMNS, STUDIES, rank_leads, table_rows
 from leadset.recordings.importers import open_dataset
 
-NETWORK = "resnet34"
-
 
 def main() -> None:
     """Writes the table."""
@@ -28,11 +26,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     parser.add_argument("--entry", type=Path, help="folder of an entry (default: the one that ships)")
+    parser.add_argument("--networks", type=lambda words: words.split(","), default=[], help="by default all")
+    parser.add_argument("--studies", type=lambda words: words.split(","), default=list(STUDIES))
     arguments = parser.parse_args()
     entry = leadset.load_entry(arguments.entry)
     inputs, labels = read_inputs(entry, open_dataset(str(arguments.data)))
-    with tqdm(total=sum(map(len, STUDIES.values())), unit="lead set") as bar:
-        scores = list(rank_leads(entry, inputs, labels, networks=(NETWORK,), progress=bar.update))
+    with tqdm(total=sum(len(STUDIES[study]) for study in arguments.studies), unit="lead set") as bar:
+        scores = list(rank_leads(entry, inputs, labels, arguments.studies, arguments.networks, bar.update))
     write_table(arguments.output, COLUMNS, table_rows(scores))
 
 

@@ -183,7 +183,7 @@ def _export(entry: Entry, trained: TrainedSet, space: str, path: Path, int8: boo
         plain = Path(work) / "float.onnx"
         to_onnx(graph, {"inputs": example}, {"inputs": moving}, ["probabilities", "labels", *names], plain,
                 {KEY: about.to_text()})  # fmt: skip
-        source = _quantised(plain, Path(work) / "int8.onnx") if int8 else plain
+        source = quantised(plain, Path(work) / "int8.onnx") if int8 else plain
         with write_atomically(path, "wb") as file, open(source, "rb") as content:
             shutil.copyfileobj(content, file)
     return about
@@ -261,8 +261,8 @@ def to_onnx(
     path.write_bytes(written.SerializeToString())
 
 
-def _quantised(source: Path, target: Path) -> Path:
-    """The model with weights in 8 bits; onnxruntime keeps the metadata."""
+def quantised(source: Path, target: Path) -> Path:
+    """A model with weights in 8 bits, written to ``target``; onnxruntime keeps the metadata."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
