@@ -185,6 +185,30 @@ def test_a_full_disk_names_the_file_and_the_same_command_goes_on(data, trained, 
     assert (model / "resnet34-2.safetensors").read_bytes() == (trained / "resnet34-2.safetensors").read_bytes()
 
 
+def test_what_a_killed_process_has_left_is_removed_by_the_next(tmp_path):
+    code = """
+import os, sys
+from leadset.utils.files import write_atomically
+with write_atomically(sys.argv[1]) as file:
+    file.write("half")
+    file.flush()
+    os.kill(os.getpid(), 9)
+"""
+    for _ in range(2):  # the second removes what the first has left
+        assert subprocess.run([sys.executable, "-c", code, tmp_path / "table.csv"]).returncode == -9
+        assert len(list(tmp_path.iterdir())) == 1
+    (left,) = tmp_path.iterdir()
+    of_others = [left.name.replace(left.suffixes[-2], suffix) for suffix in (f".{os.getpid()}-", ".1-00000000")]
+    of_others[0] += left.name.rpartition("-")[2]
+    others = [tmp_path / name for name in (*of_others, ".table.csv.1.tmp", "notes.tmp")]
+    for path in others:
+        path.touch()
+    with write_atomically(tmp_path / "table.csv") as file:
+        file.write("whole")
+    assert not left.exists() and all(path.exists() for path in others)
+    assert (tmp_path / "table.csv").read_text() == "whole"
+
+
 def test_writing_to_a_full_disk_leaves_what_was_there(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
