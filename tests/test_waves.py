@@ -15,7 +15,7 @@ from synthetic_leads import COMPLEXES, METHODS, assert_ordered, synthetic
 
 import leadset
 from leadset.simulate import simulate
-from leadset.waves import MARKS, delineate
+from leadset.waves import MARKS, assess, delineate
 from leadset.waves.fusion import fuse
 from leadset.waves.marks import P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S
 from leadset.waves.spikes import without_spikes
@@ -176,6 +176,8 @@ def test_fast_rhythms_of_narrow_complexes(method: str, rate: float, fs: int, noi
     assert (np.abs(found.r_peaks[:, None] / fs - r).min(axis=1) <= 0.008).all()
     durations = (found.fused[:, QRSEND] - found.fused[:, QRSON]) / fs  # of one complex, not of two
     assert np.nanmax(durations) < 0.12
+    quality = assess(signal, fs, ["II"], found)
+    assert quality.usable and quality.by_lead[0] > 0.5
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,7 +11,8 @@ from annotated import SCORED, Tally, read_ludb, score_leads
 from synthetic_leads import METHODS, synthetic
 
 import leadset
-from leadset.waves import delineate
+from leadset.leads import LEADS
+from leadset.waves import assess, delineate
 from leadset.waves.marks import P1, R
 from leadset.waves.p_waves import is_p
 from leadset.waves.rhythm import irregularity, premature
@@ -133,3 +134,56 @@ def test_sinus_beats_among_ectopic_ones_keep_their_p_waves() -> None:
     assert not there[:, ectopic].any()
     fibrillation = rng.uniform(0.1, 0.9, 16) * np.ones((12, 1))
     assert not is_p(fibrillation, beats - rng.integers(20, 100, 16) + np.zeros((12, 1)), beats).any()
+
+
+def escape(beats: int, leads: int, fs: int = 500, noise: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    """Ten seconds (leads, t) of silence with so many beats, and where their R peaks are."""
+    places = np.array([5.2, 1.7, 8.4])[:beats] * fs
+    signal = np.zeros(10 * fs)
+    for place in places:
+        beat, r = synthetic(fs, beats=1, seconds=1.4)
+        at = int(place - fs * r[0])
+        signal[at : at + len(beat)] += beat
+    signal = signal * np.linspace(1, 0.5, leads)[:, None]
+    return signal + noise * np.random.default_rng(0).standard_normal(signal.shape), np.sort(places)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("leads", [1, 12])
+@pytest.mark.parametrize("beats", [1, 2, 3])
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
+def test_rare_beats_are_found_and_usable(method: str, leads: int, beats: int, noise: float) -> None:
+    signal, places = escape(beats, leads, noise=noise)
+    found = delineate(signal, 500, method)
+    assert len(found.r_peaks) == beats
+    np.testing.assert_allclose(found.r_peaks, places, atol=10)
+    assert found.present[:, :, R].mean() > 0.8
+    assert assess(signal, 500, LEADS[:leads], found).usable
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("leads", [1, 12])
+@pytest.mark.parametrize("what", ["step", "discharge", "spike", "burst", "nothing"])
+def test_rare_disturbances_are_no_beats(method: str, leads: int, what: str) -> None:
+    t, rng = np.arange(5000) / 500, np.random.default_rng(1)
+    one = {"step": t > 4.3, "discharge": (t > 4.3) * np.exp(-np.maximum(t - 4.3, 0)), "spike": np.abs(t - 4.3) < 0.002,
+           "burst": np.exp(-(((t - 4.3) / 0.2) ** 2)) * rng.standard_normal(5000), "nothing": 0 * t}[what]
+    signal = np.linspace(1, 0.5, leads)[:, None] * one + 0.01 * rng.standard_normal((leads, 5000))
+    found = delineate(signal, 500, method)
+    assert not len(found.r_peaks)
+    assert not assess(signal, 500, LEADS[:leads], found).usable
+
+
+def test_real_beats_alone_in_their_own_baseline(real_data: Path) -> None:
+    rng, seen = np.random.default_rng(0), []
+    for recording in read_ludb(real_data / "ludb", every=6):
+        marks = recording.marks[1]
+        start, stop = (int(marks[name][2] + by * recording.fs) for name, by in (("QRS onset", -0.25), ("T end", 0.06)))
+        rest = recording.signal[:, int(marks["T end"][1]) : int(marks["T end"][1] + 0.1 * recording.fs)]
+        rest = rest - np.linspace(rest[:, 0], rest[:, -1], rest.shape[1]).T
+        signal = rest.std(axis=1, keepdims=True) * rng.standard_normal(recording.signal.shape)
+        beat = recording.signal[:, start:stop]
+        signal[:, 2000 : 2000 + stop - start] += beat - np.linspace(beat[:, 0], beat[:, -1], stop - start).T
+        found = delineate(signal, recording.fs)
+        seen.append((len(found.r_peaks), assess(signal, recording.fs, LEADS, found).usable))
+    assert sum(one == (1, True) for one in seen) >= 0.9 * len(seen)

@@ -30,6 +30,7 @@ from leadset.waves.quality import (
     repair,
 )
 from leadset.waves.rules import rule_marks
+from leadset.waves.sparse import are_complexes
 from leadset.waves.spikes import without_spikes
 from leadset.waves.stretches import Stretch, at_rest, find_stretches, join_beats
 from leadset.waves.wavelet import Transform, transform
@@ -202,9 +203,13 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         stop = samples if start == starts[-1] else start + step
         first, last = max(start - overlap, 0), min(stop + overlap, samples)
         grid, envelope = _measured(repaired, fs, slice(first, last))
-        part = METHODS[method](grid, envelope, envelope.legible)
-        quality = beat_quality(envelope, part[:, :, R])
-        odds.append(_odds(grid, envelope))
+        part, legible = METHODS[method](grid, envelope, envelope.legible), envelope.legible
+        if envelope.sparse:
+            slopes = envelope.leads / np.maximum(envelope.height[:, :1], 1e-6)
+            part = part[:, are_complexes(grid.signal, slopes, part, method not in R_ALONE)]
+            legible = legible & bool(part.shape[1])
+        quality = beat_quality(grid, envelope, part[:, :, R])
+        odds.append(_odds(grid, envelope, legible))
         p_only = np.empty((0, 4)) if method in R_ALONE else grid.to_input(find_lone_p(grid, part)) + first
         lone.append(p_only[(p_only[:, 1] >= start) & (p_only[:, 1] < stop)])
         part = grid.to_input(part) + first
@@ -226,10 +231,10 @@ def _measured(repaired: Repaired, fs: float, part: slice) -> tuple[Transform, En
     return grid, measure(grid.scales, repaired.usable)
 
 
-def _odds(grid: Transform, envelope: Envelope) -> np.ndarray:
-    """Log odds (leads,) that leads are bad."""
+def _odds(grid: Transform, envelope: Envelope, legible: np.ndarray) -> np.ndarray:
+    """Log odds (leads,) that leads are bad, of which some are ``legible`` (leads,)."""
     bad = badness(measurements(grid, envelope))
-    return np.where(envelope.legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST))
+    return np.where(legible, bad, np.maximum(bad + ILLEGIBLE, ILLEGIBLE_AT_LEAST))
 
 
 def _quality(repaired: Repaired, odds: np.ndarray) -> np.ndarray:
@@ -245,8 +250,8 @@ def clarity(signal: np.ndarray, fs: float) -> float:
     reuse_temporary_arrays()
     repaired = repair(signal)
     grid, envelope = _measured(repaired, fs, slice(None))
-    quality = _quality(repaired, _odds(grid, envelope))
-    steepest = beat_quality(envelope, block_peaks(envelope.leads))
+    quality = _quality(repaired, _odds(grid, envelope, envelope.legible & (not envelope.sparse)))
+    steepest = beat_quality(grid, envelope, block_peaks(envelope.leads))
     return float(np.median((quality[:, None] * steepest).max(axis=0)))
 
 

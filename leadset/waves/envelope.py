@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ from scipy.ndimage import median_filter, uniform_filter1d
 from leadset.utils.nan_statistics import median
 from leadset.waves.rhythm import rhythm_change
 from leadset.waves.search import gather, ms
+from leadset.waves.sparse import sparse_height
 
 #: Width of the sliding mean under which slopes of one complex merge.
 MERGE = ms(100)
@@ -48,6 +50,7 @@ class Envelope:
         common: (t,) mean of the usable leads in units of their typical complex, weighted by how far that stands out of
             the lead's background; 0 without a usable lead.
         legible: (leads,) whether a usable lead holds complexes; False for all if they hold only pacing spikes.
+        sparse: whether they come only now and then in at least half of the usable leads.
     """
 
     leads: np.ndarray
@@ -55,12 +58,13 @@ class Envelope:
     height: np.ndarray
     common: np.ndarray
     legible: np.ndarray
+    sparse: bool = False
 
 
 def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     """The envelope of scales (5, leads, t) with the (leads,) leads that are usable."""
-    energy = 2 * scales[1] ** 2 + scales[2] ** 2
-    leads = np.sqrt(np.maximum(uniform_filter1d(energy, MERGE, axis=1), 0))
+    energy = _energy(scales)
+    leads = _merged(energy, MERGE)
     samples = leads.shape[1]
     cut = cut_blocks(leads)
     blocks = cut.max(axis=2)
@@ -71,17 +75,38 @@ def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     if fast.any():  # narrow complexes without rest between their envelopes
         counted[fast] = (height[fast] > SMALLEST) & (_fine_contrast(energy[fast]) >= FINE_LEGIBLE)
     legible = counted.mean(axis=1) >= LEGIBLE_SHARE
-    legible &= not _spiky(scales)[legible].all()
+    now_and_then = np.where(usable, sparse_height(leads, blocks, background), np.nan)
+    alone = now_and_then > SMALLEST
+    sparse = bool(alone.any()) and alone.sum() >= max(usable.sum() / 2, (legible & ~alone).sum() + 1)
+    if sparse:
+        height = np.where(alone[:, None], now_and_then[:, None], height)
+        contrast = height / np.maximum(background, 1e-6)
+        counted[:], legible = True, alone
+    legible &= not _spiky(scales, np.max if sparse else median)[legible].all()
     counted &= legible[:, None]
     weight = np.where(counted, np.maximum(contrast - CONTRAST_FLOOR, 1e-3), 0)
     share = weight / np.maximum(weight.sum(axis=0), 1e-9) / np.maximum(height, SMALLEST)
     common = np.einsum("lt,lt->t", between_blocks(share, samples), leads)
-    return Envelope(leads, blocks, height, common, legible)
+    return Envelope(leads, blocks, height, common, legible, sparse)
+
+
+def fine_slopes(scales: np.ndarray) -> np.ndarray:
+    """(leads, t) the slopes of scales (5, leads, t) as in `Envelope.leads`, but hardly smoothed."""
+    return _merged(_energy(scales), FINE_MERGE)
+
+
+def _energy(scales: np.ndarray) -> np.ndarray:
+    return 2 * scales[1] ** 2 + scales[2] ** 2
+
+
+def _merged(energy: np.ndarray, width: int) -> np.ndarray:
+    """Root of the sliding mean (leads, t) of an energy."""
+    return np.sqrt(np.maximum(uniform_filter1d(energy, width, axis=1), 0))
 
 
 def _fine_contrast(energy: np.ndarray) -> np.ndarray:
     """(leads, blocks) height of the slopes of (leads, t) energy over their background, hardly smoothed."""
-    cut = cut_blocks(np.sqrt(np.maximum(uniform_filter1d(energy, FINE_MERGE, axis=1), 0)))
+    cut = cut_blocks(_merged(energy, FINE_MERGE))
     height, background = running_median(np.stack([cut.max(axis=2), median(cut[:, :, ::2])]))
     return height / np.maximum(background, 1e-6)
 
@@ -115,10 +140,10 @@ def _least_sure(beats: np.ndarray) -> float:
     return LEAST_SURE_IN_REGULAR if regular else LEAST_SURE
 
 
-def _spiky(scales: np.ndarray) -> np.ndarray:
-    """(leads,) whether only spikes stand out: scale 4 responds to complexes, but hardly to a spike."""
+def _spiky(scales: np.ndarray, typical: Callable[..., np.ndarray]) -> np.ndarray:
+    """(leads,) whether only spikes stand out in a typical block: scale 4 responds to complexes, hardly to a spike."""
     starts = np.arange(0, scales.shape[2], BLOCK)
-    fine, coarse = (median(np.maximum.reduceat(np.abs(scales[k]), starts, axis=1)) for k in (0, 3))
+    fine, coarse = (typical(np.maximum.reduceat(np.abs(scales[k]), starts, axis=1), axis=1) for k in (0, 3))
     return coarse < SPIKE * fine
 
 

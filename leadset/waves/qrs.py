@@ -24,10 +24,11 @@ REFRACTORY, T_PERIOD = ms(220), ms(400)
 GAP = 1.4
 
 
-def find_beats(common: np.ndarray) -> np.ndarray:
-    """Centres (beats,) of the complexes in a common envelope (t,), in grid samples."""
+def find_beats(common: np.ndarray, sparse: bool) -> np.ndarray:
+    """Centres (beats,) of the complexes in a common envelope (t,), in grid samples; see `envelope.Envelope`."""
     candidates = np.nonzero((common == maximum_filter1d(common, 2 * NEIGHBOURHOOD + 1)) & (common > 0))[0]
-    typical = between_blocks(running_median(cut_blocks(common[None]).max(axis=2)), len(common))[0]
+    blocks = cut_blocks(common[None]).max(axis=2)
+    typical = between_blocks(np.ones_like(blocks) if sparse else running_median(blocks), len(common))[0]
     ratio = common[candidates] / np.maximum(typical[candidates], 1e-9)
     return candidates[_search_back(candidates, ratio, _accept_strong(candidates, ratio))]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from leadset.signals import known, runs
 from leadset.utils.nan_statistics import median
-from leadset.waves.envelope import Envelope
+from leadset.waves.envelope import Envelope, fine_slopes
 from leadset.waves.search import gather, ms
 from leadset.waves.wavelet import GRID_RATE, Transform
 
@@ -35,6 +35,9 @@ BRIDGED = 40.0
 BRIDGED_QUALITY, KNOWN_REACH = 0.7, 50.0
 #: Reach around a beat for its quality; median over peak of the slopes there in a clean and in an unreadable beat.
 BEAT_REACH, CLEAN_RATIO, POOR_RATIO = ms(400), 0.15, 0.6
+#: Below this median RR interval (176 beats a minute), hardly smoothed slopes are looked at, which have a rest between
+#: beats where smoothed ones have none.
+FAST_RR = ms(340)
 #: Logistic model of badness: measurement -> weight. See benchmarks/fit_quality.py.
 WEIGHTS: dict[str, float] = {
     "flat": 0.37, "huge": 0.76, "low": 1.4, "hiss": 1.58, "burst": 1.77, "drop": 0.67, "alone": 0.73, "wander": 1.81,
@@ -128,7 +131,8 @@ def measurements(grid: Transform, envelope: Envelope) -> np.ndarray:
     flat: share of seconds without signal; huge: log of the largest range of a second over `HUGE_RANGE`; low: log of
     `LOW_RANGE` over the median range; hiss: log of the mean finest slope, relative to a typical complex; burst, drop:
     log of the steepest and the least steep block relative to a typical one; alone: 1 - correlation with the slopes of
-    all leads; wander: log of the standard deviation in mV of the seconds' mid-ranges.
+    all leads; wander: log of the standard deviation in mV of the seconds' mid-ranges. Silence between rare complexes is
+    no drop, and their range is the largest one.
     """
     leads, samples = grid.signal.shape
     seconds = max(samples // GRID_RATE, 1)
@@ -136,16 +140,17 @@ def measurements(grid: Transform, envelope: Envelope) -> np.ndarray:
     top, bottom = second.max(axis=2), second.min(axis=2)
     span = top - bottom
     height = median(envelope.height)
+    quiet, usual = (height, span.max(axis=1)) if envelope.sparse else (envelope.blocks.min(axis=1), median(span))
     centred = envelope.leads - envelope.leads.mean(axis=1, keepdims=True)
     common = envelope.common - envelope.common.mean()
     correlation = centred @ common / np.sqrt(np.einsum("lt,lt->l", centred, centred) * (common @ common) + 1e-9)
     return np.stack([
         (span < FLAT_RANGE).mean(axis=1),
         np.log(np.maximum(span.max(axis=1) / HUGE_RANGE, 1)),
-        np.log(np.maximum(LOW_RANGE / np.maximum(median(span), 0.01), 1)),
+        np.log(np.maximum(LOW_RANGE / np.maximum(usual, 0.01), 1)),
         np.log((np.abs(grid.scales[0, :, ::3]).mean(axis=1) + 1e-3) / (height + 2e-3)),
         np.log((envelope.blocks.max(axis=1) + 1e-3) / (height + 1e-3)),
-        np.log((height + 1e-3) / (envelope.blocks.min(axis=1) + 1e-3)),
+        np.log((height + 1e-3) / (quiet + 1e-3)),
         1 - correlation,
         np.log(0.05 + ((top + bottom) / 2).std(axis=1)),
     ], axis=1)
@@ -156,12 +161,14 @@ def badness(measured: np.ndarray) -> np.ndarray:
     return measured @ np.array(list(WEIGHTS.values())) + INTERCEPT
 
 
-def beat_quality(envelope: Envelope, r: np.ndarray) -> np.ndarray:
+def beat_quality(grid: Transform, envelope: Envelope, r: np.ndarray) -> np.ndarray:
     """(leads, beats) how far each complex at ``r`` (leads, beats) stands out of the slopes around it, from 0 to 1."""
     leads, beats = r.shape
+    fast = beats > 1 and np.median(np.diff(median(r, axis=0))) < FAST_RR
+    slopes = fine_slopes(grid.scales) if fast else envelope.leads
     rows = np.repeat(np.arange(leads), beats)
     start = np.nan_to_num(r).round().astype(int).ravel() - BEAT_REACH
-    around = gather(envelope.leads, rows, start, 2 * BEAT_REACH + 1)[:, ::4]
+    around = gather(slopes, rows, start, 2 * BEAT_REACH + 1)[:, ::4]
     ratio = median(around) / np.maximum(around.max(axis=1), 1e-9)
     quality = np.clip((POOR_RATIO - ratio) / (POOR_RATIO - CLEAN_RATIO), 0, 1).reshape(leads, beats)
     return np.where(np.isnan(r), 0, quality)
