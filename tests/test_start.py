@@ -94,7 +94,7 @@ def test_networks_start_from_what_fits_and_say_so():
     lines = list(describe_starts(make_jobs(config, SPACE, "compact"), config, SPACE))
     assert any(line.startswith(f"{NAME}: from shipped") and "once for all lead sets" in line for line in lines)
     other = list(describe_starts(make_jobs(config, SPACE, "published"), config, SPACE))
-    assert any("from nothing, as there are no shipped weights of this size" in line for line in other)
+    assert any("from nothing, as no shipped weights are of this network in this size" in line for line in other)
 
 
 def test_weights_of_simulation_alone_say_so():

@@ -72,7 +72,8 @@ def _shown(job: Job) -> str:
 def _described(job: Job, config: Config, space: LabelSpace) -> str:
     weights = config.start.weights
     if job.start is None:
-        return "from nothing" + ("" if weights == NOTHING else f", as there are no {weights} weights of this size")
+        why = "" if weights == NOTHING else f", as no {weights} weights are of this network in this size"
+        return f"from nothing{why}"
     known, words = len(nearest_classes(space, job.start)), ""
     if job.kind == "classifier" and known < len(space):
         words = f", {known} of {len(space)} classes known" if known else ", no common class, so with a new head"
