@@ -175,6 +175,26 @@ def test_another_protocol_data_set_or_entrant_of_the_name_is_refused(folder, don
         cross_validate(folder / "one", done, KFOLD, [Trained("entry", "", WIDE)], 1)
 
 
+def test_answers_of_networks_with_other_weights_are_not_taken_for_theirs(folder, done):
+    """Weights that ship change with the version; what the old ones said is neither reused nor mixed in."""
+    shipped = Untuned("untuned", "untuned", replace(WIDE, start=replace(WIDE.start, weights="shipped")))
+    with pytest.raises(ValueError, match=r"untuned\.json: found an entrant with "):
+        cross_validate(folder, done, KFOLD, [shipped], 1)
+    setting = Setting(open_dataset(folder), done, *cohort_of(folder, done))
+    simulated, real = UNTUNED.networks()["resnet34"], shipped.networks()["resnet34"]
+    leads = WIDE.lead_sets[0]
+    files = [UNTUNED._file(setting, "resnet34", leads, start) for start in (simulated, real)]
+    assert files[0].is_file() and not files[1].exists()
+    path = done / "untuned.json"
+    text = path.read_text()
+    try:
+        path.write_text(text.replace(simulated.digest, real.digest))
+        with pytest.raises(ValueError, match=r"found an entrant with weights\.resnet34 = "):
+            cross_validate(folder, done, KFOLD, [UNTUNED], 1)
+    finally:
+        path.write_text(text)
+
+
 def test_results_of_a_version_with_fewer_choices_can_be_gone_on_with(folder, done, tmp_path):
     shutil.copytree(done, tmp_path / "out")
     path = tmp_path / "out" / "entry.json"

@@ -252,12 +252,17 @@ class Untuned(Entrant):
             raise ValueError(f"found no weights that ship in start.weights = {self.config.start.weights!r}")
         return networks
 
+    def provenance(self) -> dict[str, Any]:
+        """See `Entrant.provenance`; answers of other weights are others."""
+        return super().provenance() | {"weights": {name: start.digest for name, start in self.networks().items()}}
+
     def prepare(self, setting: Setting) -> None:
         """Asks every network once about every recording: what it says depends on no fold."""
+        starts = self.networks()
         wanted = {
             (name, leads): load_shipped(name, leads, folder=start.path.parent).eval()
-            for leads in self.config.lead_sets for name, start in self.networks().items()
-            if not self._file(setting, name, leads).is_file()
+            for leads in self.config.lead_sets for name, start in starts.items()
+            if not self._file(setting, name, leads, start).is_file()
         }  # fmt: skip
         if not wanted:
             return
@@ -277,22 +282,24 @@ class Untuned(Entrant):
             store, contexts = data.stores[model.input_spec.transform], data.contexts_for(model.input_spec, leads)
             inputs = ((*store[i], contexts[i]) for i in chosen)
             answers = np.stack(list(predict(model, inputs, leads, model.input_spec)))
-            with write_atomically(self._file(setting, name, leads), "wb") as file:
+            with write_atomically(self._file(setting, name, leads, starts[name]), "wb") as file:
                 np.save(file, answers)
 
-    def _file(self, setting: Setting, name: str, leads: tuple[str, ...]) -> Path:
-        return setting.out / WORK_FOLDER / f"{self.name}-{name}-{lead_set_name(leads)}.npy"
+    def _file(self, setting: Setting, name: str, leads: tuple[str, ...], start: Start) -> Path:
+        """What a network said; other weights of it get a file of their own."""
+        return setting.out / WORK_FOLDER / f"{self.name}-{name}-{lead_set_name(leads)}-{start.digest[:12]}.npy"
 
     def answer(self, setting: Setting, fold: Fold, workers: int) -> FoldAnswers:
         """See `Entrant.answer`."""
-        cohort, networks = setting.cohort, list(self.networks())
+        cohort, starts = setting.cohort, self.networks()
+        networks = list(starts)
         entry = {member.architecture for member in Manifest.read(SHIPPED).sets[0].members}
         together = [name for name in networks if name in entry] or networks
         targets = cohort.targets[fold.train]
         targets[:, np.isnan(targets).all(axis=0)] = 0
         by_row: dict[Row, Said] = {}
         for leads in self.config.lead_sets:
-            p = {name: np.load(self._file(setting, name, leads)) for name in networks}
+            p = {name: np.load(self._file(setting, name, leads, start)) for name, start in starts.items()}
             for model, names in (*((name, [name]) for name in networks), (ENSEMBLE, together)):
                 about = {"part": "training part of the fold", "fold": fold.name}
                 fitted = fit_ensemble([p[n][fold.train] for n in names], targets, cohort.labels[fold.train], about)
