@@ -92,7 +92,7 @@ def draw_page() -> None:
         open_page(driver)
         wait = WebDriverWait(driver, PATIENCE)
         wait.until(lambda _: [b for b in driver.find_elements(By.TAG_NAME, "button") if "example" in b.text])[0].click()
-        wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"))
+        wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, ".js-plotly-plot path.js-line"))
         time.sleep(SETTLED)
         write("page", BytesIO(driver.get_screenshot_as_png()), 256)
     finally:

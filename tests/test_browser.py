@@ -126,7 +126,7 @@ def test_the_app_from_upload_to_report(browser, app_page, recording, downloads):
     browser.get(app_page)
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, 'input[type="file"]'))
     upload(browser, 'input[type="file"]', recording)
-    until(browser, lambda: shown(browser, ".js-plotly-plot"))
+    until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot path.js-line")) == 12)
     tabs = browser.find_elements(By.CSS_SELECTOR, '[role="tab"]')
     tabs[-1].click()
     until(browser, lambda: shown(browser, '[data-testid="stDownloadButton"] button'))[0].click()

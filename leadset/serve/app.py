@@ -19,7 +19,7 @@ from leadset.recordings import Recording
 from leadset.serve.problems import Problem
 from leadset.serve.texts import Texts, list_languages, load_texts
 from leadset.serve.uploads import grouped, recording_of_files
-from leadset.serve.view import View, interactive, lead_choices
+from leadset.serve.view import View, blank, interactive, lead_choices
 from leadset.simulate import SimulatedStream
 
 #: The environment variable by which the verb names the entry.
@@ -70,6 +70,8 @@ def main(folder: str | None) -> None:
     view = chosen(text, entry_of(folder))
     if view is None:
         st.info(text("nothing"))
+        # An empty drawing, for which the browser loads what it draws with while the visitor looks for a file.
+        st.plotly_chart(blank(), config={"staticPlot": True})
         warmed_up(folder)
         return
     show_subject(text, view.recording)

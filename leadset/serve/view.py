@@ -177,6 +177,14 @@ def interactive(view: View, leads: tuple[str, ...], overlay: bool, marks: bool, 
     return figure
 
 
+def blank() -> Figure:
+    """A drawing without anything, as low as it can be."""
+    from plotly.graph_objects import Figure
+
+    none = {"visible": False}
+    return Figure(layout={"height": 10, "margin": dict.fromkeys("lrtb", 0), "xaxis": none, "yaxis": none})
+
+
 def stacked(traces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Middles (l,) of traces, and the levels (l,) at which those lie when the traces are drawn one below the other.
 
