@@ -24,9 +24,9 @@ LEGIBLE = 0.25
 #: Clarity (`leadset.waves.delineator.clarity`) of the first, middle or last seconds of at most so many leads from which
 #: on a recording is usable whatever else is found of it. Real recordings that are found unusable reach 0.42.
 CLEAR, CLEAR_S, FEW_LEADS = 0.5, 10.0, 4
-#: Where that holds, stretches of so many seconds, evenly spread and at most so many, are looked at by themselves, as a
-#: disturbance of half a recording spoils the quality of the whole. One with so many beats, of a median quality above
-#: `NOISY`, makes it usable.
+#: Where `LEGIBLE` is not reached, stretches of so many seconds, evenly spread and at most so many, are looked at by
+#: themselves, as a disturbance of half a recording spoils the quality of the whole. One with so many beats, of a median
+#: quality above `NOISY`, makes it usable.
 STRETCH_S, MOST_STRETCHES, STRETCH_BEATS = 4.0, 12, 3
 #: Standard deviation in mV of the seconds' mid-ranges from which on a lead wanders.
 WANDER_MV = 0.5
