@@ -58,7 +58,8 @@ FLAGS: dict[str, str] = {
 }
 
 #: What assessing a recording (`leadset.waves.assess`) found, each followed by a colon and what it is about: a lead
-#: (``"noise:V1"``), or electrodes or leads joined by ``-`` (``"exchanged:RA-LA"``); ``dextrocardia`` stands alone.
+#: (``"noise:V1"``), or electrodes or leads joined by ``-`` (``"exchanged:RA-LA"``); ``dextrocardia`` and ``not_ecg``
+#: stand alone.
 QUALITY_FLAGS: dict[str, str] = {
     "clipped": "a lead sits on its own extreme for many samples",
     "constant": "a lead has the same value throughout",
@@ -71,6 +72,8 @@ QUALITY_FLAGS: dict[str, str] = {
     "loose": "both leads of an electrode are bad and the third limb lead is good: bad contact",
     "missing": "a lead has missing samples",
     "noise": "a lead is probably of no use",
+    "not_ecg": "no lead looks like an ECG: the waves are too wide, or do not come back to the baseline, as in a pulse"
+    " curve or a test signal",
     "reversed": "the chest leads are probably in reverse order",
     "scaled": "a limb lead, or each of them, has another scale than the others",
     "spikes": "a lead has jumps in a few seconds",

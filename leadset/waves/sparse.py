@@ -11,8 +11,10 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from leadset.utils.nan_statistics import median
+from leadset.waves.baseline import baseline_moves
 from leadset.waves.marks import T1, R
 from leadset.waves.search import gather, ms
+from leadset.waves.wavelet import GRID_RATE
 
 #: The largest slopes are so many times the background; they and those of this share of them are complexes.
 STANDS_OUT, HIGH = 5.0, 0.25
@@ -25,8 +27,8 @@ FAR, SILENT, SILENT_SHARE, BETWEEN_SHARE = ms(500), 2.5, 0.5, 0.015
 #: A beat has slopes of this share of those of a complex, comes back to the baseline, and has a T wave, in so large a
 #: share of the leads.
 LOWEST, LEAD_SHARE = 0.25, 0.5
-#: The baseline is compared so far before and behind R, over so long; it moves by at most this share of the range there.
-BEFORE, BEHIND, LEVEL_SPAN, LEVEL_SHARE = ms(160), ms(160), ms(60), 0.5
+#: Share of the range about R by which the baseline moves at most.
+MOST_MOVED = 0.5
 #: Reach of a complex.
 _REACH = ms(100)
 
@@ -67,9 +69,7 @@ def are_complexes(signal: np.ndarray, slopes: np.ndarray, marks: np.ndarray, wit
     place = np.nan_to_num(median(marks[:, :, R], axis=0)).round().astype(int)
     rows, at, shape = np.repeat(leads, len(place)), np.tile(place, len(leads)), (len(leads), len(place))
     high = gather(slopes, rows, at - _REACH, 2 * _REACH + 1).max(axis=1).reshape(shape) >= LOWEST
-    around = gather(signal, rows, at - BEFORE, BEFORE + BEHIND + 1)
-    step = np.abs(median(around[:, -LEVEL_SPAN:]) - median(around[:, :LEVEL_SPAN]))
-    back = (step <= LEVEL_SHARE * np.ptp(around, axis=1)).reshape(shape)
+    back = baseline_moves(signal, GRID_RATE, rows, at).reshape(shape) <= MOST_MOVED
     complexes = seen.any(axis=0) & (high.mean(axis=0) >= LEAD_SHARE) & (back.mean(axis=0) >= LEAD_SHARE)
     if with_t:
         complexes &= (seen & ~np.isnan(marks[:, :, T1])).sum(axis=0) >= LEAD_SHARE * seen.sum(axis=0)
