@@ -255,7 +255,7 @@ def test_arrays_are_described_by_layout_or_file(tmp_path):
     recording = read_recording(path, layout=layout)
     np.testing.assert_allclose(recording.signal, counts / 1000, rtol=3e-7)
     assert (recording.fs, recording.leads) == (360, layout.leads)
-    with pytest.raises(ReadError, match=r"x\.npy: found an array without fs, unit, leads, expected x\.json beside it"):
+    with pytest.raises(ReadError, match=r"without fs, unit, leads, expected x\.json or arrays\.json beside it"):
         read_recording(path)
     (tmp_path / "arrays.json").write_text('{"fs": 360, "unit": "uV", "leads": ["I", "II", "V2"]}')
     np.testing.assert_array_equal(read_recording(path).signal, recording.signal)
