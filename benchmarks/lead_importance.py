@@ -3,7 +3,8 @@
     python benchmarks/lead_importance.py DATA [--entry FOLDER] [--networks resnet34] [--output FILE]
 
 DATA holds twelve-lead recordings with labels, which the networks should not have learned from. `lead_importance.csv`
-was written with an entry whose ResNet-34 had learned from simulated recordings alone.
+was written with an entry whose ResNet-34 had learned from simulated recordings alone, `lead_importance_entry.csv`
+(`--studies "all,one lead,without one lead"`) with the entry that ships, which has learned from these recordings too.
 """
 
 from __future__ import annotations
