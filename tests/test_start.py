@@ -27,7 +27,6 @@ from leadset.simulate.write import write_dataset
 from leadset.store.packed import CHUNK
 from leadset.training import run, sizes
 from leadset.training.jobs import describe_starts, make_jobs
-from leadset.training.shipped.universal import RECIPES
 from leadset.training.start import Starts, class_axes, head_axes, nearest_classes, started_network
 from leadset.training.steps.lead_dropout import LeadDropout
 from leadset.training.trainer import build_optimizer
@@ -76,8 +75,6 @@ def test_compact_sizes_are_those_of_the_weights_that_ship():
     for name in shipped_networks():
         shipped = read_shipped(FOLDER / f"{name}.safetensors")[1]["options"]
         assert same_options(name, shipped, config.options(name, "compact")), name
-    for name, recipe in RECIPES.items():
-        assert same_options(name, recipe.options, config.options(name, "compact")), name
 
 
 def test_networks_start_from_what_fits_and_say_so():

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from leadset import __version__
 from leadset.classes import CHALLENGE, label_space
+from leadset.config import default_config
 from leadset.leads import LEADS
 from leadset.models import create_model
 from leadset.models.shipped import write_shipped
@@ -96,23 +97,22 @@ class Recipe:
         return create_model(self.network, LEADS, len(label_space(self.space)), **self.options)
 
 
-_ZEROS = {"zero_leads": True}
-#: As published it hardly learns premature beats in as many hours (docs/models/star.md).
-_STAR = {
-    "width": 32, "cascade": True, "blocks": 3, "peaks": True, "shortcut": True, "dropout": False, "head": "mlp",
-    "attention": "linear", "scaled": True, "soft_assignment": True, "pool_kernel": 1,
-}  # fmt: skip
+def _recipe(network: str, **choices: Any) -> Recipe:
+    """One for the compact size of a network, whose options are in ``default.toml`` alone."""
+    return Recipe(network, dict(default_config().options(network, "compact")), **choices)
+
+
 #: What ships, by network.
 RECIPES: dict[str, Recipe] = {
     recipe.network: recipe
     for recipe in (
-        Recipe("resnet34", {"width": 16, "rate": 100}, plain_steps=3000),
-        Recipe("mvms_net", {"width": 64, "student": True}, steps=2000),
-        Recipe("crnn_pqrst", {"rate": 100, "branches": "signal", "norm": "batch"}, steps=1400, learning_rate=2e-3),
-        Recipe("cnn_heartmaasters", {"rate": 100, "norm": "batch"}, steps=2500, learning_rate=2e-3),
-        Recipe("resunet_lc", {"width": 16, "rate": 100, "samples": 1024} | _ZEROS, steps=2500, batch_size=64),
-        Recipe("star", _STAR | _ZEROS, steps=2150, batch_size=32, learning_rate=2e-3, plain_steps=1500),
-        Recipe("s4d", {"width": 96, "kernel": 15, "stride": 4}, steps=2500, batch_size=64, learning_rate=2e-3),
+        _recipe("resnet34", plain_steps=3000),
+        _recipe("mvms_net", steps=2000),
+        _recipe("crnn_pqrst", steps=1400, learning_rate=2e-3),
+        _recipe("cnn_heartmaasters", steps=2500, learning_rate=2e-3),
+        _recipe("resunet_lc", steps=2500, batch_size=64),
+        _recipe("star", steps=2150, batch_size=32, learning_rate=2e-3, plain_steps=1500),
+        _recipe("s4d", steps=2500, batch_size=64, learning_rate=2e-3),
     )
 }
 
