@@ -11,22 +11,13 @@ driver and Selenium; measure on a machine that does nothing else.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import numpy as np
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from tables import write_table
@@ -34,9 +25,12 @@ from tables import write_table
 from leadset.leads import LEADS
 from leadset.simulate.write import write_dataset
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from pages_in_browsers import PATIENCE, browser, served
+
 COLUMNS = ("what", "recordings", "value", "unit")
-#: Seconds that anything may take, and between two uploads, for what follows the drawing.
-PATIENCE, SETTLED = 90, 4
+#: Seconds between two uploads, for what follows the drawing.
+SETTLED = 4
 #: Waits in the browser for files and then for a line of every lead.
 STOPWATCH = """
 window.drawnAfter = null;
@@ -50,44 +44,6 @@ document.addEventListener('change', () => {
   look();
 }, {capture: true, once: true});
 """
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """Address of a page that runs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-m", "leadset", "app", "--port", address.rpartition(":")[2]]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise
-                time.sleep(0.3)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(PATIENCE)
-
-
-@contextmanager
-def browser() -> Iterator[webdriver.Chrome]:
-    """A headless browser with an empty profile."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1300,1400"):
-        options.add_argument(f"--{argument}")
-    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 def drawn_after(driver: webdriver.Chrome, address: str, files: list[Path]) -> float:
@@ -111,7 +67,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
     taken = np.empty((arguments.browsers, arguments.uploads))
-    with tempfile.TemporaryDirectory() as folder, served() as address:
+    with tempfile.TemporaryDirectory() as folder, served("app") as address:
         headers = list(write_dataset(Path(folder), arguments.uploads, seed=21, fs=500, labels="RBBB"))
         for i in range(arguments.browsers):
             with browser() as driver:

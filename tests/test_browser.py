@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -19,22 +12,19 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 pytest.importorskip("streamlit", reason="the extra app is not installed")
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
+import pages_in_browsers
 from files_on_disk import write_recording
+from pages_in_browsers import BROWSER, DRIVER, PATIENCE, served
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from leadset.serve.texts import load_texts
 from leadset.simulate import simulate
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="no chromium and chromedriver here: pages are not tried in a browser"
 )
-#: Seconds that a page may take on a busy machine.
-PATIENCE = 90
-
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory) -> Path:
@@ -50,48 +40,20 @@ def downloads(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(downloads) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1300,1400"):
-        options.add_argument(f"--{argument}")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    driver = webdriver.Chrome(options, Service(DRIVER))
-    yield driver
-    driver.quit()
-
-
-def served(verb: str) -> Iterator[str]:
-    """The address of a page that a verb serves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "leadset", verb, "--port", str(port)]
-    root = str(Path(__file__).resolve().parent.parent)
-    process = subprocess.Popen(command, cwd=root, env={**os.environ, "PYTHONPATH": root}, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < end, f"leadset {verb} does not answer"
-                time.sleep(0.3)
-        yield address
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(PATIENCE)
+    with pages_in_browsers.browser(downloads) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
 def api_page() -> Iterator[str]:
-    yield from served("serve")
+    with served("serve") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def app_page() -> Iterator[str]:
-    yield from served("app")
+    with served("app") as address:
+        yield address
 
 
 def until(browser, found):
