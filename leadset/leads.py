@@ -57,7 +57,7 @@ _BEFORE = r"(?:mdc[ _]ecg[ _](?:lead|elec[ _]potl)|(?:ecg|ekg)?[ _-]?lead|ecg|ek
 # Roman and, after L, Arabic limb leads, also of Holter electrodes (ML) and in Latin notation (DI; a small d is not
 # taken: with it devices mark leads that are computed from EASI electrodes); Wilson's leads, C by the IEC's colour code.
 _NAMES = (r"(?:ML|ml|D)?[ _-]?(?P<limb>[Ii]{1,3})|[Ll](?P<digit>[123])|"
-          r"[Aa][ _.-]?[Vv][ _.-]?(?P<goldberger>[RrLlFf])|[VvCc][ _.-]?(?P<chest>[1-6])")  # fmt: skip
+          r"[Aa][ _.-]?[Vv][ _.-]?(?P<goldberger>[RrLlFf])|[VvCc][ _.-]?0?(?P<chest>[1-6])")  # fmt: skip
 # A note is set off by a bracket or a mark, or it is further words that no operator joins to the name; a sign at the end
 # says that the lead is upside down.
 _NOTE = r"\s*[(\[{,;:#|/].*|\s+(?![+*=&-]|(?:minus|plus|and|or|to|vs)\b).*|-|[ _-]?neg"

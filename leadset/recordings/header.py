@@ -101,14 +101,14 @@ class Header:
         name: record name without file extension.
         fs: sampling rate of the leads in Hz: frames per second times their samples per frame.
         n_samples: announced samples per signal, None where not given.
-        signals: the signals that are read: those of the leads' rate.
+        signals: the signals that are read: those of the leads' rate, without channels of no voltage.
         comments: comment lines without ``#``.
         age: years. sex: ``"female"``, ``"male"`` or None. codes: distinct SNOMED CT codes in order.
         patient: what a comment ``# Patient: …`` says.
         flags: out of `leadset.signals.FLAGS`.
         dialect: ``"2021"`` (until 2021), ``"current"`` (today's download), ``"mixed"``, ``"wfdb"`` (no Challenge file),
             or the name of another format (`leadset.recordings.formats`).
-        stored: all signals of the files, those of other rates among them.
+        stored: all signals of the files.
         segments: the parts of a multi-segment recording; empty for any other.
         counts: (leads, samples) of a recording in another format, which is read as a whole; None for WFDB.
     """
@@ -176,12 +176,12 @@ def parse_header(
         _parse_signal_line(line, i, source, number, lead_names, layout) for i, (number, line) in enumerate(lines[1:])
     ]
     stored = tuple(signal for signal, _ in parsed)
-    per_frame = _samples_per_frame(stored)
-    kept = [(signal, flags) for signal, flags in parsed if signal.samples_per_frame == per_frame]
-    signals = tuple(signal for signal, _ in kept)
-    flags = {*record.flags, *(flag for _, flags in kept for flag in flags)}
-    if len(kept) < len(parsed):
-        flags.add("other_rate")
+    candidates = without_other_channels(stored)
+    per_frame = _samples_per_frame(candidates)
+    signals = tuple(signal for signal in candidates if signal.samples_per_frame == per_frame)
+    flags = {*record.flags, *(flag for signal, flags in parsed if signal in signals for flag in flags)}
+    left_out = [signal for signal in stored if signal not in signals]
+    flags |= {"other_channel" if signal.samples_per_frame == per_frame else "other_rate" for signal in left_out}
     if len({signal.lead for signal in signals}) < len(signals):
         flags.add("duplicate_lead")
     fs = record.frame_rate * per_frame
@@ -256,6 +256,13 @@ def check_rate(fs: float, source: str | Path, record_line: tuple[int, str] | Non
         written = line.split()[2]
         rate = written if not math.isfinite(fs) or written == f"{fs:g}" else f"{written} a frame, {fs:g} Hz"
         raise ReadError(source, f"sampling rate {rate}", f"{LOWEST_RATE} to {HIGHEST_RATE} Hz", number)
+
+
+def without_other_channels(signals: Sequence[SignalSpec]) -> tuple[SignalSpec, ...]:
+    """Signals without those of a pressure or the like, where others are voltages: neither their unit nor their name is
+    that of a lead."""
+    leads = tuple(signal for signal in signals if signal.unit in _PER_MILLIVOLT or is_known_lead(signal.lead))
+    return leads if any(signal.unit in _PER_MILLIVOLT for signal in leads) else tuple(signals)
 
 
 def _samples_per_frame(signals: Sequence[SignalSpec]) -> int:

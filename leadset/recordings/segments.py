@@ -6,6 +6,7 @@ Source: ``header(5)`` of the WFDB Applications Guide, fixed and variable layout.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from leadset.recordings.errors import ReadError
 from leadset.recordings.header import (
     NOTHING,
     Header,
+    RecordLine,
     Segment,
     SignalSpec,
     parse_record_line,
     split_lines,
     stays_in_folder,
+    without_other_channels,
 )
 from leadset.recordings.signals import in_format, read_counts
 from leadset.recordings.storage import INVALID
@@ -88,9 +91,12 @@ def join_headers(text: str, path: Path, read_part: Callable[[Path, bool], Header
     subject = parse_comments(said)
     per_frame = recorded[0].signals[0].samples_per_frame
     signals = _joined_signals(headers, recorded, per_frame)
+    leads = {signal.lead for signal in signals}
+    segments = tuple(_with_leads(segment, leads) for segment in segments)
     return Header(
         record.name, rates[0], n_frames * per_frame, signals, tuple(comment.strip() for comment in said), subject.age,
-        subject.sex, subject.codes, subject.patient, _flags(headers, record.flags + subject.flags), recorded[0].dialect,
+        subject.sex, subject.codes, subject.patient,
+        _flags(headers, leads, record.flags + subject.flags + _length_flags(record, n_frames)), recorded[0].dialect,
         signals, segments,
     )  # fmt: skip
 
@@ -103,15 +109,30 @@ def _joined_signals(headers: list[Header], recorded: list[Header], per_frame: in
         for signal in header.signals:
             signals.setdefault(signal.lead, signal)
     there = {lead for header in recorded for lead in header.leads}
-    return tuple(
+    return without_other_channels(tuple(
         signal._replace(file=NOTHING, format=32 if wide else 16, samples_per_frame=per_frame, skew=0, byte_offset=0,
                         initial=None, checksum=None)
         for lead, signal in signals.items() if lead in there
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
-def _flags(headers: list[Header], own: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted({*own, *(flag for header in headers for flag in header.flags)}))
+def _with_leads(segment: Segment, leads: set[str]) -> Segment:
+    """A segment without signals of other names, which may be all of them."""
+    signals = tuple(signal for signal in (segment.header.signals if segment.header else ()) if signal.lead in leads)
+    return segment._replace(header=replace(segment.header, signals=signals) if signals else None)
+
+
+def _length_flags(record: RecordLine, n_frames: int) -> tuple[str, ...]:
+    """Compares the frames of all segments with the number on the record line."""
+    announced = record.n_frames or n_frames
+    return ("short_file",) if n_frames < announced else ("long_file",) if n_frames > announced else ()
+
+
+def _flags(headers: list[Header], leads: set[str], own: tuple[str, ...]) -> tuple[str, ...]:
+    """The flags of the recording, and of the headers that have some of its leads."""
+    left_out = ("other_channel",) if any(set(header.leads) - leads for header in headers) else ()
+    there = (flag for header in headers if set(header.leads) & leads for flag in header.flags)
+    return tuple(sorted({*own, *left_out, *there}))
 
 
 def read_raw(header: Header, folder: str | Path) -> np.ndarray:

@@ -15,18 +15,18 @@ import numpy as np
 from leadset.recordings.errors import ReadError
 from leadset.recordings.header import Header, SignalSpec
 from leadset.recordings.matlab import check_rows, read_matrix
-from leadset.recordings.storage import DECODERS, FLAC_BITS, INVALID, OFFSET_BINARY, read_flac
+from leadset.recordings.storage import DECODERS, FLAC_BITS, INVALID, NO_FORMAT, OFFSET_BINARY, is_gzip, read_flac
 from leadset.signals import LARGEST_HEART_MV
 
 _LARGEST_FLOAT32_INTEGER = 1 << 24
 # Counts from which on a format is at the end of its 16 bits: an amplifier at its end, or a mark for a missing sample.
-_END_OF_RANGE = dict.fromkeys((16, 61, 160, 516), (1 << 15) - 1)
+_END_OF_RANGE = dict.fromkeys((NO_FORMAT, 16, 61, 160, 516), (1 << 15) - 1)
 
 
 def read_counts(header: Header, folder: str | Path) -> np.ndarray:
     """Counts (signals, samples) of a recording of one segment, in file order: int16, or int32 where a format needs it.
 
-    All samples that the files hold of the signals of the leads' rate, more or fewer than announced; skewed signals are
+    All samples that the files hold of the header's signals, more or fewer than announced; skewed signals are
     moved back, and what they lack at their end is invalid. Samples of one file without skew are laid out as in it.
 
     Raises:
@@ -36,21 +36,22 @@ def read_counts(header: Header, folder: str | Path) -> np.ndarray:
     groups = [(file, tuple(signals)) for file, signals in groupby(header.stored, key=lambda signal: signal.file)]
     if len({file for file, _ in groups}) < len(groups):
         raise ReadError(folder / header.name, "a file named on lines apart", "one block of signal lines for each file")
-    per_frame = header.signals[0].samples_per_frame
     blocks = []
     for file, signals in groups:
-        if all(signal.samples_per_frame != per_frame for signal in signals):
+        if not any(signal in header.signals for signal in signals):
             continue
         path = folder / file
         if not path.is_file():
-            raise ReadError(path, "no such file", f"the signal of {header.name}")
+            packed = path.with_name(f"{path.name}.gz")
+            found = f"only {packed.name}, which is compressed" if packed.is_file() else "no such file"
+            raise ReadError(path, found, f"the signal of {header.name}")
         try:
             frames = _read_frames(path, signals, header)
         except OSError as error:
             raise ReadError(path, str(error), "a readable file") from error
         if len(frames) == 0:
             raise ReadError(path, "no whole sample", _announced(header))
-        blocks.append(_leads_of(frames, signals, per_frame))
+        blocks.append(_leads_of(frames, signals, header.signals))
     if len(blocks) == 1:
         return blocks[0]
     shortest = min(block.shape[1] for block in blocks)
@@ -67,7 +68,7 @@ def counts_of_matrix(matrix: np.ndarray, header: Header, source: str | Path) -> 
         content = f"{matrix.dtype} samples of shape {matrix.shape}"
         raise ReadError(source, content, f"numbers ({len(header.stored)}, samples)")
     frames = _frames_of_matrix(matrix, header.stored, source)
-    return _leads_of(frames, header.stored, header.signals[0].samples_per_frame)
+    return _leads_of(frames, header.stored, header.signals)
 
 
 def to_millivolts(raw: np.ndarray, header: Header) -> np.ndarray:
@@ -160,7 +161,10 @@ def _read_frames(path: Path, signals: tuple[SignalSpec, ...], header: Header) ->
         known = " ".join(map(str, sorted({*DECODERS, *FLAC_BITS})))
         raise ReadError(path, f"format {first.format}", f"{_announced(header)} in one of the formats {known}")
     decoder = DECODERS[first.format]
-    samples = decoder.decode(np.fromfile(path, dtype=np.uint8, offset=first.byte_offset))
+    if is_gzip(path):
+        raise ReadError(path, "a file compressed by gzip", f"{_announced(header)}, unpacked")
+    offset = min(first.byte_offset, path.stat().st_size)
+    samples = decoder.decode(np.fromfile(path, dtype=np.uint8, offset=offset))
     width = sum(signal.samples_per_frame for signal in signals)
     if header.n_samples is not None and decoder.block > 1:
         announced = header.n_samples // header.signals[0].samples_per_frame * width
@@ -212,17 +216,17 @@ def _sum_differences(frames: np.ndarray, signals: Sequence[SignalSpec], path: Pa
     return counts
 
 
-def _leads_of(frames: np.ndarray, signals: Sequence[SignalSpec], per_frame: int) -> np.ndarray:
-    """Counts (signals, samples) of the signals with ``per_frame`` samples in each of the frames, skew taken back."""
-    if all(signal.samples_per_frame == 1 and signal.skew == 0 for signal in signals):
+def _leads_of(frames: np.ndarray, signals: Sequence[SignalSpec], kept: Sequence[SignalSpec]) -> np.ndarray:
+    """Counts (signals, samples) of the signals to keep out of those of the frames, skew taken back."""
+    if all(signal.samples_per_frame == 1 and signal.skew == 0 and signal in kept for signal in signals):
         return frames.T
     rows, column = [], 0
     for signal in signals:
         columns = slice(column, column := column + signal.samples_per_frame)
-        if signal.samples_per_frame != per_frame:
+        if signal not in kept:
             continue
         row = frames[:, columns].reshape(-1)
-        skew = min(signal.skew * per_frame, row.size)
+        skew = min(signal.skew * signal.samples_per_frame, row.size)
         if skew:
             # A format that is not known here has no invalid sample of its own.
             fill = INVALID.get(signal.format, INVALID[16])
@@ -257,7 +261,8 @@ def _blank_invalid(signal_mv: np.ndarray, raw: np.ndarray, signals: tuple[Signal
     if end is not None and not (lowest > -end and highest < end):
         for row, counts, signal in zip(signal_mv, raw, signals, strict=True):
             if signal.format in _END_OF_RANGE:
-                at_end = (counts == end) | (counts == -end)
+                # Devices that say nothing of missing samples mark them by the lowest count.
+                at_end = (counts == end) | (counts == -end) | (counts == -end - 1)
                 row[at_end & (np.abs(row) > LARGEST_HEART_MV)] = np.nan
 
 

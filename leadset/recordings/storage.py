@@ -6,6 +6,7 @@ header announces.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,8 @@ INVALID: dict[int, int] = {
     8: -(1 << 31), 16: -(1 << 15), 24: -(1 << 23), 32: -(1 << 31), 61: -(1 << 15), 80: -(1 << 7), 160: -(1 << 15),
     212: -(1 << 11), 310: -(1 << 9), 311: -(1 << 9), 508: -(1 << 7), 516: -(1 << 15), 524: -(1 << 23),
 }  # fmt: skip
+#: The format of counts that come from no WFDB file.
+NO_FORMAT = 0
 #: Formats of unsigned numbers, and which of them stands for the count zero.
 OFFSET_BINARY: dict[int, int] = {80: 1 << 7, 160: 1 << 15}
 #: Bits of the FLAC formats.
@@ -27,6 +30,8 @@ FLAC_BITS: dict[int, int] = {508: 8, 516: 16, 524: 24}
 # What is packed may unpack to so many times the size of its file, or to so many bytes where that is more: enough for
 # three quarters of an hour of twelve leads, however well they can be packed.
 _TIMES_UNPACKED, _ALWAYS_UNPACKED = 10, 64 << 20
+# Gzip (RFC 1952): how its files begin, bytes that are looked at, and what makes zlib expect its header.
+_GZIP, _GZIP_START, _GZIP_WINDOW = b"\x1f\x8b\x08", 1 << 10, 31
 # Samples of a FLAC stream that are decoded at once.
 _FLAC_BLOCK = 1 << 20
 
@@ -96,6 +101,19 @@ def _signed_10_bit(samples: np.ndarray, n_bytes: int, needed: tuple[int, int]) -
     lacking = sum(n_bytes % 4 < bytes_needed for bytes_needed in (*needed, 4)) if n_bytes % 4 else 0
     flat = samples.reshape(-1).astype(np.int16)
     return (flat[: flat.size - lacking] ^ 0x200) - 0x200
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file unpacks as one of gzip: its first bytes alone might be samples."""
+    with open(path, "rb") as file:
+        start = file.read(_GZIP_START)
+    if not start.startswith(_GZIP):
+        return False
+    try:
+        zlib.decompressobj(wbits=_GZIP_WINDOW).decompress(start, _GZIP_START)
+    except zlib.error:
+        return False
+    return True
 
 
 class Decoder(NamedTuple):

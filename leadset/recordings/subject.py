@@ -32,6 +32,8 @@ _AGE = re.compile(
 )
 # Tables that went through floating-point numbers write `164934002.0` or `1.64934002E8`.
 _DECIMAL = re.compile(r"([0-9]+)\.0*")
+# No code of SNOMED CT begins with a zero; tables of fixed width write one.
+_PADDING = re.compile(r"0+(?=[1-9]\d{5})")
 _POWER = re.compile(r"([0-9])\.([0-9]+)e\+?0*([0-9]{1,2})", re.IGNORECASE)
 # What lists of programming languages leave about a label; `code |term|`, as SNOMED CT writes it.
 _AROUND = "[]{}\"' \t\r\n\N{NO-BREAK SPACE}"
@@ -133,6 +135,8 @@ def parse_codes(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     flags = set()
     for label in _LABEL_SEPARATOR.split(_TERM.sub("", text.strip(_AROUND))):
         label = label.strip(_AROUND)
+        if padding := _PADDING.match(label):
+            label = label[padding.end() :]
         if label.strip("()").casefold() in UNKNOWN_WORDS:
             continue
         if not is_number(label):

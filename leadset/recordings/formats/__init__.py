@@ -95,7 +95,8 @@ def _flag(caught: warnings.WarningMessage) -> str:
     """The flag that stands for what a library warned of."""
     if "checksum" in f"{caught.category.__name__} {caught.message}".casefold():
         return "checksum_mismatch"
-    return "first_of_several" if "only the first" in str(caught.message) else "not_by_standard"
+    is_part = any(words in str(caught.message) for words in ("only the first", "are not loaded"))
+    return "first_of_several" if is_part else "not_by_standard"
 
 
 __all__ = ["Contents", "Format", "Layout", "format_of", "list_formats", "read_format", "read_start"]

@@ -16,11 +16,10 @@ from leadset.recordings.errors import ReadError
 from leadset.recordings.header import Header, SignalSpec, check_rate, voltage_unit
 from leadset.recordings.patients import known_patient
 from leadset.recordings.signals import narrow_counts
+from leadset.recordings.storage import NO_FORMAT
 from leadset.recordings.subject import parse_age, parse_codes, parse_sex
 
 _MEBI = 1 << 20
-#: The WFDB storage format of counts that come from no WFDB file: none of its rules hold for them.
-NO_FORMAT = 0
 # Units of a count; outside, a value is damage, and float32 millivolts would overflow.
 _RESOLUTIONS = (1e-12, 1e6)
 
@@ -106,6 +105,29 @@ class Format:
 
 
 Rate = TypeVar("Rate")
+
+
+def in_time(counts: np.ndarray, starts: Sequence[int], lengths: Sequence[int]) -> np.ndarray | None:
+    """Counts (leads, samples) of stretches that were recorded with interruptions, which become NaN.
+
+    Args:
+        counts: of the stretches, one behind the other.
+        starts: of the stretches, in samples; the recording begins with the first one.
+        lengths: samples of each.
+
+    Returns:
+        None where stretches overlap, or where most of the time nothing was recorded: that would only take memory.
+    """
+    starts = np.asarray(starts) - starts[0]
+    ends = starts + lengths
+    if (starts[1:] < ends[:-1]).any() or ends[-1] > 2 * counts.shape[1]:
+        return None
+    if ends[-1] == counts.shape[1]:
+        return counts
+    joined = np.full((len(counts), ends[-1]), np.nan, dtype=np.float32 if counts.dtype.itemsize <= 4 else np.float64)
+    for start, end, column in zip(starts, ends, np.cumsum(lengths) - lengths, strict=True):
+        joined[:, start:end] = counts[:, column : column + end - start]
+    return joined
 
 
 def main_rate(channels: Sequence[tuple[str, Rate]]) -> Rate:

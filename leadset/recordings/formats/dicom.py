@@ -84,16 +84,24 @@ def _joined(path: Path, groups: list, order: str) -> np.ndarray:
     described = [len(group.ChannelDefinitionSequence) for group in groups]
     if described != [len(part) for part in counts]:
         raise ReadError(path, f"{sum(described)} channels described", f"{sum(map(len, counts))} as the waveform has")
-    if len(groups) == 1:
+    starts = [_start(group) + _skew(channel, group) for group in groups for channel in group.ChannelDefinitionSequence]
+    rows = [row for part in counts for row in part]
+    starts = [start - min(starts) for start in starts]
+    if len(groups) == 1 and not any(starts):
         return counts[0]
-    starts = [_start(group) for group in groups]
-    length = max(start + part.shape[1] for start, part in zip(starts, counts, strict=True))
-    joined = np.full((sum(described), length), np.nan)
-    row = 0
-    for start, part in zip(starts, counts, strict=True):
-        joined[row : row + len(part), start : start + part.shape[1]] = part
-        row += len(part)
+    length = max(start + len(row) for start, row in zip(starts, rows, strict=True))
+    if length > sum(part.shape[1] for part in counts) + max(part.shape[1] for part in counts):
+        raise ReadError(path, f"leads of {length} samples, most of them gaps", "leads that belong together")
+    joined = np.full((len(rows), length), np.nan)
+    for known, start, row in zip(joined, starts, rows, strict=True):
+        known[start : start + len(row)] = row
     return joined
+
+
+def _skew(channel: Any, group: Any) -> int:
+    """Samples by which a channel begins later than its group."""
+    seconds = float(channel.get("ChannelTimeSkew") or 0)
+    return round(float(channel.get("ChannelSampleSkew") or 0) + seconds * float(group.SamplingFrequency))
 
 
 def _counts(path: Path, group: Any, order: str) -> np.ndarray:

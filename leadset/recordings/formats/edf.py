@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.formats.contents import Contents, Format, Layout, main_rate
+from leadset.recordings.formats.contents import Contents, Format, Layout, in_time, main_rate
 from leadset.recordings.header import voltage_unit
 
 _BDF = b"\xffBIOSEMI"
 _VERSION = b"0".ljust(8)
 _HEADER_BYTES = 256
+# Where the first part of a header has its number of records and that of signals; each signal then has labels of 16
+# bytes, 200 bytes of other fields, and 8 of its samples in a record.
+_RECORDS, _SIGNALS, _LABEL, _BEFORE_SAMPLES = slice(236, 244), slice(252, 256), 16, 216
+_DAYS_A_YEAR = 365.25
 
 
 def _recognises(path: Path, start: bytes) -> bool:
@@ -25,8 +29,6 @@ def _read(path: Path, layout: Layout | None) -> Contents:
     with open(path, "rb") as file:
         is_bdf = file.read(len(_BDF)) == _BDF
     recorded = edfio.read_bdf(path) if is_bdf else edfio.read_edf(path, header_encoding="latin-1")
-    if not recorded.is_continuous:
-        raise ReadError(path, "interrupted recording (EDF+D)", "a continuous one")
     # Channels of another rate, or of no voltage where there are voltages, are no leads.
     voltages = [signal for signal in recorded.signals if voltage_unit(signal.physical_dimension)]
     if not voltages:
@@ -36,17 +38,73 @@ def _read(path: Path, layout: Layout | None) -> Contents:
     leads = [signal for signal in voltages if signal.sampling_frequency == fs]
     flags = ("other_rate",) if len(leads) < len(voltages) else ()
     flags += ("other_channel",) if len(voltages) < len(recorded.signals) else ()
+    flags += _length_flags(path, recorded.num_data_records)
     scales = [
         (signal.physical_max - signal.physical_min) / (signal.digital_max - signal.digital_min) for signal in leads
     ]
     offsets = [
         _offset(signal.physical_max, scale, signal.digital_max) for signal, scale in zip(leads, scales, strict=True)
     ]
+    counts = np.stack([signal.digital for signal in leads])
+    if not recorded.is_continuous:
+        counts = _with_gaps(path, counts, fs, 3 if is_bdf else 2)
     return Contents(
-        np.stack([signal.digital for signal in leads]), float(fs), [signal.label for signal in leads],
-        [signal.physical_dimension for signal in leads], scales, offsets, sex=_sex(recorded),
-        patient=_patient(recorded), flags=flags,
+        counts, float(fs), [signal.label for signal in leads], [signal.physical_dimension for signal in leads], scales,
+        offsets, age=_age(recorded), sex=_sex(recorded), patient=_patient(recorded), flags=flags,
     )  # fmt: skip
+
+
+def _length_flags(path: Path, records: int) -> tuple[str, ...]:
+    """Compares the records in the file with the announced number, which may be -1 for not known."""
+    with open(path, "rb") as file:
+        announced = int(file.read(_HEADER_BYTES)[_RECORDS])
+    if announced in (-1, records):
+        return ()
+    return ("short_file",) if records < announced else ("long_file",)
+
+
+def _with_gaps(path: Path, counts: np.ndarray, fs: float, width: int) -> np.ndarray:
+    """Counts of an interrupted recording (EDF+D) at their times: each record says when it was begun.
+
+    Args:
+        path: the file.
+        counts: (leads, samples) of all records, one behind the other.
+        fs: sampling rate in Hz.
+        width: bytes of a sample.
+    """
+    onsets = _onsets(path, width)
+    length = counts.shape[1] // len(onsets)
+    steps = np.round(np.diff(onsets) * fs).astype(int)
+    steps[np.abs(steps - length) <= 1] = length  # times are rounded
+    joined = in_time(counts, np.cumsum([0, *steps]), [length] * len(onsets))
+    if joined is None:
+        raise ReadError(path, "an interrupted recording (EDF+D), mostly of gaps", "one whose parts follow each other")
+    return joined
+
+
+def _onsets(path: Path, width: int) -> list[float]:
+    """Seconds from the start of the recording to that of each record: the first annotation in it."""
+    content = np.fromfile(path, np.uint8)
+    head = content[:_HEADER_BYTES].tobytes()
+    n_signals = int(head[_SIGNALS])
+    fields = content[_HEADER_BYTES : _HEADER_BYTES * (n_signals + 1)].tobytes()
+    labels = [fields[i * _LABEL : (i + 1) * _LABEL].strip() for i in range(n_signals)]
+    first = n_signals * _BEFORE_SAMPLES
+    sizes = [width * int(fields[first + 8 * i : first + 8 * i + 8]) for i in range(n_signals)]
+    row = next(i for i, label in enumerate(labels) if label.endswith(b"Annotations"))
+    records = content[_HEADER_BYTES * (n_signals + 1) :]
+    records = records[: len(records) // sum(sizes) * sum(sizes)].reshape(-1, sum(sizes))
+    marks = records[:, sum(sizes[:row]) : sum(sizes[: row + 1])]
+    return [float(mark.tobytes().partition(b"\x14")[0]) for mark in marks]
+
+
+def _age(recorded: object) -> str:
+    """Age in years at the recording, where the file says both dates."""
+    try:
+        days = (recorded.recording.startdate - recorded.patient.birthdate).days
+    except (ValueError, TypeError):  # plain EDF has no birth date, and either may be unknown
+        return ""
+    return f"{days / _DAYS_A_YEAR:.1f}"
 
 
 def _offset(physical_max: float, scale: float, digital_max: int) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.formats.contents import Contents, Layout, main_rate
+from leadset.recordings.formats.contents import Contents, Layout, in_time, main_rate
 from leadset.recordings.header import voltage_unit
 
 LIBRARY = "ecgdatakit"
@@ -21,29 +21,47 @@ _SEXES = {"F": "Female", "M": "Male"}
 def reader(
     module: str,
     parser: str,
-    exact_rate: Callable[[dict[str, Any]], float | None] = lambda said: None,
+    exact_rates: Callable[[dict[str, Any]], Sequence[float]] = lambda said: (),
     announced: Callable[[dict[str, Any]], int | None] = lambda said: None,
+    stretches: Callable[[dict[str, Any]], Sequence[tuple[int, int]]] = lambda said: (),
 ) -> Callable[[Path, Layout | None], Contents]:
     """What reads a format by a parser of the library.
 
     Args:
         module, parser: where the parser is.
-        exact_rate: the sampling rate out of what the parser says beside its record, which rounds it; None: the same.
+        exact_rates: sampling rates of channels out of what the parser says beside its record, which rounds them.
         announced: how many samples a lead should have, out of the same; some writers count those of all leads.
+        stretches: start and length in samples of each stretch of an interrupted recording, out of the same.
     """
 
     def read(path: Path, layout: Layout | None) -> Contents:
         parse = getattr(import_module(f"{LIBRARY}.parsing.parsers.{module}"), parser)().parse
         record = parse(path)
-        contents = _contents(path, record, exact_rate(record.raw_metadata))
-        present, should = contents.counts.shape[1], announced(record.raw_metadata) or 0
-        is_short = present < should and should != present * len(record.leads)
-        return replace(contents, flags=(*contents.flags, "short_file")) if is_short else contents
+        contents = _contents(path, record, exact_rates(record.raw_metadata))
+        flags = _length_flags(contents.counts.shape[1], announced(record.raw_metadata), len(record.leads))
+        counts = _with_gaps(contents.counts, stretches(record.raw_metadata))
+        return replace(contents, counts=counts, flags=(*contents.flags, *flags))
 
     return read
 
 
-def _contents(path: Path, record: Any, exact: float | None) -> Contents:
+def _length_flags(present: int, announced: int | None, leads: int) -> tuple[str, ...]:
+    """Compares the samples of a lead with the announced number, which may be that of all leads."""
+    if not announced or announced in (present, present * leads):
+        return ()
+    return ("short_file",) if present < announced else ("long_file",)
+
+
+def _with_gaps(counts: np.ndarray, stretches: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Counts with the gaps between stretches, where these are all of the counts and follow each other."""
+    starts, lengths = zip(*stretches, strict=True) if stretches else ((), ())
+    if sum(lengths) != counts.shape[1]:
+        return counts
+    spread = in_time(counts, starts, lengths)
+    return counts if spread is None else spread
+
+
+def _contents(path: Path, record: Any, exact: Sequence[float]) -> Contents:
     voltages = [lead for lead in record.leads if voltage_unit(_unit(lead)) and len(lead.samples)]
     if not voltages:
         named = ", ".join(f"{lead.label} ({_unit(lead) or 'no unit'})" for lead in record.leads)
@@ -60,7 +78,7 @@ def _contents(path: Path, record: Any, exact: float | None) -> Contents:
     flags += ("other_channel",) if len(voltages) < len(record.leads) else ()
     patient = record.patient
     return Contents(
-        _in_time(path, leads), float(rate if exact is None else exact),
+        _in_time(path, leads), next((fs for fs in exact if round(fs) == rate), float(rate)),
         [lead.label for lead in leads], [_unit(lead) for lead in leads],
         [lead.resolution if lead.is_raw else 1.0 for lead in leads],
         [lead.offset if lead.is_raw else 0.0 for lead in leads],
