@@ -40,7 +40,8 @@ from leadset.leads import LEADS
 from leadset.models.shipped import SIMULATED, load_shipped, read_shipped
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking
-from leadset.training.shipped.tuning import RealData, answers, load_real_data
+from leadset.training.shipped.real_sources import RealData, load_real_data
+from leadset.training.shipped.tuning import answers
 from leadset.training.shipped.universal import (
     GROUP,
     RECIPES,

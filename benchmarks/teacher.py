@@ -25,7 +25,8 @@ from leadset.models.shipped import SIMULATED, shipped_networks
 from leadset.preprocess import Transform
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking
-from leadset.training.shipped.tuning import FOLDS, READOUTS, START, VARIANTS, Job, RealData, load_real_data
+from leadset.training.shipped.real_sources import FOLDS, RealData, load_real_data
+from leadset.training.shipped.tuning import READOUTS, START, VARIANTS, Job
 from leadset.training.steps.partial_labels import known_auroc
 
 FEWEST = 8

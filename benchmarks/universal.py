@@ -1,12 +1,13 @@
 """What universal networks know about real recordings, on every lead set, before and after they learned from real ones.
 
-    python benchmarks/universal.py DATA WORK [NETWORK=WEIGHTS ...] [--output benchmarks/universal.csv]
+    python benchmarks/universal.py DATA WORK [NETWORK=WEIGHTS ...] [--pretrained FOLDER] [--scale SHARE]
+        [--output benchmarks/universal.csv]
 
 DATA is as of `leadset.training.shipped.real_sources`, and WORK where `leadset.training.shipped.tuning` worked. The
 weights that learned from simulation alone (``simulated``) answer every recording. Those that learned from these
 recordings too (``tuned``) are judged by folds: each recording is answered by a network that saw none of its patient.
-The cards of the networks get the scores. NETWORK=WEIGHTS is instead a file of weights, or of an unfinished run's state,
-of a recipe of `leadset.training.shipped.universal`. One set of weights answers every lead set.
+The cards of the networks, in FOLDER, get the scores. NETWORK=WEIGHTS is instead a file of weights, or of an unfinished
+run's state, of a recipe of `leadset.training.shipped.universal`. One set of weights answers every lead set.
 
 - ``challenge``: 267 recordings of six sources; code 164884008 (ventricular ectopic beats) counts as PVC.
 - ``ptbxl``: 569 recordings, whose voltages are lost (every lead has unit SD), with the statements of
@@ -38,8 +39,9 @@ from leadset.models.shipped import FOLDER, SIMULATED, shipped_networks
 from leadset.preprocess import Transform
 from leadset.scoring.intervals import bootstrap
 from leadset.scoring.metrics import Ranking, macro
-from leadset.training.shipped.real_sources import SOURCES
-from leadset.training.shipped.tuning import START, VARIANTS, RealData, answers, load_real_data, readout_of
+from leadset.training.shipped.real_sources import SOURCES, RealData, load_real_data
+from leadset.training.shipped.rehearsal import add_scale, check_target
+from leadset.training.shipped.tuning import START, VARIANTS, answers, readout_of
 from leadset.training.shipped.universal import RECIPES
 from leadset.training.shipped.weight_cards import write_card
 
@@ -124,12 +126,15 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("weights", nargs="*", help="NETWORK=FILE")
+    parser.add_argument("--pretrained", type=Path, metavar="FOLDER", default=FOLDER, help="of the weights and cards")
+    add_scale(parser)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
+    check_target(arguments.pretrained, arguments.scale)
     torch.set_num_threads(1)
     given = {name: Path(file) for name, _, file in (pair.partition("=") for pair in arguments.weights)}
-    real, table = load_real_data(arguments.data, arguments.work, _transforms(given or [])), []
-    for network in given or shipped_networks(SIMULATED, "classifier"):
+    real, table = load_real_data(arguments.data, arguments.work, _transforms(given or []), arguments.scale), []
+    for network in given or shipped_networks(arguments.pretrained / SIMULATED.name, "classifier"):
         if given:
             ways = {"given": from_file(network, given[network], real)}
         else:
@@ -144,7 +149,7 @@ def main() -> None:
                         print("  ".join(str(row[column]) for column in COLUMNS), flush=True)
         write_table(arguments.output, COLUMNS, table)
         if not given:
-            write_card(network, FOLDER, scores([row for row in table if row["network"] == network]))
+            write_card(network, arguments.pretrained, scores([row for row in table if row["network"] == network]))
 
 
 def _transforms(networks: Mapping[str, Path] | list) -> list[Transform]:

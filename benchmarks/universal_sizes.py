@@ -5,7 +5,8 @@
 ``core_hours`` is the training on simulated recordings on one core, simulation included, ``tuning_core_hours`` that on
 real ones; both and the numbers of recordings are in the files. AUROC is the mean over eleven classes of the
 Challenge's recordings by `benchmarks/universal.csv`, of the weights from simulation alone. ``ms`` is the processor
-time of one window of twelve leads on one thread, the median of twenty.
+time of one window of twelve leads on one thread, the median of twenty. The last row is what `make weights` trains: all
+networks and the detector, and the tunings, as many for each network as there are folds and one more.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tables import write_table
 from leadset.leads import LEADS
 from leadset.models.cost import model_cost
 from leadset.models.shipped import FOLDER, SIMULATED, load_shipped, shipped_networks
+from leadset.training.shipped.real_sources import FOLDS
 
 COLUMNS = (
     "network", "options", "parameters", "macs_millions", "kilobytes", "recordings", "core_hours", "tuning_core_hours",
@@ -41,6 +43,14 @@ def milliseconds(network: str) -> float:
             model(window)
             taken.append(1000 * (time.process_time() - started))
     return float(np.median(taken))
+
+
+def together() -> dict:
+    """The row of hours of all networks."""
+    about = [load_shipped(network).pretrained for network in shipped_networks()]
+    tunings = (FOLDS + 1) * sum(one.get("tuning_core_hours", 0) for one in about)
+    hours = sum(one["core_hours"] for one in about)
+    return {"network": "all", "core_hours": f"{hours:.2f}", "tuning_core_hours": f"{tunings:.3f}"}
 
 
 def rows() -> Iterator[dict]:
@@ -69,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     torch.set_num_threads(1)
-    write_table(parser.parse_args().output, COLUMNS, list(rows()))
+    write_table(parser.parse_args().output, COLUMNS, [*rows(), together()])
 
 
 if __name__ == "__main__":

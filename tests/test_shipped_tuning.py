@@ -18,15 +18,13 @@ from leadset.models.shipped import load_shipped, write_shipped
 from leadset.preprocess import Transform
 from leadset.simulate.write import write_dataset
 from leadset.training.shipped import tuning
-from leadset.training.shipped.real_sources import headers_of, targets_of
+from leadset.training.shipped.real_sources import FOLDS, headers_of, load_real_data, targets_of
 from leadset.training.shipped.tuning import (
     ALL,
-    FOLDS,
     READOUTS,
     Job,
     Mixture,
     Tuning,
-    load_real_data,
     out_of_fold,
     run,
     ship,

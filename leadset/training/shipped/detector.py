@@ -1,6 +1,6 @@
 """The detector that ships: a reconstruction model that learned simulated normal recordings, on every lead set.
 
-    python -m leadset.training.shipped.detector WORK [--steps STEPS] [--ship FOLDER]
+    python -m leadset.training.shipped.detector WORK [--scale SHARE] [--ship FOLDER]
 
 Half of the recordings lose leads, as those of universal networks do, so that one network can be cut to any lead set.
 For each of the Challenge's lead sets there is a reference: what other simulated normal recordings score on these leads.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from leadset.models.shipped import load_shipped, write_shipped
 from leadset.preprocess import prepare
 from leadset.simulate import simulate
 from leadset.training.detector import all_r_peaks, untrained_model
+from leadset.training.shipped.rehearsal import FEWEST, add_scale, check_target, scaled
 from leadset.training.steps.lead_dropout import draw_rows
 from leadset.training.tasks.restoration import RestorationTask
 from leadset.training.tasks.restoration_settings import RestorationSettings
@@ -52,10 +53,19 @@ def normal_recordings(start: int, n: int) -> list[Prepared]:
 
 
 def train(work: Path, settings: RestorationSettings = SETTINGS, learned: int = LEARNED) -> nn.Module:
-    """Trains the network, or goes on where a run in the same folder stopped; a trained one is read."""
+    """Trains the network, or goes on where a run in the same folder stopped; a trained one is read.
+
+    Raises:
+        ValueError: the trained one learned in another way.
+    """
     weights, state = work / f"{ARCHITECTURE}.safetensors", work / f"{ARCHITECTURE}.state"
     model = untrained_model(LEADS, settings.seed, **OPTIONS)
+    about = work / f"{ARCHITECTURE}.json"
+    recipe = {**asdict(settings), "learned": learned, "simulated": SEED}
     if weights.exists():
+        then = json.loads(about.read_text())["recipe"]
+        if then != recipe:
+            raise ValueError(f"{weights}: found weights of recipe {then}, expected {recipe}; remove them to train anew")
         load_weights(weights, model)
         return model.eval()
     work.mkdir(parents=True, exist_ok=True)
@@ -64,22 +74,22 @@ def train(work: Path, settings: RestorationSettings = SETTINGS, learned: int = L
     task = RestorationTask(recordings, peaks, normal, LEADS, model.input_spec, settings, draw_rows=draw_rows)
     started = time.process_time()
     summary = Trainer(model, task, task.curriculum.steps, RunContext(state, ARCHITECTURE)).run().summary
-    progress = {"core_seconds": time.process_time() - started, "settings": asdict(settings), **summary}
-    (work / f"{ARCHITECTURE}.json").write_text(json.dumps(progress, indent=1))
+    progress = {"core_seconds": time.process_time() - started, "recipe": recipe, **summary}
+    about.write_text(json.dumps(progress, indent=1))
     save_weights(weights, model.eval())
     state.unlink(missing_ok=True)
     return model
 
 
-def ship(work: Path, folder: Path, n: int = REFERENCE) -> None:
-    """Writes the trained network in ``work`` and its references as they ship."""
+def ship(model: nn.Module, work: Path, folder: Path, n: int = REFERENCE) -> None:
+    """Writes the network that was trained in ``work``, and its references, as they ship."""
     progress = json.loads((work / f"{ARCHITECTURE}.json").read_text())
     about = {
-        "data": "simulation alone", "recipe": {**progress["settings"], "learned": LEARNED, "simulated": SEED},
+        "data": "simulation alone", "recipe": progress["recipe"],
         "core_hours": round(progress["core_seconds"] / 3600, 2), "version": __version__,
     }  # fmt: skip
-    write_shipped(train(work), (), about, folder)
-    recordings = normal_recordings(LEARNED, n)
+    write_shipped(model, (), about, folder)
+    recordings = normal_recordings(progress["recipe"]["learned"], n)
     for leads in LEAD_SETS.values():
         detector = Detector(load_shipped(ARCHITECTURE, leads, folder=folder))
         scores = list(detector.score_all(recordings, range(n), ", ".join(leads)))
@@ -90,14 +100,17 @@ def main() -> None:
     """Trains the detector on one thread."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=SETTINGS.steps)
+    add_scale(parser)
     parser.add_argument("--ship", type=Path, metavar="FOLDER", help="write it there as it ships")
     arguments = parser.parse_args()
+    scale = arguments.scale
+    check_target(arguments.ship, scale)
     torch.set_num_threads(1)
     keep_freed_memory()
-    train(arguments.work, RestorationSettings(**asdict(SETTINGS) | {"steps": arguments.steps}))
+    settings = replace(SETTINGS, steps=scaled(SETTINGS.steps, scale))
+    model = train(arguments.work, settings, scaled(LEARNED, scale, FEWEST))
     if arguments.ship is not None:
-        ship(arguments.work, arguments.ship)
+        ship(model, arguments.work, arguments.ship, scaled(REFERENCE, scale, FEWEST))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The entry that ships: universal networks, calibrated and with thresholds on recordings that they never saw.
 
-    python -m leadset.training.shipped.entry DATA WORK
+    python -m leadset.training.shipped.entry DATA WORK [--scale SHARE] [--ship FOLDER]
 
 WORK is where `leadset.training.shipped.tuning` worked: each recording of the Challenge in DATA is answered there by
 networks that learned from the other four of five folds. Weights, calibration and thresholds are fitted to them.
@@ -27,12 +27,14 @@ from leadset.entry.ensemble import Ensemble
 from leadset.entry.manifest import Manifest, Member, TrainedSet
 from leadset.leads import LEAD_SETS, lead_set_name
 from leadset.models.cost import model_cost
-from leadset.models.shipped import FOLDER, SIMULATED, load_shipped, shipped_networks
+from leadset.models.shipped import FOLDER, load_shipped, shipped_networks
 from leadset.scoring import ChallengeMetric, auroc, macro
 from leadset.training.decision.calibration import fit_calibration
 from leadset.training.decision.ensemble import fit_weights
 from leadset.training.decision.thresholds import fit_thresholds
-from leadset.training.shipped.tuning import FOLDS, answers_of, load_real_data
+from leadset.training.shipped.real_sources import FOLDS, load_real_data
+from leadset.training.shipped.rehearsal import add_scale, check_target
+from leadset.training.shipped.tuning import answers_of
 
 #: The shipped networks that answer together: a fourth raises the cross-fitted mean AUROC of eleven classes on no set of
 #: several leads (`benchmarks/shipped_entry.csv`).
@@ -64,15 +66,22 @@ class Answered:
     by_network: dict[str, dict[str, np.ndarray]]
 
 
-def load_answered(data_folder: Path, work: Path, networks: Sequence[str] = NETWORKS) -> Answered:
+def load_answered(
+    data_folder: Path, work: Path, networks: Sequence[str] = NETWORKS, folder: Path = FOLDER, scale: float = 1.0
+) -> Answered:
     """The recordings of the Challenge in a data folder, with what the tuning in ``work`` answered.
+
+    Args:
+        data_folder, work, scale: as of `load_real_data`.
+        networks: those that answered.
+        folder: of their weights.
 
     Raises:
         OSError: a network was not asked there.
         ValueError: there are no such recordings.
     """
-    space, transform = label_space(_SPACE), load_shipped(networks[0], folder=SIMULATED).input_spec.transform
-    real = load_real_data(data_folder, work, [transform])
+    space, transform = label_space(_SPACE), load_shipped(networks[0], folder=folder).input_spec.transform
+    real = load_real_data(data_folder, work, [transform], scale)
     chosen = np.flatnonzero(real.sources == "challenge")
     recordings = [real.stores[transform].recordings[i] for i in chosen]
     names, by_network = [real.names[i] for i in chosen], {}
@@ -151,7 +160,7 @@ def scores_of(answers: CrossFitted, targets: np.ndarray, labels: np.ndarray) -> 
 
 
 def build(
-    data_folder: Path, work: Path, out: Path = FOLDER, networks: Sequence[str] = NETWORKS
+    data_folder: Path, work: Path, out: Path = FOLDER, networks: Sequence[str] = NETWORKS, scale: float = 1.0
 ) -> dict[str, dict[str, Any]]:
     """Writes `entry.json` beside the shipped weights; returns the cross-fitted scores by lead set.
 
@@ -161,7 +170,7 @@ def build(
     lacking = sorted(set(networks) - set(shipped_networks(out)))
     if lacking:
         raise ValueError(f"{out}: found no weights of {', '.join(lacking)}, expected those of {', '.join(networks)}")
-    answered, space = load_answered(data_folder, work, networks), label_space(_SPACE)
+    answered, space = load_answered(data_folder, work, networks, out, scale), label_space(_SPACE)
     targets, labels = answered.targets, answered.labels
     about = {
         "data": "PhysioNet/CinC Challenge 2021", "fingerprint": answered.digest, "recordings": len(labels),
@@ -197,8 +206,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m leadset.training.shipped.entry", description="Fit the entry.")
     parser.add_argument("data", type=Path, help="folder as `leadset.training.shipped.real_sources` describes it")
     parser.add_argument("work", type=Path, help="where the networks were tuned")
+    parser.add_argument("--ship", type=Path, metavar="FOLDER", default=FOLDER, help="of the weights, where it goes")
+    add_scale(parser)
     arguments = parser.parse_args()
-    for leads, scores in build(arguments.data, arguments.work).items():
+    check_target(arguments.ship, arguments.scale)
+    for leads, scores in build(arguments.data, arguments.work, arguments.ship, scale=arguments.scale).items():
         print(f"{leads:>6} leads: AUROC {scores['auroc']:.3f}, Challenge metric {scores['challenge_metric']:.3f}")
 
 

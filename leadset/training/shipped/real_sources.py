@@ -13,13 +13,20 @@ from __future__ import annotations
 import ast
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
-from leadset.classes import LabelSpace
+from leadset.classes import CHALLENGE, LabelSpace, label_space
+from leadset.preprocess import Transform
 from leadset.recordings import find_recordings
-from leadset.store.packed import StoredRecording
+from leadset.store.groups import patient_groups
+from leadset.store.packed import Store, StoredRecording, build_store
+from leadset.training.data import split_recordings
+from leadset.training.shipped.rehearsal import some_of
+from leadset.utils.files import write_atomically
 
 #: PTB-XL's statements by the class of the Challenge that they belong to.
 PTBXL_STATEMENTS: dict[str, str] = {
@@ -49,6 +56,7 @@ AF_2017_CLASSES: dict[str, dict[str, float]] = {
 #: Names that headers give leads: the device of 2017 recorded between both hands, as lead I does.
 LEAD_NAMES = {"ECG": "I"}
 SOURCES = ("challenge", "ptbxl", "ludb", "af_2017")
+FOLDS, SPLIT_SEED = 5, 2021
 
 
 def headers_of(data: Path, source: str) -> list[Path]:
@@ -122,3 +130,69 @@ def _af_2017(folder: Path, names: Sequence[str], space: LabelSpace) -> np.ndarra
 
 def _rows(values: Iterable[Mapping[str, float]], space: LabelSpace) -> np.ndarray:
     return np.array([[one.get(name, np.nan) for name in space.abbreviations] for one in values], dtype=np.float32)
+
+
+# --- prepared -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RealData:
+    """Real recordings of several sources.
+
+    Attributes:
+        folder: the data folder.
+        stores: by transform; recording i is the same one in each.
+        targets: (n, k) 1, 0, or NaN where nobody knows.
+        sources: (n,) of `SOURCES`.
+        groups: (n,) number of each recording's patient.
+        folds: (n,) fold of each.
+    """
+
+    folder: Path
+    stores: dict[Transform, Store]
+    targets: np.ndarray
+    sources: np.ndarray
+    groups: np.ndarray
+    folds: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        """Path of each recording's header below the data folder, without its extension."""
+        paths = (Path(recording.path) for recording in next(iter(self.stores.values())).recordings)
+        return [path.relative_to(self.folder).with_suffix("").as_posix() for path in paths]
+
+
+def load_real_data(folder: Path, work: Path, transforms: Sequence[Transform], scale: float = 1.0) -> RealData:
+    """Prepares the recordings of a data folder, and divides them into folds.
+
+    Args:
+        folder: as of `headers_of`.
+        work: where what is prepared is kept.
+        transforms: that networks want.
+        scale: share of the recordings of each source, for a rehearsal.
+
+    Raises:
+        ValueError: there is none.
+    """
+    paths = [path for source in SOURCES for path in some_of(headers_of(folder, source), scale)]
+    if not paths:
+        raise ValueError(f"{folder}: found none of {', '.join(SOURCES)}, expected recordings to learn from")
+    cache, space = work / "store", label_space(CHALLENGE)
+    stores = {t: build_store(paths, t, cache, 1, lead_names=LEAD_NAMES) for t in dict.fromkeys(transforms)}
+    failed = {failure.path for store in stores.values() for failure in store.failures}
+    stores = {transform: store.without(failed) for transform, store in stores.items()}
+    recordings = next(iter(stores.values())).recordings
+    targets = targets_of(folder, recordings, space)
+    groups = _groups(next(iter(stores.values())), folder, work)
+    folds = split_recordings(recordings, np.nan_to_num(targets) > 0, groups, [1] * FOLDS, SPLIT_SEED)
+    return RealData(folder, stores, targets, np.array([source_of(folder, r) for r in recordings]), groups, folds)
+
+
+def _groups(store: Store, folder: Path, work: Path) -> np.ndarray:
+    """Number of each recording's patient, kept in a file, as comparing all with all takes minutes."""
+    digest = blake2b("".join(recording.digest for recording in store.recordings).encode(), digest_size=8).hexdigest()
+    file = work / f"groups-{digest}.npy"
+    if not file.exists():
+        with write_atomically(file, "wb") as opened:
+            np.save(opened, patient_groups(store, folder))
+    return np.load(file)

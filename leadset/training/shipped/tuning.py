@@ -1,7 +1,7 @@
 """Universal networks that go on learning from real recordings, mixed with simulated ones.
 
     python -m leadset.training.shipped.tuning DATA WORK [--network NAME ...] [--variant NAME] [--fold K ...]
-        [--start FOLDER] [--ship FOLDER]
+        [--start FOLDER] [--scale SHARE] [--ship FOLDER]
 
 DATA is a folder as `leadset.training.shipped.real_sources` describes it. Each network is tuned six times: without each
 of five folds, whose recordings it then answers, and on everything, which is what ships. Recordings of one patient are
@@ -15,8 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from hashlib import blake2b
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,8 @@ from leadset.models.lead_cut import cut_leads
 from leadset.models.prediction import predict
 from leadset.models.shipped import SIMULATED, load_shipped, read_shipped, shipped_networks, write_shipped
 from leadset.preprocess import InputSpec, Prepared, Transform
-from leadset.store.groups import patient_groups
-from leadset.store.packed import Store, build_store
-from leadset.training.data import split_recordings
-from leadset.training.shipped.real_sources import LEAD_NAMES, SOURCES, headers_of, source_of, targets_of
+from leadset.training.shipped.real_sources import FOLDS, SOURCES, RealData, load_real_data
+from leadset.training.shipped.rehearsal import add_scale, check_target, scaled
 from leadset.training.shipped.universal import (
     adamw,
     as_batch,
@@ -53,7 +50,6 @@ from leadset.utils.files import write_atomically
 from leadset.utils.memory import keep_freed_memory
 from leadset.utils.weights import read_tensors
 
-FOLDS = 5
 #: Simulated recordings that the tuning draws from, in groups of `GROUP`, other than those that the network comes from.
 BANK_GROUPS, BANK_SEED = 128, 2022
 #: Windows that are answered together.
@@ -102,6 +98,10 @@ class Tuning:
     averaging: float = 0.97
     seed: int = 2021
 
+    def scaled(self, scale: float) -> Tuning:
+        """The same in a share of the steps."""
+        return replace(self, steps=scaled(self.steps, scale))
+
 
 #: Ways to tune; the first is what ships, the others show what its parts are worth.
 VARIANTS: dict[str, Tuning] = {
@@ -110,63 +110,6 @@ VARIANTS: dict[str, Tuning] = {
     "without-simulation": Tuning(simulated_share=0.0),
     "slower": Tuning(learning_rate=2e-4),
 }
-
-
-@dataclass(frozen=True)
-class RealData:
-    """Real recordings of several sources.
-
-    Attributes:
-        folder: the data folder.
-        stores: by transform; recording i is the same one in each.
-        targets: (n, k) 1, 0, or NaN where nobody knows.
-        sources: (n,) of `SOURCES`.
-        groups: (n,) number of each recording's patient.
-        folds: (n,) fold of each.
-    """
-
-    folder: Path
-    stores: dict[Transform, Store]
-    targets: np.ndarray
-    sources: np.ndarray
-    groups: np.ndarray
-    folds: np.ndarray
-
-    @property
-    def names(self) -> list[str]:
-        """Path of each recording's header below the data folder, without its extension."""
-        paths = (Path(recording.path) for recording in next(iter(self.stores.values())).recordings)
-        return [path.relative_to(self.folder).with_suffix("").as_posix() for path in paths]
-
-
-def load_real_data(folder: Path, work: Path, transforms: Sequence[Transform]) -> RealData:
-    """Prepares all recordings of a data folder, and divides them into folds.
-
-    Raises:
-        ValueError: there is none.
-    """
-    paths = [path for source in SOURCES for path in headers_of(folder, source)]
-    if not paths:
-        raise ValueError(f"{folder}: found none of {', '.join(SOURCES)}, expected recordings to learn from")
-    cache, space = work / "store", label_space(CHALLENGE)
-    stores = {t: build_store(paths, t, cache, 1, lead_names=LEAD_NAMES) for t in dict.fromkeys(transforms)}
-    failed = {failure.path for store in stores.values() for failure in store.failures}
-    stores = {transform: store.without(failed) for transform, store in stores.items()}
-    recordings = next(iter(stores.values())).recordings
-    targets = targets_of(folder, recordings, space)
-    groups = _groups(next(iter(stores.values())), folder, work)
-    folds = split_recordings(recordings, np.nan_to_num(targets) > 0, groups, [1] * FOLDS, Tuning().seed)
-    return RealData(folder, stores, targets, np.array([source_of(folder, r) for r in recordings]), groups, folds)
-
-
-def _groups(store: Store, folder: Path, work: Path) -> np.ndarray:
-    """Number of each recording's patient, kept in a file, as comparing all with all takes minutes."""
-    digest = blake2b("".join(recording.digest for recording in store.recordings).encode(), digest_size=8).hexdigest()
-    file = work / f"groups-{digest}.npy"
-    if not file.exists():
-        with write_atomically(file, "wb") as opened:
-            np.save(opened, patient_groups(store, folder))
-    return np.load(file)
 
 
 @dataclass(frozen=True)
@@ -205,10 +148,10 @@ class Mixture:
         return as_batch(windows, np.stack(labels))
 
 
-def simulated_bank(transform: Transform) -> list[tuple[Prepared, Sequence[str]]]:
-    """The simulated recordings that are mixed in."""
+def simulated_bank(transform: Transform, scale: float = 1.0) -> list[tuple[Prepared, Sequence[str]]]:
+    """The simulated recordings that are mixed in, or a share of them."""
     rng = np.random.default_rng(BANK_SEED)
-    groups = tqdm(range(BANK_GROUPS), "simulate", unit="group", leave=False)
+    groups = tqdm(range(scaled(BANK_GROUPS, scale)), "simulate", unit="group", leave=False)
     return [one for index in groups for one in simulated_group(index, BANK_SEED, transform, rng)]
 
 
@@ -259,16 +202,36 @@ def answers(
 
 @dataclass(frozen=True)
 class Job:
-    """One tuning: a network, a way, and the fold that is left out, or `ALL`."""
+    """One tuning: a network, a way, the fold that is left out, or `ALL`, and the share of the steps."""
 
     network: str
     variant: str
     fold: str
+    scale: float = 1.0
 
     @property
     def stem(self) -> str:
         """Of its files."""
         return f"{self.network}-{self.variant}-{self.fold}"
+
+    @property
+    def tuning(self) -> Tuning:
+        """How it is done."""
+        return VARIANTS[self.variant].scaled(self.scale)
+
+    def is_done(self, work: Path) -> bool:
+        """Whether its file is there.
+
+        Raises:
+            ValueError: the file is of another tuning.
+        """
+        file, now = work / f"{self.stem}.npz", json.loads(json.dumps(asdict(self.tuning)))
+        if not file.exists():
+            return False
+        then = progress_of(file)["tuning"]
+        if then != now:
+            raise ValueError(f"{file}: found a tuning {then}, expected {now}; remove the file to tune anew")
+        return True
 
     def execute(self, start: Path, work: Path, real: RealData, bank: Sequence) -> None:
         """Tunes, then answers the fold that was left out, or keeps the weights."""
@@ -277,8 +240,9 @@ class Job:
         left_out = np.zeros(len(real.folds), dtype=bool) if self.fold == ALL else real.folds == int(self.fold)
         members = {source: np.flatnonzero((real.sources == source) & ~left_out) for source in SOURCES}
         started = time.process_time()
-        tuned, losses = tune(self.network, start, Mixture(real, members, bank, VARIANTS[self.variant], spec))
+        tuned, losses = tune(self.network, start, Mixture(real, members, bank, self.tuning, spec))
         progress = {"core_seconds": time.process_time() - started, "losses": losses, "start": metadata}
+        progress["tuning"] = asdict(self.tuning)
         progress |= {"recordings": {source: len(indices) for source, indices in members.items()}}
         arrays = {}
         if self.fold == ALL:
@@ -292,6 +256,12 @@ class Job:
             arrays["chosen"] = chosen
         with write_atomically(work / f"{self.stem}.npz", "wb") as file:
             np.savez(file, progress=json.dumps(progress), **arrays)
+
+
+def progress_of(file: Path) -> dict[str, Any]:
+    """How the tuning went that wrote a file."""
+    with np.load(file) as kept:
+        return json.loads(str(kept["progress"]))
 
 
 def out_of_fold(network: str, variant: str, real: RealData, work: Path) -> dict[str, np.ndarray]:
@@ -331,16 +301,17 @@ def answer_untuned(network: str, start: Path, real: RealData, work: Path) -> Non
 
 
 def run(
-    networks: Sequence[str], variant: str, folds: Sequence[str], real: RealData, start: Path, work: Path
-) -> Iterator[Job]:
+    networks: Sequence[str], variant: str, folds: Sequence[str], real: RealData, start: Path, work: Path,
+    scale: float = 1.0,
+) -> Iterator[Job]:  # fmt: skip
     """Does what is not done yet; yields each job that is."""
-    jobs = [Job(network, variant, fold) for network in networks for fold in folds]
+    jobs = [Job(network, variant, fold, scale) for network in networks for fold in folds]
     banks: dict[Transform, list] = {}
     for job in tqdm(jobs, "tune", unit="job"):
-        if not (work / f"{job.stem}.npz").exists():
+        if not job.is_done(work):
             transform = load_shipped(job.network, folder=start).input_spec.transform
             if transform not in banks:
-                banks[transform] = simulated_bank(transform)
+                banks[transform] = simulated_bank(transform, scale)
             job.execute(start, work, real, banks[transform])
         yield job
     for network in networks:
@@ -354,14 +325,13 @@ def run(
 def ship(network: str, readout: str, work: Path, folder: Path) -> Path:
     """Writes the weights that learned from everything as they ship; returns the file."""
     job = Job(network, next(iter(VARIANTS)), ALL)
-    with np.load(work / f"{job.stem}.npz") as kept:
-        progress = json.loads(str(kept["progress"]))
+    progress = progress_of(work / f"{job.stem}.npz")
     start = progress["start"]
     model = create_model(network, LEADS, len(start["classes"]), **start["options"])
     model.load_state_dict(read_tensors(work / f"{job.stem}-{readout}.safetensors"))
     about = {
         "data": "simulation, then real recordings", "space": start["space"], "real": progress["recordings"],
-        "tuning": asdict(VARIANTS[job.variant]), "readout": readout, "recipe": start["recipe"],
+        "tuning": progress["tuning"], "readout": readout, "recipe": start["recipe"],
         "recordings": start["recordings"], "tuning_core_hours": round(progress["core_seconds"] / 3600, 3),
         "core_hours": start["core_hours"], "version": __version__,
     }  # fmt: skip
@@ -375,19 +345,21 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--network", action="append", help="by default all that have weights from simulation alone")
     parser.add_argument("--variant", choices=VARIANTS, default=next(iter(VARIANTS)))
+    add_scale(parser)
     parser.add_argument("--start", type=Path, default=SIMULATED, help="folder of the weights to start from")
     folds = [*map(str, range(FOLDS)), ALL]
     parser.add_argument("--fold", action="append", choices=folds, help="left out (default: each in turn, and none)")
     parser.add_argument("--ship", type=Path, metavar="FOLDER", help="write the weights there as they ship")
     arguments = parser.parse_args()
+    check_target(arguments.ship, arguments.scale)
     torch.set_num_threads(1)
     keep_freed_memory()
     arguments.work.mkdir(parents=True, exist_ok=True)
     networks = arguments.network or shipped_networks(arguments.start, "classifier")
     transforms = [load_shipped(network, folder=arguments.start).input_spec.transform for network in networks]
-    real = load_real_data(arguments.data, arguments.work, transforms)
+    real = load_real_data(arguments.data, arguments.work, transforms, arguments.scale)
     chosen = arguments.fold or folds
-    for job in run(networks, arguments.variant, chosen, real, arguments.start, arguments.work):
+    for job in run(networks, arguments.variant, chosen, real, arguments.start, arguments.work, arguments.scale):
         tqdm.write(f"{job.stem} is done")
     if arguments.ship is not None:
         for network in networks:

@@ -1,6 +1,6 @@
 """Universal networks: one set of weights for every lead set, trained on endless simulated recordings alone.
 
-    python -m leadset.training.shipped.universal NETWORK WORK [--steps STEPS] [--ship FOLDER]
+    python -m leadset.training.shipped.universal NETWORK WORK [--scale SHARE] [--steps STEPS] [--ship FOLDER]
 
 Every recording is drawn fresh, prepared by the path that a real one takes, and half of them lose a random part of their
 leads: missing leads are zero. The first convolution of such a network can be cut to any lead set
@@ -16,7 +16,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from leadset.models.shipped import write_shipped
 from leadset.preprocess import InputSpec, Prepared, Transform, cut_window, prepare, random_start
 from leadset.simulate import SimulatedStream
 from leadset.training.checkpoint import load_state, read_progress, save_state
+from leadset.training.shipped.rehearsal import add_scale, check_target, scaled
 from leadset.training.steps.batches import GAIN_SD, NOISE_SHARE, Batch
 from leadset.training.steps.lead_dropout import draw_rows
 from leadset.training.steps.partial_labels import cross_entropy
@@ -90,6 +91,10 @@ class Recipe:
             raise ValueError(f"batch_size={self.batch_size}: expected a multiple of {GROUP}")
         if self.steps < 1:
             raise ValueError(f"steps={self.steps}: expected at least 1")
+
+    def scaled(self, scale: float) -> Recipe:
+        """The same in a share of the steps."""
+        return replace(self, steps=scaled(self.steps, scale), plain_steps=round(scale * self.plain_steps))
 
     def untrained(self) -> nn.Module:
         """The network of twelve leads with its initial weights."""
@@ -256,10 +261,25 @@ def train(
         if time.monotonic() - saved > SAVE_EVERY_S:
             save_state(state, model, optimizer, None, progress)
             saved = time.monotonic()
-    save_weights(work / f"{recipe.network}.safetensors", model.eval())
     (work / f"{recipe.network}.json").write_text(json.dumps(progress, indent=1))
+    save_weights(work / f"{recipe.network}.safetensors", model.eval())
     state.unlink(missing_ok=True)
     return model
+
+
+def is_trained(recipe: Recipe, work: Path) -> bool:
+    """Whether the weights of a recipe are in a folder.
+
+    Raises:
+        ValueError: those of the network are of another recipe.
+    """
+    weights, about = (work / f"{recipe.network}.{ending}" for ending in ("safetensors", "json"))
+    if not weights.exists():
+        return False
+    then, now = json.loads(about.read_text())["recipe"], json.loads(json.dumps(asdict(recipe)))
+    if then != now:
+        raise ValueError(f"{weights}: found weights of recipe {then}, expected {now}; remove them to train anew")
+    return True
 
 
 def ship(recipe: Recipe, work: Path, folder: Path) -> Path:
@@ -281,15 +301,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=sorted(RECIPES))
     parser.add_argument("work", type=Path)
+    add_scale(parser)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--ship", type=Path, metavar="FOLDER", help="write the weights there as they ship")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    recipe = RECIPES[arguments.network]
+    check_target(arguments.ship, arguments.scale)
+    recipe = RECIPES[arguments.network].scaled(arguments.scale)
     if arguments.steps is not None:
-        recipe = Recipe(**asdict(recipe) | {"steps": arguments.steps})
-    if not (arguments.work / f"{recipe.network}.safetensors").exists():
+        recipe = replace(recipe, steps=arguments.steps)
+    if not is_trained(recipe, arguments.work):
         train(recipe, arguments.work, lambda line: print(line, flush=True))
     if arguments.ship is not None:
         print(ship(recipe, arguments.work, arguments.ship))
