@@ -77,7 +77,9 @@ def mat5(tmp_path, val, packed=False):
     return path, bytearray(path.with_suffix(".mat").read_bytes())
 
 
-@pytest.mark.parametrize(("at", "value"), [(128, 999), (136, 27), (152, 77), (168, 200), (176, 10**6), (180, 2**31)])
+@pytest.mark.parametrize(
+    ("at", "value"), [(128, 999), (136, 27), (152, 77), (156, 7), (168, 200), (176, 10**6), (180, 2**31)]
+)
 def test_a_matlab_file_with_a_damaged_type_or_size_is_an_error(tmp_path, at, value):
     """`scipy.io.loadmat` ends the process on some of these."""
     path, content = mat5(tmp_path, make_counts(2, 800))

@@ -170,7 +170,7 @@ def _variable(data: memoryview, order: str, inside: bool = False) -> tuple[str, 
     parts = _elements(data, order)
     try:
         flags, dimensions, named = next(parts), next(parts), next(parts)
-        if flags.type != 6 or len(flags.data) != 8 or dimensions.type != 5:
+        if flags.type != 6 or len(flags.data) != 8 or dimensions.type != 5 or len(dimensions.data) % 4:
             raise _Damaged("a matrix without flags or dimensions")
         (flag,) = struct.unpack_from(f"{order}I", flags.data)
         shape = tuple(np.frombuffer(dimensions.data, f"{order}i4").tolist())
