@@ -12,7 +12,7 @@ from files_on_disk import make_counts
 from signal_files import encode
 from vendor_files import UV_PER_COUNT, write_dicom, write_edf, write_ishne
 
-from leadset.recordings import ReadError, parse_header, read_recording
+from leadset.recordings import ReadError, parse_header, read_recording, survey
 from leadset.recordings.subject import parse_codes
 
 FS, N = 500, 1500
@@ -50,6 +50,17 @@ def test_a_compressed_signal_file_is_no_signal(tmp_path):
     # The same first bytes, but samples.
     samples = packed[:3] + b"\xff" * (6 * N - 3)
     assert read_recording(write_wfdb(tmp_path, three_leads(), samples)).signal.shape == (3, N)
+
+
+def test_files_that_cannot_be_read_as_they_are_are_named(tmp_path):
+    for name in ("a.hea.gz", "a.dat.gz", "b.edf.gz", "table.csv.gz", "notes.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(b"content"))
+    assert set(survey(tmp_path).others.items()) == {
+        (tmp_path / name, "file compressed by gzip") for name in ("a.hea.gz", "a.dat.gz", "b.edf.gz")
+    }
+    (tmp_path / "c.csv").write_text("I II\n0.1 0.2\n")
+    with pytest.raises(ReadError, match=r"c\.csv: found a first line of neither leads nor numbers, with commas"):
+        read_recording(tmp_path / "c.csv")
 
 
 @pytest.mark.parametrize("unit", ["mmHg", "NU"])

@@ -29,6 +29,8 @@ def sort_file(path: Path) -> tuple[Format | None, str]:
     The second is empty for a file that does not look like one.
     """
     ending = path.suffix.casefold()
+    if ending == ".gz" and Path(path.stem).suffix.casefold() in {".hea", *_SIGNAL_FILES, *_BY_ENDING}:
+        return None, "file compressed by gzip"
     if ending not in {*_BY_ENDING, ".xml", ".csv", *(ending for form in list_formats() for ending in form.endings)}:
         return None, ""
     start = read_start(path)
@@ -66,4 +68,6 @@ def describe_file(path: Path) -> str:
     if is_signal_file(path):
         return without_header(path)
     _, named = sort_file(path)
+    if not named and path.suffix.casefold() == ".csv":
+        return "a first line of neither leads nor numbers, with commas, semicolons or tabs between them"
     return f"{named}, which is not read" if named else "a file of another kind"
