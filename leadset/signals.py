@@ -58,8 +58,8 @@ FLAGS: dict[str, str] = {
 }
 
 #: What assessing a recording (`leadset.waves.assess`) found, each followed by a colon and what it is about: a lead
-#: (``"noise:V1"``), or electrodes or leads joined by ``-`` (``"exchanged:RA-LA"``); ``dextrocardia`` and ``not_ecg``
-#: stand alone.
+#: (``"noise:V1"``), or electrodes or leads joined by ``-`` (``"exchanged:RA-LA"``); ``dextrocardia``, ``not_ecg``
+#: and ``sampling_rate`` stand alone.
 QUALITY_FLAGS: dict[str, str] = {
     "clipped": "a lead sits on its own extreme for many samples",
     "constant": "a lead has the same value throughout",
@@ -75,6 +75,8 @@ QUALITY_FLAGS: dict[str, str] = {
     "not_ecg": "no lead looks like an ECG: the waves are too wide, or do not come back to the baseline, as in a pulse"
     " curve or a test signal",
     "reversed": "the chest leads are probably in reverse order",
+    "sampling_rate": "beats are too rare and all their waves too long for a heart, or too frequent and too short: the"
+    " sampling rate is probably another than the one that is stated",
     "scaled": "a limb lead, or each of them, has another scale than the others",
     "spikes": "a lead has jumps in a few seconds",
     "unusable": "no lead shows heartbeats: nothing can be said, and why",

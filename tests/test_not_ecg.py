@@ -46,3 +46,23 @@ def test_real_recordings_are_ecgs(real_data: Path) -> None:
     for header in headers + sorted((real_data / "af_2017").glob("*.hea"))[::20]:
         recording = read_recording(header)
         assert "not_ecg" not in assess(recording.signal, recording.fs, recording.leads).suspicions
+
+
+@pytest.mark.parametrize(("share", "suspected"), [(1, False), (0.5, True), (2, True)])
+def test_a_wrong_sampling_rate_is_suspected(share: float, suspected: bool) -> None:
+    found = []
+    for signal in simulate(6, seed=5, labels="NSR", marks=False).signals:
+        for rows, leads in ((slice(None), LEADS), (slice(1, 2), ("II",))):
+            found.append("sampling_rate" in assess(signal[rows], share * FS, leads).suspicions)
+    assert sum(found) >= 8 if suspected else not any(found)
+
+
+def test_real_recordings_have_their_sampling_rate(real_data: Path) -> None:
+    found = {0.5: 0, 1: 0}
+    headers = sorted((real_data / "challenge").rglob("*.hea"))[::9]
+    for header in headers:
+        recording = read_recording(header)
+        for share in found:
+            quality = assess(recording.signal[:, : int(20 * recording.fs)], share * recording.fs, recording.leads)
+            found[share] += "sampling_rate" in quality.suspicions
+    assert found[1] == 0 and found[0.5] > 0.7 * len(headers)

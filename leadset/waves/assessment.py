@@ -18,6 +18,7 @@ from leadset.waves.levels import LEVELS, QRS_LEVELS, partly_shown, wave_levels
 from leadset.waves.limb_leads import LimbLeads, compare_limb_leads
 from leadset.waves.marks import QRSEND, QRSON, R
 from leadset.waves.quality import CLIPPED_SHARE, FLAT_RANGE, NOISY, Repaired, repair
+from leadset.waves.time_scale import is_of_another_rate
 
 #: What may be wrong with a lead; `leadset.signals.QUALITY_FLAGS` says what it means.
 REASONS: tuple[str, ...] = ("missing", "constant", "flat", "clipped", "noise", "wander", "spikes")
@@ -113,6 +114,8 @@ def assess(
     reasons, suspicions = _reasons(repaired, fs, delineation.quality), _suspicions(signal, leads, delineation)
     if _is_no_ecg(repaired, delineation):
         suspicions = ("not_ecg", *suspicions)
+    elif is_of_another_rate(delineation):
+        suspicions = ("sampling_rate", *suspicions)
     return Quality(leads, delineation.quality, reasons, delineation.recording_quality, True, "", suspicions)
 
 
