@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -147,13 +148,7 @@ def _obstacle(signal: np.ndarray, fs: float) -> str:
 def _reasons(repaired: Repaired, fs: float, quality: np.ndarray) -> tuple[tuple[str, ...], ...]:
     """What is wrong with each lead, out of `REASONS`."""
     signal = repaired.signal
-    step = max(round(fs), 1)
-    seconds = signal[:, : signal.shape[1] // step * step].reshape(len(signal), -1, step)
-    top, bottom = seconds.max(axis=2), seconds.min(axis=2)
-    reach = max(round(_SPIKE_S * fs), 1)
-    jumps = np.abs(2 * signal[:, reach:-reach] - signal[:, : -2 * reach] - signal[:, 2 * reach :]) / 2
-    jumps = np.maximum.reduceat(jumps, np.arange(0, jumps.shape[1], step), axis=1)
-    largest, typical = jumps.max(axis=1), np.median(jumps, axis=1)
+    moves, largest, typical = np.array([_unrest(row, fs) for row in signal]).T
     constant = signal.max(axis=1) == signal.min(axis=1)
     alive = repaired.usable
     wrong = {
@@ -162,10 +157,23 @@ def _reasons(repaired: Repaired, fs: float, quality: np.ndarray) -> tuple[tuple[
         "flat": repaired.flat & ~constant,
         "clipped": alive & (repaired.clipped > CLIPPED_SHARE),
         "noise": alive & (quality < NOISY),
-        "wander": alive & (((top + bottom) / 2).std(axis=1) > WANDER_MV),
+        "wander": alive & (moves > WANDER_MV),
         "spikes": alive & (largest > np.maximum(SPIKE_TIMES * typical, SPIKE_MV)),
     }
     return tuple(tuple(name for name in REASONS if wrong[name][lead]) for lead in range(len(signal)))
+
+
+def _unrest(row: np.ndarray, fs: float) -> tuple[float, float, float]:
+    """Of a lead (t,): SD of the seconds' mid-ranges, and the largest and the median of their largest jumps, in mV.
+
+    One lead after the other, as the jumps of all leads would take several times the memory of a long recording.
+    """
+    step, reach = max(round(fs), 1), max(round(_SPIKE_S * fs), 1)
+    seconds = row[: len(row) // step * step].reshape(-1, step)
+    middle = (seconds.max(axis=1) + seconds.min(axis=1)) / 2
+    jumps = np.abs(2 * row[reach:-reach] - row[: -2 * reach] - row[2 * reach :]) / 2
+    jumps = np.maximum.reduceat(jumps, np.arange(0, len(jumps), step))
+    return float(middle.std()), float(jumps.max()), float(np.median(jumps))
 
 
 def _why_unusable(repaired: Repaired, fs: float, delineation: Delineation) -> str:
@@ -257,12 +265,12 @@ def _copies(signal: np.ndarray, names: Sequence[str]) -> dict[str, str]:
     """
     alive = np.nanmax(signal, axis=1, initial=-np.inf) - np.nanmin(signal, axis=1, initial=np.inf) > FLAT_RANGE
     flat_limb = any(name in LIMB_WEIGHTS for name, there in zip(names, alive, strict=True) if not there)
-    first: dict[bytes, str] = {}
+    first: dict[bytes, str] = {}  # digests, as the samples of a day would take the memory of the recording again
     copies = {}
     for name, row, there in zip(names, signal, alive, strict=True):
         if not there:
             continue
-        original = first.setdefault(row.tobytes(), name)
+        original = first.setdefault(hashlib.blake2b(np.ascontiguousarray(row)).digest(), name)
         if original != name and not (flat_limb and {original, name} <= LIMB_WEIGHTS.keys()):
             copies[name] = original
     return copies

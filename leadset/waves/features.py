@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadset.leads import canonical_lead
+from leadset.utils.memory import row_blocks
 from leadset.utils.nan_statistics import mean, median, spread
 from leadset.waves.delineator import Delineation
 from leadset.waves.marks import MARKS, P1, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S
@@ -175,11 +176,16 @@ def _baseline(signal: np.ndarray, marks: np.ndarray, fs: float) -> np.ndarray:
     stop = marks[:, :, QRSON]
     start = np.where(stop - marks[:, :, PEND] >= _SHORTEST_PQ * fs, marks[:, :, PEND], stop - _PQ_FALLBACK * fs)
     known = ~np.isnan(stop)
-    total = np.pad(np.cumsum(np.nan_to_num(signal, posinf=0, neginf=0).astype(np.float64), axis=1), ((0, 0), (1, 0)))
     first = np.clip(np.round(np.where(known, start, 0)).astype(int), 0, signal.shape[1] - 1)
     last = np.clip(np.round(np.where(known, stop, 1)).astype(int), first + 1, signal.shape[1])
-    rows = np.arange(len(signal))[:, None]
-    return np.where(known, (total[rows, last] - total[rows, first]) / (last - first), np.nan)
+    sums = np.empty(first.shape)
+    for part in row_blocks(*signal.shape):
+        total = np.zeros((len(signal[part]), signal.shape[1] + 1))
+        filled = np.nan_to_num(signal[part], posinf=0, neginf=0)
+        np.cumsum(filled, axis=1, dtype=np.float64, out=total[:, 1:])
+        rows = np.arange(len(total))[:, None]
+        sums[part] = total[rows, last[part]] - total[rows, first[part]]
+    return np.where(known, sums / (last - first), np.nan)
 
 
 def _lead_features(delineation: Delineation, beats: np.ndarray) -> np.ndarray:

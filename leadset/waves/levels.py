@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from leadset.signals import known
+from leadset.utils.memory import row_blocks
 from leadset.utils.nan_statistics import median
 from leadset.waves.delineator import Delineation
 from leadset.waves.marks import PEND, PON, QRSEND, QRSON, TEND, TON, R
@@ -37,10 +38,20 @@ def wave_levels(signal_mv: np.ndarray, delineation: Delineation) -> np.ndarray:
         the wave.
     """
     fused, fs = delineation.fused, delineation.fs
-    levels = np.full((len(signal_mv), len(fused), LEVELS), np.nan)
+    levels = np.empty((len(signal_mv), len(fused), LEVELS))
     if not len(fused):
         return np.full((len(signal_mv), LEVELS), np.nan)
-    total = _running_total(signal_mv)
+    for part in row_blocks(*signal_mv.shape):
+        levels[part] = _levels_of_beats(_running_total(signal_mv[part]), fused, fs)
+    shown = ~np.isnan(delineation.marks[:, :, R]) | ~partly_shown(delineation)[:, None]
+    levels[~shown] = np.nan
+    share = (~np.isnan(levels)).sum(axis=1) / shown.sum(axis=1)[:, None]
+    return np.where(share > _MOST_BEATS, median(levels, axis=1), np.nan)
+
+
+def _levels_of_beats(total: np.ndarray, fused: np.ndarray, fs: float) -> np.ndarray:
+    """Levels (leads, beats, 8) of waves by common marks (beats, 13), from running totals (leads, samples + 1)."""
+    levels = np.full((len(total), len(fused), LEVELS), np.nan)
     onset, end = fused[:, QRSON], fused[:, QRSEND]
     limits = onset[:, None] + (end - onset)[:, None] * np.linspace(0, 1, QRS_PARTS + 1)
     baseline = _mean(total, onset - _BASELINE * fs, onset)
@@ -49,10 +60,7 @@ def wave_levels(signal_mv: np.ndarray, delineation: Delineation) -> np.ndarray:
     half = _AT_MARK * fs / 2
     at_ends = [_mean(total, fused[:, mark] - half, fused[:, mark] + half) for mark in (PON, PEND)]
     levels[:, :, P_LEVEL] = _mean(total, fused[:, PON], fused[:, PEND]) - (at_ends[0] + at_ends[1]) / 2
-    shown = ~np.isnan(delineation.marks[:, :, R]) | ~partly_shown(delineation)[:, None]
-    levels[~shown] = np.nan
-    share = (~np.isnan(levels)).sum(axis=1) / shown.sum(axis=1)[:, None]
-    return np.where(share > _MOST_BEATS, median(levels, axis=1), np.nan)
+    return levels
 
 
 def partly_shown(delineation: Delineation) -> np.ndarray:
@@ -66,7 +74,7 @@ def _running_total(signal: np.ndarray) -> np.ndarray:
     there = known(signal)
     total = np.zeros((len(signal), signal.shape[1] + 1))
     if there.all():
-        centred = signal - signal.mean(axis=1, keepdims=True, dtype=np.float64)
+        centred = np.subtract(signal, signal.mean(axis=1, keepdims=True, dtype=np.float64), out=total[:, 1:])
     else:
         filled = np.where(there, signal, 0).astype(np.float64)
         centred = np.where(there, filled - filled.sum(axis=1, keepdims=True) / there.sum(axis=1, keepdims=True).clip(1),
