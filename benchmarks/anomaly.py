@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--width", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--train", type=int, default=3100, help="simulated normal recordings to learn from")
     parser.add_argument("--choose", type=int, default=60, help="abnormal recordings to choose by, and normal ones")
     parser.add_argument("--test", type=int, default=150, help="abnormal recordings to test on, and normal ones")
@@ -184,7 +184,7 @@ def network(folder: Path, arguments: argparse.Namespace, masking: str) -> Detect
         return Detector.load(folder)
     settings = RestorationSettings(
         masking=masking, minutes=arguments.minutes, steps=10**6, batch_size=arguments.batch_size,
-        learning_rate=arguments.learning_rate,
+        learning_rate=arguments.lr,
     )  # fmt: skip
     recordings = normal_recordings(arguments.train + REFERENCE)
     learned, held_out = np.split(np.arange(len(recordings)), [arguments.train])

@@ -165,11 +165,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--leads", default=",".join(map(str, LEAD_SETS)), help="sizes of lead sets")
     parser.add_argument("--seconds", type=float, default=20.0, help="about so long for a network and lead set")
     parser.add_argument("--resume", action="store_true", help="measure only what the file does not have")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args(argv)
     rows: list[dict[str, str]] = []
-    if arguments.out.exists():
-        with arguments.out.open(newline="") as file:
+    if arguments.output.exists():
+        with arguments.output.open(newline="") as file:
             rows = list(csv.DictReader(file))
     here = {"torch": torch.__version__, "machine": machine_name()}
     done = {(row["model"], row["leads"]) for row in rows if arguments.resume and here.items() <= row.items()}
@@ -187,7 +187,7 @@ def main(argv: list[str] | None = None) -> int:
             times_of = measure(pipes, name, int(leads), arguments.seconds)
             rows = [row for row in rows if (row["model"], row["leads"]) != (name, leads)]
             rows = with_peer(rows + rows_of(times_of, name, int(leads)))
-            write_table(arguments.out, COLUMNS, rows)
+            write_table(arguments.output, COLUMNS, rows)
     for pipe in pipes.values():
         pipe.send(None)
     return 0

@@ -265,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--budget", type=float, default=290.0, help="seconds in all")
     parser.add_argument("--seconds-each", type=float, default=0.5, help="how long each measurement is timed")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args(argv)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         print("no GPU found: PyTorch sees none, or is a build without CUDA", file=sys.stderr)
@@ -280,7 +280,7 @@ def main(argv: list[str] | None = None) -> int:
         tasks = tasks_of(arguments.models.split(","), lead_sets, setting.on_gpu)
         with contextlib.suppress(OverBudget), budget_of(arguments.budget - (time.monotonic() - started)):
             measured(tasks, setting, results)
-        write_table(arguments.out, COLUMNS, rows_of(tasks, results, setting))
+        write_table(arguments.output, COLUMNS, rows_of(tasks, results, setting))
     return 0
 
 

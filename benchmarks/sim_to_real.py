@@ -1,6 +1,6 @@
 """What networks learn about real recordings from real ones, from simulated ones, and from simulated ones first.
 
-    python benchmarks/sim_to_real.py DATA WORK [--architectures resnet34 ...] [--output benchmarks/sim_to_real.csv]
+    python benchmarks/sim_to_real.py DATA WORK [--models resnet34,…] [--output benchmarks/sim_to_real.csv]
 
 DATA holds ``challenge/training``; WORK keeps prepared recordings and finished trainings, so that an interrupted run
 goes on. Five-fold cross-validation on the real recordings; duplicates and recordings of one patient share a fold.
@@ -208,11 +208,11 @@ def experiment_parser(script: Path, document: str) -> argparse.ArgumentParser:
 def main() -> None:
     """Trains what is not trained yet and writes the table."""
     parser = experiment_parser(Path(__file__), __doc__)
-    parser.add_argument("--architectures", nargs="+", default=[setting.architecture for setting in SETTINGS])
+    parser.add_argument("--models", default=",".join(setting.architecture for setting in SETTINGS))
     arguments = parser.parse_args()
     rows = []
     for setting in SETTINGS:
-        if setting.architecture not in arguments.architectures:
+        if setting.architecture not in arguments.models.split(","):
             continue
         new_rows = Experiment(setting, arguments.data / "challenge" / "training", arguments.work).rows()
         for row in new_rows:

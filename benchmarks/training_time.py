@@ -1,8 +1,8 @@
 """Processor time of default trainings, network by network: what `leadset train DATA MODEL --models NETWORK` takes.
 
-    python benchmarks/training_time.py DATA WORK [--networks … | all] [--output benchmarks/training_time.csv]
-    python benchmarks/training_time.py DATA WORK --networks resnet34,crnn_pqrst --folds 5    # of a cross-validation
-    python benchmarks/training_time.py DATA WORK --networks crnn_pqrst --lead-sets five each --again
+    python benchmarks/training_time.py DATA WORK [--models … | all] [--output benchmarks/training_time.csv]
+    python benchmarks/training_time.py DATA WORK --models resnet34,crnn_pqrst --folds 5    # of a cross-validation
+    python benchmarks/training_time.py DATA WORK --models crnn_pqrst --lead-sets five each --again
 
 ``five``: one run of five lead sets, which share what is read and prepared, and one pass of training. ``each``: a run of
 each of them alone, one after the other. Networks without weights that ship are left out: they learn from nothing, which
@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--networks", nargs="+", default=shipped_networks())
+    parser.add_argument("--models", nargs="+", default=shipped_networks())
     parser.add_argument("--lead-sets", nargs="+", choices=LEADS, default=["five"])
     parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="measure rows that are there once more")
@@ -66,7 +66,7 @@ def main() -> None:
     if arguments.output.exists():
         with open(arguments.output, newline="") as file:
             rows = list(csv.DictReader(file))
-    for network in arguments.networks:
+    for network in arguments.models:
         for lead_sets in arguments.lead_sets:
             key = network, lead_sets, arguments.folds
             others = [row for row in rows if (row["network"], row["lead_sets"], int(row["folds"])) != key]

@@ -1,6 +1,6 @@
 """What tuning is worth: networks before and after, tuned in several ways, on real recordings that they did not see.
 
-    python benchmarks/tuning.py DATA WORK [--networks resnet34 mvms_net] [--output benchmarks/tuning.csv]
+    python benchmarks/tuning.py DATA WORK [--models resnet34,mvms_net] [--output benchmarks/tuning.csv]
 
 The recordings are cut into folds, those of one patient in one fold. The recordings outside a fold train and validate a
 network as a run does, and it answers those of the fold; networks start from weights of simulation alone. Scores are
@@ -239,14 +239,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument(
-        "--networks", nargs="+", default=["resnet34", "mvms_net"], help="the first in all ways, others in few"
-    )
+    parser.add_argument("--models", default="resnet34,mvms_net", help="the first in all ways, others in few")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    experiments = [Experiment(name, arguments.data, arguments.work) for name in arguments.networks]
+    experiments = [Experiment(name, arguments.data, arguments.work) for name in arguments.models.split(",")]
     rows = [row for i, experiment in enumerate(experiments) for row in experiment.rows(FEWER if i else WAYS)]
     write_table(arguments.output, COLUMNS, [*rows, *together(experiments)])
 

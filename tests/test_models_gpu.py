@@ -9,7 +9,7 @@ import pytest
 def table(path, *options):
     """The rows that the benchmark writes for a small network."""
     words = ["--device", "cpu", "--models", "resnet34", "--leads", "2", "--preset", "demo", "--recordings", "4"]
-    assert models_gpu.main([*words, "--out", str(path), *options]) == 0
+    assert models_gpu.main([*words, "--output", str(path), *options]) == 0
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
         assert tuple(reader.fieldnames) == models_gpu.COLUMNS
