@@ -27,7 +27,7 @@ _STRETCHES, _FEWEST = 64, 16
 #: Share of the summed errors that the stretches have which are halved next.
 _WORST = 0.5
 #: Windows that go through the networks at a time.
-_WINDOWS = 64
+_WINDOWS = 32
 #: Number of a path, and a place on it from 0 to 1.
 Node = tuple[int, float]
 #: Number of a path, and where a stretch of it begins and ends.
