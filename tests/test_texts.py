@@ -81,8 +81,9 @@ def test_it_says_that_it_is_no_medical_device(code):
 
 def test_flags_in_words():
     text = load_texts(FIRST)
-    assert text.quality("exchanged:RA-LA") == "Probably exchanged: RA-LA"
-    assert text.quality("unusable: no heartbeat") == "unusable: no heartbeat"
+    assert text.quality(["exchanged:RA-LA"]) == ["Probably exchanged: RA-LA"]
+    assert text.quality(["unusable: no heartbeat"]) == ["unusable: no heartbeat"]
+    assert text.quality(["noise:V1", "flat:II", "noise:V2"])[0] == "V1, V2: probably of no use"
     assert text.diagnosis("MI", "myocardial infarction") == "myocardial infarction"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from leadset.anomaly.detector import DETECTOR_FILE, Detector
@@ -14,6 +15,25 @@ from leadset.leads import LEADS, sort_leads
 
 #: In the place of a folder: the detector that ships.
 SHIPPED = "shipped"
+
+
+def has_detector(entry: Entry, leads: Iterable[str]) -> bool:
+    """Whether an entry has a detector of its own for recordings with these leads."""
+    return any(member.detector is not None for member in entry.trained_set(leads).members)
+
+
+def detector_of(entry: Entry, leads: Iterable[str]) -> Detector:
+    """The entry's own detector for recordings with these leads, or the one that ships where it has none.
+
+    Raises:
+        OSError, ValueError: its files are damaged, or there is no lead of the twelve.
+    """
+    return entry.detector(leads) if has_detector(entry, leads) else _shipped(sort_leads(leads))
+
+
+@cache
+def _shipped(leads: tuple[str, ...]) -> Detector:
+    return shipped_detector(leads)
 
 
 class DetectorFolder:
@@ -70,10 +90,7 @@ class DetectorFolder:
             OSError, ValueError: an entry has none for them, or its files are damaged.
         """
         if self._shipped:
-            leads = sort_leads(leads)
-            if leads not in self._detectors:
-                self._detectors[leads] = shipped_detector(leads)
-            return self._detectors[leads]
+            return _shipped(sort_leads(leads))
         if self._entry is None:
             return next(iter(self._detectors.values()))
         chosen = self._entry.trained_set(leads).leads

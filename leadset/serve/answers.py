@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 import leadset
 from leadset.entry import Entry
+from leadset.entry.detectors import SHIPPED, detector_of, has_detector
 from leadset.explain import UnexplainedError, explain
 from leadset.explain.report import plain_explanation
 from leadset.recordings import Recording
@@ -48,7 +49,8 @@ class Marks(BaseModel):
 
 class Anomaly(BaseModel):
     """Scores of the detector: higher is farther from normal; ``above`` is the share in per cent of normal recordings
-    with lower ones. ``map`` (leads, samples at ``map_fs``) says where, in units of normal recordings."""
+    with lower ones. ``map`` (leads, samples at ``map_fs``) says where, in units of normal recordings. ``detector``:
+    that of the entry, or the one that ships, where the entry has none."""
 
     recording: str
     leads: list[str]
@@ -58,6 +60,7 @@ class Anomaly(BaseModel):
     map_fs: float
     map: list[list[float | None]]
     flags: list[str]
+    detector: Literal["entry", "shipped"]
 
 
 def delineated(recording: Recording) -> Marks:
@@ -71,19 +74,15 @@ def delineated(recording: Recording) -> Marks:
 
 
 def anomaly(entry: Entry, recording: Recording) -> Anomaly:
-    """What the entry's detector says of a recording.
+    """What the entry's detector, or where it has none the one that ships, says of a recording.
 
     Raises:
-        Problem: the entry has no detector for its leads, or it cannot be scored.
+        Problem: it cannot be scored.
     """
     from leadset.anomaly.detector import TRANSFORM
 
     try:
-        detector = entry.detector(recording.leads)
-    except (OSError, ValueError):
-        detail = f"found none for {', '.join(recording.leads)}, expected an entry with a reconstruction model"
-        raise Problem(404, "no_detector", "The entry has no anomaly detector", detail) from None
-    try:
+        detector = detector_of(entry, recording.leads)
         score = detector.score(recording.signal, recording.fs, recording.leads)
     except ValueError as error:
         raise Problem(422, "unscorable", "The recording cannot be scored", str(error)) from None
@@ -94,6 +93,7 @@ def anomaly(entry: Entry, recording: Recording) -> Anomaly:
     return Anomaly(
         recording=recording.name, leads=list(detector.leads), score=_number(score.score), peak=_number(score.peak),
         above=ranks, map_fs=TRANSFORM.rate, map=plain_numbers(score.deviation, 4), flags=list(score.flags),
+        detector="entry" if has_detector(entry, recording.leads) else SHIPPED,
     )  # fmt: skip
 
 

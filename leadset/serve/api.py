@@ -235,7 +235,7 @@ def _routes(work: Work) -> APIRouter:
 
     @router.post("/anomaly", openapi_extra=_UPLOAD)
     async def anomaly(request: Request) -> answers.Anomaly:
-        """How far a recording is from normal ones, and where, if the entry has a detector."""
+        """How far a recording is from normal ones, and where."""
         with work.request():
             return await work.run(answers.anomaly, work.entry, await received(request, work))
 

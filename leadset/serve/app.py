@@ -13,6 +13,7 @@ import streamlit as st
 
 from leadset.config import load_config
 from leadset.entry import Entry, load_entry
+from leadset.entry.detectors import has_detector
 from leadset.leads import LEADS, lead_set_name
 from leadset.plots import LAYOUTS
 from leadset.recordings import Recording
@@ -21,6 +22,7 @@ from leadset.serve.texts import Texts, list_languages, load_texts
 from leadset.serve.uploads import grouped, recording_of_files
 from leadset.serve.view import View, blank, interactive, lead_choices
 from leadset.simulate import SimulatedStream
+from leadset.waves.reference import Range, sources
 
 #: The environment variable by which the verb names the entry.
 ENTRY_VARIABLE = "LEADSET_APP_ENTRY"
@@ -136,8 +138,8 @@ def show_quality(text: Texts, view: View) -> None:
     percent = f"{100 * quality.overall:.0f}"
     good = quality.overall >= _GOOD
     (st.success if good else st.warning)(text("quality_good" if good else "quality_poor", quality=percent))
-    for flag in quality.flags:
-        st.warning(text.quality(flag))
+    if quality.flags:
+        st.warning("\n\n".join(text.quality(quality.flags)))
 
 
 def show_recording(text: Texts, view: View) -> None:
@@ -219,21 +221,27 @@ def show_measurements(text: Texts, view: View) -> None:
         {
             text("measurement"): text.measurement(item.name, item.label),
             text("value"): f"{item.value:.0f} {item.unit}",
-            text("reference"): f"{item.range.low:g} – {item.range.high:g}" if item.range else text("no_range"),
+            text("reference"): _range(item.range) if item.range else text("no_range"),
             " ": text("outside") if item.status in ("low", "high") else "",
         }
         for item in measured
     ]
     st.dataframe(rows, hide_index=True, width="stretch")
     for source in sorted({item.range.source for item in measured if item.range}):
-        st.caption(source)
+        st.caption(sources()[source])
+
+
+def _range(limits: Range) -> str:
+    return f"{limits.low:g} – {limits.high:g}".replace("-", "−")
 
 
 def show_anomaly(text: Texts, view: View) -> None:
-    """How far from normal, and where, if the entry has a detector."""
+    """How far from normal, and where, by the entry's detector or the one that ships."""
     if view.anomaly is None:
-        st.info(text("no_detector"))
+        st.info(text("not_scored"))
         return
+    if not has_detector(view.entry, view.recording.leads):
+        st.caption(text("shipped_detector"))
     if view.answer.abnormality is not None:
         st.write(text("abnormality", probability=f"{100 * view.answer.abnormality:.0f}"))
     st.caption(text("anomaly_help"))

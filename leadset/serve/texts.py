@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,11 +43,15 @@ class Texts:
         """What a class is called; ``name`` where its label space is one without translations."""
         return self.tables["diagnoses"].get(abbreviation, name)
 
-    def quality(self, flag: str) -> str:
-        """A flag of `leadset.waves.Quality` in words."""
-        kind, _, lead = flag.partition(":")
-        text = self.tables["quality"].get(kind, self.tables["quality"]["other"])
-        return text.format(lead=lead, flag=flag)
+    def quality(self, flags: Iterable[str]) -> list[str]:
+        """Flags of `leadset.waves.Quality` in words, those of one kind in one sentence."""
+        kinds: dict[str, list[str]] = {}
+        for flag in flags:
+            kind, _, lead = flag.partition(":")
+            kind, lead = (kind, lead) if kind in self.tables["quality"] else ("other", flag)
+            kinds.setdefault(kind, []).append(lead)
+        texts = ((self.tables["quality"][kind], ", ".join(leads)) for kind, leads in kinds.items())
+        return [text.format(lead=leads, flag=leads) for text, leads in texts]
 
 
 def list_languages() -> list[str]:

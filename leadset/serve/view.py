@@ -13,6 +13,7 @@ import numpy as np
 
 from leadset.anomaly.detector import TRANSFORM
 from leadset.entry import Answer, Entry
+from leadset.entry.detectors import detector_of
 from leadset.explain import METHODS, explain
 from leadset.leads import sort_leads
 from leadset.plots import SheetOptions, SignalMap, draw_sheet, findings_of
@@ -73,9 +74,10 @@ class View:
 
     @cached_property
     def anomaly(self) -> SignalMap | None:
-        """Where it is unlike normal recordings; None where the entry has no detector, or cannot score it."""
+        """Where it is unlike normal recordings, by the entry's detector or the one that ships; None where that cannot
+        score it."""
         try:
-            detector = self.entry.detector(self.recording.leads)
+            detector = detector_of(self.entry, self.recording.leads)
             score = detector.score(self.recording.signal, self.recording.fs, self.recording.leads)
         except (OSError, ValueError):
             return None
