@@ -8,13 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit, logit
 
 import leadset
 from leadset.challenge import run_model
 from leadset.classes import label_space
 from leadset.cli import main
+from leadset.entry import network_inputs
 from leadset.entry.calibration import Calibration
+from leadset.entry.detectors import has_detector
 from leadset.entry.ensemble import Ensemble
 from leadset.leads import LEADS
 from leadset.models.shipped import FOLDER
@@ -48,6 +51,38 @@ def test_it_knows_diagnoses_without_training(entry):
     for label, name in (("AF", "AF"), ("STach", "STach"), ("SB", "SB"), ("LBBB", "LBBB")):
         found = [entry.predict(recording(label=label, seed=seed)).labels for seed in range(6)]
         assert np.mean([labels[SPACE.abbreviations.index(name)] for labels in found]) >= 0.8, name
+
+
+def test_an_answer_names_its_classes(entry):
+    answer = entry.predict(recording())
+    assert answer.classes == SPACE.abbreviations and answer.decided
+    assert set(answer.decided) == {SPACE.abbreviations[k] for k in np.flatnonzero(answer.labels)}
+    assert list(answer.by_class.values()) == sorted(answer.probabilities.tolist(), reverse=True)
+    assert answer.by_class["AF"] == answer.probabilities[SPACE.abbreviations.index("AF")]
+    assert entry.predict("nowhere.hea").by_class.keys() == set(SPACE.abbreviations)
+
+
+@pytest.mark.parametrize("leads", [LEADS, ("I", "II")])
+def test_a_network_on_its_own_takes_what_the_entry_gives_it(entry, leads):
+    one, trained = recording(leads), entry.trained_set(leads)
+    prepared = entry.prepare(one)
+    for member in trained.members:
+        predictor = entry.predictor(trained, member)
+        inputs = network_inputs(predictor.model.eval(), one)
+        assert inputs["x"].shape[1:] == (len(leads), member.spec.samples) and predictor.model.leads == leads
+        with torch.inference_mode():
+            probabilities = predictor.model(**inputs).sigmoid().mean(0).numpy()
+        expected = predictor([prepared.input_of(member.spec)]).probabilities[0]
+        np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
+def test_the_detector_that_ships_looks_where_the_entry_has_none(entry):
+    pytest.importorskip("pydantic")
+    from leadset.serve.answers import anomaly
+
+    assert not has_detector(entry, LEADS)
+    found = anomaly(entry, recording(label="PVC"))
+    assert found.detector == "shipped" and len(found.map) == 12 and found.above["score"] > 50
 
 
 @pytest.mark.parametrize("leads", [("II", "V5"), ("V1",), ("I", "II", "V5"), ("aVR", "V2", "V6")])

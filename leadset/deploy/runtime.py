@@ -139,7 +139,7 @@ class OnnxEntry:
             for name, p in zip(about.networks, own, strict=True)
         }
         return Answer(one.name, self.space.keys, decided[0], joint[0].astype(np.float64), flags, by_model,
-                      quality=one.quality)  # fmt: skip
+                      quality=one.quality, classes=self.space.abbreviations)  # fmt: skip
 
     def _wanted(self, leads: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[InputSpec, ...]]:
         chosen = self.trained_set(leads)
@@ -152,7 +152,7 @@ class OnnxEntry:
         labels = np.arange(len(prior)) == prior.argmax()
         flags = (*one.flags, f"unanswered: {reason}")
         return Answer(one.name, self.space.keys, labels, prior, flags, dict.fromkeys(about.networks, (labels, prior)),
-                      quality=one.quality)  # fmt: skip
+                      quality=one.quality, classes=self.space.abbreviations)  # fmt: skip
 
 
 def _largest_there(sets: Mapping[tuple[str, ...], _Set], have: frozenset[str]) -> _Set:

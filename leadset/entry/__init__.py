@@ -10,9 +10,10 @@ _LAZY = {
     "Embedding": "leadset.entry.answer",
     "Entry": "leadset.entry.prediction",
     "load_entry": "leadset.entry.prediction",
+    "network_inputs": "leadset.entry.inputs",
 }
 
-__all__ = ["Answer", "Embedding", "Entry", "load_entry"]
+__all__ = ["Answer", "Embedding", "Entry", "load_entry", "network_inputs"]
 
 
 def __getattr__(name: str):

@@ -40,6 +40,14 @@ class Answer:
         abnormality: probability that the recording is anything but plain sinus rhythm, where a detector takes part.
         quality: of its leads and as a whole, and what is suspected of its electrodes; None where it cannot be read,
             or the entry was loaded without it.
+        classes: abbreviations of the classes, in the same order.
+
+    Example:
+        >>> answer = leadset.load_entry().predict("data/A0001.hea")
+        >>> answer.decided
+        ('AF', 'RBBB')
+        >>> answer.by_class["AF"]
+        0.87
     """
 
     name: str
@@ -50,6 +58,18 @@ class Answer:
     by_model: dict[str, tuple[np.ndarray, np.ndarray]]
     abnormality: float | None = None
     quality: Quality | None = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """Abbreviations of the classes that are decided."""
+        return tuple(name for name, label in zip(self.classes, self.labels, strict=True) if label)
+
+    @property
+    def by_class(self) -> dict[str, float]:
+        """Probabilities by the abbreviation of the class, the largest first."""
+        named = zip(self.classes, map(float, self.probabilities), strict=True)
+        return dict(sorted(named, key=lambda one: -one[1]))
 
     @property
     def failed(self) -> bool:

@@ -126,6 +126,10 @@ class Entry:
             recordings: `Recording` objects or paths of headers.
             beside: threads in which one `Recording` is judged and put to small networks at the same time, which takes
                 as much work and less time; the answer is the same.
+
+        Example:
+            >>> recording = leadset.Recording(signal_mv, fs=250, leads=("I", "II"), age=61, sex="female")
+            >>> entry.predict(recording).by_class
         """
         if isinstance(recordings, Recording) and beside is not None:
             return self._answer_beside(recordings, beside)
@@ -160,6 +164,9 @@ class Entry:
 
         Args:
             recordings: as for `predict`.
+
+        Example:
+            >>> entry.embed("data/A0001.hea").features["resnet34"].shape
         """
         if isinstance(recordings, (Recording, str, Path)):
             return next(self._embeddings([self.prepare(recordings)]))
@@ -244,7 +251,8 @@ class Entry:
             }
             known = abnormality is not None and np.isfinite(abnormality[i])
             abnormal = float(abnormality[i]) if known else None
-            yield Answer(one.name, self.space.keys, labels[i], joint[i], one.flags, by_model, abnormal, one.quality)
+            yield Answer(one.name, self.space.keys, labels[i], joint[i], one.flags, by_model, abnormal, one.quality,
+                         self.space.abbreviations)  # fmt: skip
 
     def detector(self, leads: Iterable[str]) -> Detector:
         """The anomaly detector that answers for recordings with these leads, with its reference if it has one.
@@ -269,7 +277,7 @@ class Entry:
         architectures = {member.architecture for trained in self.manifest.sets for member in self.asked(trained)}
         by_model = dict.fromkeys(architectures, (labels, prior))
         flags = (*flags, f"unanswered: {reason}")
-        return Answer(name, self.space.keys, labels, prior, flags, by_model, quality=quality)
+        return Answer(name, self.space.keys, labels, prior, flags, by_model, None, quality, self.space.abbreviations)
 
     def _unanswered(self, one: PreparedInput) -> Answer:
         return self.unanswered(one.name, one.error, one.flags, one.quality)
@@ -299,6 +307,19 @@ def load_entry(
     """Opens a model folder, or a file that `leadset pack` wrote, by default the entry that ships; see `Entry`.
 
     A packed entry is unpacked into a temporary folder, which is gone when the entry is.
+
+    Args:
+        model_dir: as `train_model.py` wrote it, or a packed entry; None: the one that ships.
+        device, lead_names, every_network, quality: as of `Entry`.
+
+    Raises:
+        FileNotFoundError: there is no entry.
+        ValueError: it is damaged or not of this kit.
+
+    Example:
+        >>> entry = leadset.load_entry()
+        >>> for answer in entry.predict(sorted(Path("data").rglob("*.hea"))):
+        ...     print(answer.name, answer.decided)
     """
     if model_dir is None or not Path(model_dir).is_file():
         return Entry(SHIPPED if model_dir is None else model_dir, device, 2, lead_names, every_network, quality)

@@ -125,10 +125,19 @@ def create_model(
             ``"sex"``) of which its logits gain a linear term, and ``zero_leads=True``, a network of all twelve leads in
             which those that are missing are zero.
 
+    Returns:
+        The network; its ``leads`` are those of its input, in their order, and its ``input_spec`` says what samples it
+        wants, which `leadset.entry.network_inputs` makes of a recording. Outputs are logits (b, k).
+
     Raises:
         ValueError: unknown model, lead set or option value, ``n_classes`` for a model that is no classifier, or no
             shipped weights that fit.
         TypeError: an option that the architecture does not have.
+
+    Example:
+        >>> network = leadset.create_model("star", leads=("I", "II", "V2"), n_classes=9)
+        >>> network.leads, network.input_spec.transform.rate, network.input_spec.samples
+        (('I', 'II', 'V2'), 100, 1000)
     """
     if pretrained:
         from leadset.models.shipped import folder_of, load_shipped
@@ -145,7 +154,7 @@ def create_model(
     else:
         raise ValueError(f"{name} is a {entry.kind} model: found n_classes={n_classes}, expected none")
     check_extra_inputs(model.input_spec)
-    model.model_name, model.options = name, options
+    model.model_name, model.options, model.leads = name, options, leads
     return use_fast_forms(model)
 
 

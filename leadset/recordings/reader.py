@@ -37,6 +37,10 @@ class Recording:
         flags: out of `leadset.signals.FLAGS`.
         patient: who it was recorded from, where the header says so.
         path: the header file, None for a recording that comes from no file.
+
+    Example:
+        >>> signal_mv = np.load("ecg.npy")          # (2, 2500)
+        >>> recording = leadset.Recording(signal_mv, fs=250, leads=("II", "V5"), age=61, sex="female")
     """
 
     signal: np.ndarray
@@ -69,6 +73,11 @@ def read_recording(
     Raises:
         ReadError: the header or a signal file is missing, damaged, or contradicts the other; the message names the
             file, the line, what was found and what was expected.
+
+    Example:
+        >>> recording = leadset.read_recording("data/A0001.hea")
+        >>> recording.signal.shape, recording.fs, recording.leads[:2], recording.codes
+        ((12, 5000), 500.0, ('I', 'II'), ('426783006',))
     """
     given = Path(path)
     if is_of_another_format(given):

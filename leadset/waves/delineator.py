@@ -128,6 +128,12 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
 
     Raises:
         ValueError: not a one- or two-dimensional array of numbers, no samples, a senseless rate, an unknown method.
+
+    Example:
+        >>> found = leadset.delineate(recording.signal, recording.fs)
+        >>> found.marks.shape, found.fused.shape               # in the order of leadset.waves.MARKS
+        ((12, 11, 13), (11, 13))
+        >>> r_peaks = found.fused[:, 6]                        # in samples, NaN where missing
     """
     signal = np.ascontiguousarray(signal_mv, dtype=np.float32)  # by lead, however it came
     if signal.ndim == 1:
