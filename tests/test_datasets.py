@@ -251,7 +251,7 @@ def test_predict_evaluate_and_anomaly_take_a_data_set_and_its_folds(tmp_path, ca
     kinds = ("{'NORM': 100.0}", "{'IMI': 80.0}")
     rows = [ptbxl_row(i, kinds[i % 2], fold=10 if i > 16 else 1) for i in range(1, 21)]
     name = f"ptbxl:{write_ptbxl(tmp_path / 'ptbxl', rows)}"
-    words = ["baseline", name, "model", "--task", "super", "--names", "example", "--leads", "2", "--test-fold", "10"]
+    words = f"baseline {name} model --task super --baselines example --leads 2 --test-fold 10".split()
     assert main([*words, "--set", "workers=1"]) == 0, capsys.readouterr().err
     chosen = ["--task", "super", "--fold", "10"]
     assert main(["predict", "model", name, "out", *chosen]) == 0
@@ -268,3 +268,18 @@ def test_predict_evaluate_and_anomaly_take_a_data_set_and_its_folds(tmp_path, ca
     assert "16 recordings, of which 8 with" in capsys.readouterr().out
     assert main(["anomaly", "score", "detector", name, "-o", "scores.csv", *chosen]) == 0
     assert "4 labelled recordings scored" in capsys.readouterr().out
+
+
+def test_outputs_of_an_entry_of_own_classes_are_scored_in_them(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["file,labels"]
+    for i in range(12):
+        write_recording(tmp_path / "data", f"A{i}", make_counts(seed=i))
+        lines.append(f"data/A{i},{('normal rhythm', 'atrial fib')[i % 2]}")
+    Path("own.csv").write_text("\n".join(lines))
+    words = "baseline own.csv model --baselines example --leads 2 --set workers=1"
+    assert main(words.split()) == 0, capsys.readouterr().err
+    assert main(["predict", "model", "own.csv", "out"]) == 0
+    assert main(["evaluate", "own.csv", "out", "scores.csv", "classes.csv"]) == 0, capsys.readouterr().err
+    assert Path("classes.csv").read_text().startswith("Classes,atrial fib,normal rhythm\n")
+    assert "name of another recording" not in capsys.readouterr().err

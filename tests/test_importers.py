@@ -292,6 +292,19 @@ def test_what_a_table_names_and_cannot_be_used_is_counted(three):
     }  # fmt: skip
 
 
+def test_a_table_elsewhere_of_files_without_endings_and_of_one_label(three):
+    np.save(three / "files" / "d.npy", np.zeros((2, 5000)))
+    (three / "tables").mkdir()
+    table = write_table(three / "tables" / "own.csv", [{"file": name, "labels": "AF"} for name in ("a", "d", "gone")])
+    with pytest.raises(ValueError, match=r"table:.*own\.csv: found no recording .*folder=FOLDER names another folder"):
+        open_dataset(table)
+    data = open_dataset(table, folder="../files")
+    assert [path.name for path in data.paths] == ["a.hea", "d.npy"]
+    with pytest.raises(ValueError, match=rf"table:{table}: found fold 'x', expected none"):
+        data.in_folds(["x"])
+    assert any("every recording has the same label" in remark for remark in data.remarks)
+
+
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
@@ -299,7 +312,7 @@ def test_what_a_table_names_and_cannot_be_used_is_counted(three):
         ({"file": "files/a", "labels": "AF"}, {"fold": "part"}, r"expected part \(fold\) among them"),
         ({"file": "files/a", "labels": "AF"}, {"normal": "SB"}, "found normal = 'SB', expected one of the labels AF"),
         ({"file": "files/a", "labels": "A#F"}, {}, r"line 2: found the labels 'A#F', expected no '#'"),
-        ({"file": "files/z", "labels": "AF"}, {}, "found no recording that can take part.*files/z: no such file"),
+        ({"file": "files/z", "labels": "AF"}, {}, r"own\.csv: found no .* 1 × no such file: files/z; .* from"),
     ],
 )
 def test_table_that_does_not_fit_is_refused(three, row, options, message):

@@ -71,10 +71,11 @@ class DataSet:
         left_out: recordings that its tables name and that take no part.
         remarks: what else is odd about it, a sentence each.
         published: number of recordings by release, as its authors give it.
-        published_classes: the same of each class, by release and code.
         test_folds: the folds that its authors test on.
         title, citation, licence: of its publication.
         read: reads one of its files.
+        published_classes: the published number of each class, by release and code.
+        opened: what messages call it; by default its importer and folder.
     """
 
     name: str
@@ -90,12 +91,13 @@ class DataSet:
     licence: str = ""
     read: Reader = read_recording
     published_classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    opened: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.folder}" if self.name else str(self.folder)
+        return self.opened or (f"{self.name}:{self.folder}" if self.name else str(self.folder))
 
     @cached_property
     def paths(self) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from leadset.recordings.errors import ReadError
 from leadset.recordings.foreign import is_signal_file, sort_file, without_header
 from leadset.recordings.header import NOTHING
-from leadset.recordings.reader import read_header_text
+from leadset.recordings.reader import read_header_text, read_recording
 from leadset.recordings.segments import is_multi_segment, segment_names
 
 
@@ -80,11 +80,22 @@ def find_recordings(folder: str | Path) -> list[Path]:
     """
     contents = survey(folder)
     if not contents.headers:
-        others = f"; not read: {contents.count_others()}" if contents.others else ""
+        others = ""
+        if contents.others:
+            others = f"; not read: {contents.count_others()}{_why_not(next(iter(contents.others)))}"
         raise ValueError(f"{folder}: no recording in it or below, expected .hea files{others}")
     if contents.others:
         warnings.warn(f"{folder}: not read: {contents.count_others()} (leadset doctor names them)", stacklevel=2)
     return contents.headers
+
+
+def _why_not(path: Path) -> str:
+    """What is wrong with a file that is not read."""
+    try:
+        read_recording(path)
+    except (ReadError, OSError) as error:
+        return f", of which the first is {error}"
+    return ""
 
 
 def _sort(folder: Path, files: Iterable[str], contents: Found) -> None:

@@ -70,13 +70,17 @@ def evaluate(
         label_dir: headers in either dialect, also in folders inside it; or a data set, whose labels then count.
         output_dir: one ``<header file stem>.csv`` for each header (`leadset.scoring.outputs.output_names` where several
             folders hold a stem); further files are ignored.
-        label_space: a label space, its name, or the path of its file. None: the space that ships and whose classes the
-            output files name, else the Challenge's.
+        label_space: a label space, its name, or the path of its file. None: that of the data set, or one that ships,
+            whose classes the output files name; else that of the data set, or the Challenge's.
 
     Raises:
         OSError: a folder or a file cannot be read, or an output file is missing, which the message names.
         ValueError: no header, no output file, no label at all; output files whose classes are not those of the label
             space, of which the message names both.
+
+    Example:
+        >>> scores = leadset.scoring.evaluate("heldout", "outputs")
+        >>> scores.auroc, scores.challenge_metric
     """
     answered = load(label_dir, output_dir, label_space)
     scores = score(answered.labels, answered.decisions, answered.scalars, answered.space)
@@ -122,7 +126,7 @@ def load(
     paths = [os.path.join(output_dir, f"{name}.csv") for name in headers]
     _check_outputs(output_dir, headers, paths)
     tables = Tables(paths)
-    space = space_of(tables, space)
+    space = space_of(tables, space, data.label_space if data else None)
     labels = _labels_of(data, headers.values(), space) if data else read_labels(headers.values(), space)
     named = {k for columns in tables.columns for column in columns for k in classes_of(column, space)}
     unnamed = tuple(key for k, key in enumerate(space.keys) if k not in named)

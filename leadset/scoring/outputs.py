@@ -122,7 +122,8 @@ class Tables:
         if not all(map(math.isfinite, numbers)):
             wrong = next(i for i, number in enumerate(numbers) if not math.isfinite(number))
             self._doubt(NO_NUMBERS, row, probabilities[wrong].decode("utf-8", "replace").strip())
-        if name and _stem(name) != _stem(str(self.paths[row])):
+        own = _stem(str(self.paths[row]))
+        if name and own not in (_stem(name), os.path.splitext(_stem(name))[0]):  # files of other formats: `ecg/1.npy`
             self._doubt(OTHER_RECORDING, row, name)
         if repeated := _repeated(class_line):
             self._doubt(SEVERAL_COLUMNS, row, repeated)

@@ -115,7 +115,7 @@ def _read(path: Path, layout: Layout | None) -> Contents:
         raise ReadError(path, f"fs {said['fs']!r}, unit {said['unit']!r}", "a number of Hz and a unit such as mV")
     if step and step != 1 and not any(abs(said["fs"] * step / per - 1) < _CLOSE for per in _PER_SECOND):
         said["flags"] = (*said.get("flags", ()), "other_times")
-    counts, n = _by_lead(path, np.asarray(array), len(leads)), len(leads)
+    counts, n = _by_lead(path, np.asarray(array), list(leads)), len(leads)
     more = {key: str(said.get(key, "")) for key in ("age", "sex")}
     codes = said.get("codes", "")
     return Contents(
@@ -133,11 +133,13 @@ def _check_agreement(path: Path, file: Path, said: dict[str, Any], beside: dict[
             raise ReadError(file, f"{key} {beside[key]!r}", f"{said[key]!r}, as {path.name} says")
 
 
-def _by_lead(path: Path, array: np.ndarray, leads: int) -> np.ndarray:
+def _by_lead(path: Path, array: np.ndarray, names: list[str]) -> np.ndarray:
     """Numbers (leads, samples)."""
+    leads = len(names)
     array = array[None] if array.ndim == 1 else array
     if array.dtype.kind not in "iuf" or array.ndim != 2 or leads not in array.shape:
-        raise ReadError(path, f"{array.dtype} of shape {array.shape}", f"numbers ({leads}, samples), or turned")
+        expected = f"numbers ({leads}, samples) or turned, of the leads {', '.join(names)}"
+        raise ReadError(path, f"{array.dtype} of shape {array.shape}", expected)
     if array.shape == (leads, leads):
         raise ReadError(path, f"as many samples as leads, {leads}", "a recording")
     array = array if array.shape[0] == leads else array.T

@@ -8,13 +8,19 @@ from pathlib import Path
 from leadset.recordings.dataset import DataSet, Item
 from leadset.recordings.find import find_recordings
 from leadset.recordings.importers.registry import Importer, importer, list_importers, register_importer
+from leadset.recordings.importers.table import TABLE_ENDINGS, is_table
 
-__all__ = ["Importer", "importer", "list_importers", "open_dataset", "register_importer"]
+__all__ = ["Importer", "importer", "is_data_set", "list_importers", "open_dataset", "register_importer"]
 
 # A file with this ending is a table of recordings.
 _TABLE = "table"
-_TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 _NAMED = re.compile(r"([A-Za-z]\w+):(.+)")
+
+
+def is_data_set(name: str | Path) -> bool:
+    """Whether it is ``NAME:FOLDER`` or a table of recordings, rather than a folder or a file of a recording."""
+    path = Path(name)
+    return is_table(path) if path.exists() else _NAMED.fullmatch(str(name)) is not None
 
 
 def open_dataset(data: str | Path | DataSet, task: str | None = None, **options: str) -> DataSet:
@@ -35,13 +41,15 @@ def open_dataset(data: str | Path | DataSet, task: str | None = None, **options:
         return data
     named = _NAMED.fullmatch(str(data)) if not Path(data).exists() else None
     name, path = (named[1], Path(named[2])) if named else ("", Path(data))
-    if not name and path.is_file() and path.suffix.casefold() in _TABLE_ENDINGS:
+    if not name and path.is_file() and path.suffix.casefold() in TABLE_ENDINGS:
         name = _TABLE
     if name:
         chosen = importer(name)
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder, expected {chosen.title}")
         return chosen.open(path, task, **options)
+    if path.suffix.casefold() in TABLE_ENDINGS and not path.exists():
+        raise FileNotFoundError(f"{path}: no such file, expected a table of recordings")
     for given in (["task"] if task is not None else []) + list(options):
         raise ValueError(f"{data}: found {given}, expected none: the labels of a plain folder are its headers'")
     return DataSet("", path, tuple(Item(header) for header in find_recordings(path)))

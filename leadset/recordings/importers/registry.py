@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leadset.recordings.dataset import DataSet, remarks_on_codes, remarks_on_folds
+from leadset.recordings.dataset import DataSet, counted, remarks_on_codes, remarks_on_folds
 from leadset.utils.modules import import_modules
 
 
@@ -43,7 +43,7 @@ class Importer:
         """Names of the options that it takes."""
         return [p.name for p in inspect.signature(self.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
-    def open(self, folder: Path, task: str | None = None, **options: str) -> DataSet:
+    def open(self, folder: Path, task: str | None = None, /, **options: str) -> DataSet:
         """Reads the data set; see `leadset.recordings.importers.open_dataset`."""
         if task is not None and task not in self.tasks:
             expected = f"one of {', '.join(self.tasks)}" if self.tasks else "none: this importer has no tasks"
@@ -54,11 +54,12 @@ class Importer:
         data = self.build(folder, task or next(iter(self.tasks), ""), **options)
         remarks = [*data.remarks, *remarks_on_folds(data.items, data.label_space)]
         remarks += remarks_on_codes(data.items, data.label_space) if data.label_space else []
+        opened = f"{self.name}:{folder}"
         if not data.items:
-            why = f"; left out: {data.left_out[0].what}: {data.left_out[0].reason}" if data.left_out else ""
-            raise ValueError(f"{data}: found no recording that can take part, expected some{why}")
+            why = "".join(f"; {line}" for line in [*(f"left out: {line}" for line in counted(data.left_out)), *remarks])
+            raise ValueError(f"{opened}: found no recording that can take part, expected some{why}")
         return replace(
-            data, remarks=tuple(remarks), published=data.published or self.published,
+            data, opened=opened, remarks=tuple(remarks), published=data.published or self.published,
             title=data.title or self.title, citation=self.citation, licence=self.licence,
             published_classes=self.classes.get(task or next(iter(self.tasks), ""), {}),
         )  # fmt: skip

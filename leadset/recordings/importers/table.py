@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from leadset.classes import UNKNOWN_WORDS, Diagnosis, LabelSpace, canonical_code, is_number, label_space
 from leadset.recordings.dataset import DataSet, Item, LeftOut
+from leadset.recordings.formats import list_formats
 from leadset.recordings.importers.registry import register_importer
 from leadset.recordings.importers.tables import age_and_sex, read_rows, whole_number
 from leadset.recordings.patients import PATIENT_FIELDS, plain_name
@@ -25,8 +26,11 @@ _COLUMNS: dict[str, frozenset[str]] = {
     "sex": frozenset({"sex", "gender"}),
     "source": frozenset({"source", "dataset", "database"}),
 }
+#: What names of tables end in.
+TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 _NEEDED = ("file", "labels")
 _SEPARATORS = (";", "|", ",")
+_NO_FILE = "no such file"
 _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"", "0", "0.0", "false", "no", "nan", "none"})
 # Labels that are taken for the normal class where none is named.
 _NORMAL = frozenset({"norm", "normal", "nsr", "snr", "sr", "n", "sinus rhythm", "426783006"})
@@ -42,6 +46,15 @@ class _Columns(NamedTuple):
     age: str
     sex: str
     source: str
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table with a column of files, and not, say, an array in CSV."""
+    if not path.is_file() or path.suffix.casefold() not in TABLE_ENDINGS:
+        return False
+    if path.suffix.casefold() == ".parquet":
+        return True
+    return any(plain_name(name) in _COLUMNS["file"] for name in _heading(path)[0])
 
 
 @register_importer(
@@ -61,10 +74,11 @@ def open_table(
     age: str = "",
     sex: str = "",
     source: str = "",
+    folder: str = "",
     space: str = "",
     normal: str = "",
 ) -> DataSet:
-    """The recordings that a table names, by paths from its folder.
+    """The recordings that a table names.
 
     Args:
         path: CSV (with commas, semicolons or tabs) or Parquet (extra `tables`).
@@ -72,23 +86,42 @@ def open_table(
         file, labels, patient, fold, age, sex, source: names of its columns; by default the usual ones. Labels in one
             column have ``;``, ``|`` or ``,`` between them; several columns, with commas between, are classes with 1
             where a recording has them.
+        folder: where the paths of the files start, itself a path from the table's folder; by default that folder.
         space: label space of the labels, a name or a file; by default the distinct labels are the classes.
         normal: the label of normal recordings; by default one with a usual name, or the most frequent.
     """
     given = {"file": file, "labels": labels, "patient": patient, "fold": fold, "age": age, "sex": sex, "source": source}
     path = path.absolute()
+    start = path.parent / folder
     rows, names = _open(path)
     columns = _columns(path, names, given)
-    items, left_out, lines, unreadable, words = [], [], {}, Counter(), {}
+    items, left_out, remarks, words = _read_items(path, rows, columns, start)
+    if space:
+        classes = label_space(space)
+        items, strangers = _of_space(items, classes)
+        left_out += strangers
+    else:
+        classes, remark = _own_space(path, items, canonical_code(normal), words)
+        remarks += remark
+    common = Path(os.path.commonpath([item.path.parent for item in items])) if items else path.parent
+    return DataSet("table", common, tuple(items), classes, tuple(left_out), tuple(remarks), title=path.name)
+
+
+def _read_items(
+    path: Path, rows: Iterable[tuple[int, Mapping[str, str]]], columns: _Columns, start: Path
+) -> tuple[list[Item], list[LeftOut], list[str], dict[str, str]]:
+    """The recordings that rows name, those that take no part, remarks, and the words for each code."""
+    lines: dict[Path, tuple[int, tuple[str, ...]]] = {}
+    items, left_out, unreadable, words = [], [], Counter(), {}
     for line, row in rows:
         what, found = row[columns.file], _labels(row, columns.labels, f"{path}, line {line}")
         words = {**{canonical_code(word): word for word in found}, **words}
         codes = tuple(dict.fromkeys(map(canonical_code, found)))
-        place = _place(path.parent / what) if what else None
+        place = _place(start / what) if what else None
         years, known, flags = age_and_sex(row.get(columns.age, ""), row.get(columns.sex, ""))
         unreadable.update(flags)
         if place is None:
-            left_out.append(LeftOut(what or f"line {line}", "no such file" if what else "no file is named"))
+            left_out.append(LeftOut(what or f"line {line}", _NO_FILE if what else "no file is named"))
         elif place in lines:
             again = f"named again in line {line}: line {lines[place][0]} counts"
             left_out.append(LeftOut(what, again + ("" if lines[place][1] == codes else ", which has other labels")))
@@ -99,15 +132,9 @@ def open_table(
             items.append(Item(place, codes, what, *about, row.get(columns.source, ""), years, known))
             lines[place] = line, codes
     remarks = [f"{flag} in {count} rows" for flag, count in unreadable.items()]
-    if space:
-        classes = label_space(space)
-        items, strangers = _of_space(items, classes)
-        left_out += strangers
-    else:
-        classes, remark = _own_space(path, items, canonical_code(normal), words)
-        remarks += remark
-    folder = Path(os.path.commonpath([item.path.parent for item in items])) if items else path.parent
-    return DataSet("table", folder, tuple(items), classes, tuple(left_out), tuple(remarks), title=path.name)
+    if any(one.reason == _NO_FILE for one in left_out):
+        remarks.append(f"files are looked for from {start} on (--data-option folder=FOLDER names another folder)")
+    return items, left_out, remarks, words
 
 
 def _open(path: Path) -> tuple[Iterator[tuple[int, Mapping[str, str]]], list[str]]:
@@ -128,12 +155,16 @@ def _open(path: Path) -> tuple[Iterator[tuple[int, Mapping[str, str]]], list[str
         rows = frame.astype(object).where(frame.notna(), "").to_dict("records")
         names = [str(name) for name in frame.columns]
         return ((i, {str(k): _text(v) for k, v in row.items()}) for i, row in enumerate(rows, 1)), names
+    names, delimiter = _heading(path)
+    return read_rows(path, (), delimiter), names
+
+
+def _heading(path: Path) -> tuple[list[str], str]:
+    """Names of a CSV table's columns, and what is between them."""
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         heading = file.readline()
     delimiter = max("\t;,", key=heading.count)
-    rows = read_rows(path, (), delimiter)
-    names = [name.strip().strip('"') for name in heading.rstrip("\r\n").split(delimiter)]
-    return rows, names
+    return [name.strip().strip('"') for name in heading.rstrip("\r\n").split(delimiter)], delimiter
 
 
 def _text(value: object) -> str:
@@ -180,9 +211,12 @@ def _labels(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> tup
 
 
 def _place(path: Path) -> Path | None:
-    """The header of a recording, or its file where that is of another kind; None where there is neither."""
+    """The header of a recording, or its file, with or without its ending, of another kind; None where there is none."""
     header = header_path(path)
-    return header if header.is_file() else path if path.is_file() else None
+    if header.is_file() or path.is_file():
+        return header if header.is_file() else path
+    files = (path.with_name(path.name + ending) for form in list_formats() for ending in form.endings)
+    return next((file for file in files if file.is_file()), None)
 
 
 def _of_space(items: list[Item], space: LabelSpace) -> tuple[list[Item], list[LeftOut]]:
@@ -207,6 +241,7 @@ def _own_space(
         named = ", ".join(sorted(words[code] for code in counts))
         raise ValueError(f"{path}: found normal = {normal!r}, expected one of the labels {named}")
     guesses = [code for code in sorted(counts) if words[code].casefold() in _NORMAL] + [counts.most_common(1)[0][0]]
-    remark = [] if normal else [f"the normal label is taken to be {words[guesses[0]]} (--data-option normal=LABEL)"]
+    remark = [] if len(counts) > 1 else ["every recording has the same label: there is nothing to tell apart"]
+    remark += [] if normal else [f"the normal label is taken to be {words[guesses[0]]} (--data-option normal=LABEL)"]
     classes = tuple(Diagnosis((code,), words[code], words[code]) for code in sorted(counts, key=words.__getitem__))
     return LabelSpace(path.stem, "", classes, normal or guesses[0]), remark
