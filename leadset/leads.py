@@ -178,8 +178,8 @@ def resolve_leads(leads: int | str | Sequence[str]) -> tuple[str, ...]:
     names = sort_leads(leads)
     unknown = [name for name in names if name not in _RANK]
     if unknown or not names or len(set(names)) < len(names):
-        listed = ", ".join(names) or "(empty)"
-        raise ValueError(f"not a lead set: {listed}; expected distinct names out of {' '.join(LEADS)}")
+        found = ", ".join(unknown or names) or "(empty)"
+        raise ValueError(f"found leads {found}, expected distinct names out of {' '.join(LEADS)}")
     return names
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 #: Sampling rates in Hz that make sense for an ECG. Below, no wave can be delineated; above, a recording would only take
@@ -105,6 +107,15 @@ def explain_flag(flag: str) -> str:
     """A flag with its meaning, as messages show it; a flag of another kind as it is."""
     meaning = {**QUALITY_FLAGS, **FLAGS, **PREPARING_FLAGS}.get(flag.partition(":")[0])
     return f"{flag} ({meaning})" if meaning else flag
+
+
+def join_flags(flags: Iterable[str]) -> str:
+    """Flags in a line, those of several leads together: ``missing: III aVR, offset: V1, truncated``."""
+    kinds: dict[str, list[str]] = {}
+    for flag in flags:
+        kind, _, lead = flag.partition(":")
+        kinds.setdefault(kind, []).append(lead)
+    return ", ".join(f"{kind}: {' '.join(leads)}" if any(leads) else kind for kind, leads in kinds.items())
 
 
 def known(signal_mv: np.ndarray) -> np.ndarray:

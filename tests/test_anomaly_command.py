@@ -83,6 +83,8 @@ def test_verb_on_recordings(tmp_path, capsys):
     for row in rows:
         total = sum(float(row[part]) for part in ("record", "beat", "trend"))
         assert float(row["score"]) == pytest.approx(total, rel=1e-4) and 0 <= float(row["score_percentile"]) <= 100
+    assert main(["anomaly", "localise", str(model), str(data), "-o", str(tmp_path / "all")]) == 1, "one is broken"
+    assert len(list((tmp_path / "all").glob("*.npz"))) == 10 and "broken.hea" in capsys.readouterr().err
     path = next(p for p in find_recordings(data) if p.stem != "broken")
     assert main(["anomaly", "localise", str(model), str(path), "--plot", "-o", str(tmp_path / "maps")]) == 0
     found = np.load(tmp_path / "maps" / f"{path.stem}.npz")

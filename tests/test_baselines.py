@@ -164,7 +164,7 @@ def data(tmp_path_factory):
 
 def test_a_baseline_is_an_entry_like_any_other(data, tmp_path, capsys):
     names = ["logistic_statistics", "logistic_pqrst", "example", "probe_random"]
-    command = ["baseline", str(data), str(tmp_path / "m"), "--names", ",".join(names), "--leads", "12,2"]
+    command = ["baseline", str(data), str(tmp_path / "m"), "--baselines", ",".join(names), "--leads", "12,2"]
     assert main([*command, "--set", "workers=1"]) == 0
     assert "Challenge metric" in capsys.readouterr().out
     entry = load_entry(tmp_path / "m")
@@ -194,7 +194,7 @@ def test_a_baseline_is_an_entry_like_any_other(data, tmp_path, capsys):
 @pytest.mark.parametrize("words", ["--epochs 3", "--models star", "--lr 0.1", "--preset compact", "--freeze"])
 def test_options_of_networks_are_refused(words, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["baseline", "data", "model", "--names", "example", *words.split()])
+        main(["baseline", "data", "model", "--baselines", "example", *words.split()])
     assert f"unrecognized arguments: {words}" in capsys.readouterr().err
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,9 +99,16 @@ def test_options_of_train_override_files(used, empty_folder):
     assert config.pretrain.below == 0 and config.options("star", "compact")["width"] == 32
     assert config.files[1:] == ("leadset.toml", "own.toml")
     assert config.overrides == {
-        "lead_sets": ["12", "2", "II,V5"], "architectures": ["star", "resnet34"], "epochs": 7, "learning_rate": 0.01,
+        "lead_sets": ["12", "2", "II,V5"], "architectures": ["star", "resnet34"], "epochs": 7,
+        "min_steps": 1, "learning_rate": 0.01,
         "time_limit_hours": 0.5, "preset": "compact", "pretrain.below": 0, "presets.compact.star.width": 32,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "fewest"), [("", 1), ("--set min_steps=5", 5)])
+def test_epochs_are_so_many_passes_however_few_recordings_there_are(used, words, fewest):
+    assert main(["train", "data", "model", "--epochs", "2", *words.split()]) == 0
+    assert (used[0].epochs, used[0].min_steps) == (2, fewest)
 
 
 @pytest.mark.parametrize(("words", "expected"), [("2", 2), ("1.5h", 1.5), ("30m", 0.5), ("90s", 0.025), (".5", 0.5)])
@@ -137,7 +145,8 @@ def test_trained_entry_says_how_it_was_configured(tmp_path, capsys):
     list(write_dataset(tmp_path / "data", 24, seed=3, seconds=6.0, labels={"NSR": 1, "AF": 1}))
     assert main(["train", str(tmp_path / "data"), str(tmp_path / "model"), *TINY]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("configuration: ") and "networks to train: 1, for which all steps take " in shown
+    assert shown.startswith("configuration: ")
+    assert re.search("networks to train: 1, for which all [0-9]+ steps take ", shown)
     assert "Next: leadset predict " in shown
     kept = json.loads((tmp_path / "model" / "entry.json").read_text())["provenance"]["configuration"]
     assert [Path(name).name for name in kept["files"]] == ["default.toml"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from leadset.cli import main
+from leadset.commands._data import find_records
 from leadset.waves import MARKS, delineate
 
 
@@ -51,6 +52,16 @@ def test_marks_annotations_and_plot(folder: Path, tmp_path: Path) -> None:
     assert sorted(set(annotation.symbol)) == ["(", ")", "N", "t"]
     assert (output.parent / "rec_marks.png").read_bytes()[:4] == b"\x89PNG"
     assert sorted(path.name for path in output.parent.iterdir()) == ["marks.csv", "rec.pqrst", "rec_marks.png"]
+
+
+def test_a_table_names_recordings(folder: Path, capsys) -> None:
+    table = folder / "own.csv"
+    table.write_text("file,labels,age\na/rec,AF,61\nb/rec,NORM,62\n")
+    assert main(["delineate", str(table), "-o", str(folder / "marks.csv"), "--method", "wavelet"]) == 0
+    assert {row["recording"] for row in read_rows(folder / "marks.csv")} == {"a_rec", "b_rec"}
+    records = find_records([str(table)])
+    assert [records.read(path).age for path in records.paths] == [61.0, 62.0]
+    assert [recording.age for recording in records.inputs()] == [61.0, 62.0]
 
 
 def test_folders_are_searched_equal_names_told_apart_and_damage_skipped(folder: Path, capsys) -> None:

@@ -1,13 +1,73 @@
-"""What verbs that take a data set have in common: its arguments, and opening it."""
+"""What verbs that take recordings or a data set have in common: their arguments, and opening them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from leadset.recordings import ReadError, Recording, find_recordings, read_recording
 from leadset.recordings.dataset import DataSet
-from leadset.recordings.importers import open_dataset
+from leadset.recordings.importers import is_data_set, open_dataset
+
+
+class Records(NamedTuple):
+    """Recordings that are named one by one, by folder, or by data set.
+
+    Attributes:
+        paths: of their headers, or files of other formats, in the order named.
+        sets: the data set of those that one names.
+    """
+
+    paths: list[Path]
+    sets: Mapping[Path, DataSet]
+
+    def read(self, path: Path, lead_names: Mapping[str, str] | None = None) -> Recording:
+        """Reads one of them, with what its data set says of it.
+
+        Raises:
+            ReadError: its files are missing or damaged.
+        """
+        data = self.sets.get(path)
+        return read_recording(path, lead_names) if data is None else data.recording(path, lead_names)
+
+    def inputs(self, lead_names: Mapping[str, str] | None = None) -> Iterator[Recording | Path]:
+        """What an entry takes: those of data sets read, the others by path; it says what cannot be read."""
+        for path in self.paths:
+            try:
+                yield self.read(path, lead_names) if path in self.sets else path
+            except (ReadError, OSError):
+                yield path
+
+
+def add_records(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    """The recordings."""
+    parser.add_argument(
+        "records", nargs=nargs, metavar="RECORD",
+        help="a header, a signal file, their common stem, or a file of another format; a folder of them; or a data set"
+        " (recordings.csv, ptbxl:FOLDER)",
+    )  # fmt: skip
+
+
+def find_records(named: Iterable[str]) -> Records:
+    """The recordings that the arguments of `add_records` name.
+
+    Raises:
+        OSError, ValueError: as `find_recordings` and `open_dataset`.
+    """
+    paths: list[Path] = []
+    sets: dict[Path, DataSet] = {}
+    for word in named:
+        if is_data_set(word):
+            data = open_dataset(word)
+            print(data.summary(), file=sys.stderr)
+            sets.update(dict.fromkeys(data.paths, data))
+            paths += data.paths
+        else:
+            paths += find_recordings(word) if Path(word).is_dir() else [Path(word)]
+    return Records(paths, sets)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

@@ -21,22 +21,36 @@ from leadset.anomaly.arrays import BENCHMARK, TEST, TRAIN, ArrayRecordings, has_
 from leadset.anomaly.masks import MASKINGS
 from leadset.anomaly.score import MAPS, AnomalyScore
 from leadset.classes import LabelSpace, label_space
-from leadset.commands._data import add_chosen_folds, add_task, open_chosen
+from leadset.commands._data import add_chosen_folds, add_records, add_task, find_records, open_chosen
 from leadset.commands.train import hours
 from leadset.config import load_config, load_lead_names
 from leadset.leads import LEADS, resolve_leads
-from leadset.recordings import Recording, read_recording
+from leadset.recordings import Recording
 from leadset.recordings.dataset import DataSet
+from leadset.recordings.names import distinct_names
+from leadset.signals import join_flags
 from leadset.training.steps.schedules import SCHEDULES
 from leadset.training.tasks.restoration_settings import RestorationSettings
 from leadset.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from leadset.anomaly.detector import Detector
+    from leadset.entry.detectors import DetectorFolder
     from leadset.models.cross_restoration import CrossRestoration
 
 GROUP = "look at recordings and answers"
 
+# What each task does, and an example.
+_TASKS = {
+    "fit": (
+        "learn from the recordings whose only label is sinus rhythm", "leadset anomaly fit data detector --leads 12"
+    ),
+    "score": ("write a score with its parts for each recording", "leadset anomaly score shipped data -o scores.csv"),
+    "localise": (
+        "write where recordings are abnormal, as CSV and NPZ, and draw it",
+        "leadset anomaly localise shipped data -o where --plot",
+    ),
+}
 _HELD_OUT_SHARE = 0.15
 # The strongest heat: this many times the error that one in a hundred samples of normal recordings exceeds.
 _DARKEST = 4.0
@@ -50,23 +64,28 @@ _MAP_HELP = "how a sample differs from normal hearts, or from the recording's ot
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    tasks = parser.add_subparsers(dest="work", required=True)
-    fit = tasks.add_parser("fit", help="learn from the recordings whose only label is sinus rhythm")
-    score = tasks.add_parser("score", help="a score with its parts for each recording")
-    localise = tasks.add_parser("localise", help="where a recording is abnormal: CSV and NPZ, and a picture")
+    tasks = parser.add_subparsers(dest="work", required=True, metavar="TASK")
+    fit, score, localise = (
+        tasks.add_parser(
+            name, help=does, description=f"{does[:1].upper()}{does[1:]}.", epilog=f"examples:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for name, (does, example) in _TASKS.items()
+    )  # fmt: skip
     _add_fit(fit)
     score.add_argument("model", type=Path, metavar="MODEL", help=_MODEL_HELP)
     score.add_argument("data", metavar="DATA", help=_DATA_HELP.format(f"{TEST} or {BENCHMARK}"))
-    score.add_argument("-o", "--output", type=Path, required=True, metavar="scores.csv")
+    score.add_argument("-o", "--output", type=Path, required=True, metavar="FILE",
+                       help="CSV file, one row a recording")
     for task in (fit, score):
         task.add_argument("--label-space", metavar="NAME", help=_SPACE_HELP)
         add_task(task)
         add_chosen_folds(task)
     score.add_argument("--map", choices=MAPS, help=f"{_MAP_HELP}; localisation in {BENCHMARK} is measured by it")
     localise.add_argument("model", type=Path, metavar="MODEL", help=_MODEL_HELP)
-    localise.add_argument("record", type=Path, metavar="RECORD", help="header or signal file of a recording")
+    add_records(localise)
     localise.add_argument("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: here")
-    localise.add_argument("--plot", action="store_true", help="draw the sheet NAME_anomaly.png as well")
+    localise.add_argument("--plot", action="store_true", help="draw sheets NAME_anomaly.png as well")
     localise.add_argument("--map", choices=MAPS, default=MAPS[1], help=_MAP_HELP)
 
 
@@ -74,7 +93,8 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("data", metavar="DATA", help=_DATA_HELP.format(TRAIN))
     fit.add_argument("model", type=Path, metavar="MODEL", help="folder to write; an interrupted run in it goes on")
     fit.add_argument("--leads", default="12", metavar="SET", help="a lead set's size or names (default: %(default)s)")
-    fit.add_argument("--width", type=int, default=32, help="of the first layer (default: %(default)s, as published)")
+    fit.add_argument("--width", type=int, default=32, metavar="N",
+                     help="of the first layer (default: %(default)s, as published)")
     fit.add_argument("--log-variance", default="wide", metavar="NAME",
                      help="range of the variance that it may expect: wide or published (default: %(default)s)")
     fit.add_argument(
@@ -84,8 +104,10 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("--start", type=Path, metavar="MODEL", help=f"learn on from its weights ({_MODEL_HELP})")
     fit.add_argument("--cache", type=Path, metavar="FOLDER", help="to keep prepared recordings in")
     defaults, default = RestorationSettings(), "(default: %(default)s)"
-    fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking, help=default)
-    fit.add_argument("--schedule", choices=SCHEDULES, default=defaults.schedule, help=default)
+    fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking,
+                     help=f"what is hidden of a recording while it is restored {default}")
+    fit.add_argument("--schedule", choices=SCHEDULES, default=defaults.schedule,
+                     help=f"of the learning rate {default}")
     fit.add_argument(
         "--time-limit", type=hours, default=0.0, metavar="HOURS",
         help="of the steps; 30m and 90s are minutes and seconds (default: none)",
@@ -228,18 +250,30 @@ def _score(arguments: argparse.Namespace) -> int:
 
 
 def _localise(arguments: argparse.Namespace) -> int:
-    from leadset.anomaly.detector import TRANSFORM
     from leadset.entry.detectors import DetectorFolder
 
     detectors = DetectorFolder(arguments.model)
-    names = {**detectors.lead_names, **load_lead_names(arguments.call.folder)}
-    recording = read_recording(arguments.record, names)
+    lead_names = {**detectors.lead_names, **load_lead_names(arguments.call.folder)}
+    records = find_records(arguments.records)
+    failed = 0
+    for path, name in zip(records.paths, distinct_names(records.paths), strict=True):
+        try:
+            _localise_one(detectors, records.read(path, lead_names), name, arguments)
+        except (OSError, ValueError) as error:
+            failed += 1
+            print(f"{arguments.call.name}: {error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _localise_one(detectors: DetectorFolder, recording: Recording, name: str, arguments: argparse.Namespace) -> None:
+    from leadset.anomaly.detector import TRANSFORM
+
     detector = detectors.for_leads(recording.leads)
     if arguments.plot and detector.reference is None:
         raise ValueError(f"{arguments.model}: --plot draws in units of normal recordings, {detector.no_reference}")
     score = detector.score(recording.signal, recording.fs, recording.leads)
     # A name may hold a dot: what follows it is no suffix to be replaced.
-    target = {kind: arguments.output / f"{recording.name}.{kind}" for kind in ("npz", "csv")}
+    target = {kind: arguments.output / f"{name}.{kind}" for kind in ("npz", "csv")}
     rate = TRANSFORM.rate
     arguments.output.mkdir(parents=True, exist_ok=True)
     with write_atomically(target["npz"], "wb") as file:
@@ -254,10 +288,10 @@ def _localise(arguments: argparse.Namespace) -> int:
             values = ["" if np.isnan(error) else f"{error:.6g}" for error in errors]
             table.writerow([f"{sample / rate:.3f}", *values])
     if arguments.plot:
-        _draw(detector, recording, score, arguments.map, arguments.output / f"{recording.name}_anomaly.png")
+        _draw(detector, recording, score, arguments.map, arguments.output / f"{name}_anomaly.png")
     ranks = f"score {score.score:.4g}, peak {score.peak:.4g}"
-    print(f"{recording.name}: {ranks}, {_compared(detector, score)}", *score.flags)
-    return 0
+    flags = f"; flags: {join_flags(score.flags)}" if score.flags else ""
+    print(f"{name}: {ranks}, {_compared(detector, score)}{flags}")
 
 
 def _compared(detector: Detector, score: AnomalyScore) -> str:

@@ -1,7 +1,7 @@
-"""``leadset baseline DATA MODEL --names forest_statistics``: train classical models, as an entry like any other.
+"""``leadset baseline DATA MODEL --baselines forest_statistics``: train classical models, as an entry like any other.
 
 Examples:
-    leadset baseline data model_of_trees --names forest_pqrst --leads 12,2
+    leadset baseline data model_of_trees --baselines forest_pqrst --leads 12,2
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_data(parser)
     parser.add_argument("model", metavar="MODEL", help="folder for the trained entry")
-    parser.add_argument("--names", type=lambda words: words.split(","), required=True, metavar="NAMES",
+    parser.add_argument("--baselines", type=lambda words: words.split(","), required=True, metavar="NAMES",
                         help="with commas between; several answer together: example, or LEARNER_FEATURES of logistic,"
                              " mlp, forest or lightgbm and statistics or pqrst: forest_pqrst (docs/baselines.md)")
     add_folds(parser)
@@ -32,6 +32,6 @@ def run(arguments: argparse.Namespace) -> int:
     held_out, validation = chosen_folds(data, arguments)
     from leadset.training.baselines.entries import train_baselines
 
-    train_baselines(data, arguments.model, arguments.names, config, held_out, validation)
+    train_baselines(data, arguments.model, arguments.baselines, config, held_out, validation)
     print(f"Done: the entry is in {arguments.model}. Next: leadset predict {arguments.model} HELDOUT OUTPUTS")
     return 0

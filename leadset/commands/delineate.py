@@ -14,9 +14,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+from leadset.commands._data import add_records, find_records
 from leadset.config import load_lead_names
 from leadset.plots import draw_measured_sheet, save_sheet
-from leadset.recordings import ReadError, Recording, find_recordings, read_recording
+from leadset.recordings import ReadError, Recording
 from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
@@ -28,10 +29,9 @@ GROUP = "look at recordings and answers"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("records", nargs="+", type=Path, metavar="RECORD",
-                        help="a header, a signal file, their common stem, or a folder of recordings")
-    parser.add_argument("-o", "--output", type=Path, metavar="marks.csv",
-                        help=f"write the marks there, and beside it a WFDB annotation file NAME.{ANNOTATOR} of each "
+    add_records(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
+                        help=f"CSV file to write, and beside it a WFDB annotation file NAME.{ANNOTATOR} of each "
                              "recording (default: marks to standard output, no annotations)")
     parser.add_argument("--plot", action="store_true",
                         help="draw each recording as NAME_marks.png, beside the output or else in the current folder")
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Delineates the recordings; a bad one is reported and skipped, and so is a file beside the marks that cannot be
     made. Returns 1 if there was any of these, else 0."""
-    paths = [file for path in arguments.records for file in (find_recordings(path) if path.is_dir() else [path])]
+    records = find_records(arguments.records)
+    paths = records.paths
     names, lead_names = distinct_names(paths), load_lead_names(arguments.call.folder)
     folder = arguments.output.parent if arguments.output else Path()
     skipped = incomplete = 0
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         table.writerow(CSV_COLUMNS)
         for path, name in zip(paths, names, strict=True):
             try:
-                recording = read_recording(path, lead_names)
+                recording = records.read(path, lead_names)
                 for flag in recording.flags:
                     print(f"{path}: {explain_flag(flag)}", file=sys.stderr)
                 delineation = delineate(recording.signal, recording.fs, arguments.method)

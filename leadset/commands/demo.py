@@ -42,8 +42,8 @@ SHOWN = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("out", metavar="OUT", type=Path, help="folder for recordings, model, answers and scores")
-    parser.add_argument("-n", type=int, default=400, help="training recordings to simulate (default: 400)")
-    parser.add_argument("--tests", type=int, default=150, help="test recordings to simulate (default: 150)")
+    parser.add_argument("-n", type=int, default=400, metavar="N", help="training recordings (default: %(default)s)")
+    parser.add_argument("--tests", type=int, default=150, metavar="N", help="test recordings (default: %(default)s)")
     parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE",
                         help="of the training (default: demo.toml of the package)")
 

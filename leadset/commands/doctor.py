@@ -34,7 +34,7 @@ _EXAMPLES = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
     add_data(parser)
-    parser.add_argument("-o", "--output", metavar="audit.csv", help="write one line per recording to this file")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write one line per recording to this CSV file")
     parser.add_argument("--label-space", metavar="NAME", help="classes to count (default: as configured)")
     parser.add_argument(
         "-j", "--jobs", type=_processes, metavar="N",
@@ -146,7 +146,8 @@ def _repeats(rows: Sequence[Audit]) -> str:
         lines.append(f"{len(copies)} with the heartbeats of another (a split keeps them together): {_few(copies)}")
     if patients:
         several = sum(count > 1 for count in patients.values())
-        lines.append(f"{patients.total()} of {len(patients)} named patients, {several} of them with several")
+        known = f"{patients.total()} recordings name their patient"
+        lines.append(f"{known}: {len(patients)} patients, {several} of them with several recordings")
     if namesakes:
         lines.append(f"{len(namesakes)} with the file name of another (so with one output file): {_few(namesakes)}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""``leadset embed DATA -o FILE``: write feature vectors of recordings, one for each network of an entry.
+"""``leadset embed RECORD… -o FILE``: write feature vectors of recordings, one for each network of an entry.
 
 FILE ends in ``.npz`` (arrays ``recordings``, ``leads``, ``flags``, and one of vectors for each network) or in
 ``.parquet`` (a row for each recording, a column for each feature).
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from leadset.commands._data import add_records, find_records
 from leadset.config import load_lead_names
-from leadset.recordings import find_recordings
 from leadset.recordings.names import distinct_names
 from leadset.utils.files import write_atomically
 
@@ -35,8 +35,9 @@ _ENDINGS = (".npz", ".parquet")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="recordings, or folders of them")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=" or ".join(_ENDINGS))
+    add_records(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE",
+                        help=f"a name that ends in {' or '.join(_ENDINGS)}")
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
 
 
@@ -49,8 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     from leadset.entry import load_entry
 
     entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
-    paths = [file for path in arguments.data for file in (find_recordings(path) if path.is_dir() else [path])]
-    embeddings = list(tqdm(entry.embed(paths), "embed", len(paths), unit="rec", disable=None))
+    records = find_records(arguments.records)
+    paths = records.paths
+    inputs = records.inputs(entry.lead_names)
+    embeddings = list(tqdm(entry.embed(inputs), "embed", len(paths), unit="rec", disable=None))
     names = distinct_names(paths)
     write = _write_parquet if arguments.output.suffix == ".parquet" else _write_npz
     content = io.BytesIO()

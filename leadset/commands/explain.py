@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from leadset.commands._data import Records, add_records, find_records
 from leadset.utils.files import write_atomically
 
 GROUP = "look at recordings and answers"
@@ -36,8 +37,7 @@ _CHECKED = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD",
-                        help="a header, a signal file, their common stem, or a folder of recordings")
+    add_records(parser, "*")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
                         help="where the files go: NAME.json, NAME.csv, NAME.npz, and two pictures of each class")
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
@@ -95,7 +95,6 @@ def _opened(arguments: argparse.Namespace) -> Answering:
 
 def _explain(entry: Answering, arguments: argparse.Namespace) -> int:
     from leadset.explain.explanation import class_index
-    from leadset.recordings import find_recordings
     from leadset.recordings.names import distinct_names
 
     for name in arguments.classes or ():
@@ -104,9 +103,8 @@ def _explain(entry: Answering, arguments: argparse.Namespace) -> int:
         from leadset.plots.paper import require_matplotlib
 
         require_matplotlib()
-    paths = [file for path in arguments.records for file in (find_recordings(path) if path.is_dir() else [path])]
-    if not paths:
-        raise ValueError(f"{', '.join(map(str, arguments.records))}: found no recording, expected some")
+    records = find_records(arguments.records)
+    paths = records.paths
     names = distinct_names(paths)
     failed = done_before = 0
     bar = tqdm(list(zip(paths, names, strict=True)), unit="recording", disable=len(paths) == 1)
@@ -114,7 +112,7 @@ def _explain(entry: Answering, arguments: argparse.Namespace) -> int:
         if _is_done(entry, name, arguments):
             done_before += 1
         else:
-            failed += not _explain_one(entry, path, name, arguments)
+            failed += not _explain_one(entry, records, path, name, arguments)
     if done_before:
         print(f"{done_before} recordings were explained before, with the same settings")
     print(f"{len(paths) - failed} of {len(paths)} recordings explained in {arguments.output}")
@@ -141,16 +139,18 @@ def _is_done(entry: Answering, name: str, arguments: argparse.Namespace) -> bool
     return "classes" in values and values.get("settings") == _settings(entry, arguments)
 
 
-def _explain_one(entry: Answering, path: Path, name: str, arguments: argparse.Namespace) -> bool:
+def _explain_one(
+    entry: Answering, records: Records, path: Path, name: str, arguments: argparse.Namespace
+) -> bool:
     """Writes the files of a recording; whether it could be explained. A reason takes the place of what cannot be."""
     from leadset.explain import UnexplainedError, explain
     from leadset.explain.report import plain_explanation, write_json, write_tables
-    from leadset.recordings import ReadError, read_recording
+    from leadset.recordings import ReadError
 
     target = arguments.output / f"{name}.json"
     recording = None
     try:
-        recording = read_recording(path, entry.lead_names)
+        recording = records.read(path, entry.lead_names)
         explanation = explain(entry, recording, arguments.classes, arguments.method,
                               _background(entry, recording, arguments))  # fmt: skip
     except (ReadError, OSError, ValueError) as error:

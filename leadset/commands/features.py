@@ -25,8 +25,8 @@ GROUP = "submit, share, serve"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_data(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="features.csv",
-                        help="one row a recording; unfinished work is kept beside it")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE",
+                        help="CSV file, one row a recording; unfinished work is kept beside it")
     described = "; ".join(f"{name}: {chosen.title}" for name, chosen in FEATURE_SETS.items())
     parser.add_argument("--sets", type=lambda words: words.split(","), default=list(FEATURE_SETS), metavar="NAMES",
                         help=f"which, with commas between (default: all). {described}")

@@ -18,7 +18,8 @@ GROUP = "submit, share, serve"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("entry", type=Path, metavar="MODEL", help="folder of a trained entry")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip",
+                        help="file to write")
 
 
 def run(arguments: argparse.Namespace) -> int:

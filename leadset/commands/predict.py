@@ -21,8 +21,8 @@ from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadset.commands._data import add_chosen_folds, add_task, open_named
-from leadset.signals import explain_flag
+from leadset.commands._data import Records, add_chosen_folds, add_task, find_records, open_named
+from leadset.signals import explain_flag, join_flags
 from leadset.utils.files import write_atomically
 
 GROUP = "train, predict, evaluate"
@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument(
         "paths", nargs="+", metavar="RECORD",
-        help="headers, or folders of recordings; or: MODEL DATA OUTPUTS, with DATA a folder or a data set as published,"
-        " such as ptbxl:FOLDER",
+        help="as of leadset sheet: headers, files, folders, data sets (recordings.csv, ptbxl:FOLDER); or MODEL DATA"
+        " OUTPUTS, with DATA a folder or a data set",
     )  # fmt: skip
     add_task(parser)
     add_chosen_folds(parser)
@@ -118,7 +118,7 @@ def _predict_records(arguments: argparse.Namespace) -> int:
         from leadset.entry import load_entry
 
         entry = load_entry(arguments.entry, lead_names=names)
-    answers, measured = _asked(entry, _headers(map(Path, arguments.paths)))
+    answers, measured = _asked(entry, _records(arguments.paths))
     if arguments.json:
         plain = [
             plain_answer(answer, entry.space) | {"measurements": measurements and measurements.plain()}
@@ -140,27 +140,25 @@ def _predict_records(arguments: argparse.Namespace) -> int:
     return sum(answer.failed for answer in answers)
 
 
-def _headers(paths: Iterable[Path]) -> list[Path]:
-    from leadset.recordings import find_recordings
+def _records(named: Iterable[str]) -> Records:
+    from leadset.recordings.importers import is_data_set
 
-    headers: list[Path] = []
-    for path in paths:
-        if not (path.exists() or path.with_name(f"{path.name}.hea").exists()):
+    for path in map(Path, named):
+        if not (path.exists() or path.with_name(f"{path.name}.hea").exists() or is_data_set(path)):
             raise FileNotFoundError(f"{path}: no such file or folder, expected a recording")
-        headers += find_recordings(path) if path.is_dir() else [path]
-    return headers
+    return find_records(named)
 
 
-def _asked(entry: Entry | OnnxEntry, paths: Iterable[Path]) -> tuple[list[Answer], list[Measurements | None]]:
+def _asked(entry: Entry | OnnxEntry, records: Records) -> tuple[list[Answer], list[Measurements | None]]:
     """Answers and measurements of recordings, each of which is read once."""
-    from leadset.recordings import ReadError, read_recording
+    from leadset.recordings import ReadError
 
     waiting: deque[Recording | Path] = deque()  # those read ahead of their answers
 
     def read() -> Iterator[Recording | Path]:
-        for path in paths:
+        for path in records.paths:
             try:
-                waiting.append(read_recording(path, entry.lead_names))
+                waiting.append(records.read(path, entry.lead_names))
             except (ReadError, OSError):
                 waiting.append(path)  # the answer says why
             yield waiting[-1]
@@ -192,12 +190,14 @@ def _described(answer: Answer, space: LabelSpace, measurements: Measurements | N
         shown = answer.labels[k] or answer.probabilities[k] >= _LEAST_SHOWN
         if shown and (answer.labels[k] or len(lines) <= _MOST_SHOWN):
             mark, diagnosis = "*" if answer.labels[k] else " ", space.classes[k]
-            lines.append(f"  {mark} {answer.probabilities[k]:6.1%}  {diagnosis.abbreviation:<8} {diagnosis.name}")
+            named = f"{diagnosis.abbreviation:<8} {diagnosis.name}"
+            named = diagnosis.name if diagnosis.name == diagnosis.abbreviation else named
+            lines.append(f"  {mark} {answer.probabilities[k]:6.1%}  {named}")
     known = [item for item in measurements.items if item.name in _SHOWN and not isnan(item.value)]
     if known:
         lines.append("    " + ", ".join(f"{item.label} {item.value:.0f} {item.unit}" for item in known))
     if answer.flags:
-        lines.append(f"    flags: {', '.join(answer.flags)}")
+        lines.append(f"    flags: {join_flags(answer.flags)}")
     lines += [f"    suspected: {explain_flag(suspicion)}" for suspicion in answer.quality.suspicions]
     return "\n".join(lines)
 

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from leadset.commands._data import add_records, find_records
 from leadset.config import load_lead_names
 from leadset.plots import LAYOUTS, SheetOptions, draw_measured_sheet, findings_of, save_sheet
 from leadset.plots.paper import require_matplotlib
 from leadset.plots.sheet import FORMATS, GAINS, SPEEDS
-from leadset.recordings import ReadError, find_recordings, read_recording
+from leadset.recordings import ReadError
 from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag
 
@@ -28,8 +29,7 @@ GROUP = "look at recordings and answers"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("records", nargs="+", type=Path, metavar="RECORD",
-                        help="a header, a signal file, their common stem, or a folder of recordings")
+    add_records(parser)
     parser.add_argument("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: here")
     parser.add_argument("--layout", choices=LAYOUTS, default=next(iter(LAYOUTS)),
                         help="columns of leads, or one lead line by line (default: %(default)s)")
@@ -58,11 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         from leadset.entry import load_entry
 
         entry = load_entry(arguments.entry, lead_names=lead_names)
-    paths = [file for path in arguments.records for file in (find_recordings(path) if path.is_dir() else [path])]
+    records = find_records(arguments.records)
+    paths = records.paths
     failed = 0
     for path, name in tqdm(list(zip(paths, distinct_names(paths), strict=True)), unit="sheet", leave=False):
         try:
-            recording = read_recording(path, lead_names)
+            recording = records.read(path, lead_names)
             for flag in recording.flags:
                 tqdm.write(f"{path}: {explain_flag(flag)}", file=sys.stderr)
             answer = None if entry is None else findings_of(entry.predict(recording), entry.space)

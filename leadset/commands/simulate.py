@@ -20,15 +20,16 @@ GROUP = "prepare data"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to write; it must be empty or missing")
-    parser.add_argument("-n", type=int, required=True, help="number of recordings")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed writes the same bytes (default: 0)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of each recording (default: 10)")
+    parser.add_argument("-n", type=int, required=True, metavar="N", help="number of recordings")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same writes the same bytes (default: 0)")
+    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of each recording (default: 10)")
     parser.add_argument(
         "--fs", type=int, metavar="HZ", help="sampling rate (default: what each source's recorder has)"
     )
     parser.add_argument(
-        "--labels", help=f"main diagnoses to draw from, with commas between, out of {' '.join(NAMES)} (default: all),"
-        f" and {' '.join(AV_BLOCKS)}"
+        "--labels", metavar="NAMES",
+        help=f"main diagnoses to draw from, with commas between, out of {' '.join(NAMES)} (default: all), and"
+        f" {' '.join(AV_BLOCKS)}",
     )
     parser.add_argument(
         "--faults", type=float, default=0.0, metavar="SHARE",

@@ -50,7 +50,7 @@ def hours(words: str) -> float:
 
 _OPTIONS = (
     _Option("--models", "architectures", _names, "NAMES", "architectures, with commas between; all: every one"),
-    _Option("--epochs", "epochs", int, "N", "passes over the training recordings"),
+    _Option("--epochs", "epochs", int, "N", "passes over the training recordings, however few steps these are"),
     _Option("--batch-size", "batch_size", int, "N", "recordings per step"),
     _Option("--lr", "learning_rate", float, "RATE", "peak learning rate"),
     _Option("--seed", "seed", int, "N", "of split, weights, order and augmentation", for_all=True),
@@ -118,8 +118,10 @@ def chosen_config(arguments: argparse.Namespace, settings: Iterable[Setting] = (
 def _settings(arguments: argparse.Namespace) -> Iterator[Setting]:
     """What the options say, by key."""
     if arguments.leads is not None:
-        yield Setting("--leads", "lead_sets", [leads for words in arguments.leads for leads in _lead_sets(words)])
+        yield Setting("--leads", "lead_sets", [leads for words in arguments.leads for leads in lead_sets_of(words)])
     given = vars(arguments)
+    if given.get("epochs") is not None and all(setting.key != "min_steps" for setting in arguments.set):
+        yield Setting("--epochs", "min_steps", 1)  # so many passes, however few steps these are
     for option in _OPTIONS:
         value = given.get(option.flag.strip("-").replace("-", "_"))
         if value is not None:
@@ -129,7 +131,7 @@ def _settings(arguments: argparse.Namespace) -> Iterator[Setting]:
     yield from arguments.set
 
 
-def _lead_sets(words: str) -> list[str]:
+def lead_sets_of(words: str) -> list[str]:
     """Sizes with commas between are several lead sets; names with commas between are one."""
     parts = _names(words)
     return parts if all(part.isdigit() for part in parts) else [words]

@@ -156,6 +156,8 @@ class Run:
         self._context(data).log({**event, "unannotated": unannotated})
         counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in data.counts().items())
         print(f"recordings: {counts}; device {self.device}")
+        for line in self._lacking(data):
+            print(f"  {line}")
         print(f"sizes: {self.preset} ({self.why_preset})")
         for source, classes in unannotated.items():
             print(f"  {source} never annotates {', '.join(classes)}: left out of what is learnt there")
@@ -191,15 +193,28 @@ class Run:
         self._announce(costs)
         return costs
 
+    def _lacking(self, data: TrainingData) -> Iterator[str]:
+        """Classes and leads that no recording to learn from has."""
+        absent = np.flatnonzero(~data.labels[data.train].any(axis=0))
+        if len(absent):
+            names = ", ".join(self.space.abbreviations[k] for k in absent)
+            yield f"no recording to learn from has {len(absent)} of {len(self.space)} classes: {names}"
+        flags = [{flag for flag in one.flags if flag.startswith("missing:")} for one in data.first.recordings]
+        for leads in self.config.lead_sets:
+            never = [lead for lead in leads if all(f"missing:{lead}" in of for of in flags)]
+            if never:
+                yield f"lead set {lead_set_name(leads)}: no recording has {', '.join(never)}, which stay zero"
+
     def _announce(self, costs: dict[str, Cost]) -> None:
         """Prints how long the training would take without a limit."""
         for line in describe_starts(self.jobs, self.config, self.space):
             print(f"  {line}")
         todo = [job for job in self.jobs if not self.context.finished(job)]
-        seconds = sum(self.context.wanted_steps(job) * costs[job.name].step + costs[job.name].end for job in todo)
+        steps = [self.context.wanted_steps(job) for job in todo]
+        seconds = sum(n * costs[job.name].step + costs[job.name].end for n, job in zip(steps, todo, strict=True))
         wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
-        plan = f"{len(todo)}, for which all steps take {wanted}; time limit: {limit}, of which {used} are used"
-        print(f"networks to train: {plan}")
+        plan = f"{len(todo)}, for which all {sum(steps)} steps take {wanted}"
+        print(f"networks to train: {plan}; time limit: {limit}, of which {used} are used")
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""
