@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from files_on_disk import header_text, make_counts, mat4_bytes, write_recording
-from vendor_files import WRITERS
+from vendor_files import WRITERS, interrupted_edf, interrupted_mfer
 
 from leadset.leads import LEADS
 from leadset.recordings import Recording, read_recording
@@ -380,14 +380,14 @@ TARGETS: dict[str, Target] = {
     "matlab": Target(_mats, _reads, (".mat",)),
     "signal": Target(_dats, _reads),
     "flac": Target(_flacs, _reads),
-    "edf": Target(_vendor("a.edf", "b.bdf"), _reads),
+    "edf": Target(lambda: [*_vendor("a.edf", "b.bdf")(), {"a.edf": interrupted_edf()}], _reads),
     "dicom": Target(_vendor("c.dcm"), _reads),
     "aecg": Target(_vendor("d.xml"), _reads),
     "muse": Target(_vendor("e.xml"), _reads),
     "sierra": Target(_vendor("f.xml"), _reads),
     "ishne": Target(_vendor("g.ecg"), _reads),
     "scp": Target(_vendor("h.scp"), _reads),
-    "mfer": Target(_vendor("i.mwf"), _reads),
+    "mfer": Target(lambda: [*_vendor("i.mwf")(), {"i.mwf": interrupted_mfer()}], _reads),
     "arrays": Target(_vendor("j.csv", "k.npz"), _reads),
     "tables": Target(_tables, _opens_table, (".csv", ".txt")),
     "outputs": Target(_outputs, _scores),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from files_on_disk import make_counts
 from signal_files import encode
-from vendor_files import UV_PER_COUNT, write_dicom, write_edf, write_ishne
+from vendor_files import UV_PER_COUNT, edf_plus, mfer_frames, write_dicom, write_edf, write_ishne
 
 from leadset.recordings import ReadError, parse_header, read_recording, survey
 from leadset.recordings.subject import parse_codes
@@ -111,36 +111,13 @@ def test_the_ends_of_16_bits_are_no_samples(tmp_path, name):
     np.testing.assert_allclose(read_recording(tmp_path / name).signal, expected, rtol=1e-6)
 
 
-def mfer(order: str, channels: list[tuple[int, int, bytes]], frames: list[tuple[bytes, np.ndarray]]) -> bytes:
-    """An MFER file.
-
-    Args:
-        order: of bytes.
-        channels: number of the lead, sampling rate in Hz, and the unit (MWF_SEN) of each.
-        frames: definitions before each frame, and its counts (channels, samples); slower channels hold fewer.
-    """
-    tlv = lambda tag, value: bytes([tag, len(value)]) + value  # noqa: E731
-    content = tlv(0x40, b"MFR ".ljust(32)) + tlv(0x01, b"\1" if order == "<" else b"\0") + tlv(0x0A, b"\0")
-    content += tlv(0x05, bytes([len(channels)])) + tlv(0x06, b"\1")
-    for i, (lead, fs, unit) in enumerate(channels):
-        about = tlv(0x09, struct.pack(f"{order}H", lead)) + tlv(0x0C, unit)
-        about += tlv(0x0B, bytes([1, 0x100 - 6]) + struct.pack(f"{order}i", 1_000_000 // fs))
-        about += tlv(0x04, struct.pack(f"{order}I", frames[0][1].shape[1] * fs // FS))
-        content += bytes([0x3F, i, len(about)]) + about
-    for before, counts in frames:
-        rows = [row[:: FS // fs].astype(f"{order}i2") for (_, fs, _), row in zip(channels, counts, strict=True)]
-        data = b"".join(row.tobytes() for row in rows)
-        content += before + b"\x1e\x84" + struct.pack(">I", len(data)) + data
-    return content + b"\x80\0"
-
-
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_the_rate_of_mfer_is_that_of_the_leads(tmp_path, order):
     pytest.importorskip("ecgdatakit", reason="the formats extra is not installed")
     volts = bytes([0, 0x100 - 6]) + struct.pack(f"{order}H", UV_PER_COUNT)
     pressure = bytes([1, 0]) + struct.pack(f"{order}H", 1)
     channels = [(143, 125, pressure), (1, FS, volts), (2, FS, volts)]
-    (tmp_path / "i.mwf").write_bytes(mfer(order, channels, [(b"", COUNTS)]))
+    (tmp_path / "i.mwf").write_bytes(mfer_frames(order, channels, [(b"", COUNTS)]))
     recording = read_recording(tmp_path / "i.mwf")
     assert (recording.fs, recording.leads, recording.flags) == (FS, ("I", "II"), ("other_channel",))
     np.testing.assert_allclose(recording.signal, MILLIVOLTS[1:], rtol=1e-6)
@@ -153,13 +130,13 @@ def test_a_gap_between_frames_of_mfer_is_one(tmp_path):
     parts = COUNTS[:, :half], COUNTS[:, half:]
     for begun, gap in ((half + 200, 200), (half, 0), (half - 100, 0), (1 << 30, 0)):
         pointer = bytes([0x07, 4]) + struct.pack(">I", begun)
-        (tmp_path / "i.mwf").write_bytes(mfer(">", channels, [(b"", parts[0]), (pointer, parts[1])]))
+        (tmp_path / "i.mwf").write_bytes(mfer_frames(">", channels, [(b"", parts[0]), (pointer, parts[1])]))
         recording = read_recording(tmp_path / "i.mwf")
         expected = [MILLIVOLTS[:, :half], np.full((3, gap), np.nan), MILLIVOLTS[:, half:]]
         np.testing.assert_allclose(recording.signal, np.concatenate(expected, axis=1), rtol=1e-6)
         assert recording.flags == (() if begun == half else ("not_by_standard",))
     other_scale = b"".join(bytes([0x3F, i, 6, 0x0C, 4, 0, 0x100 - 6]) + struct.pack(">H", 1) for i in range(3))
-    (tmp_path / "i.mwf").write_bytes(mfer(">", channels, [(b"", parts[0]), (other_scale, parts[1])]))
+    (tmp_path / "i.mwf").write_bytes(mfer_frames(">", channels, [(b"", parts[0]), (other_scale, parts[1])]))
     recording = read_recording(tmp_path / "i.mwf")
     assert (recording.signal.shape[1], recording.flags) == (half, ("first_of_several",))
 
@@ -190,21 +167,6 @@ def test_channels_of_dicom_that_begin_later_are_moved(tmp_path, skews, fields):
 # --- EDF -----------------------------------------------------------------------------------------------------------
 
 
-def edf_plus(onsets: list[float], kind: str = "EDF+D") -> bytes:
-    """An EDF+ file of two leads, a record every 250 samples, each with the second in which it was begun."""
-    fields = lambda values, width: b"".join(str(value).encode().ljust(width) for value in values)  # noqa: E731
-    head = fields(["0"], 8) + fields(["X F 02-MAY-1960 X", "Startdate 02-MAY-2021 X X X"], 80)
-    head += fields(["02.05.21", "10.00.00", 1024], 8) + fields([kind], 44) + fields([len(onsets), 0.5], 8)
-    head += fields([3], 4) + fields(["ECG I", "ECG II", "EDF Annotations"], 16) + fields([""] * 3, 80)
-    head += fields(["uV", "uV", ""], 8) + fields([-163835, -163835, -1, 163835, 163835, 1], 8)
-    head += fields([-32767] * 3 + [32767] * 3, 8) + fields([""] * 3, 80) + fields([250, 250, 20], 8)
-    records = fields([""] * 3, 32)
-    for i, onset in enumerate(onsets):
-        records += COUNTS[:2, 250 * i : 250 * (i + 1)].astype("<i2").tobytes()
-        records += f"+{onset:g}\x14\x14".encode().ljust(40, b"\0")
-    return head + records
-
-
 @pytest.fixture
 def edf(tmp_path):
     pytest.importorskip("edfio", reason="the formats extra is not installed")
@@ -214,7 +176,7 @@ def edf(tmp_path):
 @pytest.mark.parametrize(("begun", "gap"), [(1.0, 0), (1.8, 400), (1.002, 0), (0.998, 0)])
 def test_interruptions_of_edf_are_gaps(edf, begun, gap):
     """A record that is begun within a sample of the end of the last one follows it."""
-    edf.write_bytes(edf_plus([0, 0.5, begun, begun + 0.5]))
+    edf.write_bytes(edf_plus(COUNTS, [0, 0.5, begun, begun + 0.5]))
     recording = read_recording(edf)
     expected = [MILLIVOLTS[:2, :500], np.full((2, gap), np.nan), MILLIVOLTS[:2, 500:1000]]
     np.testing.assert_allclose(recording.signal, np.concatenate(expected, axis=1), rtol=1e-6)
@@ -223,7 +185,7 @@ def test_interruptions_of_edf_are_gaps(edf, begun, gap):
 
 @pytest.mark.parametrize("begun", [0.75, 1e6])
 def test_records_of_edf_that_do_not_follow_each_other_are_refused(edf, begun):
-    edf.write_bytes(edf_plus([0, 0.5, begun, begun + 0.5]))
+    edf.write_bytes(edf_plus(COUNTS, [0, 0.5, begun, begun + 0.5]))
     with pytest.raises(ReadError, match=r"a\.edf: found an interrupted recording \(EDF\+D\)"):
         read_recording(edf)
 

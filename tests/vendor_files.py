@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from files_on_disk import make_counts
 
 from leadset.leads import LEADS
 
@@ -196,6 +197,63 @@ def write_mfer(path: Path, counts: np.ndarray, leads: Sequence[str], fs: int) ->
     data = counts.astype("<i2").tobytes()
     content += bytes([0x1E, 0x84]) + struct.pack(">I", len(data)) + data + bytes([0x80, 0])
     path.write_bytes(content)
+
+
+#: Sampling rate in Hz of what `mfer_frames` is given.
+FASTEST = 500
+
+
+def mfer_frames(
+    order: str, channels: Sequence[tuple[int, int, bytes]], frames: Sequence[tuple[bytes, np.ndarray]]
+) -> bytes:
+    """An MFER file.
+
+    Args:
+        order: of bytes.
+        channels: number of the lead, sampling rate in Hz, and the unit (MWF_SEN) of each.
+        frames: definitions before each frame, and its counts (channels, samples) at 500 Hz; slower channels hold fewer.
+    """
+    tlv = lambda tag, value: bytes([tag, len(value)]) + value  # noqa: E731
+    content = tlv(0x40, b"MFR ".ljust(32)) + tlv(0x01, b"\1" if order == "<" else b"\0") + tlv(0x0A, b"\0")
+    content += tlv(0x05, bytes([len(channels)])) + tlv(0x06, b"\1")
+    for i, (lead, fs, unit) in enumerate(channels):
+        about = tlv(0x09, struct.pack(f"{order}H", lead)) + tlv(0x0C, unit)
+        about += tlv(0x0B, bytes([1, 0x100 - 6]) + struct.pack(f"{order}i", 1_000_000 // fs))
+        about += tlv(0x04, struct.pack(f"{order}I", frames[0][1].shape[1] * fs // FASTEST))
+        content += bytes([0x3F, i, len(about)]) + about
+    for before, counts in frames:
+        rows = [row[:: FASTEST // fs].astype(f"{order}i2") for (_, fs, _), row in zip(channels, counts, strict=True)]
+        data = b"".join(row.tobytes() for row in rows)
+        content += before + b"\x1e\x84" + struct.pack(">I", len(data)) + data
+    return content + b"\x80\0"
+
+
+def edf_plus(counts: np.ndarray, onsets: Sequence[float]) -> bytes:
+    """An EDF+ file of leads I and II at 500 Hz, a record every 250 samples, each with the second in which it was begun.
+    """
+    fields = lambda values, width: b"".join(str(value).encode().ljust(width) for value in values)  # noqa: E731
+    head = fields(["0"], 8) + fields(["X F 02-MAY-1960 X", "Startdate 02-MAY-2021 X X X"], 80)
+    head += fields(["02.05.21", "10.00.00", 1024], 8) + fields(["EDF+D"], 44) + fields([len(onsets), 0.5], 8)
+    head += fields([3], 4) + fields(["ECG I", "ECG II", "EDF Annotations"], 16) + fields([""] * 3, 80)
+    head += fields(["uV", "uV", ""], 8) + fields([-163835, -163835, -1, 163835, 163835, 1], 8)
+    head += fields([-32767] * 3 + [32767] * 3, 8) + fields([""] * 3, 80) + fields([250, 250, 20], 8)
+    records = fields([""] * 3, 32)
+    for i, onset in enumerate(onsets):
+        records += counts[:2, 250 * i : 250 * (i + 1)].astype("<i2").tobytes()
+        records += f"+{onset:g}\x14\x14".encode().ljust(40, b"\0")
+    return head + records
+
+
+def interrupted_edf() -> bytes:
+    """EDF+ with a gap."""
+    return edf_plus(make_counts(2, 1000), [0, 0.5, 1.8, 2.3])
+
+
+def interrupted_mfer() -> bytes:
+    """MFER with a gap, and a pressure beside the leads."""
+    counts, volts, pressure = make_counts(3, 1000), b"\0\xfa\0\5", b"\1\0\0\1"
+    frames = [(b"", counts[:, :500]), (b"\x07\x02\2\xbc", counts[:, 500:])]
+    return mfer_frames(">", [(1, 500, volts), (2, 500, volts), (143, 125, pressure)], frames)
 
 
 def write_csv(path: Path, counts: np.ndarray, leads: Sequence[str], fs: int) -> None:
