@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,13 @@ class Annotated:
 
 
 Marks = dict[str, np.ndarray]
+
+
+def lead_of(recording: Annotated, lead: int) -> Annotated:
+    """One lead of a recording whose leads are annotated each for itself."""
+    one = slice(lead, lead + 1)
+    return replace(recording, signal=recording.signal[one], marks=recording.marks[one],
+                   stretches=recording.stretches[one], unknown=recording.unknown[one])  # fmt: skip
 
 
 def read_waves(record: Path, extension: str) -> tuple[Marks, tuple[float, float], Marks]:

@@ -36,6 +36,7 @@ from annotated import (
     TOLERANCE,
     Annotated,
     Tally,
+    lead_of,
     noise_level,
     read_ludb,
     read_mitdb,
@@ -150,13 +151,6 @@ def limit_rows(part: str, method: str, recordings: list[Annotated], methods: dic
         tallies = score_waves(chosen, using, score_leads, LIMITS)
         score = np.mean([tally.f1 for tally in tallies.values()])
         yield ("ludb", part, method, f"F1 of the limits, {what}", "", "", "", "", "", "", f"{score:.3f}")
-
-
-def lead_of(recording: Annotated, lead: int) -> Annotated:
-    """One lead of a recording whose leads are annotated each for itself."""
-    one = slice(lead, lead + 1)
-    return replace(recording, signal=recording.signal[one], marks=recording.marks[one],
-                   stretches=recording.stretches[one], unknown=recording.unknown[one])  # fmt: skip
 
 
 def always(method: Any) -> dict[int, Any]:

@@ -1,10 +1,13 @@
-"""P waves where they are rare or hidden: single leads, fibrillation, noise, atrioventricular block.
+"""Waves where they are rare or hidden: single leads, fibrillation, noise, atrioventricular block, pacing, asystole.
 
     python benchmarks/wave_cases.py DATA [--output benchmarks/wave_cases.csv]
 
 DATA holds ``ludb``, ``af_2017`` and ``nstdb``. The shipped weights have seen the first two and half of each noise, so
 that these scores flatter them; they are for comparing the rules that judge P waves with one another. Under "noise"
 muscle noise and wander, each at the signal-to-noise ratio named, are added from the half that learning has not seen.
+"Paced" recordings are those of LUDB at a low rate with spikes of 2 ms before every P wave ("atria"), every complex
+("ventricles") or both, made by a recorder with a causal low-pass filter or with a linear-phase one, or drawn by the
+recorder as one sample. "Rare beats" are one to three of LUDB's in ten seconds of noise.
 """
 
 from __future__ import annotations
@@ -13,20 +16,29 @@ import argparse
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-from annotated import SCORED, Annotated, Tally, match, noise_level, read_ludb, read_noise, score_leads
-from scipy.signal import resample_poly
+from annotated import SCORED, Annotated, Tally, lead_of, match, noise_level, read_ludb, read_noise, score_leads
+from scipy.signal import butter, resample_poly, sosfilt
 
 import leadset
 from leadset.simulate import simulate
 from leadset.simulate.av_block import AV_BLOCKS
-from leadset.waves.marks import P1
+from leadset.waves.marks import P1, PON, QRSON
 
 COLUMNS = ("what", "leads", "value", "sensitivity", "predictivity")
 #: Samples at 500 Hz for one at 360 Hz: the noise's rate and that of LUDB.
 UP, DOWN = 25, 18
+#: Rate in Hz at which spikes are made, how long they last in s, and how many ms they come before a P wave or complex.
+SPIKE_RATE, SPIKE_SECONDS, AHEAD = 10_000, 0.002, (0, 20)
+#: Height of spikes in mV before any filter, rates in Hz, and what the recorder does.
+SPIKES_MV, PACED_RATES, RECORDERS = (1, 8), (100, 250), ("causal", "linear-phase", "one sample")
+#: Seconds within which a P wave beside a spike counts as found.
+NEAR = 0.06
+#: Where rare beats are, in s.
+RARE_PLACES = np.array([5.2, 1.7, 8.0])
 
 
 def all_leads(recording: Annotated) -> list[np.ndarray]:
@@ -93,6 +105,84 @@ def block_rows() -> Iterator[tuple]:
                    f"{100 * hits / max(found, 1):.1f}")
 
 
+def spikes(times: np.ndarray, samples: int, fs: int, recorder: str) -> np.ndarray:
+    """(samples,) spikes of 1 mV at times in s, as a recorder of the rate ``fs`` has them."""
+    out = np.zeros(samples)
+    if recorder == "one sample":
+        out[np.rint(times * fs).astype(int).clip(0, samples - 1)] = 1
+        return out
+    fine = np.zeros(round((samples / fs + 1) * SPIKE_RATE))
+    first = np.rint((times + 0.5) * SPIKE_RATE).astype(int)
+    fine[(first[:, None] + np.arange(round(SPIKE_SECONDS * SPIKE_RATE))).ravel()] = 1
+    if recorder == "causal":
+        fine = sosfilt(butter(4, 0.4 * fs, fs=SPIKE_RATE, output="sos"), fine)[:: SPIKE_RATE // fs]
+    else:
+        fine = resample_poly(fine, 1, SPIKE_RATE // fs)
+    return fine[fs // 2 :][:samples]
+
+
+def paced(recording: Annotated, fs: int, height: float, recorder: str, chambers: str, rng: np.random.Generator
+          ) -> tuple[Annotated, int]:
+    """The recording at the rate ``fs`` with spikes, and the lead that shows them at their full height."""
+    marks, ahead = leadset.delineate(recording.signal, recording.fs).fused / recording.fs, rng.uniform(*AHEAD) / 1000
+    starts = [marks[:, mark] for mark, name in ((PON, "atria"), (QRSON, "ventricles")) if name in chambers]
+    times = np.concatenate(starts)
+    times = times[~np.isnan(times)] - ahead
+    signal, size = resample_poly(recording.signal, fs, round(recording.fs), axis=1), rng.uniform(-1, 1, 12)
+    size /= np.abs(size).max()
+    signal = signal + height * np.outer(size, spikes(times, signal.shape[1], fs, recorder))
+    scale = fs / recording.fs
+    at_rate = lambda tables: [{name: scale * at for name, at in table.items()} for table in tables]  # noqa: E731
+    made = replace(recording, signal=signal, fs=fs, marks=at_rate(recording.marks), unknown=at_rate(recording.unknown),
+                   stretches=[(scale * start, scale * stop) for start, stop in recording.stretches])
+    return made, int(np.abs(size).argmax())
+
+
+def paced_rows(ludb: list[Annotated]) -> Iterator[tuple]:
+    """Complexes and P waves among the spikes of a pacemaker, in twelve leads and in the one with the largest spikes."""
+    for fs, chambers, height in product(PACED_RATES, ("atria", "ventricles", "atria and ventricles"), SPIKES_MV):
+        tallies = {leads: {name: Tally(NEAR) for name in SCORED} for leads in ("twelve", "one")}
+        for number, (recording, recorder) in enumerate(product(ludb, RECORDERS)):
+            made, lead = paced(recording, fs, height, recorder, chambers, np.random.default_rng(number))
+            score_leads(made, all_leads(made), tallies["twelve"])
+            alone = lead_of(made, lead)
+            score_leads(alone, all_leads(alone), tallies["one"])
+        for wave, name in (("QRS", "R peak"), ("P", "P peak")):
+            for leads, counted in tallies.items():
+                tally = counted[name]
+                yield (f"{wave}, paced {chambers}, spikes of {height} mV at {fs} Hz", leads, tally.hits + tally.misses,
+                       f"{tally.sensitivity:.2f}", f"{tally.predictivity:.2f}")
+
+
+def alone_in_noise(recording: Annotated, places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(leads, t) noise as between the recording's T and P, with its third beat of lead II at places in s."""
+    fs, marks = round(recording.fs), recording.marks[1]
+    start, stop = int(marks["QRS onset"][2] - 0.25 * fs), int(marks["T end"][2] + 0.06 * fs)
+    rest = _levelled(recording.signal[:, int(marks["T end"][1]) :][:, : fs // 10])
+    beat, signal = _levelled(recording.signal[:, start:stop]), rng.standard_normal(recording.signal.shape)
+    signal *= rest.std(axis=1, keepdims=True)
+    for place in places * fs + start - marks["R peak"][2]:
+        signal[:, int(place) : int(place) + stop - start] += beat
+    return signal
+
+
+def _levelled(signal: np.ndarray) -> np.ndarray:
+    """The signal (leads, t) over the line from its first to its last sample."""
+    return signal - np.linspace(signal[:, 0], signal[:, -1], signal.shape[1]).T
+
+
+def rare_rows(ludb: list[Annotated]) -> Iterator[tuple]:
+    """Beats of which one to three come in ten seconds of noise."""
+    for count, leads in product((1, 2, 3), ("twelve", "one")):
+        rng, tally, places = np.random.default_rng(0), Tally(), np.sort(RARE_PLACES[:count])
+        for recording in ludb:
+            signal = alone_in_noise(recording, places, rng)
+            found = leadset.delineate(signal if leads == "twelve" else signal[1], recording.fs).r_peaks
+            tally.add(places * recording.fs, found, recording.fs, (0, signal.shape[1]))
+        yield (f"rare beats, {count} in ten seconds", leads, tally.hits + tally.misses, f"{tally.sensitivity:.2f}",
+               f"{tally.predictivity:.2f}")
+
+
 def main() -> None:
     """Command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -107,7 +197,7 @@ def main() -> None:
         rng = np.random.default_rng(0)
         recordings = [with_noise(r, noise, decibels, rng) for r in ludb] if decibels is not None else ludb
         rows += [p_row(what, "twelve", recordings, all_leads), p_row(what, "one", recordings, each_alone)]
-    rows += [*fibrillation_rows(args.data / "af_2017"), *block_rows()]
+    rows += [*fibrillation_rows(args.data / "af_2017"), *block_rows(), *paced_rows(ludb[::2]), *rare_rows(ludb)]
     with args.output.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 

@@ -18,6 +18,7 @@ from leadset.simulate import simulate
 from leadset.waves import MARKS, assess, delineate
 from leadset.waves.fusion import fuse
 from leadset.waves.marks import P1, P2, PEND, PON, QRSEND, QRSON, T1, T2, TEND, TON, Q, R, S
+from leadset.waves.pacing import without_pacing
 from leadset.waves.spikes import without_spikes
 from leadset.waves.wavelet import multipliers, transform
 
@@ -300,7 +301,9 @@ def paced(fs: int, spike: float, leads: int, atria: bool, seed: int) -> tuple[np
     return signal + 0.01 * rng.standard_normal(signal.shape), r, p if atria else np.zeros(0)
 
 
-@pytest.mark.parametrize(("fs", "spike"), [(100, 0.5), (100, 1.0), (250, 3.0), (250, 8.0), (500, 8.0), (1000, 8.0)])
+@pytest.mark.parametrize(("fs", "spike"), [
+    (100, 0.5), (100, 1.0), (100, 3.0), (100, 8.0), (125, 8.0), (250, 3.0), (250, 8.0), (500, 8.0), (1000, 8.0),
+])
 @pytest.mark.parametrize("leads", [1, 2, 12])
 @pytest.mark.parametrize("atria", [True, False])
 def test_spikes_of_a_pacemaker_are_neither_beats_nor_p_waves(fs: int, spike: float, leads: int, atria: bool) -> None:
@@ -310,7 +313,7 @@ def test_spikes_of_a_pacemaker_are_neither_beats_nor_p_waves(fs: int, spike: flo
         assert len(found.r_peaks) == len(r)
         assert np.abs(found.r_peaks / fs - r).max() <= 0.08
         p_peaks = found.fused[~np.isnan(found.fused[:, P1]), P1] / fs
-        assert len(p_peaks) >= 0.9 * len(p)
+        assert len(p_peaks) >= (0.8 if (fs, spike) == (100, 8.0) else 0.9) * len(p)  # 1.6 mV are left, and ring
         if len(p_peaks):
             assert len(p)
             assert np.quantile(np.abs(p_peaks[:, None] - p).min(axis=1), 0.9) <= 0.04
@@ -319,6 +322,11 @@ def test_spikes_of_a_pacemaker_are_neither_beats_nor_p_waves(fs: int, spike: flo
 def test_what_is_no_spike_stays_in_the_signal(real_data: Path) -> None:
     for recording in read_ludb(real_data / "ludb", every=25):
         assert without_spikes(recording.signal, recording.fs) is recording.signal
+        low = resample_poly(recording.signal, 1, 5, axis=1)
+        for leads in (low, *low[:, None]):  # the peak of many a complex is as narrow as a spike at 100 Hz
+            assert without_pacing(leads, 100, np.ones(len(leads), dtype=bool)) is leads
+    paced_leads, *_ = paced(100, 3.0, 12, True, 0)
+    assert without_pacing(paced_leads, 100, np.ones(12, dtype=bool)) is not paced_leads
     signal = synthetic(500)[0][None].astype(np.float32)
     spiked = signal.copy()
     spiked[0, 1000:1002] += 3

@@ -15,6 +15,7 @@ from leadset.waves.fusion import fuse
 from leadset.waves.learned import learned_marks
 from leadset.waves.lone_p import find_lone_p
 from leadset.waves.marks import R, drop_disordered
+from leadset.waves.pacing import without_pacing
 from leadset.waves.quality import (
     BRIDGED,
     CLIPPED_SHARE,
@@ -233,7 +234,8 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
 
 def _measured(repaired: Repaired, fs: float, part: slice) -> tuple[Transform, Envelope]:
     """Transform and envelope of a part of the samples."""
-    grid = transform(without_spikes(repaired.signal[:, part], fs), fs)
+    signal = without_pacing(repaired.signal[:, part], fs, repaired.usable)
+    grid = transform(without_spikes(signal, fs), fs)
     return grid, measure(grid.scales, repaired.usable)
 
 

@@ -86,8 +86,7 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     marks = np.full((leads, 0, len(MARKS)), np.nan)
     if not usable.any():
         return marks
-    maps = heat_maps(network.logits(grid.scales, envelope, usable, network.load_weights(weights)))
-    seen = np.nonzero(usable)[0]
+    maps, seen = _maps(grid, envelope, usable, weights), np.nonzero(usable)[0]
     beats, sure = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
     beats = without_noise(envelope, usable, beats * network.HEAT_CELL, sure) // network.HEAT_CELL
     if not len(beats):
@@ -103,6 +102,17 @@ def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
     drop_disordered(flat)
     marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
     return marks
+
+
+def sure_beats(grid: Transform, envelope: Envelope) -> tuple[np.ndarray, np.ndarray]:
+    """Beats (n,) of the legible leads in grid samples, to a cell, and the confidence of each."""
+    maps = _maps(grid, envelope, envelope.legible, network.WEIGHTS)
+    beats, sure = find_beats(maps[QRS_HEAT + PEAK, envelope.legible].mean(axis=0))
+    return (beats + 0.5) * network.HEAT_CELL - 0.5, sure
+
+
+def _maps(grid: Transform, envelope: Envelope, usable: np.ndarray, weights: Path) -> np.ndarray:
+    return heat_maps(network.logits(grid.scales, envelope, usable, network.load_weights(weights)))
 
 
 def heat_maps(logits: np.ndarray) -> np.ndarray:
