@@ -78,6 +78,8 @@ def rows(about: Mapping[str, str], by_set: Mapping[str, np.ndarray], real: RealD
         frequent &= np.isin(SPACE.abbreviations, ["AF"])  # which recordings are normal is not all that NSR asks
     eleven, rhythms = (np.isin(SPACE.abbreviations, names) & labels.any(axis=0) for names in (CLASSES, RHYTHMS))
     kept = np.flatnonzero(frequent | (eleven & (source == "challenge")))
+    if not len(kept):
+        return
     chosen = [frequent[kept], eleven[kept], (rhythms & frequent)[kept]]
     means = {name: some for name, some in zip(MEANS, chosen, strict=True) if some.sum() > 1}
     if eleven[kept].sum() < len(CLASSES):

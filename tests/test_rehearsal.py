@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from networks import REDUCED
 
+from leadset.classes import CHALLENGE, label_space
 from leadset.models.shipped import FOLDER, read_shipped
 from leadset.preprocess import Transform
 from leadset.simulate.write import write_dataset
@@ -99,3 +101,12 @@ def test_make_weights_writes_into_one_folder(settings, target):
         assert named and {name.removesuffix("/simulated") for name in named} == {target}
         tables = "benchmarks" if not settings else target
         assert all(Path(words[i + 1]).parent == Path(tables) for i, word in enumerate(words) if word == "--output")
+
+
+def test_an_entry_of_few_recordings_has_scores_without_a_mean():
+    space = label_space(CHALLENGE)
+    labels = np.zeros((4, len(space)), dtype=bool)
+    labels[:, 0] = True
+    said = np.full(labels.shape, 0.5)
+    scores = entry.scores_of(entry.CrossFitted(said, said, labels), labels.astype(float), labels)
+    assert scores["auroc"] is None and scores["by_class"] == {} and scores["challenge_metric"] == 1

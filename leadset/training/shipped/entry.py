@@ -146,14 +146,17 @@ def cross_fitted(
 
 
 def scores_of(answers: CrossFitted, targets: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Challenge metric, and AUROC of the classes with at least `FEWEST` positives; aliases count for AUROC."""
+    """Challenge metric, and AUROC of the classes with at least `FEWEST` positives; aliases count for AUROC.
+
+    Its mean is None where no class has as many.
+    """
     space, evidence = label_space(_SPACE), np.nan_to_num(targets).astype(bool)
     frequent = evidence.sum(axis=0) >= FEWEST
-    areas = auroc(evidence[:, frequent], answers.joint[:, frequent])
+    areas = auroc(evidence, answers.joint)[frequent]
     names = [name for name, enough in zip(space.abbreviations, frequent, strict=True) if enough]
     return {
         "challenge_metric": round(float(ChallengeMetric(labels, space)(answers.decisions)), 4),
-        "auroc": round(float(macro(areas)), 4),
+        "auroc": round(macro(areas), 4) if frequent.any() else None,
         "by_class": {name: round(float(area), 4) for name, area in zip(names, areas, strict=True)},
         "recordings": len(labels),
     }
@@ -211,7 +214,7 @@ def main() -> None:
     arguments = parser.parse_args()
     check_target(arguments.ship, arguments.scale)
     for leads, scores in build(arguments.data, arguments.work, arguments.ship, scale=arguments.scale).items():
-        print(f"{leads:>6} leads: AUROC {scores['auroc']:.3f}, Challenge metric {scores['challenge_metric']:.3f}")
+        print(f"{leads:>6} leads: AUROC {scores['auroc']}, Challenge metric {scores['challenge_metric']}")
 
 
 if __name__ == "__main__":
