@@ -97,12 +97,26 @@ def test_the_app_from_upload_to_report(browser, app_page, recording, downloads):
     assert report.read_bytes().startswith(b"%PDF")
 
 
-def test_the_app_speaks_arabic_from_right_to_left(browser, app_page):
-    browser.get(app_page)
+def choose_language(browser, code: str) -> None:
     until(browser, lambda: shown(browser, '[data-testid="stSidebar"] [role="combobox"], '
                                           '[data-testid="stSidebar"] [data-baseweb="select"]'))[0].click()  # fmt: skip
     options = until(browser, lambda: shown(browser, '[role="option"]'))
-    next(option for option in options if option.text == load_texts("ar").name).click()
+    next(option for option in options if option.text == load_texts(code).name).click()
+
+
+def test_another_language_keeps_the_recording(browser, app_page, recording):
+    browser.get(app_page)
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, 'input[type="file"]'))
+    upload(browser, 'input[type="file"]', recording)
+    until(browser, lambda: shown(browser, '[role="tab"]'))
+    choose_language(browser, "fr")
+    until(browser, lambda: load_texts("fr")("title") in browser.find_element(By.CSS_SELECTOR, "h1").text)
+    until(browser, lambda: load_texts("fr")("report_tab") in [tab.text for tab in shown(browser, '[role="tab"]')])
+
+
+def test_the_app_speaks_arabic_from_right_to_left(browser, app_page):
+    browser.get(app_page)
+    choose_language(browser, "ar")
     last = load_texts("ar")("nothing")
     until(browser, lambda: last in browser.find_element(By.CSS_SELECTOR, ".stApp").text)
     title = browser.find_element(By.CSS_SELECTOR, "h1")

@@ -32,7 +32,7 @@ _LANGUAGE = " / ".join(load_texts(code)("language") for code in list_languages()
 #: Words run from right to left; drawings and tables stay as they are.
 _RIGHT_TO_LEFT = """<style>
 .stApp, .stSidebar { direction: rtl !important; }
-.stApp, .stSidebar, .stApp h1, .stApp h3 { text-align: right !important; }
+.stApp, .stSidebar, .stApp h1, .stApp h3, .stApp p { text-align: right !important; }
 .js-plotly-plot, .stDataFrame { direction: ltr; }
 </style>"""
 #: Quality from which on nothing needs to be said.
@@ -88,7 +88,9 @@ def main(folder: str | None) -> None:
 
 def chosen(text: Texts, entry: Entry) -> View | None:
     """The recording that is looked at: one of the uploads, or the example."""
-    uploads = st.sidebar.file_uploader(text("upload"), accept_multiple_files=True, help=text("upload_help"))
+    uploads = st.sidebar.file_uploader(
+        text("upload"), accept_multiple_files=True, help=text("upload_help"), key="uploads"
+    )  # with a key the files stay when the language, and with it the label, changes
     if st.sidebar.button(text("example")):
         st.session_state["example"] = True
     recordings = list(uploaded(text, uploads or [], entry))
