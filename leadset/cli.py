@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import io
+import os
 import shutil
 import sys
 import textwrap
@@ -147,6 +148,10 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return module.run(parser.parse_args(argv))
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has enough of it; nothing is left to be written when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, ValueError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1

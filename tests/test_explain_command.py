@@ -63,7 +63,7 @@ def test_wrong_words_are_usage_errors_and_wrong_classes_messages(folder, tmp_pat
         with pytest.raises(SystemExit):
             main(["explain", *words])
     assert main(["explain", str(folder), "-o", str(tmp_path), "--classes", "XYZ"]) == 1
-    assert "class 'XYZ': the entry has" in capsys.readouterr().err
+    assert "found class 'XYZ', expected one of" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

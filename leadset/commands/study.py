@@ -57,11 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     study = list_studies()[arguments.name]
     out = arguments.simulated or arguments.out
+    if out is None and arguments.data:
+        arguments.call.usage_error(f"found DATA {arguments.data} without OUT, expected both or --simulated OUT")
     if out is None:
         print(f"{study.title}\n{study.citation}\nData set: {study.fetch}")
         print(f"Ablations: {', '.join(study.ablations)}")
         print(f"Then: leadset study {study.name} FOLDER OUT; or try it with --simulated OUT")
-        return 1 if arguments.data else 0
+        return 0
     if arguments.simulated and arguments.data:
         arguments.call.usage_error(f"found DATA {arguments.data} beside --simulated, expected one of them")
     if arguments.jobs is not None and arguments.jobs < 1:

@@ -203,7 +203,7 @@ def class_index(space: LabelSpace, name: str) -> int:
     by_name = {abbreviation.casefold(): k for k, abbreviation in enumerate(space.abbreviations)}
     k = by_name.get(name.strip().casefold(), space.index.get(name.strip()))
     if k is None:
-        raise ValueError(f"class {name!r}: the entry has {', '.join(space.abbreviations)}, expected some of these")
+        raise ValueError(f"found class {name!r}, expected one of {', '.join(space.abbreviations)}")
     return k
 
 
