@@ -147,7 +147,9 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
         # Names of files may be no text, or letters that the terminal does not have.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return module.run(parser.parse_args(argv))
+        status = module.run(parser.parse_args(argv))
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has enough of it; nothing is left to be written when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,13 +8,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from files_on_disk import make_counts, write_recording
 
 import extract_leads_wfdb
 import leadset
 import train_model
+from leadset.classes import Diagnosis, LabelSpace
 from leadset.cli import main
 from leadset.commands.train import hours
 from leadset.config import default_config
@@ -146,7 +149,7 @@ def test_trained_entry_says_how_it_was_configured(tmp_path, capsys):
     assert main(["train", str(tmp_path / "data"), str(tmp_path / "model"), *TINY]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("configuration: ")
-    assert re.search("networks to train: 1, for which all [0-9]+ steps take ", shown)
+    assert re.search("networks to train: 1, for which all steps .[0-9]+. take ", shown)
     assert "Next: leadset predict " in shown
     kept = json.loads((tmp_path / "model" / "entry.json").read_text())["provenance"]["configuration"]
     assert [Path(name).name for name in kept["files"]] == ["default.toml"]
@@ -216,3 +219,24 @@ def test_script_and_verb_extract_the_same(tmp_path, capsys):
         for name in ("script", "verb")
     ]
     assert written[0] == written[1] and len(written[0]) == 2
+
+
+def test_a_training_names_classes_and_leads_that_no_recording_has():
+    flags = [("missing:V1", "missing:V2"), ("missing:V1",), ()]
+    data = SimpleNamespace(
+        labels=np.array([[True, False, False], [True, False, False], [False, True, False]]), train=[0, 1],
+        first=SimpleNamespace(recordings=[SimpleNamespace(flags=own) for own in flags]),
+    )  # fmt: skip
+    space = LabelSpace("own", "", tuple(Diagnosis((name,), name, name) for name in ("NSR", "AF", "PVC")), "NSR")
+    run = SimpleNamespace(space=space, config=SimpleNamespace(lead_sets=(("I", "II"), ("I", "V1", "V2"))))
+    assert list(training_run.Run._lacking(run, data)) == [
+        "no recording to learn from has 2 of 3 classes: AF, PVC",
+        "lead set I-V1-V2: no recording has V1, which stay zero",
+    ]
+
+
+def test_a_closed_pipe_ends_a_verb_without_a_message():
+    command = [sys.executable, "-m", "leadset", "stress", "--list"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 1

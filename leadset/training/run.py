@@ -199,7 +199,7 @@ class Run:
         if len(absent):
             names = ", ".join(self.space.abbreviations[k] for k in absent)
             yield f"no recording to learn from has {len(absent)} of {len(self.space)} classes: {names}"
-        flags = [{flag for flag in one.flags if flag.startswith("missing:")} for one in data.first.recordings]
+        flags = [data.first.recordings[i].flags for i in data.train]
         for leads in self.config.lead_sets:
             never = [lead for lead in leads if all(f"missing:{lead}" in of for of in flags)]
             if never:
@@ -213,7 +213,7 @@ class Run:
         steps = [self.context.wanted_steps(job) for job in todo]
         seconds = sum(n * costs[job.name].step + costs[job.name].end for n, job in zip(steps, todo, strict=True))
         wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
-        plan = f"{len(todo)}, for which all {sum(steps)} steps take {wanted}"
+        plan = f"{len(todo)}, for which all steps ({sum(steps)}) take {wanted}"
         print(f"networks to train: {plan}; time limit: {limit}, of which {used} are used")
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
