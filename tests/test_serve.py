@@ -219,7 +219,8 @@ def test_bad_files_are_problems_that_name_them(client, files, case, tmp_path, mo
 @pytest.mark.parametrize(("change", "named"), [
     ({"fs": 5}, "fs"), ({"fs": None}, "fs"), ({"unit": "mm"}, "unit"), ({"leads": ["II"]}, "leads"),
     ({"samples": []}, "samples"), ({"samples": [[0.0] * 4000, [0.0] * 3999], "leads": ["I", "II"]}, "samples"),
-    ({"samples": [[0.0] * 4000], "leads": ["Pleth"]}, "leads"), ({"age": 500}, "age"), ({"extra": 1}, "extra"),
+    ({"samples": [[0.0] * 4000], "leads": ["Pleth"]}, "leads"), ({"age": 500}, "age"),
+    ({"extra": 1}, "expected keys out of samples, fs"),
     ({"samples": [["x"] * 5000], "leads": ["I"]}, "samples"),
 ])  # fmt: skip
 def test_bad_json_is_a_problem_that_names_the_field(client, recordings, change, named):

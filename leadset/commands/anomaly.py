@@ -47,7 +47,7 @@ _TASKS = {
     ),
     "score": ("write a score with its parts for each recording", "leadset anomaly score shipped data -o scores.csv"),
     "localise": (
-        "write where recordings are abnormal, as CSV and NPZ, and draw it",
+        "write where recordings are abnormal, as CSV and NPZ",
         "leadset anomaly localise shipped data -o where --plot",
     ),
 }

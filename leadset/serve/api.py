@@ -198,6 +198,8 @@ def _first_fault(error: ValidationError) -> str:
     """Where JSON does not fit and why; of many faults, the first."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     where = ".".join(map(str, faults[0]["loc"])) or "body"
+    if faults[0]["type"] == "extra_forbidden":
+        return f"found the key {where!r}, expected keys out of {', '.join(Samples.model_fields)}"
     return f"{where}: {faults[0]['msg']}" + (f", and {len(faults) - 1} more" if len(faults) > 1 else "")
 
 

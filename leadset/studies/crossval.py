@@ -71,7 +71,8 @@ def cross_validate(
     names = [fold.name for fold in folds]
     for entrant in entrants:
         path = Path(out) / f"{entrant.name}.json"
-        _claim(path, {"name": entrant.name, **_as_it_was(path, entrant.provenance())}, "an entrant")
+        _claim(path, {"name": entrant.name, **_as_it_was(path, entrant.provenance())}, "an entrant",
+               instead="another --name, or another folder")
     todo = [
         (entrant, fold) for entrant in entrants for fold in folds
         if fold.name in missing(setting.out, names, entrant.name)
@@ -157,7 +158,9 @@ def _cohort(loaded: TrainingData, data: DataSet) -> Cohort:
     )
 
 
-def _claim(path: Path, values: dict[str, Any], what: str, ignored: Sequence[str] = ()) -> None:
+def _claim(
+    path: Path, values: dict[str, Any], what: str, ignored: Sequence[str] = (), instead: str = "another folder"
+) -> None:
     """Writes what a folder is for, or checks that it is for that.
 
     Raises:
@@ -175,7 +178,7 @@ def _claim(path: Path, values: dict[str, Any], what: str, ignored: Sequence[str]
     for key in values.keys() - set(ignored):
         if found.get(key) != values[key]:
             one, other = _first_difference(found.get(key), values[key], key)
-            raise ValueError(f"{path}: found {what} with {one}, expected {other}; name another folder for it")
+            raise ValueError(f"{path}: found {what} with {one}, expected {other}; give it {instead}")
 
 
 def _as_it_was(path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
