@@ -1,17 +1,19 @@
 """Fuzzing: damaged inputs against everything that reads files; counts results, errors as they should be, and faults.
 
-    python benchmarks/fuzz.py [TARGET…] [--minutes 0.5] [--atheris] [--keep FOLDER] [--output benchmarks/fuzz.csv]
+    python benchmarks/fuzz.py [TARGET…] [--minutes 0.5] [--seed 0] [--atheris] [--keep FOLDER] [--add]
 
 Targets and the property that must hold are in `tests/fuzz_targets.py`, the damage in `tests/fuzz_edits.py`. Each target
 runs in a process of its own, whose memory is limited and measured. With ``--atheris`` (extra ``fuzz``) the search is
 guided by what code an input reaches. A fault is any other exception, a message that names no file, an unsound result,
 more than 20 seconds of the processor, or memory beyond ten times the input (and a fixed share for the interpreter).
-Faulty inputs are kept in FOLDER, and can be given to ``--replay``.
+Faulty inputs are kept in FOLDER, and can be given to ``--replay``. With ``--add`` (and another ``--seed``) the counts
+are added to those of the table; its last row is of all targets.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -23,13 +25,15 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import reduce
 from pathlib import Path
 
 from tables import write_table
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("target", "search", "inputs", "results", "errors", "faults", "longest_s", "memory_mb", "seconds")
+_SUMS = ("inputs", "results", "errors", "faults", "seconds")
 #: Seconds of the processor that one input may take, and seconds of waiting.
 LONGEST_S, _LONGEST_WAIT_S = 20, 300
 #: Memory beyond which a call's growth is a fault: times the input, and MB besides.
@@ -223,6 +227,26 @@ def search_target(name: str, arguments: argparse.Namespace, keep: Path) -> dict:
     }  # fmt: skip
 
 
+def with_earlier(rows: list[dict], table: Path) -> list[dict]:
+    """Rows with the counts of a table added to those of the same target and search, in the order of the targets."""
+    from fuzz_targets import TARGETS
+
+    total: dict[tuple[str, str], dict] = {}
+    with open(table, newline="") as file:
+        for row in [*csv.DictReader(file), *rows]:
+            if row["target"] in TARGETS:
+                key = row["target"], row["search"]
+                total[key] = _sum(row, total[key]) if key in total else row
+    order = list(TARGETS)
+    return sorted(total.values(), key=lambda row: (row["search"] == "atheris", order.index(row["target"])))
+
+
+def _sum(row: Mapping[str, str], other: Mapping[str, str]) -> dict:
+    """A row for two: the larger time and memory, and the sums of all else."""
+    largest = {key: max(row[key], other[key], key=float) for key in ("longest_s", "memory_mb")}
+    return {**row, **{key: int(row[key]) + int(other[key]) for key in COLUMNS if key in _SUMS}, **largest}
+
+
 def main() -> None:
     """Searches the targets, and writes the table."""
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -234,6 +258,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for faulty inputs")
     parser.add_argument("--replay", type=Path, metavar="INPUT", help="a kept input: show what TARGET makes of it")
     parser.add_argument("--output", type=Path, help="write the table there (default: beside this file)")
+    parser.add_argument("--add", action="store_true", help="add to the counts of the table")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--state", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -252,7 +277,9 @@ def main() -> None:
             print(*rows[-1].values(), flush=True)
             if arguments.keep:
                 shutil.copytree(folder, arguments.keep, dirs_exist_ok=True)
-    write_table(arguments.output or Path(__file__).with_suffix(".csv"), COLUMNS, rows)
+    table = arguments.output or Path(__file__).with_suffix(".csv")
+    rows = with_earlier(rows, table) if arguments.add and table.is_file() else rows
+    write_table(table, COLUMNS, [*rows, reduce(_sum, rows) | {"target": "all", "search": "both"}])
 
 
 if __name__ == "__main__":
