@@ -11,8 +11,8 @@ import numpy as np
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
-# Samples that are copied at once: three minutes of twelve leads at 500 Hz.
-_MOST_COPIED = 2**20
+#: Samples that are copied at once: three minutes of twelve leads at 500 Hz.
+MOST_COPIED = 2**20
 #: Bytes of a block larger than all temporary arrays of a short recording.
 _LARGER_THAN_TEMPORARY = 2**23
 
@@ -52,13 +52,13 @@ def _set(*settings: int) -> bool:
     return all(mallopt(settings[i], settings[i + 1]) for i in range(0, len(settings), 2))
 
 
-def row_blocks(rows: int, columns: int) -> list[slice]:
-    """Rows of a (rows, columns) array in blocks of so many that copies of one in double precision stay small.
+def row_blocks(rows: int, columns: int, most: int = MOST_COPIED) -> list[slice]:
+    """Rows of a (rows, columns) array in blocks of at most so many samples, so that copies of one stay small.
 
     A short recording is one block; of long ones each lead is one.
     """
-    most = max(_MOST_COPIED // max(columns, 1), 1)
-    return [slice(first, first + most) for first in range(0, rows, most)]
+    each = max(most // max(columns, 1), 1)
+    return [slice(first, first + each) for first in range(0, rows, each)]
 
 
 @cache
