@@ -279,7 +279,7 @@ def _read(path: Path) -> LabelSpace:
             table = tomllib.load(file)
     except OSError as error:
         raise ValueError(f"{path}: found {error.strerror}, expected the file of a label space") from None
-    except ValueError as error:  # neither TOML nor text
+    except (ValueError, RecursionError) as error:  # neither TOML nor text, or arrays in each other without end
         raise ValueError(f"{path}: found no TOML ({error}), expected the file of a label space") from None
     try:
         return _parse(table, path)

@@ -151,7 +151,7 @@ def parse_setting(words: str, source: str = "--set") -> Setting:
         raise ValueError(f"{source}: found {words!r}, expected KEY=VALUE")
     try:
         parsed = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         parsed = {}
     return Setting(source, key, parsed["value"] if parsed.keys() == {"value"} else value)
 
@@ -298,5 +298,5 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         by = f", which {ENVIRONMENT_VARIABLE} names" if str(path) == os.environ.get(ENVIRONMENT_VARIABLE) else ""
         raise FileNotFoundError(f"{path}: no such file{by}, expected a configuration in TOML") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not valid TOML: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -42,7 +42,7 @@ def number(limit: tuple[Callable[[float], bool], str]) -> Rule:
     fits, expected = limit
 
     def read(value: Any) -> float:
-        if not _is_number(value) or not math.isfinite(value) or not fits(value):
+        if not _is_finite(value) or not fits(value):
             raise Refused(value, expected)
         return float(value)
 
@@ -116,6 +116,10 @@ def on_or_off(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_number(value) and abs(value) <= sys.float_info.max  # an integer may be beyond all floats
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -240,4 +244,4 @@ def _refuse_all_but_tables(value: Any, *inside: str) -> None:
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_plain, value))
-    return isinstance(value, bool | str) or (_is_number(value) and math.isfinite(value))
+    return isinstance(value, bool | str) or _is_finite(value)

@@ -262,3 +262,16 @@ def test_sound_files_of_old_versions_are_read_as_before(tmp_path):
     assert np.array_equal(read_recording(path).signal, counts.astype(np.float32) / np.float32(1000))
     path.with_suffix(".mat").write_bytes(mat4_bytes(counts))
     assert np.array_equal(read_recording(path).signal, counts.astype(np.float32) / np.float32(1000))
+
+
+def test_numbers_beyond_floats_and_endless_arrays_are_errors_of_a_configuration(tmp_path):
+    from leadset.classes import label_space
+    from leadset.config import load_config
+
+    path = tmp_path / "leadset.toml"
+    for text, message in ((f"time_limit_hours = {'9' * 400}", "time_limit_hours"), (f"leads = {'[' * 3000}", "TOML")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=rf"leadset\.toml.*{message}"):
+            load_config(path, folder=None).summary()
+    with pytest.raises(ValueError, match=r"leadset\.toml: found no TOML"):
+        label_space(str(path))

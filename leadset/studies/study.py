@@ -97,7 +97,7 @@ def _read(path: Path) -> Study | AnomalyStudy:
             values = tomllib.load(file)
         kind = AnomalyStudy if values.pop("kind", "") == _ANOMALY else Study
         return kind(name=path.stem, **values)
-    except (tomllib.TOMLDecodeError, TypeError) as error:
+    except (tomllib.TOMLDecodeError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: not the file of a study: {error}") from None
 
 
