@@ -82,7 +82,6 @@ def test_noise_of_any_colour_is_never_usable(seed: int) -> None:
 
 
 def test_a_good_recording_is_found_usable_without_its_waves(hearts: list[np.ndarray], monkeypatch) -> None:
-    monkeypatch.setattr(assessment, "assess", None)
     monkeypatch.setattr(assessment, "delineate", None)
     assert [unusable_because(signal, FS, LEADS) for signal in hearts] == [""] * len(hearts)
 

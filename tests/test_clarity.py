@@ -40,7 +40,7 @@ def test_bursts_of_noise_are_no_clear_complexes() -> None:
 
 @pytest.mark.parametrize("clear", [0, 1, 2])
 def test_one_clear_part_of_a_recording_is_enough(heart: np.ndarray, monkeypatch, clear: int) -> None:
-    monkeypatch.setattr(assessment, "assess", None)
+    monkeypatch.setattr(assessment, "delineate", None)
     parts = [noise(seed) for seed in range(3)]
     parts[clear] = heart
     assert unusable_because(np.concatenate(parts, axis=1), FS, LEADS) == ""
@@ -48,5 +48,21 @@ def test_one_clear_part_of_a_recording_is_enough(heart: np.ndarray, monkeypatch,
 
 @pytest.mark.parametrize("leads", [1, 2, 5])
 def test_any_number_of_leads_will_do(heart: np.ndarray, monkeypatch, leads: int) -> None:
-    monkeypatch.setattr(assessment, "assess", None)
+    monkeypatch.setattr(assessment, "delineate", None)
     assert unusable_because(heart[:leads], FS, LEADS[:leads]) == ""
+
+
+def test_more_leads_are_looked_at_where_the_first_is_not_clear(heart: np.ndarray, monkeypatch) -> None:
+    looked: list[int] = []
+
+    def noting(signal: np.ndarray, fs: float) -> float:
+        looked.append(len(signal))
+        return clarity(signal, fs)
+
+    monkeypatch.setattr(assessment, "clarity", noting)
+    monkeypatch.setattr(assessment, "delineate", None)
+    assert unusable_because(heart, FS, LEADS) == "" and looked == [1]
+    looked.clear()
+    heart = heart.copy()
+    heart[0] = noise()[0]
+    assert unusable_because(heart, FS, LEADS) == "" and looked == [1, 4]

@@ -13,7 +13,7 @@ import pytest
 from leadset.leads import LEADS
 from leadset.recordings import read_recording
 from leadset.simulate import simulate
-from leadset.waves import QTC_FORMULAS, measure
+from leadset.waves import QTC_FORMULAS, assess, delineate, measure, measurements
 from leadset.waves.marks import PON, QRSEND, QRSON, TEND, R
 from leadset.waves.reference import reference_ranges, sources
 
@@ -64,6 +64,15 @@ def test_the_axis_turns_with_the_limb_leads(normal) -> None:
     before = measure(signal[:2], 500, ("I", "II"))["qrs_axis"].value
     after = measure(turned, 500, ("I", "II"))["qrs_axis"].value
     assert (after - (180 - before) + 180) % 360 == pytest.approx(180, abs=20)
+
+
+def test_an_assessed_recording_is_not_delineated_again(normal, monkeypatch) -> None:
+    signal, _ = normal
+    expected = measure(signal, 500, LEADS, delineation=delineate(signal, 500)).plain()
+    quality = assess(signal, 500, LEADS)
+    monkeypatch.setattr(measurements, "delineate", None)
+    assert measure(signal, 500, LEADS, quality=quality).plain() == expected
+    assert measure(signal, 500, LEADS).plain() == expected
 
 
 def test_what_cannot_be_measured_is_nan_with_a_reason() -> None:

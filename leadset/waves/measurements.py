@@ -127,7 +127,8 @@ def measure(
         fs: sampling rate in Hz.
         leads: their names.
         delineation: of this signal, where it has been delineated.
-        quality: of this signal, where it has been assessed; nothing is measured in an unusable recording.
+        quality: of this signal, where it has been assessed, by the delineation that is then taken; nothing is measured
+            in an unusable recording.
         age: years, for the reference ranges. sex: ``"female"``, ``"male"`` or None.
 
     Raises:
@@ -137,7 +138,7 @@ def measure(
     quality = quality or assess(signal, fs, leads, delineation)
     numbers: dict[str, tuple[float, int, str]] = {}
     if quality.usable:
-        delineation = delineation or delineate(signal, fs)
+        delineation = delineation or quality.delineation or delineate(signal, fs)
         numbers = {**_intervals(signal, delineation), **_axes(signal, delineation, leads)}
     ranges = reference_ranges(age, sex)
     why = "recording unusable"
