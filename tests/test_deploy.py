@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +29,7 @@ pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
 from leadset.deploy.about import KEY, About  # noqa: E402
 from leadset.deploy.convolutions import raise_convolutions  # noqa: E402
 from leadset.deploy.export import export_entry, to_onnx  # noqa: E402
+from leadset.deploy.quantise import quantised  # noqa: E402
 from leadset.deploy.runtime import OnnxEntry  # noqa: E402
 
 PARITY = 1e-4
@@ -170,12 +173,36 @@ def test_what_is_no_exported_entry_is_refused(exported, tmp_path, capsys):
         OnnxEntry(tmp_path)
 
 
-def test_int8_files_are_smaller(entry, exported, tmp_path):
+def test_files_in_8_bits_are_smaller_and_say_what_changes(entry, exported, tmp_path, capsys):
     assert main(["export", "--onnx", str(tmp_path), "--leads", "I,II", "--int8"]) == 0
+    printed = re.search(r"8 bits: of (\d+) recordings .* at most (.*?), (\d+) are .* (\d+) classes (.*) -> (.*)$",
+                        capsys.readouterr().out, re.M)  # fmt: skip
     assert (tmp_path / "2.onnx").stat().st_size < (exported / "2.onnx").stat().st_size / 2
+    small = OnnxEntry(tmp_path)
+    change = small.trained_set(("I", "II")).about.provenance["int8"]
+    recordings, largest, decided, classes, before, after = map(float, printed.groups())
+    assert (recordings, decided, classes) == (change["recordings"], change["other_decisions"], change["classes"])
+    assert recordings == 64 and classes > 10 and after == pytest.approx(change["auroc"], abs=1e-4)
+    assert largest < 0.1 and abs(after - before) < 0.01
     for recording in some_recordings(("I", "II"), 2):
-        answer, expected = OnnxEntry(tmp_path).predict(recording), entry.predict(recording)
+        answer, expected = small.predict(recording), entry.predict(recording)
         np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=0.1)
+
+
+def test_files_are_scaled_by_recordings_of_a_folder(entry, tmp_path, capsys):
+    list(write_dataset(tmp_path / "data", 3, seed=6))
+    shutil.copytree(entry.folder, tmp_path / "model", ignore=shutil.ignore_patterns("references", "simulated"))
+    with_networks(tmp_path / "model", ("resnet34",))
+    command = ["export", str(tmp_path / "model"), "--onnx", str(tmp_path / "out"), "--leads", "II",
+               "--calibrate", str(tmp_path / "data")]  # fmt: skip
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert stopped.value.code == 2 and "--calibrate without --int8" in capsys.readouterr().err
+    assert main([*command, "--int8"]) == 0
+    assert "8 bits: of 3 recordings" in capsys.readouterr().out
+    flat = Recording(np.zeros((1, 5000), np.float32), 500, ("II",))
+    with pytest.raises(ValueError, match="found nothing that can be used in 1 recordings"):
+        export_entry(leadset.load_entry(tmp_path / "model", "cpu"), tmp_path / "none", [("II",)], [flat])
 
 
 class Block(torch.nn.Module):
@@ -217,6 +244,95 @@ def test_convolutions_over_time_are_raised_and_give_the_same(tmp_path, monkeypat
     assert [weights.get(node.input[1]) for node in graph.node if node.op_type == "Conv"].count(4) >= 1
     pool = next(node for node in graph.node if node.op_type == "MaxPool")
     assert {a.name: list(a.ints) for a in pool.attribute if a.name == "kernel_shape"} == {"kernel_shape": [1, 3]}
+
+
+class Masked(torch.nn.Module):
+    """Two convolutions with a mask between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Conv1d(3, 16, 7, padding=3), torch.nn.Conv1d(16, 16, 5, padding=2)
+
+    def forward(self, x, mask):
+        x = torch.relu(self.first(x)) * mask.unsqueeze(1)
+        return (torch.relu(self.second(x) + x) * mask.unsqueeze(1)).sum(2)
+
+
+class Up(torch.nn.Module):
+    """Transposed convolutions over leads and time: as in ResUNet-LC, without what follows, and two that stay."""
+
+    def __init__(self):
+        super().__init__()
+        whole = {"stride": (1, 2), "padding": (1, 4), "output_padding": (0, 1)}
+        self.first = torch.nn.ConvTranspose2d(4, 8, (3, 9), bias=False, **whole)
+        self.second = torch.nn.ConvTranspose2d(8, 4, (1, 3), (1, 3))
+        self.longer = torch.nn.ConvTranspose2d(4, 4, (1, 4), (1, 2))
+        self.taller = torch.nn.ConvTranspose2d(4, 2, (2, 2), (2, 2))
+
+    def forward(self, x):
+        x = self.second(torch.nn.functional.leaky_relu(self.first(x)))
+        return self.taller(torch.relu(self.longer(x)))
+
+
+def write(model, inputs, path):
+    batch = torch.export.Dim("b", min=1, max=64)
+    to_onnx(model.eval(), inputs, {name: {0: batch} for name in inputs}, ["y"], path, {})
+
+
+def run(path, inputs, optimised=None):
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    if optimised:
+        options.optimized_model_filepath = str(optimised)
+    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
+
+
+def kinds(path):
+    import onnx
+
+    return Counter(node.op_type for node in onnx.load(path).graph.node)
+
+
+def test_masks_do_not_part_convolutions(tmp_path):
+    inputs = {"x": torch.randn(2, 3, 100), "mask": torch.rand(2, 100) > 0.5}
+    model, path = Masked(), tmp_path / "masked.onnx"
+    write(model, inputs, path)
+    assert kinds(path)["Squeeze"] == 1
+    with torch.inference_mode():
+        np.testing.assert_allclose(run(path, inputs), model(**inputs).numpy(), atol=1e-4)
+
+
+def test_transposed_convolutions_become_convolutions_and_give_the_same(tmp_path):
+    import onnx
+
+    inputs = {"x": torch.randn(2, 4, 5, 12)}
+    model, path = Up(), tmp_path / "up.onnx"
+    write(model, inputs, path)
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    assert (kinds(path)["Conv"], kinds(path)["ConvTranspose"]) == (2, 2)
+    for n in (1, 2):
+        some = {"x": inputs["x"][:n]}
+        with torch.inference_mode():
+            np.testing.assert_allclose(run(path, some), model(**some).numpy(), atol=1e-5)
+
+
+def test_everything_between_convolutions_is_computed_in_8_bits(tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    inputs = {"x": torch.randn(2, 3, 100), "mask": torch.rand(2, 100) > 0.5}
+    model, path, small = Masked(), tmp_path / "masked.onnx", tmp_path / "small.onnx"
+    write(model, inputs, path)
+    quantised(path, small, [{name: value.numpy() for name, value in inputs.items()}])
+    answer = run(small, inputs, tmp_path / "optimised.onnx")
+    found = kinds(tmp_path / "optimised.onnx")
+    assert found["QLinearConv"] == 2 and not found["Conv"] and found["QLinearMul"] == 2 and found["QLinearAdd"] == 1
+    with torch.inference_mode():
+        expected = model(**inputs).numpy()
+    np.testing.assert_allclose(answer, expected, atol=0.05 * np.abs(expected).max())
+    weights = [numpy_helper.to_array(tensor) for tensor in onnx.load(small).graph.initializer]
+    assert max(np.abs(w.astype(int)).max() for w in weights if w.dtype == np.int8 and w.ndim > 1) <= 64
 
 
 def test_convolutions_of_other_arrays_are_left_alone():

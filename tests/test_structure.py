@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "signals", "utils", "waves",
     },
     "adapters": {"recordings"},
-    "deploy": {"classes", "entry", "leads", "models", "preprocess", "recordings", "utils"},
+    "deploy": {"classes", "entry", "leads", "models", "preprocess", "recordings", "scoring", "utils"},
     "training": {
         "anomaly", "baselines", "classes", "config", "config_rules", "entry", "leads", "leadset", "models",
         "preprocess", "recordings", "scoring", "signals", "simulate", "store", "utils", "waves",

@@ -19,16 +19,19 @@ from torch import Tensor, nn
 
 from leadset.deploy.about import KEY, About
 from leadset.deploy.convolutions import raise_convolutions
+from leadset.deploy.quantise import entry_in_8_bits
+from leadset.deploy.runtime import SUFFIX
+from leadset.deploy.transposed import replace_transposed
 from leadset.entry.manifest import Member, TrainedSet
 from leadset.entry.prediction import Entry
 from leadset.leads import lead_set_name, resolve_leads
 from leadset.models import list_models
 from leadset.models.extra_inputs import missing_inputs
 from leadset.preprocess import InputSpec
+from leadset.recordings import Recording
 from leadset.utils.files import write_atomically
 from leadset.utils.probabilities import LEAST
 
-SUFFIX = ".onnx"
 # Windows and recordings of the example that is traced; any number of either can be asked later.
 _WINDOWS, _RECORDINGS = 3, 2
 _NO_CLASSES = "a reconstruction model: its scores are computed outside of the network, from the delineated beats"
@@ -105,7 +108,7 @@ def export_entry(
     entry: Entry,
     folder: str | Path,
     lead_sets: Sequence[Sequence[str]] | None = None,
-    int8: bool = False,
+    int8: Sequence[Recording] = (),
     done: Callable[[Path, About], object] = lambda path, about: None,
 ) -> list[Path]:
     """Writes a file for each lead set, named like it.
@@ -116,11 +119,12 @@ def export_entry(
         entry: any.
         folder: made if missing.
         lead_sets: those to be exported; by default all that were trained.
-        int8: weights in 8 bits (dynamic quantisation of linear, recurrent and convolutional layers).
+        int8: recordings by whose activations convolutions are scaled to 8 bits; without any they stay in float32.
         done: is told of each file.
 
     Raises:
-        ValueError: a lead set without a classifier, or the extra ``onnx`` is not installed.
+        ValueError: a lead set without a classifier, no recording to scale by that can be used, or the extra ``onnx`` is
+            not installed.
     """
     require("onnx", "onnxscript", "onnxruntime")
     folder = Path(folder)
@@ -162,7 +166,7 @@ def without_detectors(trained: TrainedSet) -> tuple[TrainedSet, dict[str, str]]:
     return TrainedSet(trained.leads, members, ensemble), left_out
 
 
-def _export(entry: Entry, trained: TrainedSet, space: str, path: Path, int8: bool) -> About:
+def _export(entry: Entry, trained: TrainedSet, space: str, path: Path, int8: Sequence[Recording]) -> About:
     classifiers, left_out = without_detectors(trained)
     specs = tuple(dict.fromkeys(_as_key(member) for member in classifiers.members))
     groups = [specs.index(_as_key(member)) for member in classifiers.members]
@@ -183,7 +187,10 @@ def _export(entry: Entry, trained: TrainedSet, space: str, path: Path, int8: boo
         plain = Path(work) / "float.onnx"
         to_onnx(graph, {"inputs": example}, {"inputs": moving}, ["probabilities", "labels", *names], plain,
                 {KEY: about.to_text()})  # fmt: skip
-        source = quantised(plain, Path(work) / "int8.onnx") if int8 else plain
+        source = plain
+        if int8:
+            entry.space.copy_to(plain.parent)
+            source, about = entry_in_8_bits(plain, int8)
         with write_atomically(path, "wb") as file, open(source, "rb") as content:
             shutil.copyfileobj(content, file)
     return about
@@ -258,20 +265,5 @@ def to_onnx(
     program.model.metadata_props.update(metadata)
     written = program.model_proto
     raise_convolutions(written)
+    replace_transposed(written)
     path.write_bytes(written.SerializeToString())
-
-
-def quantised(source: Path, target: Path) -> Path:
-    """A model with weights in 8 bits, written to ``target``; onnxruntime keeps the metadata."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    model = onnx.load(source)
-    model.graph.ClearField("value_info")  # shapes that the exporter noted, which those of turned weights contradict
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        quantize_dynamic(model, target, weight_type=QuantType.QInt8)
-    finally:
-        logging.disable(before)
-    return target

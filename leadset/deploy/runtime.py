@@ -114,18 +114,27 @@ class OnnxEntry:
         """Answers prepared recordings, in order."""
         return map(self._answer, inputs)
 
+    def feeds(self, inputs: Iterable[PreparedInput]) -> Iterator[dict[str, np.ndarray]]:
+        """What the networks are fed with, by name of the input, of each prepared recording that can be used."""
+        for one in inputs:
+            if one.prepared is not None:
+                yield self._feed(one, self.trained_set(one.leads))
+
+    def _feed(self, one: PreparedInput, chosen: Chosen) -> dict[str, np.ndarray]:
+        feed = {
+            f"{name}_{group}": value
+            for group, spec in enumerate(chosen.about.inputs)
+            for name, value in _inputs(one, chosen, spec).items()
+        }
+        given = {given.name for given in self._sessions[chosen.about.leads].get_inputs()}
+        return {name: value for name, value in feed.items() if name in given}
+
     def _answer(self, one: PreparedInput) -> Answer:
         if one.prepared is None:
             return self._unanswered(one, one.error)
         chosen = self.trained_set(one.leads)
-        about, session = chosen.about, self._sessions[chosen.about.leads]
-        feed = {
-            f"{name}_{group}": value
-            for group, spec in enumerate(about.inputs)
-            for name, value in _inputs(one, chosen, spec).items()
-        }
-        given = {given.name for given in session.get_inputs()}
-        joint, decided, *own = session.run(None, {name: value for name, value in feed.items() if name in given})
+        about = chosen.about
+        joint, decided, *own = self._sessions[about.leads].run(None, self._feed(one, chosen))
         if not np.isfinite(joint).all():
             return self._unanswered(one, "the networks gave no finite probability")
         thresholds = about.thresholds
