@@ -6,8 +6,10 @@ Of the entry that ships, and of any others that are named, on twelve and two lea
 one real recording after the other, of the bare forward passes that it makes (the same windows through the same
 networks, once more, right after it), and of the batched driver for the same recordings in one process. Medians over the
 recordings of the fastest of some rounds; all of a round is measured before the next, so that the machine's state weighs
-on all alike. The batched driver takes as many processes as there are cores: with n of them it answers up to n times as
-many recordings a second as its row says. Writes benchmarks/answers.csv.
+on all alike. The batched driver is given all recordings at once, the few that take long among them: its time by
+recording is that of its fastest round, and is compared with that of `run_model` in its fastest round. It takes as many
+processes as there are cores: with n of them it answers up to n times as many recordings a second as its row says.
+Writes benchmarks/answers.csv.
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ from leadset.recordings import find_recordings, read_header
 from leadset.recordings.reader import read_header_text
 from leadset.recordings.segments import read_raw
 
-RECORDINGS, ROUNDS = 48, 3
-COLUMNS = ("entry", "leads", "networks", "recordings", "run_model_ms", "forward_ms", "times_forward", "batched_ms",
-           "times_batched", "cores", "torch")  # fmt: skip
+RECORDINGS, ROUNDS = 48, 6
+COLUMNS = ("entry", "leads", "networks", "recordings", "run_model_ms", "forward_ms", "times_forward",
+           "run_model_mean_ms", "batched_ms", "times_batched", "cores", "torch")  # fmt: skip
 
 
 def samples_of(data: Path, leads: tuple[str, ...]) -> list[tuple[str, np.ndarray, Path]]:
@@ -102,13 +104,14 @@ def measured(folder: Path, name: str, leads: tuple[str, ...], data: Path) -> dic
                 bare[turn, i] = seconds(lambda calls=passes[i]: [call() for call in calls])
         if leads == LEADS:  # the batched driver reads files, which have all leads
             many[turn] = seconds(lambda: list(batched.predict([path for *_, path in recordings]))) / len(recordings)
-    one, bare, many = (1e3 * float(np.median(times.min(axis=0))) for times in (one, bare, many))
+    mean, many = (1e3 * float(times.mean(axis=1).min()) for times in (one, many))
+    one, bare = (1e3 * float(np.median(times.min(axis=0))) for times in (one, bare))
     asked = entry.asked(entry.trained_set(leads))
     return {
         "entry": name, "leads": len(leads), "networks": len(asked), "recordings": len(recordings),
         "run_model_ms": f"{one:.1f}", "forward_ms": f"{bare:.1f}", "times_forward": f"{one / bare:.2f}",
-        "batched_ms": "" if np.isnan(many) else f"{many:.1f}",
-        "times_batched": "" if np.isnan(many) else f"{one / many:.2f}",
+        "run_model_mean_ms": f"{mean:.1f}", "batched_ms": "" if np.isnan(many) else f"{many:.1f}",
+        "times_batched": "" if np.isnan(many) else f"{mean / many:.2f}",
         "cores": len(os.sched_getaffinity(0)), "torch": torch.__version__,
     }  # fmt: skip
 
