@@ -17,6 +17,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,8 +166,9 @@ def _asked(entry: Entry | OnnxEntry, records: Records) -> tuple[list[Answer], li
 
     answers, measured = [], []
     for answer in entry.predict(read()):
-        answers.append(answer)
         measured.append(_measured(waiting.popleft(), answer))
+        # The marks of many recordings would fill the memory.
+        answers.append(replace(answer, quality=answer.quality and replace(answer.quality, delineation=None)))
     return answers, measured
 
 
