@@ -37,8 +37,8 @@ SPIKE_RATE, SPIKE_SECONDS, AHEAD = 10_000, 0.002, (0, 20)
 SPIKES_MV, PACED_RATES, RECORDERS = (1, 8), (100, 250), ("causal", "linear-phase", "one sample")
 #: Seconds within which a P wave beside a spike counts as found.
 NEAR = 0.06
-#: Where rare beats are, in s.
-RARE_PLACES = np.array([5.2, 1.7, 8.0])
+#: Where rare beats are, in s, and the longest QT interval, in s, of a beat of LUDB that they are copies of.
+RARE_PLACES, LONGEST_QT = np.array([5.2, 1.7, 8.0]), 0.6
 
 
 def all_leads(recording: Annotated) -> list[np.ndarray]:
@@ -141,7 +141,7 @@ def paced(recording: Annotated, fs: int, height: float, recorder: str, chambers:
 def paced_rows(ludb: list[Annotated]) -> Iterator[tuple]:
     """Complexes and P waves among the spikes of a pacemaker, in twelve leads and in the one with the largest spikes."""
     for fs, chambers, height in product(PACED_RATES, ("atria", "ventricles", "atria and ventricles"), SPIKES_MV):
-        tallies = {leads: {name: Tally(NEAR) for name in SCORED} for leads in ("twelve", "one")}
+        tallies = {leads: {"R peak": Tally(), "P peak": Tally(NEAR)} for leads in ("twelve", "one")}
         for number, (recording, recorder) in enumerate(product(ludb, RECORDERS)):
             made, lead = paced(recording, fs, height, recorder, chambers, np.random.default_rng(number))
             score_leads(made, all_leads(made), tallies["twelve"])
@@ -166,6 +166,12 @@ def alone_in_noise(recording: Annotated, places: np.ndarray, rng: np.random.Gene
     return signal
 
 
+def _third_beat_marked(recording: Annotated) -> bool:
+    """Whether lead II has marks of its third beat from the start of the complex to the end of the T wave."""
+    onset, end = (recording.marks[1][name] for name in ("QRS onset", "T end"))
+    return len(onset) > 2 and len(end) > 2 and 0 < end[2] - onset[2] < LONGEST_QT * recording.fs
+
+
 def _levelled(signal: np.ndarray) -> np.ndarray:
     """The signal (leads, t) over the line from its first to its last sample."""
     return signal - np.linspace(signal[:, 0], signal[:, -1], signal.shape[1]).T
@@ -175,7 +181,7 @@ def rare_rows(ludb: list[Annotated]) -> Iterator[tuple]:
     """Beats of which one to three come in ten seconds of noise."""
     for count, leads in product((1, 2, 3), ("twelve", "one")):
         rng, tally, places = np.random.default_rng(0), Tally(), np.sort(RARE_PLACES[:count])
-        for recording in ludb:
+        for recording in filter(_third_beat_marked, ludb):
             signal = alone_in_noise(recording, places, rng)
             found = leadset.delineate(signal if leads == "twelve" else signal[1], recording.fs).r_peaks
             tally.add(places * recording.fs, found, recording.fs, (0, signal.shape[1]))
@@ -197,7 +203,7 @@ def main() -> None:
         rng = np.random.default_rng(0)
         recordings = [with_noise(r, noise, decibels, rng) for r in ludb] if decibels is not None else ludb
         rows += [p_row(what, "twelve", recordings, all_leads), p_row(what, "one", recordings, each_alone)]
-    rows += [*fibrillation_rows(args.data / "af_2017"), *block_rows(), *paced_rows(ludb[::2]), *rare_rows(ludb)]
+    rows += [*fibrillation_rows(args.data / "af_2017"), *block_rows(), *paced_rows(ludb[::5]), *rare_rows(ludb)]
     with args.output.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 
