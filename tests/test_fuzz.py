@@ -275,3 +275,13 @@ def test_numbers_beyond_floats_and_endless_arrays_are_errors_of_a_configuration(
             load_config(path, folder=None).summary()
     with pytest.raises(ValueError, match=r"leadset\.toml: found no TOML"):
         label_space(str(path))
+
+
+@pytest.mark.parametrize("heading", ["\x1efile,AF,NORM", " file, AF , NORM", 'file,AF,NORM"', '"file" ,"AF", "NORM"'])
+def test_blanks_and_quotes_about_the_names_of_columns_are_none(tmp_path, heading):
+    from leadset.recordings.importers import open_dataset
+
+    write_recording(tmp_path, "r1", make_counts(2, 600))
+    (tmp_path / "t.csv").write_text(f"{heading}\nr1.hea,1,0\n/,0,1\n")
+    data = open_dataset(f"table:{tmp_path / 't.csv'}", labels="AF,NORM")
+    assert [item.codes for item in data.items] == [("164889003",)] and [one.what for one in data.left_out] == ["/"]

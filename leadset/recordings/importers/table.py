@@ -12,7 +12,7 @@ from leadset.classes import UNKNOWN_WORDS, Diagnosis, LabelSpace, canonical_code
 from leadset.recordings.dataset import DataSet, Item, LeftOut
 from leadset.recordings.formats import list_formats
 from leadset.recordings.importers.registry import register_importer
-from leadset.recordings.importers.tables import age_and_sex, read_rows, whole_number
+from leadset.recordings.importers.tables import age_and_sex, read_heading, read_rows, whole_number
 from leadset.recordings.patients import PATIENT_FIELDS, plain_name
 from leadset.recordings.reader import header_path
 
@@ -54,7 +54,11 @@ def is_table(path: Path) -> bool:
         return False
     if path.suffix.casefold() == ".parquet":
         return True
-    return any(plain_name(name) in _COLUMNS["file"] for name in _heading(path)[0])
+    try:
+        names, _ = read_heading(path)
+    except ValueError:  # no text
+        return False
+    return any(plain_name(name) in _COLUMNS["file"] for name in names)
 
 
 @register_importer(
@@ -155,16 +159,8 @@ def _open(path: Path) -> tuple[Iterator[tuple[int, Mapping[str, str]]], list[str
         rows = frame.astype(object).where(frame.notna(), "").to_dict("records")
         names = [str(name) for name in frame.columns]
         return ((i, {str(k): _text(v) for k, v in row.items()}) for i, row in enumerate(rows, 1)), names
-    names, delimiter = _heading(path)
+    names, delimiter = read_heading(path)
     return read_rows(path, (), delimiter), names
-
-
-def _heading(path: Path) -> tuple[list[str], str]:
-    """Names of a CSV table's columns, and what is between them."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        heading = file.readline()
-    delimiter = max("\t;,", key=heading.count)
-    return [name.strip().strip('"') for name in heading.rstrip("\r\n").split(delimiter)], delimiter
 
 
 def _text(value: object) -> str:
@@ -212,6 +208,8 @@ def _labels(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> tup
 
 def _place(path: Path) -> Path | None:
     """The header of a recording, or its file, with or without its ending, of another kind; None where there is none."""
+    if not path.name:
+        return None
     header = header_path(path)
     if header.is_file() or path.is_file():
         return header if header.is_file() else path

@@ -28,7 +28,7 @@ def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> Itera
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file, delimiter=delimiter)
         with _named_errors(path, rows):
-            names = rows.fieldnames or []
+            names = rows.fieldnames = clean_names(rows.fieldnames or [])
             missing = [column for column in columns if column not in names]
             if missing:
                 raise ValueError(f"{path}, line 1: found columns {', '.join(names)}, expected {', '.join(missing)} too")
@@ -37,6 +37,28 @@ def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> Itera
                 if extra:
                     raise ValueError(f"{path}, line {rows.line_num}: found {len(extra)} values more than columns")
                 yield rows.line_num, {name: (value or "").strip() for name, value in row.items()}
+
+
+def clean_names(heading: Sequence[str]) -> list[str]:
+    """Names of columns without the blanks and quotes that a heading has about them."""
+    return [name.strip().strip('"') for name in heading]
+
+
+def read_heading(path: Path) -> tuple[list[str], str]:
+    """Names of a table's columns, as `read_rows` has them, and what is between them.
+
+    Raises:
+        OSError: no such file, or it cannot be read.
+        ValueError: it is no table.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        with _named_errors(path, rows):
+            heading = file.readline()
+            delimiter = max("\t;,", key=heading.count)
+            file.seek(0)
+            rows = csv.reader(file, delimiter=delimiter)
+            return clean_names(next(rows, [])), delimiter
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
