@@ -198,8 +198,10 @@ def test_files_are_scaled_by_recordings_of_a_folder(entry, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(command)
     assert stopped.value.code == 2 and "--calibrate without --int8" in capsys.readouterr().err
+    (tmp_path / "data" / "Z.hea").write_text("Z 1 no-rate\n")
     assert main([*command, "--int8"]) == 0
-    assert "8 bits: of 3 recordings" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "8 bits: of 3 recordings" in printed.out and "left out" in printed.err and "Z.hea" in printed.err
     flat = Recording(np.zeros((1, 5000), np.float32), 500, ("II",))
     with pytest.raises(ValueError, match="found nothing that can be used in 1 recordings"):
         export_entry(leadset.load_entry(tmp_path / "model", "cpu"), tmp_path / "none", [("II",)], [flat])

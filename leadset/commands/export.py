@@ -12,6 +12,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,15 +65,24 @@ def run(arguments: argparse.Namespace) -> int:
 def scaling_recordings(data: Path | None, lead_names: Mapping[str, str]) -> list[Recording]:
     """Recordings by which 8 bits are scaled: of a folder, evenly spread, or simulated ones.
 
+    What cannot be read is left out and named on standard error.
+
     Raises:
-        OSError, ValueError: there is no recording in the folder, or one cannot be read.
+        OSError, ValueError: no recording in the folder can be read.
     """
     from leadset.recordings import Recording, find_recordings, read_recording
     from leadset.simulate import simulate
 
     if data is not None:
-        found = find_recordings(data)
-        return [read_recording(path, lead_names) for path in found[:: -(-len(found) // _RECORDINGS)]]
+        found, kept = find_recordings(data), []
+        for path in found[:: -(-len(found) // _RECORDINGS)]:
+            try:
+                kept.append(read_recording(path, lead_names))
+            except (OSError, ValueError) as error:
+                print(f"left out: {error}", file=sys.stderr)
+        if not kept:
+            raise ValueError(f"{data}: found no recording that can be read, expected some by which 8 bits are scaled")
+        return kept
     made = simulate(_RECORDINGS, marks=False)
     parts = zip(made.signals, made.ages, made.sexes, made.codes, strict=True)
     return [
