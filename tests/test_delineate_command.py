@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -121,14 +122,13 @@ def test_an_output_that_cannot_be_written_is_no_fault_of_a_recording(folder: Pat
     assert capsys.readouterr().err == f"leadset delineate: {output}: a folder, expected a file to write\n"
     monkeypatch.undo()
 
-    class Closed:
-        def write(self, text: str) -> None:
-            if not text.startswith("recording,"):
-                raise BrokenPipeError("Broken pipe")
-
-    monkeypatch.setattr("sys.stdout", Closed())
-    assert main(["delineate", str(folder / "a")]) == 1
-    assert capsys.readouterr().err == "leadset delineate: Broken pipe\n"
+    # Who reads a pipe, such as `head`, may have enough of it: the run ends, and nothing is said of recordings.
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as closed:
+        monkeypatch.setattr("sys.stdout", closed)
+        assert main(["delineate", str(folder / "a")]) == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_marks_go_to_standard_output(folder: Path, capsys, monkeypatch) -> None:
