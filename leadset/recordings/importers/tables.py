@@ -51,14 +51,11 @@ def read_heading(path: Path) -> tuple[list[str], str]:
         OSError: no such file, or it cannot be read.
         ValueError: it is no table.
     """
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        with _named_errors(path, rows):
-            heading = file.readline()
-            delimiter = max("\t;,", key=heading.count)
-            file.seek(0)
-            rows = csv.reader(file, delimiter=delimiter)
-            return clean_names(next(rows, [])), delimiter
+    with open(path, "rb") as file:
+        heading = file.readline()
+    delimiter = max("\t;,", key=heading.decode("latin-1").count)
+    with _opened(path, delimiter) as rows:
+        return clean_names(next(rows, [])), delimiter
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -68,11 +65,18 @@ def read_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         OSError: no such file, or it cannot be read.
         ValueError: it is no table.
     """
+    with _opened(path) as rows:
+        for row in rows:
+            yield rows.line_num, row
+
+
+@contextmanager
+def _opened(path: Path, delimiter: str = ",") -> Iterator[Any]:
+    """A CSV reader of a table, whose errors name file and line."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
+        rows = csv.reader(file, delimiter=delimiter)
         with _named_errors(path, rows):
-            for row in rows:
-                yield rows.line_num, row
+            yield rows
 
 
 @contextmanager
