@@ -40,8 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     from leadset.config import load_config
     from leadset.entry import load_entry
     from leadset.utils.memory import share_memory_of_threads
+    from leadset.utils.workers import available_cores
 
-    share_memory_of_threads()
+    share_memory_of_threads(available_cores())
     config = load_config(arguments.config, folder=arguments.call.folder)
     entry = load_entry(arguments.entry, lead_names=config.leads)
     app = create_app(entry, config.serve, os.environ.get(KEY_VARIABLE, ""))

@@ -31,16 +31,17 @@ def keep_freed_memory() -> bool:
     return _set(_M_MMAP_MAX, 0, _M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def share_memory_of_threads() -> bool:
-    """Lets all threads of the process take memory from one place; call it before the first thread starts.
+def share_memory_of_threads(places: int) -> bool:
+    """Lets the threads of the process take memory from so many places; call it before the first thread starts.
 
-    By default glibc gives threads up to eight places for each core, and what one thread has freed there is not used by
-    another: a server whose few threads answer in turn grows by what each of them once needed.
+    By default glibc gives them up to eight places for each core, and what one thread has freed in its place is not used
+    by those of another: a server whose few threads answer in turn grows by what each of them once needed. Threads at
+    work at the same time need a place each: they wait for one another wherever they share one.
 
     Returns:
         Whether the setting took effect; False where the C library is not glibc.
     """
-    return _set(_M_ARENA_MAX, 1)
+    return _set(_M_ARENA_MAX, places)
 
 
 def _set(*settings: int) -> bool:
