@@ -124,4 +124,5 @@ def _details(answer: Answer) -> tuple:
 
 def _write(path: Path, answer: Answer, labels: np.ndarray, probabilities: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_output(path, answer.name, answer.codes, labels, probabilities)
+    name = " ".join(answer.name.splitlines())  # that of a file may have several lines, that of an answer has one
+    write_output(path, name, answer.codes, labels, probabilities)

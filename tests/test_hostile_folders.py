@@ -50,6 +50,7 @@ def data(tmp_path):
     os.mkfifo(folder / "pipe.edf")
     os.mkfifo(folder / "pipe.hea")
     write_recording(folder, "text", make_counts(12, 1200)).rename(folder / "not\udcfftext.hea")
+    (folder / "two\nlines.hea").write_bytes(b"neither name nor leads")
     return folder
 
 
@@ -59,11 +60,12 @@ def test_recordings_that_are_damaged_are_answered_and_counted(model, data, tmp_p
     said = capfd.readouterr()
     written = {path.stem for path in outputs.glob("*.csv")} - {"details"}
     headers = {path.stem for path in data.glob("*.hea") if not path.is_dir()}
-    assert written == headers and {*GOOD, "noise", "dangling", "pipe", "not\udcfftext"} <= written
+    assert written == headers and {*GOOD, "noise", "dangling", "pipe", "not\udcfftext", "two\nlines"} <= written
     assert f"{len(written)} answers written to" in said.out
     failed = {line.split(":")[0].strip() for line in said.err.splitlines() if line.startswith("  ")}
     assert {"empty", "noise", "stump", "zeros", "endless", "outside", "alone", "dangling", "pipe"} <= failed
     assert not failed & set(GOOD)
+    assert (outputs / "two\nlines.csv").read_text().startswith("#two lines\n")
     assert run_script("predict", "test_model.py", [str(model), str(data), str(outputs), "--strict"]) == 1
     # What one of them is damaged by changes no other's answer.
     clean = tmp_path / "clean"
