@@ -101,6 +101,7 @@ def test_signal_line_with_missing_fields(line, lead, gain, baseline, flags):
         ("A0001 1 500 7_500", "A0001", 500, None, ("sample_count_unreadable",)),
         ("A0001 1", "A0001", 250, None, ("default_rate",)),
         ("A-1_b 1 100 10", "A-1_b", 100, 10, ()),
+        ("A0001 1 500Hz 7500", "A0001", 500, 7500, ()),
     ],
 )
 def test_record_line(line, name, fs, n_samples, flags):
@@ -145,9 +146,9 @@ def test_refused_headers_say_where_and_why(text, line, found, expected):
     assert expected in message.split("expected", 1)[1]
 
 
-@pytest.mark.parametrize("gain", ["1000(5) /mV", "1000(5)/ uV", "1e3(5) / mV"])
+@pytest.mark.parametrize("gain", ["1000(5) /mV", "1000(5)/ uV", "1e3(5) / mV", "1000(5) mV", "1(5) µV"])
 def test_gain_in_several_words(gain):
-    plain = parse_header(header_text(gain=gain.replace(" ", "")))
+    plain = parse_header(header_text(gain=gain.replace(" ", "" if "/" in gain else "/")))
     assert parse_header(header_text(gain=gain)) == plain
     assert plain.signals[0].baseline == 5
     assert parse_header("A 1 500 600\nA.dat 16 1000 I / V1\n").leads == ("I / V1",)
@@ -202,7 +203,8 @@ def test_age(text, age, flags):
     ("text", "sex", "flags"),
     [("M", "male", ()), ("F", "female", ()), ("weiblich", "female", ()), ("man", "male", ()),
      ("other", None, ()), ("male", "male", ()), ("FEMALE", "female", ()), ("Unknown", None, ()),
-     ("NaN", None, ()), ("", None, ()), ("1", None, ("sex_unreadable",))],
+     ("NaN", None, ()), ("", None, ()), ("1", None, ("sex_unreadable",)), ("Fem.", "female", ()), ("(M)", "male", ()),
+     ("mujer", "female", ()), ("男", "male", ()), ("ж", "female", ()), ("H", None, ("sex_unreadable",))],
 )  # fmt: skip
 def test_sex(text, sex, flags):
     header = parse_header(header_text(comments=(f"# Sex: {text}",)))
@@ -233,6 +235,14 @@ def test_sex(text, sex, flags):
         ("#Dx: SNOMED:59118001; sinus rhythm (426783006)", ("59118001", "426783006"), ()),
         ("#Dx: no RBBB (59118001)", ("no RBBB (59118001)",), ("unknown_label",)),
         ("#Dx: 59118001 (ruled out)", ("59118001 (ruled out)",), ("unknown_label",)),
+        *[(f"#Dx: {text}", (text,), ("unknown_label",)) for text in (
+            "kein Flimmern (164889003)", "pas de FA: 164889003", "无房颤 (164889003)", "164889003 = false",
+            "family history of AF (164889003)", "r/o AF (164889003)",
+        )],
+        ("#Dx: negative T wave (59931005); non-specific ST (55930002)", ("59931005", "55930002"), ()),
+        ("#Dx：59118001、426783006。", ("59118001", "426783006"), ()),
+        ("#Dx:\n# 59118001, 426783006", ("59118001", "426783006"), ()),
+        ("#Dx: 59118001,\n#426783006\n#Rx: Unknown\n# 164889003", ("59118001", "426783006"), ()),
         ("#Dx: 1.64889003E8", ("164889003",), ()),
         ("#Dx: 1.64889E8", ("1.64889E8",), ("unknown_label",)),  # its last digits are lost
         ("#Dx: NORM, 1AVB;n/a", ("NORM", "1AVB"), ("unknown_label",)),
@@ -258,6 +268,11 @@ def test_comments_of_other_data_sets():
                      ("# Age (years): 47 Sex: M Dx: 59118001",), ("##Age: 47", "#Gender: male", "#Dx: 59118001")):
         one = parse_header(header_text(comments=comments))
         assert (one.age, one.sex, one.codes) == (47, "male", ("59118001",))
+    for comments in (("#Alter: 47 Jahre", "#Geschlecht: m"), ("# Edad: 47", "# Sexo: hombre"),
+                     ("#Âge: 47 ans", "#Sexe: M"), ("#年龄：47岁", "#性别：男"), ("#Возраст: 47 лет", "#Пол: м"),
+                     ("#Age_years: 47", "#Sex: Male")):
+        one = parse_header(header_text(comments=comments))
+        assert (one.age, one.sex, one.flags) == (47, "male", ())
     for comment, patient in [("# Patient: anonymous", None), ("#PatientID: 000000", None), ("#PatientID: 120.0", "120"),
                              ("# Patient: 123", "123"), ("#Patient ID: p7", "p7"), ("#patient_id=9", "9"),
                              ("#Patient: Unknown", None), ("#Rx: 4", None), ("#Pat. ID: 7", "7"),
@@ -284,6 +299,24 @@ def test_white_space_line_ends_byte_order_mark_and_case_change_nothing(tmp_path)
     # Comments are kept as they are, blanks included; what they say is the same.
     assert len({replace(header, comments=()) for header in headers}) == 1
     assert headers[0].age == 74
+
+
+@pytest.mark.parametrize(
+    "mark", ["\x85", "\x0b", "\x0c", "\x1c", "\u2028"], ids=["next line", "tab", "page", "file", "separator"]
+)
+def test_a_line_ends_at_line_ends_alone(tmp_path, mark):
+    """In Windows' encoding the next line of Latin-1 is an ellipsis; other such characters come from word processors."""
+    text = header_text(comments=(f"#Note: pain{mark}since Monday", "#Dx: 426783006"))
+    codes = [parse_header(text).codes]
+    if mark == "\x85":
+        (tmp_path / "windows.hea").write_bytes(text.replace(mark, "…").encode("cp1252"))
+        codes.append(read_header(tmp_path / "windows.hea").codes)
+    assert set(codes) == {("426783006",)}
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\r\n\x1a", "\0\0\0", "\0\r\n"])
+def test_marks_of_a_files_end_are_no_line(end):
+    assert parse_header(header_text() + end) == parse_header(header_text())
 
 
 def test_errors_survive_pickling():

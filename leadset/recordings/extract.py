@@ -11,7 +11,7 @@ import numpy as np
 
 from leadset.recordings.convert import in_16_bits
 from leadset.recordings.errors import ReadError
-from leadset.recordings.header import Header
+from leadset.recordings.header import Header, header_lines
 from leadset.recordings.reader import length_flags, read_header, read_header_text
 from leadset.recordings.segments import read_raw
 from leadset.recordings.signals import counts_of_matrix, in_format
@@ -76,7 +76,7 @@ def _read_counts(header: Header, folder: Path, key: str) -> np.ndarray:
 def _start(header_file: Path) -> str:
     """Time and date of the record line in the order and form that WFDB readers accept; empty if there is no time."""
     text = read_header_text(header_file)
-    record_line = next(line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    record_line = next(line for line in header_lines(text) if line.strip() and not line.lstrip().startswith("#"))
     fields = record_line.split()[4:]
     time = next((field for field in fields if _TIME.fullmatch(field)), "")
     date = next(filter(None, map(_DATE.fullmatch, fields)), None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from leadset.recordings.errors import ReadError
 from leadset.recordings.foreign import is_signal_file, sort_file, without_header
-from leadset.recordings.header import NOTHING
+from leadset.recordings.header import NOTHING, header_lines
 from leadset.recordings.reader import read_header_text, read_recording
 from leadset.recordings.segments import is_multi_segment, segment_names
 
@@ -140,5 +140,5 @@ def _named_in(header: Path) -> tuple[set[str], set[str]]:
             return {name for name, _ in segment_names(text, header) if name != NOTHING}, set()
     except ReadError:
         return set(), set()
-    lines = [line.split(maxsplit=1) for line in text.splitlines()[1:]]
+    lines = [line.split(maxsplit=1) for line in header_lines(text)[1:]]
     return set(), {line[0] for line in lines if line}

@@ -46,9 +46,13 @@ _GAIN = re.compile(rf"({_NUMBER})(?:\(({_NUMBER})\))?(?:/(\S+))?", re.IGNORECASE
 # Each of the five integers (resolution, zero, initial, checksum, block size) may be missing; what is left is the lead.
 _INTEGER = rf"(?:\s+({_NUMBER}|unknown)(?!\S))?"
 _SIGNAL = re.compile(rf"(\S+)\s+(\S+)(?:\s+(\S+){_INTEGER * 5}(?:\s+(.+))?)?", re.IGNORECASE)
-# `1000 /mV`, `1000(0) / mV`: the gain of a signal line, in several words.
-_SPLIT_GAIN = re.compile(r"^([^#\s]\S*\s+\S+\s+[\d.e+()-]+)\s*/\s*(?=[^\W\d]?v)", re.IGNORECASE)
-_FREQUENCY = re.compile(rf"({_NUMBER})(?:/.*)?", re.IGNORECASE)
+# `1000 /mV`, `1000(0) / mV`, `1000 mV 16`: the gain of a signal line, in several words.
+_SPLIT_GAIN = re.compile(
+    r"^([^#\s]\S*\s+\S+\s+[\d.e+()-]+)(?:\s*/\s*(?=[^\W\d]?v)|\s+(?=[^\W\d]v\s+[\d-]))", re.IGNORECASE
+)
+_FREQUENCY = re.compile(rf"({_NUMBER})(?:hz)?(?:/.*)?", re.IGNORECASE)
+# No other character ends a line: in another encoding it is a letter or a full stop. DOS marks the end of a file.
+_LINE_END, _FILE_END = re.compile(r"\r\n?|\n"), " \t\r\n\0\x1a"
 _EXTENSION = re.compile(r"\.(?:mat|dat|hea)$", re.IGNORECASE)
 
 
@@ -198,7 +202,7 @@ def split_lines(text: str, source: str | Path) -> tuple[list[tuple[int, str]], l
     """The numbered lines of a header, of which there is at least one, and its comments without their ``#``."""
     lines: list[tuple[int, str]] = []
     comments: list[str] = []
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, line in enumerate(header_lines(text), 1):
         line = _SPLIT_GAIN.sub(r"\1/", line.strip(), count=1)
         if line.startswith("#"):
             comments.append(line[1:])
@@ -207,6 +211,11 @@ def split_lines(text: str, source: str | Path) -> tuple[list[tuple[int, str]], l
     if not lines:
         raise ReadError(source, "no record line", "name, number of signals, sampling rate, number of samples")
     return lines, comments
+
+
+def header_lines(text: str) -> list[str]:
+    """The lines of a header's text."""
+    return _LINE_END.split(text.removeprefix("\ufeff").rstrip(_FILE_END))
 
 
 def parse_record_line(numbered: tuple[int, str], source: str | Path) -> RecordLine:

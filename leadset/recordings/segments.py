@@ -18,6 +18,7 @@ from leadset.recordings.header import (
     RecordLine,
     Segment,
     SignalSpec,
+    header_lines,
     parse_record_line,
     split_lines,
     stays_in_folder,
@@ -33,7 +34,7 @@ _LONGEST_GAP = 1000
 
 def is_multi_segment(text: str) -> bool:
     """Whether the text of a header is one of several segments."""
-    first = next((line for line in text.removeprefix("\ufeff").splitlines() if line.strip()[:1] not in ("", "#")), "")
+    first = next((line for line in header_lines(text) if line.strip()[:1] not in ("", "#")), "")
     return first.strip().partition(" ")[0].partition("/")[2].isdigit()
 
 

@@ -11,7 +11,15 @@ from leadset.classes import TEXT_LABELS, UNKNOWN_WORDS, canonical_code, is_numbe
 from leadset.recordings.patients import PATIENT_FIELDS, known_patient, plain_name
 
 # A note may follow the name: `Age (years)`.
-_FIELD = re.compile(r"<?([A-Za-z ._-]{1,60})>?(?:[(\[][^)\]]{0,60}[)\]]\s?)?[:=](.*)")
+_FIELD = re.compile(
+    r"<?((?:[^\W\d]|[ .-]){1,60})>?(?:[(\[][^)\]]{0,60}[)\]]\s?)?[:=\N{FULLWIDTH COLON}](.*)"
+)
+#: Names of fields, as `plain_name` has them, in the languages of devices and their users.
+_AGE_FIELDS = ("age", "ageyears", "ageyrs", "ageinyears", "ageatrecording", "alter", "âge", "edad", "idade", "età",
+               "leeftijd", "возраст", "年龄")  # fmt: skip
+_SEX_FIELDS = ("sex", "gender", "geschlecht", "sexe", "sexo", "sesso", "geslacht", "пол", "性别")
+# Some headers go on with their codes on the next line.
+_MORE_CODES = re.compile(r"[\s,;|]*[1-9]\d{5,17}(?:[\s,;|]+[1-9]\d{5,17})*[\s,;|]*", re.ASCII)
 # Fields beside `Dx` that hold diagnoses in some data sets, in forms that cannot be read without a guess.
 _ELSEWHERE = re.compile(
     r"<?(?:(?:dx|diagnos)\w*(?: codes?)?>?(?:\s*[:=]|\s)|(?:snomed|scp|labels?|class|classes|rhythm|interpretation|"
@@ -39,28 +47,36 @@ _POWER = re.compile(r"([0-9])\.([0-9]+)e\+?0*([0-9]{1,2})", re.IGNORECASE)
 _AROUND = "[]{}\"' \t\r\n\N{NO-BREAK SPACE}"
 _TERM = re.compile(r"(?<=\d)\s*\|[^|\d]{0,200}\|\s*(?=[,;]|$)")
 _LABEL_SEPARATOR = re.compile(
-    r"[,;|\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}]|(?<=\d)\s+(?=\d)|(?<=\d{6})\s*[/+&]\s*(?=\d{6})"
+    r"[,;|\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}\N{IDEOGRAPHIC COMMA}\N{IDEOGRAPHIC FULL STOP}\N{ARABIC COMMA}]|"
+    r"(?<=\d)\s+(?=\d)|(?<=\d{6})\s*[/+&]\s*(?=\d{6})"
 )
-# A code among words that do not deny it: `164889003 (AF)`, `SNOMED:164889003`.
+# Words that deny what they stand beside, or say that it is past; a negative T wave is one.
+_DENIAL = (
+    r"\b(?:no|not|none|never|without|excl\w*|absen\w*|negativ\w*(?!\s+[tpuq]\b)|out|r/o|fals\w*|denie[sd]|histor\w*|"
+    r"kein\w*|nicht|ohne|ausgeschl\w*|pas|sans|senza|sem|não|нет|без)\b|无|未见|排除"
+)
+# A code among words that do not deny it: `164889003 (AF)`, `SNOMED CT: 164889003`.
 _AMONG_WORDS = re.compile(
-    r"(?!.*\b(?:no|not|without|excluded|absent|negative|out)\b)"
-    r"(?:[^\W\d_]\D*[:(=]\s*)?([1-9]\d{5,17})(?:\s*[:)(=-]\D*|\s\D*)?",
-    re.IGNORECASE,
+    rf"(?!.*(?:{_DENIAL}))(?:[^\W\d_]\D*[:(=]\s*)?([1-9]\d{{5,17}})(?:\s*[:)(=-]\D*|\s\D*)?", re.IGNORECASE
 )
 
 _SEXES = {
-    **dict.fromkeys(("m", "male", "man", "boy", "männlich", "mann", "homme", "masculin", "masculino"), "male"),
-    **dict.fromkeys(("f", "female", "woman", "girl", "w", "weiblich", "frau", "femme", "féminin",
-                     "femenino"), "female"),
+    **dict.fromkeys(("m", "male", "man", "boy", "männlich", "mann", "homme", "masculin", "masculino", "hombre", "varón",
+                     "maschio", "maschile", "uomo", "homem", "м", "муж", "мужской", "男"), "male"),
+    **dict.fromkeys(("f", "fem", "female", "woman", "girl", "w", "weiblich", "frau", "femme", "féminin", "femenino",
+                     "feminino", "mujer", "mulher", "femmina", "femminile", "donna", "vrouw", "ж", "жен", "женский",
+                     "女"), "female"),
 }  # fmt: skip
 #: What stands for a sex that is not known, besides `UNKNOWN_WORDS`.
 _NO_SEX = UNKNOWN_WORDS | {"u", "o", "other", "unspecified", "undetermined"}
 _YEARS = {
     **dict.fromkeys(("", "y", "yr", "yrs", "year", "years", "yo", "y/o", "y.o", "a", "jahr", "jahre", "an", "ans",
-                     "año", "años"), 1.0),
-    **dict.fromkeys(("m", "mo", "month", "months"), 1 / 12),
-    **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 7 / 365.25),
-    **dict.fromkeys(("d", "day", "days"), 1 / 365.25),
+                     "año", "años", "ano", "anos", "anni", "jaar", "år", "г", "год", "года", "лет", "岁"), 1.0),
+    **dict.fromkeys(("m", "mo", "month", "months", "monat", "monate", "mois", "mes", "meses", "mesi", "мес",
+                     "个月"), 1 / 12),
+    **dict.fromkeys(("w", "wk", "wks", "week", "weeks", "woche", "wochen", "semaine", "semaines",
+                     "semanas"), 7 / 365.25),
+    **dict.fromkeys(("d", "day", "days", "tag", "tage", "jour", "jours", "días", "dias", "giorni", "天"), 1 / 365.25),
 }  # fmt: skip
 #: Years; older ages are damage.
 OLDEST = 120.0
@@ -80,8 +96,8 @@ def parse_comments(comments: Iterable[str]) -> Subject:
     """Reads comments (without their ``#``) in any of the dialects; what is missing or unknown is None or empty."""
     comments = list(comments)
     values = comment_values(comments)
-    age, age_flags = parse_age(values.get("age", [""])[0])
-    sex, sex_flags = parse_sex(next((values[key][0] for key in ("sex", "gender") if key in values), ""))
+    age, age_flags = parse_age(next((values[key][0] for key in _AGE_FIELDS if key in values), ""))
+    sex, sex_flags = parse_sex(next((values[key][0] for key in _SEX_FIELDS if key in values), ""))
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
     if not codes and any(map(_says_a_diagnosis, comments)):
         code_flags = (*code_flags, "diagnoses_elsewhere")
@@ -96,12 +112,19 @@ def _says_a_diagnosis(comment: str) -> bool:
 
 
 def comment_values(comments: Iterable[str]) -> dict[str, list[str]]:
-    """What comments (without their ``#``) say of each field, by its `plain_name`, once for each time it is there."""
+    """What comments (without their ``#``) say of each field, by its `plain_name`, once for each time it is there.
+
+    Codes alone belong to the field before them.
+    """
     values: dict[str, list[str]] = {}
+    last = ""
     for comment in comments:
-        for match in map(_FIELD.match, _NEXT_FIELD.split(comment.strip("# \t"))):
-            if match:
-                values.setdefault(plain_name(match[1]), []).append(match[2].strip())
+        matches = list(filter(None, map(_FIELD.match, _NEXT_FIELD.split(comment.strip("# \t")))))
+        for match in matches:
+            last = plain_name(match[1])
+            values.setdefault(last, []).append(match[2].strip())
+        if not matches and last and _MORE_CODES.fullmatch(comment):
+            values[last].append(comment.strip())
     return values
 
 
@@ -121,7 +144,7 @@ def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
 
 def parse_sex(text: str) -> tuple[str | None, tuple[str, ...]]:
     """``"female"``, ``"male"`` or None from words and letters, with flags."""
-    text = text.casefold()
+    text = text.strip(" .()").casefold()
     sex = _SEXES.get(text)
     return sex, () if sex or text in _NO_SEX else ("sex_unreadable",)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from leadset.classes import LabelSpace
+from leadset.recordings.header import header_lines
 from leadset.recordings.reader import decode_header
 from leadset.recordings.subject import comment_values, parse_codes
 
@@ -46,5 +47,5 @@ def _diagnoses(path: str | Path) -> list[bytes]:
     usual = _DX.findall(content)
     if usual and not any(_NEXT_FIELD.search(line) for line in usual):
         return usual
-    comments = [line.strip()[1:] for line in decode_header(content).splitlines() if line.strip().startswith("#")]
+    comments = [line.strip()[1:] for line in header_lines(decode_header(content)) if line.strip().startswith("#")]
     return [line.encode() for line in comment_values(comments).get("dx", ())]
