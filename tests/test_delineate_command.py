@@ -55,6 +55,17 @@ def test_marks_annotations_and_plot(folder: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in output.parent.iterdir()) == ["marks.csv", "rec.pqrst", "rec_marks.png"]
 
 
+def test_measurements_are_a_row_for_each_recording_and_say_what_is_missing(folder: Path) -> None:
+    table = folder / "intervals.csv"
+    arguments = ["delineate", str(folder), "-o", str(folder / "marks.csv"), "--measurements", str(table)]
+    assert main(arguments) == 1
+    rows = read_rows(table)
+    assert [row["recording"] for row in rows] == ["a_rec", "b_rec"]
+    assert all(abs(float(row["rate"]) - 75) < 0.5 for row in rows), "beats 0.8 s apart"
+    assert all(row["pr"] == "" and "PR: P in 0 of 12 beats" in row["missing"] for row in rows)
+    assert all(100 < float(row["qt"]) < 600 and "QT:" not in row["missing"] for row in rows)
+
+
 def test_a_table_names_recordings(folder: Path, capsys) -> None:
     table = folder / "own.csv"
     table.write_text("file,labels,age\na/rec,AF,61\nb/rec,NORM,62\n")

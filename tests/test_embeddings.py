@@ -73,6 +73,8 @@ def test_command_writes_arrays_and_tables(folder, tmp_path, capsys):
     width = arrays["resnet34"].shape[1]
     own = table[[f"resnet34_{i}" for i in range(width)]].to_numpy()
     np.testing.assert_array_equal(own[:3], arrays["resnet34"])
+    codes = [";".join(read_recording(path).codes) for path in find_recordings(folder)]
+    assert list(arrays["codes"]) == codes and list(table["codes"]) == [*codes, ""] and all(codes)
     assert np.isnan(own[3]).all() and "unanswered" in table["flags"][3]
     with pytest.raises(SystemExit):
         main(["embed", str(folder), "-o", "x.txt"])

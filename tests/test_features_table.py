@@ -115,6 +115,7 @@ def test_a_lead_without_a_signal_is_named(folder, tmp_path):
     table = feature_table(open_dataset(tmp_path / "two"), tmp_path / "parts", leads=("I", "II"), n_jobs=1)
     assert not table.records and table.values.shape == (0, 2 * 53 + 23 + 2 * 14)
     assert len(table.failures) == 2 and all("found no signal in II" in one.message for one in table.failures)
+    assert all("it has --leads I,V1" in one.message for one in table.failures)
 
 
 def test_unknown_features_are_refused(folder, tmp_path):

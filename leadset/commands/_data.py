@@ -34,10 +34,10 @@ class Records(NamedTuple):
         return read_recording(path, lead_names) if data is None else data.recording(path, lead_names)
 
     def inputs(self, lead_names: Mapping[str, str] | None = None) -> Iterator[Recording | Path]:
-        """What an entry takes: those of data sets read, the others by path; it says what cannot be read."""
+        """What an entry takes: recordings, and the paths of those that cannot be read, of which it says why."""
         for path in self.paths:
             try:
-                yield self.read(path, lead_names) if path in self.sets else path
+                yield self.read(path, lead_names)
             except (ReadError, OSError):
                 yield path
 

@@ -2,7 +2,7 @@
 
 Examples:
     leadset delineate data/A0001.hea --plot
-    leadset delineate data -o marks.csv
+    leadset delineate data -o marks.csv --measurements intervals.csv
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from leadset.recordings import ReadError, Recording
 from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag
 from leadset.utils.files import write_atomically
+from leadset.waves import measure
 from leadset.waves.delineator import METHODS, Delineation, delineate
 from leadset.waves.export import ANNOTATOR, CSV_COLUMNS, csv_rows, write_annotations
 
@@ -33,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         help=f"CSV file to write, and beside it a WFDB annotation file NAME.{ANNOTATOR} of each "
                              "recording (default: marks to standard output, no annotations)")
+    parser.add_argument("--measurements", type=Path, metavar="FILE",
+                        help="CSV file to write, a row for each recording: rate (1/min), intervals and QTc (ms), axes "
+                             "(degrees), variability (ms), and why some are missing")
     parser.add_argument("--plot", action="store_true",
                         help="draw each recording as NAME_marks.png, beside the output or else in the current folder")
     parser.add_argument("--method", choices=METHODS, default=next(iter(METHODS)), help="default: %(default)s")
@@ -46,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     names, lead_names = distinct_names(paths), load_lead_names(arguments.call.folder)
     folder = arguments.output.parent if arguments.output else Path()
     skipped = incomplete = 0
+    measured: list[dict[str, str]] = []
     with write_atomically(arguments.output) if arguments.output else nullcontext(sys.stdout) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(CSV_COLUMNS)
@@ -61,6 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             table.writerows(csv_rows(name, recording.leads, delineation))
             incomplete += _write_beside(path, name, folder, recording, delineation, arguments)
+            if arguments.measurements:
+                measured.append({"recording": name, **_measured(recording, delineation)})
+    if arguments.measurements:
+        with write_atomically(arguments.measurements) as file:
+            table = csv.DictWriter(file, list(next(iter(measured), {"recording": ""})), lineterminator="\n")
+            table.writeheader()
+            table.writerows(measured)
     print(f"{len(paths) - skipped} recordings delineated, {skipped} skipped", file=sys.stderr)
     if incomplete:
         print(f"{incomplete} recordings without annotations or picture: see above", file=sys.stderr)
@@ -76,6 +88,13 @@ def _write_beside(path: Path, name: str, folder: Path, recording: Recording, del
     if arguments.plot:
         failed |= _reported(path, "picture", _draw, recording, delineation, folder / f"{name}_marks.png")
     return failed
+
+
+def _measured(recording: Recording, delineation: Delineation) -> dict[str, str]:
+    """The measurements of a recording by name, and what is missing."""
+    found = measure(recording.signal, recording.fs, recording.leads, delineation=delineation, age=recording.age,
+                    sex=recording.sex)  # fmt: skip
+    return {**found.texts(), "missing": found.missing()}
 
 
 def _draw(recording: Recording, delineation: Delineation, target: Path) -> None:

@@ -1,7 +1,8 @@
 """``leadset embed RECORD… -o FILE``: write feature vectors of recordings, one for each network of an entry.
 
-FILE ends in ``.npz`` (arrays ``recordings``, ``leads``, ``flags``, and one of vectors for each network) or in
-``.parquet`` (a row for each recording, a column for each feature).
+FILE ends in ``.npz`` (arrays ``recordings``, ``leads``, ``codes``, ``flags``, and one of vectors for each network) or
+in ``.parquet`` (a row for each recording, a column for each feature). ``codes`` are the diagnoses that a header or a
+table gives, with semicolons between.
 
 Examples:
     leadset embed data -o vectors.npz
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from tqdm import tqdm
 
 from leadset.commands._data import add_records, find_records
 from leadset.config import load_lead_names
+from leadset.recordings import Recording
 from leadset.recordings.names import distinct_names
 from leadset.utils.files import write_atomically
 
@@ -52,12 +54,22 @@ def run(arguments: argparse.Namespace) -> int:
     entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
     records = find_records(arguments.records)
     paths = records.paths
-    inputs = records.inputs(entry.lead_names)
-    embeddings = list(tqdm(entry.embed(inputs), "embed", len(paths), unit="rec", disable=None))
+    codes: list[str] = []
+
+    def read() -> Iterator[Recording | Path]:
+        for recording in records.inputs(entry.lead_names):
+            codes.append(";".join(recording.codes) if isinstance(recording, Recording) else "")
+            yield recording
+
+    embeddings = list(tqdm(entry.embed(read()), "embed", len(paths), unit="rec", disable=None))
     names = distinct_names(paths)
+    about = {
+        "leads": [",".join(one.leads) for one in embeddings], "codes": codes,
+        "flags": ["; ".join(one.flags) for one in embeddings],
+    }  # fmt: skip
     write = _write_parquet if arguments.output.suffix == ".parquet" else _write_npz
     content = io.BytesIO()
-    write(content, names, embeddings, stack(embeddings))
+    write(content, names, about, stack(embeddings))
     with write_atomically(arguments.output, "wb") as file:
         file.write(content.getvalue())
     failed = [(name, one.flags[-1]) for name, one in zip(names, embeddings, strict=True) if not one.features]
@@ -85,24 +97,19 @@ def stack(embeddings: Sequence[Embedding]) -> dict[str, np.ndarray]:
 
 
 def _write_npz(
-    file: io.BytesIO, names: Sequence[str], embeddings: Sequence[Embedding], arrays: dict[str, np.ndarray]
+    file: io.BytesIO, names: Sequence[str], about: dict[str, list[str]], arrays: dict[str, np.ndarray]
 ) -> None:
-    leads = [",".join(one.leads) for one in embeddings]
-    flags = ["; ".join(one.flags) for one in embeddings]
-    np.savez_compressed(file, recordings=np.array(names), leads=np.array(leads), flags=np.array(flags), **arrays)
+    texts = {key: np.array(values) for key, values in about.items()}
+    np.savez_compressed(file, recordings=np.array(names), **texts, **arrays)
 
 
 def _write_parquet(
-    file: io.BytesIO, names: Sequence[str], embeddings: Sequence[Embedding], arrays: dict[str, np.ndarray]
+    file: io.BytesIO, names: Sequence[str], about: dict[str, list[str]], arrays: dict[str, np.ndarray]
 ) -> None:
     import pandas as pd
 
-    about = pd.DataFrame({
-        "recording": names, "leads": [",".join(one.leads) for one in embeddings],
-        "flags": ["; ".join(one.flags) for one in embeddings],
-    })  # fmt: skip
     vectors = [
         pd.DataFrame(array, columns=[f"{network}_{i}" for i in range(array.shape[1])])
         for network, array in arrays.items()
     ]
-    pd.concat([about, *vectors], axis=1).to_parquet(file, index=False)
+    pd.concat([pd.DataFrame({"recording": names, **about}), *vectors], axis=1).to_parquet(file, index=False)

@@ -18,7 +18,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from math import isnan, nan
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,17 +152,12 @@ def _records(named: Iterable[str]) -> Records:
 
 def _asked(entry: Entry | OnnxEntry, records: Records) -> tuple[list[Answer], list[Measurements | None]]:
     """Answers and measurements of recordings, each of which is read once."""
-    from leadset.recordings import ReadError
-
     waiting: deque[Recording | Path] = deque()  # those read ahead of their answers
 
     def read() -> Iterator[Recording | Path]:
-        for path in records.paths:
-            try:
-                waiting.append(records.read(path, entry.lead_names))
-            except (ReadError, OSError):
-                waiting.append(path)  # the answer says why
-            yield waiting[-1]
+        for recording in records.inputs(entry.lead_names):
+            waiting.append(recording)
+            yield recording
 
     answers, measured = [], []
     for answer in entry.predict(read()):
@@ -208,14 +203,14 @@ def _write_csv(
     path: str, answers: Iterable[Answer], measured: Sequence[Measurements | None], space: LabelSpace
 ) -> None:
     names = space.abbreviations
-    measurements = [item.name for item in next(filter(None, measured)).items] if any(measured) else []
+    texts = [own.texts() if own else {} for own in measured]
+    measurements = list(next(filter(None, texts), {}))
     with write_atomically(path) as file:
         writer = csv.writer(file)
         writer.writerow(["recording", *(f"p_{name}" for name in names), *names, *measurements, "flags"])
-        for answer, own in zip(answers, measured, strict=True):
+        for answer, own in zip(answers, texts, strict=True):
             probabilities = [f"{p:.6f}" for p in answer.probabilities]
-            values = [own[name].value if own else nan for name in measurements]
-            texts = ["" if isnan(value) else f"{value:.1f}" for value in values]
+            values = [own.get(name, "") for name in measurements]
             writer.writerow(
-                [answer.name, *probabilities, *answer.labels.astype(int), *texts, " ".join(answer.flags)]
+                [answer.name, *probabilities, *answer.labels.astype(int), *values, " ".join(answer.flags)]
             )

@@ -95,7 +95,8 @@ class _Task:
         prepared = prepare(recording.signal, recording.fs, recording.leads, TRANSFORM)
         lacking = [lead for lead in self.leads if lead not in prepared.usable_leads]
         if lacking:
-            raise ValueError(f"found no signal in {', '.join(lacking)}, expected one in {', '.join(self.leads)}")
+            there = f" (it has --leads {','.join(prepared.usable_leads)})" if prepared.usable_leads else ""
+            raise ValueError(f"found no signal in {', '.join(lacking)}, expected one in {', '.join(self.leads)}{there}")
         return np.concatenate([FEATURE_SETS[name].compute(prepared, self.leads) for name in self.sets])
 
 

@@ -105,6 +105,18 @@ class Measurements:
         """As JSON takes it: each `Measurement.plain` by name, and the notes."""
         return {**{item.name: item.plain() for item in self.items}, "notes": list(self.notes)}
 
+    def texts(self) -> dict[str, str]:
+        """Values by name as a table has them: with one decimal, empty where there is none."""
+        return {item.name: "" if math.isnan(item.value) else f"{item.value:.1f}" for item in self.items}
+
+    def missing(self) -> str:
+        """What has no value and why, as ``"P axis, QRS axis: needs leads I and aVF or II"``; else empty."""
+        by_reason: dict[str, list[str]] = {}
+        for item in self.items:
+            if item.reason:
+                by_reason.setdefault(item.reason, []).append(item.label)
+        return "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in by_reason.items())
+
 
 def measure(
     signal_mv: np.ndarray,
