@@ -10,6 +10,7 @@ import argparse
 import ast
 import io
 import os
+import select
 import shutil
 import sys
 import textwrap
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TextIO
 
 import leadset
 
@@ -150,15 +151,25 @@ def run_verb(verb: str, argv: Sequence[str], name: str, program: str = "", folde
         status = module.run(parser.parse_args(argv))
         sys.stdout.flush()
         return status
-    except BrokenPipeError:
-        # Whoever read the output, such as `head`, has enough of it; nothing is left to be written when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (OSError, ValueError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout):
+            # `head`, say, has enough of it; nothing is left to be written when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _nobody_reads(stream: TextIO) -> bool:
+    """Whether a stream is a pipe that its reader has closed."""
+    try:
+        pipe = select.poll()
+        pipe.register(stream.fileno(), 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in pipe.poll(0))
+    except (OSError, ValueError, AttributeError):  # no file, or a system without `poll`
+        return False
 
 
 def make_parser(verb: str, name: str, program: str = "", folder: Path | None = None) -> argparse.ArgumentParser:

@@ -240,3 +240,14 @@ def test_a_closed_pipe_ends_a_verb_without_a_message():
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
     process.stdout.close()
     assert process.stderr.read() == b"" and process.wait() == 1
+
+
+def test_another_broken_pipe_is_an_error_with_a_message(monkeypatch, capfd):
+    """One to a worker process, say, or to a file that is a pipe: the work is not done, and that must be said."""
+
+    def fails(arguments):
+        raise BrokenPipeError(32, "Broken pipe", "answers.fifo")
+
+    monkeypatch.setattr("leadset.commands.models.run", fails)
+    assert main(["models"]) == 1
+    assert capfd.readouterr().err == "leadset models: [Errno 32] Broken pipe: 'answers.fifo'\n"

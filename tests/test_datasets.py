@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from files_on_disk import make_counts, write_recording
 from leadset.classes import label_space, place_label_space
 from leadset.cli import main
 from leadset.preprocess import Transform
-from leadset.recordings import find_recordings
+from leadset.recordings import find_recordings, read_recording
 from leadset.recordings.importers import open_dataset
 from leadset.training.data import TRAIN, VALID, Preparation, Split, in_label_space_of, load_training_data
 
@@ -283,3 +284,55 @@ def test_outputs_of_an_entry_of_own_classes_are_scored_in_them(tmp_path, capsys,
     assert main(["evaluate", "own.csv", "out", "scores.csv", "classes.csv"]) == 0, capsys.readouterr().err
     assert Path("classes.csv").read_text().startswith("Classes,atrial fib,normal rhythm\n")
     assert "name of another recording" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def own_table(tmp_path, monkeypatch):
+    """A table whose columns have names of their own, of two recordings that a header says something else of."""
+    monkeypatch.chdir(tmp_path)
+    write_recording(tmp_path / "data", "A1", make_counts(seed=1))
+    write_recording(tmp_path / "data/b", "A2", make_counts(seed=2))
+    Path("own.csv").write_text("ecg,rhythm,part,age,sex\ndata/A1,AF;59118001,1,61,F\ndata/b/A2.mat,NSR,2,33,\n")
+    columns = ("file=ecg", "labels=rhythm", "fold=part")
+    return ["own.csv", *(word for column in columns for word in ("--data-option", column))]
+
+
+def test_verbs_of_recordings_take_options_and_folds_of_data_sets(own_table, capsys):
+    assert main(["delineate", *own_table, "--fold", "2"]) == 0
+    assert "1 recordings delineated, 0 skipped" in capsys.readouterr().err
+    assert main(["predict", *own_table, "--fold", "1", "--json", "-"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["recording"] == "data/A1"
+    assert main(["predict", *own_table, "--fold", "3"]) == 1
+    assert "found fold '3', expected one of 1, 2" in capsys.readouterr().err
+    for verb, option in (("sheet", "--task"), ("predict", "--fold"), ("embed", "--data-option")):
+        more = ["-o", "x.npz"] if verb == "embed" else []
+        assert main([verb, "data/A1.hea", option, "a=b", *more]) == 1
+        assert f"found {option} without a data set, expected one" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["explain", "--check", "--fold", "1"])
+
+
+def test_converted_recordings_of_a_table_say_what_it_says(own_table, tmp_path, capsys):
+    convert = ["convert", own_table[0], "out", *own_table[1:]]
+    assert main(convert) == 0, capsys.readouterr().err
+    first, second = (read_recording(tmp_path / "out" / name) for name in ("A1.hea", "b/A2.hea"))
+    assert (first.age, first.sex, first.codes) == (61, "female", ("164889003", "59118001"))
+    assert (second.age, second.sex, second.codes) == (33, "male", ("426783006",))  # its header says the sex
+    original = read_recording(tmp_path / "data/A1.hea")
+    np.testing.assert_array_equal(first.signal, original.signal)
+    assert main(["convert", "own.csv", "other"]) == 1
+    assert "own.csv: found a first line of neither leads nor numbers" in capsys.readouterr().err
+
+
+def test_files_that_an_importer_reads_are_converted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("train").mkdir()
+    Path("hf_round2_label.txt").write_text("1.txt\t60\tMALE\t窦性心律\n", encoding="utf-8")
+    rows = [" ".join(map(str, row)) for row in make_counts(8, 1000).T.tolist()]
+    Path("train/1.txt").write_text("\n".join(["I II V1 V2 V3 V4 V5 V6", *rows]) + "\n")
+    assert main(["convert", f"hefei:{tmp_path}", "out"]) == 0, capsys.readouterr().err
+    copy, original = read_recording(next(Path("out").rglob("1.hea"))), open_dataset(f"hefei:{tmp_path}")
+    original = original.recording(original.paths[0])
+    assert (copy.age, copy.sex, copy.codes) == (original.age, original.sex, original.codes) != (None, None, ())
+    np.testing.assert_allclose(copy.signal, original.signal, atol=2e-3 * np.abs(original.signal).max())

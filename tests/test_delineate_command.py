@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_a_table_names_recordings(folder: Path, capsys) -> None:
     table.write_text("file,labels,age\na/rec,AF,61\nb/rec,NORM,62\n")
     assert main(["delineate", str(table), "-o", str(folder / "marks.csv"), "--method", "wavelet"]) == 0
     assert {row["recording"] for row in read_rows(folder / "marks.csv")} == {"a_rec", "b_rec"}
-    records = find_records([str(table)])
+    records = find_records([str(table)], argparse.Namespace(task=None, data_option=[], fold=[]))
     assert [records.read(path).age for path in records.paths] == [61.0, 62.0]
     assert [recording.age for recording in records.inputs()] == [61.0, 62.0]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from leadset.recordings import ReadError, Recording, find_recordings, read_recording
 from leadset.recordings.dataset import DataSet
-from leadset.recordings.importers import is_data_set, open_dataset
+from leadset.recordings.importers import is_data_set, may_be_table, open_dataset
 
 
 class Records(NamedTuple):
@@ -43,31 +43,45 @@ class Records(NamedTuple):
 
 
 def add_records(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
-    """The recordings."""
+    """The recordings, and which of a data set to take."""
     parser.add_argument(
         "records", nargs=nargs, metavar="RECORD",
         help="a header, a signal file, their common stem, or a file of another format; a folder of them; or a data set"
         " (recordings.csv, ptbxl:FOLDER)",
     )  # fmt: skip
+    add_task(parser)
+    add_chosen_folds(parser)
 
 
-def find_records(named: Iterable[str]) -> Records:
+def find_records(named: Iterable[str], arguments: argparse.Namespace) -> Records:
     """The recordings that the arguments of `add_records` name.
 
+    Args:
+        named: words that name them.
+        arguments: with task, options and folds of the data sets among them.
+
     Raises:
-        OSError, ValueError: as `find_recordings` and `open_dataset`.
+        OSError, ValueError: as `find_recordings` and `open_dataset`; or these are of a data set, and none is named.
     """
     paths: list[Path] = []
     sets: dict[Path, DataSet] = {}
     for word in named:
-        if is_data_set(word):
-            data = open_dataset(word)
+        if is_data_set(word) or (arguments.data_option and may_be_table(word)):
+            data = open_dataset(word, arguments.task, **dict(arguments.data_option))
             print(data.summary(), file=sys.stderr)
+            data = data.part(arguments.fold)
             sets.update(dict.fromkeys(data.paths, data))
             paths += data.paths
         else:
             paths += find_recordings(word) if Path(word).is_dir() else [Path(word)]
+    if not sets and (given := options_of_data_sets(arguments)):
+        raise ValueError(f"found {given[0]} without a data set, expected one, such as recordings.csv or ptbxl:FOLDER")
     return Records(paths, sets)
+
+
+def options_of_data_sets(arguments: argparse.Namespace) -> list[str]:
+    """Those options of `add_task` and `add_chosen_folds` that were given."""
+    return [f"--{name.replace('_', '-')}" for name in ("task", "data_option", "fold") if getattr(arguments, name)]
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

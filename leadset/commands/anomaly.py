@@ -254,7 +254,7 @@ def _localise(arguments: argparse.Namespace) -> int:
 
     detectors = DetectorFolder(arguments.model)
     lead_names = {**detectors.lead_names, **load_lead_names(arguments.call.folder)}
-    records = find_records(arguments.records)
+    records = find_records(arguments.records, arguments)
     failed = 0
     for path, name in zip(records.paths, distinct_names(records.paths), strict=True):
         try:

@@ -1,9 +1,11 @@
 """``leadset convert RECORD… OUT``: write recordings of any format that is read as WFDB files.
 
-DICOM waveforms, HL7 aECG, GE MUSE and Philips XML, SCP-ECG, EDF, ISHNE, MFER and arrays (CSV, NPY, NPZ).
+DICOM waveforms, HL7 aECG, GE MUSE and Philips XML, SCP-ECG, EDF, ISHNE, MFER and arrays (CSV, NPY, NPZ). What a table
+or a data set says of age, sex and diagnoses goes into the headers.
 
 Examples:
     leadset convert hospital wfdb
+    leadset convert recordings.csv wfdb --data-option labels=rhythm
     leadset convert ecg.npy wfdb --fs 500 --leads I,II,V2
 """
 
@@ -14,9 +16,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from leadset.commands._data import add_records, find_records
 from leadset.config import load_lead_names
-from leadset.recordings import Layout, find_recordings
+from leadset.recordings import Layout
 from leadset.recordings.convert import convert_recording, wfdb_name
+from leadset.recordings.dataset import DataSet
+from leadset.recordings.reader import described_in
 from leadset.signals import explain_flag
 
 GROUP = "prepare data"
@@ -24,8 +29,10 @@ GROUP = "prepare data"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("recordings", nargs="+", type=Path, metavar="RECORD", help="files, or folders of them")
-    parser.add_argument("output", type=Path, metavar="OUT", help="folder for the copies, laid out like folders given")
+    add_records(parser)
+    parser.add_argument(
+        "output", type=Path, metavar="OUT", help="folder for the copies, laid out like folders and data sets given"
+    )
     parser.add_argument("--fs", type=float, metavar="HZ", help="of arrays without a JSON file: sampling rate")
     parser.add_argument("--unit", default="mV", help="of these arrays: unit of their numbers (default: %(default)s)")
     parser.add_argument("--leads", metavar="I,II,…", help="of these arrays: leads in their order")
@@ -39,31 +46,31 @@ def run(arguments: argparse.Namespace) -> int:
     layout = None
     if arguments.fs is not None:
         layout = Layout(arguments.fs, arguments.unit, tuple(arguments.leads.split(",")))
+    records = find_records(arguments.records, arguments)
     done: dict[Path, Path] = {}
-    pairs = list(_targets(arguments.recordings, arguments.output))
-    for source, folder in pairs:
+    for path in records.paths:
+        data = records.sets.get(path)
+        folder = arguments.output / _place(path, data, arguments.records)
         try:
+            source = path if data else described_in(path)
             if source.parent.resolve() == folder.resolve():
                 raise ValueError(f"{source}: its own folder is where the copy would go, expected another one")
             target = folder / wfdb_name(source.stem)
             if target in done:
                 raise ValueError(f"{source}: found {done[target]} of the same name, expected distinct names")
-            _, flags = convert_recording(source, folder, names, layout)
+            _, flags = convert_recording(source, folder, names, layout, data)
         except (OSError, ValueError) as error:
             print(f"{arguments.call.name}: {error}", file=sys.stderr)
             continue
         done[target] = source
         for flag in flags:
-            print(f"{source}: {explain_flag(flag)}", file=sys.stderr)
-    print(f"{len(done)} of {len(pairs)} recordings written to {arguments.output}")
-    return 0 if len(done) == len(pairs) else 1
+            print(f"{path}: {explain_flag(flag)}", file=sys.stderr)
+    print(f"{len(done)} of {len(records.paths)} recordings written to {arguments.output}")
+    return 0 if len(done) == len(records.paths) else 1
 
 
-def _targets(given: Iterable[Path], output: Path) -> Iterable[tuple[Path, Path]]:
-    """Each recording with the folder that its copy goes to."""
-    for path in given:
-        if not path.is_dir():
-            yield path, output
-            continue
-        for found in find_recordings(path):
-            yield found, output / found.parent.relative_to(path)
+def _place(source: Path, data: DataSet | None, named: Iterable[str]) -> Path:
+    """Where a recording lies in the data set or folder that was named; nowhere below where it was named itself."""
+    folders = [data.folder] if data else [Path(word) for word in named if Path(word).is_dir()]
+    inside = next((folder for folder in folders if source.is_relative_to(folder)), source.parent)
+    return source.parent.relative_to(inside)

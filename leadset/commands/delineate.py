@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Delineates the recordings; a bad one is reported and skipped, and so is a file beside the marks that cannot be
     made. Returns 1 if there was any of these, else 0."""
-    records = find_records(arguments.records)
+    records = find_records(arguments.records, arguments)
     paths = records.paths
     names, lead_names = distinct_names(paths), load_lead_names(arguments.call.folder)
     folder = arguments.output.parent if arguments.output else Path()

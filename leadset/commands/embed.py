@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from leadset.entry import load_entry
 
     entry = load_entry(arguments.entry, lead_names=load_lead_names(arguments.call.folder))
-    records = find_records(arguments.records)
+    records = find_records(arguments.records, arguments)
     paths = records.paths
     codes: list[str] = []
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from leadset.commands._data import Records, add_records, find_records
+from leadset.commands._data import Records, add_records, find_records, options_of_data_sets
 from leadset.utils.files import write_atomically
 
 GROUP = "look at recordings and answers"
@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.call.usage_error(f"found --method {arguments.method}, expected one of {', '.join(METHODS)}")
     if bool(arguments.records) == arguments.check:
         arguments.call.usage_error("expected recordings to explain, or --check without any")
+    if arguments.check and (given := options_of_data_sets(arguments)):
+        arguments.call.usage_error(f"found {given[0]} with --check, which takes no recordings")
     if arguments.output is None and not arguments.check:
         arguments.call.usage_error("expected -o FOLDER for the explanations")
     if arguments.onnx and (arguments.entry or arguments.check):
@@ -103,7 +105,7 @@ def _explain(entry: Answering, arguments: argparse.Namespace) -> int:
         from leadset.plots.paper import require_matplotlib
 
         require_matplotlib()
-    records = find_records(arguments.records)
+    records = find_records(arguments.records, arguments)
     paths = records.paths
     names = distinct_names(paths)
     failed = done_before = 0

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.call.usage_error("MODEL DATA OUTPUTS writes one file per recording: found --json or --csv")
         failed = _predict_folder(arguments)
     else:
-        for option in ("per_model", "details", "task", "data_option", "fold"):
+        for option in ("per_model", "details"):
             if getattr(arguments, option):
                 arguments.call.usage_error(f"--{option.replace('_', '-')} needs MODEL DATA OUTPUTS")
         failed = _predict_records(arguments)
@@ -119,7 +119,7 @@ def _predict_records(arguments: argparse.Namespace) -> int:
         from leadset.entry import load_entry
 
         entry = load_entry(arguments.entry, lead_names=names)
-    answers, measured = _asked(entry, _records(arguments.paths))
+    answers, measured = _asked(entry, _records(arguments))
     if arguments.json:
         plain = [
             plain_answer(answer, entry.space) | {"measurements": measurements and measurements.plain()}
@@ -141,13 +141,13 @@ def _predict_records(arguments: argparse.Namespace) -> int:
     return sum(answer.failed for answer in answers)
 
 
-def _records(named: Iterable[str]) -> Records:
+def _records(arguments: argparse.Namespace) -> Records:
     from leadset.recordings.importers import is_data_set
 
-    for path in map(Path, named):
+    for path in map(Path, arguments.paths):
         if not (path.exists() or path.with_name(f"{path.name}.hea").exists() or is_data_set(path)):
             raise FileNotFoundError(f"{path}: no such file or folder, expected a recording")
-    return find_records(named)
+    return find_records(arguments.paths, arguments)
 
 
 def _asked(entry: Entry | OnnxEntry, records: Records) -> tuple[list[Answer], list[Measurements | None]]:

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         from leadset.entry import load_entry
 
         entry = load_entry(arguments.entry, lead_names=lead_names)
-    records = find_records(arguments.records)
+    records = find_records(arguments.records, arguments)
     paths = records.paths
     failed = 0
     for path, name in tqdm(list(zip(paths, distinct_names(paths), strict=True)), unit="sheet", leave=False):

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from leadset.recordings.dataset import DataSet, Item
 from leadset.recordings.formats import Layout
+from leadset.recordings.formats.contents import Contents, header_of
 from leadset.recordings.header import Header
-from leadset.recordings.reader import assemble, read_header
+from leadset.recordings.reader import Recording, assemble, read_header, read_recording
 from leadset.recordings.segments import read_raw
 from leadset.recordings.signals import in_format, to_millivolts
 from leadset.recordings.storage import INVALID
+from leadset.recordings.subject import comments_of, without_fields
 from leadset.recordings.writer import write_recording
 
 _INVALID_16 = INVALID[16]
@@ -25,8 +28,9 @@ _NEARLY = 1e-6
 
 
 def convert_recording(
-    source: Path, folder: Path, lead_names: Mapping[str, str] | None = None, layout: Layout | None = None
-) -> tuple[Path, tuple[str, ...]]:
+    source: Path, folder: Path, lead_names: Mapping[str, str] | None = None, layout: Layout | None = None,
+    data: DataSet | None = None,
+) -> tuple[Path, tuple[str, ...]]:  # fmt: skip
     """Writes a recording as WFDB; returns its new header and the flags of reading it.
 
     Counts are kept where 16 bits hold them; otherwise each lead is spread over 16 bits, which is finer than 1/64000 of
@@ -36,18 +40,41 @@ def convert_recording(
         source: a recording in any format.
         folder: for the header, named like the source's, and its ``.mat`` file.
         lead_names, layout: as for `leadset.recordings.read_recording`.
+        data: the data set that it is of, which may read it, and whose facts the copy has.
 
     Raises:
         ReadError: it cannot be read.
         OSError: a file cannot be written.
     """
-    header = read_header(source, lead_names, layout)
-    raw = read_raw(header, source.parent)
-    flags = assemble(header, raw, source, source).flags
-    header, raw = in_16_bits(header, raw)
+    if data and data.read is not read_recording:
+        recording = data.recording(source, lead_names)
+        header, flags = _header_of(recording, source, data.name), recording.flags
+        raw = header.counts
+    else:
+        header = read_header(source, lead_names, layout)
+        raw = read_raw(header, source.parent)
+        flags = assemble(header, raw, source, source).flags
+    header, raw = in_16_bits(_with_facts(header, data.by_path[str(source)]) if data else header, raw)
     target = folder / f"{wfdb_name(source.stem)}.hea"
     write_recording(target, header, raw)
     return target, flags
+
+
+def _header_of(recording: Recording, source: Path, form: str) -> Header:
+    """The header of a recording that a data set has read, whose counts are millivolts."""
+    n, sex = len(recording.leads), (recording.sex or "").capitalize()
+    contents = Contents(
+        recording.signal, recording.fs, recording.leads, ["mV"] * n, [1.0] * n, [0.0] * n,
+        age="" if recording.age is None else f"{recording.age:g}", sex=sex, codes=",".join(recording.codes),
+        patient=recording.patient,
+    )  # fmt: skip
+    return header_of(contents, source, form, None)
+
+
+def _with_facts(header: Header, item: Item) -> Header:
+    """A header whose comments say what a data set says of age, sex and diagnoses, in place of what they said."""
+    kept = without_fields(header.comments, item.age is not None, item.sex is not None, item.codes is not None)
+    return replace(header, comments=(*comments_of(item.age, item.sex, item.codes or ()), *kept))
 
 
 def wfdb_name(name: str) -> str:

@@ -79,15 +79,24 @@ def read_recording(
         >>> recording.signal.shape, recording.fs, recording.leads[:2], recording.codes
         ((12, 5000), 500.0, ('I', 'II'), ('426783006',))
     """
+    path = described_in(path)
+    header = read_header(path, lead_names, layout)
+    return assemble(header, read_raw(header, path.parent), path, path)
+
+
+def described_in(path: str | Path) -> Path:
+    """The file that `read_header` takes: that of another format, or the header of a signal file or a stem.
+
+    Raises:
+        ReadError: it is a file that is neither, and has no header beside it.
+    """
     given = Path(path)
     if is_of_another_format(given):
-        header = read_header(given, lead_names, layout)
-        return assemble(header, header.counts, given, given)
+        return given
     path = header_path(given)
     if not path.is_file() and given.is_file():
         raise ReadError(given, describe_file(given), f"a header beside it, {path.name}")
-    header = read_header(path, lead_names)
-    return assemble(header, read_raw(header, path.parent), path, path)
+    return path
 
 
 def _is_signal_of_another(header: Header, path: Path) -> bool:

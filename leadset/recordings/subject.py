@@ -105,6 +105,18 @@ def parse_comments(comments: Iterable[str]) -> Subject:
     return Subject(age, sex, codes, known_patient(patient), age_flags + sex_flags + code_flags)
 
 
+def comments_of(age: float | None, sex: str | None, codes: Iterable[str]) -> tuple[str, ...]:
+    """The comments (without their ``#``) that say what is known of these."""
+    said = {"Age": "" if age is None else f"{age:g}", "Sex": (sex or "").capitalize(), "Dx": ",".join(codes)}
+    return tuple(f"{key}: {value}" for key, value in said.items() if value)
+
+
+def without_fields(comments: Iterable[str], age: bool, sex: bool, codes: bool) -> tuple[str, ...]:
+    """Comments without those that say the age, the sex or the diagnoses."""
+    gone = {*_AGE_FIELDS * age, *_SEX_FIELDS * sex, *("dx",) * codes}
+    return tuple(comment for comment in comments if not gone & comment_values([comment]).keys())
+
+
 def _says_a_diagnosis(comment: str) -> bool:
     """Whether a comment other than ``Dx`` seems to hold diagnoses, or one that says ``Dx`` without its colon."""
     said = _ELSEWHERE.match(comment.strip("# \t"))

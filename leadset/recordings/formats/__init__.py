@@ -88,7 +88,7 @@ def read_format(
     except Exception as error:  # libraries meet damaged files with errors of many kinds
         raise ReadError(path, f"{type(error).__name__}: {error}", f"a recording ({form.name})") from error
     contents = replace(contents, flags=(*contents.flags, *map(_flag, caught)))
-    return header_of(contents, path, form, lead_names)
+    return header_of(contents, path, form.name, lead_names)
 
 
 def _flag(caught: warnings.WarningMessage) -> str:

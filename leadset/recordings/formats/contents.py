@@ -17,7 +17,7 @@ from leadset.recordings.header import Header, SignalSpec, check_rate, voltage_un
 from leadset.recordings.patients import known_patient
 from leadset.recordings.signals import narrow_counts
 from leadset.recordings.storage import NO_FORMAT
-from leadset.recordings.subject import parse_age, parse_codes, parse_sex
+from leadset.recordings.subject import comments_of, parse_age, parse_codes, parse_sex
 
 _MEBI = 1 << 20
 # Units of a count; outside, a value is damage, and float32 millivolts would overflow.
@@ -136,8 +136,14 @@ def main_rate(channels: Sequence[tuple[str, Rate]]) -> Rate:
     return Counter(rates).most_common(1)[0][0]
 
 
-def header_of(contents: Contents, path: Path, form: Format, lead_names: Mapping[str, str] | None) -> Header:
+def header_of(contents: Contents, path: Path, form: str, lead_names: Mapping[str, str] | None) -> Header:
     """The header of a recording whose counts it holds; channels that are no voltages are left out.
+
+    Args:
+        contents: of the file.
+        path: of the file.
+        form: name of its format.
+        lead_names: as for `leadset.recordings.read_recording`.
 
     Raises:
         ReadError: no channel is a voltage, the rate makes no sense, or a scale is zero or not finite.
@@ -157,12 +163,11 @@ def header_of(contents: Contents, path: Path, form: Format, lead_names: Mapping[
     left_out = ("other_channel",) if len(rows) < len(units) else ()
     left_out += ("duplicate_lead",) if len({signal.lead for signal in signals}) < len(signals) else ()
     flags = tuple(sorted({*contents.flags, *age_flags, *sex_flags, *code_flags, *left_out}))
-    said = {"Age": "" if age is None else f"{age:g}", "Sex": (sex or "").capitalize(), "Dx": ",".join(codes)}
-    comments = tuple(f"{key}: {value}" for key, value in said.items() if value)
+    comments = comments_of(age, sex, codes)
     patient = known_patient(contents.patient)
     return Header(
         path.stem, contents.fs, counts.shape[1], tuple(signals), comments, age, sex, codes, patient, flags,
-        form.name, tuple(signals), counts=counts,
+        form, tuple(signals), counts=counts,
     )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from leadset.recordings.dataset import DataSet, Item
 from leadset.recordings.find import find_recordings
 from leadset.recordings.importers.registry import Importer, importer, list_importers, register_importer
 from leadset.recordings.importers.table import TABLE_ENDINGS, is_table
+from leadset.recordings.reader import is_of_another_format
 
-__all__ = ["Importer", "importer", "is_data_set", "list_importers", "open_dataset", "register_importer"]
+__all__ = ["Importer", "importer", "is_data_set", "list_importers", "may_be_table", "open_dataset", "register_importer"]
 
 # A file with this ending is a table of recordings.
 _TABLE = "table"
@@ -21,6 +22,12 @@ def is_data_set(name: str | Path) -> bool:
     """Whether it is ``NAME:FOLDER`` or a table of recordings, rather than a folder or a file of a recording."""
     path = Path(name)
     return is_table(path) if path.exists() else _NAMED.fullmatch(str(name)) is not None
+
+
+def may_be_table(name: str | Path) -> bool:
+    """Whether it is a file with the ending of a table that is no array: a table whose columns have other names."""
+    path = Path(name)
+    return path.suffix.casefold() in TABLE_ENDINGS and path.is_file() and not is_of_another_format(path)
 
 
 def open_dataset(data: str | Path | DataSet, task: str | None = None, **options: str) -> DataSet:
