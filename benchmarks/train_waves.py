@@ -158,7 +158,7 @@ def batch(sources: dict[str, list[Example]], noises: dict[str, np.ndarray],
         if rng.random() < 0.1:  # a recording of low rate has nothing on the finest scales
             scales[0] *= 0.1
         usable = np.ptp(example.signal, axis=1) > 0.02
-        cells = network.make_cells(scales, measure(scales, usable))
+        cells = network.make_cells(scales, measure(scales, usable), network.cell_count(scales.shape[2]))
         parts.append((cells, *targets(example), usable))
     return tuple(torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -60,6 +60,11 @@ class Envelope:
     legible: np.ndarray
     sparse: bool = False
 
+    def of(self, leads: np.ndarray) -> Envelope:
+        """The envelope of some leads, chosen by a (leads,) mask; the common one stays that of all."""
+        own = {name: getattr(self, name)[leads] for name in ("leads", "blocks", "height", "legible")}
+        return self if leads.all() else replace(self, **own)
+
 
 def measure(scales: np.ndarray, usable: np.ndarray) -> Envelope:
     """The envelope of scales (5, leads, t) with the (leads,) leads that are usable."""
@@ -111,17 +116,17 @@ def _fine_contrast(energy: np.ndarray) -> np.ndarray:
     return height / np.maximum(background, 1e-6)
 
 
-def without_noise(envelope: Envelope, usable: np.ndarray, beats: np.ndarray, sure: np.ndarray | None = None
-                  ) -> np.ndarray:
-    """The beats (n,), in grid samples, without those that are noise in a pause of the rhythm in ``usable`` leads.
+def without_noise(envelope: Envelope, beats: np.ndarray, sure: np.ndarray | None = None) -> np.ndarray:
+    """The beats (n,), in grid samples, without those that are noise in a pause of the rhythm.
 
     With the confidence ``sure`` (n,) of each, low ones of low confidence are left out, too: P waves of a block.
     """
-    rows, n = np.nonzero(usable)[0], len(beats)
+    leads, n = len(envelope.leads), len(beats)
     if n < 2:
         return beats
-    around = gather(envelope.leads, np.repeat(rows, n), np.tile(beats, len(rows)) - SURROUNDINGS, 2 * SURROUNDINGS + 1)
-    around = around.reshape(len(rows), n, -1)[:, :, ::2]
+    rows = np.repeat(np.arange(leads), n)
+    around = gather(envelope.leads, rows, np.tile(beats, leads) - SURROUNDINGS, 2 * SURROUNDINGS + 1)
+    around = around.reshape(leads, n, -1)[:, :, ::2]
     half = (SURROUNDINGS - PEAK_REACH) // 2
     peak = around[:, :, half:-half].max(axis=2)
     quartile = np.sort(peak, axis=1)[:, 3 * (n - 1) // 4, None]

@@ -82,37 +82,38 @@ class _Heat:
 def learned_marks(grid: Transform, envelope: Envelope, usable: np.ndarray,
                   weights: Path = network.WEIGHTS) -> np.ndarray:
     """Marks by the network with the shipped or other weights; else arguments and result as of `rules.rule_marks`."""
-    leads, samples = grid.signal.shape
-    marks = np.full((leads, 0, len(MARKS)), np.nan)
+    marks = np.full((len(usable), 0, len(MARKS)), np.nan)
     if not usable.any():
         return marks
-    maps, seen = _maps(grid, envelope, usable, weights), np.nonzero(usable)[0]
-    beats, sure = find_beats(maps[QRS_HEAT + PEAK, seen].mean(axis=0))
-    beats = without_noise(envelope, usable, beats * network.HEAT_CELL, sure) // network.HEAT_CELL
+    grid, envelope = grid.of(usable), envelope.of(usable)
+    leads, samples = grid.signal.shape
+    maps = _maps(grid, envelope, weights)
+    beats, sure = find_beats(maps[QRS_HEAT + PEAK].mean(axis=0))
+    beats = without_noise(envelope, beats * network.HEAT_CELL, sure) // network.HEAT_CELL
     if not len(beats):
         return marks
-    marks = np.full((leads, len(beats), len(MARKS)), np.nan)
-    heat = _Heat(maps, np.repeat(seen, len(beats)))
-    fill = lambda values: np.tile(values, len(seen))  # noqa: E731
+    heat = _Heat(maps, np.repeat(np.arange(leads), len(beats)))
+    fill = lambda values: np.tile(values, leads)  # noqa: E731
     beat = fill(beats)
     following, preceding = fill(np.append(beats[1:], samples // network.HEAT_CELL)), fill(np.append(0, beats[:-1]))
-    flat = empty_marks(len(heat.rows))
-    _qrs(heat, grid, beat, preceding, following, flat)
-    _p_and_t_waves(heat, grid, beat, preceding, following, len(seen), flat)
-    drop_disordered(flat)
-    marks[seen] = flat.reshape(len(seen), len(beats), len(MARKS))
+    found = empty_marks(len(heat.rows))
+    _qrs(heat, grid, beat, preceding, following, found)
+    _p_and_t_waves(heat, grid, beat, preceding, following, leads, found)
+    drop_disordered(found)
+    marks = np.full((len(usable), len(beats), len(MARKS)), np.nan)
+    marks[usable] = found.reshape(leads, len(beats), len(MARKS))
     return marks
 
 
 def sure_beats(grid: Transform, envelope: Envelope) -> tuple[np.ndarray, np.ndarray]:
     """Beats (n,) of the legible leads in grid samples, to a cell, and the confidence of each."""
-    maps = _maps(grid, envelope, envelope.legible, network.WEIGHTS)
-    beats, sure = find_beats(maps[QRS_HEAT + PEAK, envelope.legible].mean(axis=0))
+    maps = _maps(grid.of(envelope.legible), envelope.of(envelope.legible), network.WEIGHTS)
+    beats, sure = find_beats(maps[QRS_HEAT + PEAK].mean(axis=0))
     return (beats + 0.5) * network.HEAT_CELL - 0.5, sure
 
 
-def _maps(grid: Transform, envelope: Envelope, usable: np.ndarray, weights: Path) -> np.ndarray:
-    return heat_maps(network.logits(grid.scales, envelope, usable, network.load_weights(weights)))
+def _maps(grid: Transform, envelope: Envelope, weights: Path) -> np.ndarray:
+    return heat_maps(network.logits(grid.scales, envelope, network.load_weights(weights)))
 
 
 def heat_maps(logits: np.ndarray) -> np.ndarray:
@@ -152,17 +153,20 @@ def _qrs(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, 
 
 def _p_and_t_waves(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np.ndarray, following: np.ndarray,
                    leads: int, marks: np.ndarray) -> None:
-    """Fills both waves: seeks their peaks, then onset and end around these. The slopes refine peaks that are near and
-    say whether there are two."""
-    peak, sure = heat.seek([P_HEAT + PEAK, T_HEAT + PEAK],
-                           np.stack([np.maximum(beat - cells(480), preceding + cells(120)), beat + cells(80)]),
-                           np.stack([beat - cells(30), np.minimum(beat + cells(700), following - cells(60))]))
-    p, t = peak / network.HEAT_CELL
-    (p_on, p_end, t_on, t_end), sure_limits = heat.seek(
-        [P_HEAT + ONSET, P_HEAT + END, T_HEAT + ONSET, T_HEAT + END],
-        np.stack([p - cells(180), p, np.maximum(t - cells(340), beat + cells(30)), t]),
-        np.stack([p, np.minimum(p + cells(180), beat), t, np.minimum(t + cells(340), following)]))
-    sure_p, sure_t = (sure_limits[::2] + sure + sure_limits[1::2]) / 3
+    """Fills both waves: seeks their peaks, then onset and end around these. A peak that does not lie between them is no
+    peak: it is sought once more, after the onset or before the end. The slopes refine peaks that are near and say
+    whether there are two."""
+    first = np.stack([np.maximum(beat - cells(480), preceding + cells(120)), beat + cells(80)])
+    last = np.stack([beat - cells(30), np.minimum(beat + cells(700), following - cells(60))])
+    waves = _seek_waves(heat, beat, following, first, last)
+    early, late = waves[ONSET] >= waves[PEAK], waves[END] <= waves[PEAK]
+    if (early | late).any():
+        first = np.where(early, np.minimum(waves[ONSET] // network.HEAT_CELL + 1, last), first)
+        last = np.where(late, np.maximum(waves[END] // network.HEAT_CELL - 1, first), last)
+        again = _seek_waves(heat, beat, following, first, last)
+        ordered = (again[ONSET] < again[PEAK]) & (again[PEAK] < again[END])
+        waves = np.where((early | late) & ordered, again, waves)
+    (p_on, t_on), peak, (p_end, t_end), (sure_p, sure_t) = waves
     by_lead = lambda values: values.reshape(leads, -1)  # noqa: E731
     supposed = is_p(by_lead(sure_p), by_lead(peak[0]), by_lead(beat)[0] * network.HEAT_CELL)
     there = np.stack([supposed.ravel(), sure_t >= T_CONFIDENCE]) & ~np.isnan(marks[:, R])
@@ -176,6 +180,21 @@ def _p_and_t_waves(heat: _Heat, grid: Transform, beat: np.ndarray, preceding: np
     stray = ~(np.fmin(np.abs(one - peak), np.abs(two - peak)) <= PEAK_REACH)
     one, two = np.where(stray, peak, one), np.where(stray, np.nan, two)
     marks[pair[:, None], P_AND_T[wave]] = np.stack([on, one, two, end], axis=1)
+
+
+def _seek_waves(heat: _Heat, beat: np.ndarray, following: np.ndarray, first: np.ndarray,
+                last: np.ndarray) -> np.ndarray:
+    """(4, 2, n) onset, peak and end of P and T, and the mean confidence of the three.
+
+    ``first`` and ``last`` (2, n) are the cells between which the peak of each lies.
+    """
+    peak, sure = heat.seek([P_HEAT + PEAK, T_HEAT + PEAK], first, last)
+    p, t = peak / network.HEAT_CELL
+    limits, sure_limits = heat.seek(
+        [P_HEAT + ONSET, T_HEAT + ONSET, P_HEAT + END, T_HEAT + END],
+        np.stack([p - cells(180), np.maximum(t - cells(340), beat + cells(30)), p, t]),
+        np.stack([p, t, np.minimum(p + cells(180), beat), np.minimum(t + cells(340), following)]))
+    return np.stack([limits[:2], peak, limits[2:], (sure_limits[:2] + sure + sure_limits[2:]) / 3])
 
 
 def _moves(signal: np.ndarray, rows: np.ndarray, on: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ Input are scales 1 to 5 of the wavelet transform on the 250-Hz grid, compressed 
 slope, in cells of eight samples (32 ms). Output are logits in cells of 16 ms: one heat map per onset, peak and end of
 P, QRS and T, and one map of the extent of each wave, which only training uses. The body is an encoder and
 decoder over three resolutions (U-Net, Ronneberger, Fischer, Brox, MICCAI 2015); at every resolution a lead also sees
-the mean over all usable leads, so that one set of weights serves any number of leads (Deep Sets, Zaheer et al.,
+the mean over all leads, so that one set of weights serves any number of leads (Deep Sets, Zaheer et al.,
 NeurIPS 2017).
 
 `forward` is written once for two backends: numpy here, torch for training (`benchmarks/train_waves.py`).
@@ -26,6 +26,8 @@ from leadset.waves.wavelet import N_SCALES
 CELL, COARSEST = 8, 4
 #: Cells that are zero before and after a lead, as far as any layer looks.
 GAP = 2 * COARSEST
+#: Alignments in which a single lead is seen: all that differ by cells of the output.
+ALIGNMENTS = 8
 #: Fewest cells of a lead, the zeros included: two windows of five taps side by side where they are coarsest.
 SHORTEST = 14 * COARSEST
 #: Multiplications of a matrix product that OpenBLAS leaves to one thread (its default, interface/gemm.c).
@@ -104,16 +106,17 @@ def cell_count(samples: int) -> int:
     return -(-samples // (CELL * COARSEST)) * COARSEST
 
 
-def make_cells(scales: np.ndarray, envelope: Envelope, gap: int = 0) -> np.ndarray:
-    """The network's input (leads, t, INPUTS) from wavelet scales (5, leads, samples); the end is padded with zeros, and
-    ``gap`` cells are left undefined on either side."""
+def make_cells(scales: np.ndarray, envelope: Envelope, length: int, gap: int = 0, shift: int = 0) -> np.ndarray:
+    """The network's input (leads, gap + length + gap, INPUTS) from wavelet scales (5, leads, samples).
+
+    ``shift`` samples before them and those after them are zeros; the ``gap`` cells on either side are undefined.
+    """
     _, leads, samples = scales.shape
-    length = cell_count(samples)
     typical = np.maximum(between_blocks(envelope.height, length * CELL, CELL), SMALLEST_SLOPE)
     limit = np.abs(scales)
     limit += KNEE[:, None, None] * np.repeat(typical, CELL, axis=1)[:, :samples]
     ratio = np.zeros((N_SCALES, leads, length * CELL), dtype=np.float32)
-    np.divide(scales, limit, out=ratio[:, :, :samples])
+    np.divide(scales, limit, out=ratio[:, :, shift : shift + samples])
     cells = np.empty((leads, gap + length + gap, INPUTS), dtype=np.float32)
     column = 0
     for values, stride in zip(ratio.reshape(N_SCALES, leads, length, CELL), STRIDE, strict=True):
@@ -131,23 +134,25 @@ def load_weights(path: Path = WEIGHTS) -> dict[str, np.ndarray]:
     return {name: array.astype(np.float32) for name, array in load_file(path).items()}
 
 
-def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+def logits(scales: np.ndarray, envelope: Envelope, weights: dict[str, np.ndarray]) -> np.ndarray:
     """Heat maps and extents of every lead.
+
+    A single lead is seen in `ALIGNMENTS` alignments with the coarsest cells, side by side, of which the mean errs less.
 
     Args:
         scales: (5, leads, samples) of `wavelet.transform`.
-        envelope: slopes of the same recording.
-        usable: (leads,) leads that take part in the mean over leads.
+        envelope: slopes of the same leads.
         weights: of `load_weights`.
 
     Returns:
         (leads, t, 12) logits per cell of 16 ms in the order of `HEAT` and `EXTENT`.
     """
-    inside = cell_count(scales.shape[2])
+    single, samples = scales.shape[1] == 1, scales.shape[2]
+    shifts = range(0, CELL * COARSEST, CELL * COARSEST // ALIGNMENTS) if single else (0,)
+    inside = cell_count(samples) + (COARSEST if single else 0)
     gap = max(GAP, -(-(SHORTEST - inside) // (2 * COARSEST)) * COARSEST)
-    cells = make_cells(scales, envelope, gap)
+    cells = np.concatenate([make_cells(scales, envelope, inside, gap, shift) for shift in shifts])
     length = cells.shape[1]
-    share = (usable / max(usable.sum(), 1)).astype(np.float32)
 
     def layer(name: str, x: np.ndarray) -> np.ndarray:
         taps = LAYERS[name][2]
@@ -162,9 +167,15 @@ def logits(scales: np.ndarray, envelope: Envelope, usable: np.ndarray, weights: 
         return np.maximum(x, np.zeros_like(x[0]), out=x)  # numpy is several times as slow with a scalar
 
     def across(x: np.ndarray) -> np.ndarray:
-        return np.einsum("l,ltc->tc", share, x)[None]
+        return x if single else np.einsum("l,ltc->tc", share, x)[None]
 
-    return forward(cells, layer, relu, across)[:, gap * CELL // HEAT_CELL : -gap * CELL // HEAT_CELL]
+    share = np.full(len(cells), 1 / len(cells), dtype=np.float32)
+    found = forward(cells, layer, relu, across)
+    first, count = gap * CELL // HEAT_CELL, cell_count(samples) * CELL // HEAT_CELL
+    if not single:
+        return found[:, first : first + count]
+    own = [row[first + shift // HEAT_CELL :][:count] for row, shift in zip(found, shifts, strict=True)]
+    return np.mean(own, axis=0)[None]
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray, taps: int) -> np.ndarray:

@@ -36,7 +36,7 @@ def rule_marks(grid: Transform, envelope: Envelope, usable: np.ndarray) -> np.nd
         (leads, beats, 13) in grid samples, NaN = missing.
     """
     leads, samples = grid.signal.shape
-    beats = without_noise(envelope, usable, find_beats(envelope.common, envelope.sparse))
+    beats = without_noise(envelope.of(usable), find_beats(envelope.common, envelope.sparse))
     marks = np.full((leads, len(beats), len(MARKS)), np.nan)
     seen = np.nonzero(usable)[0]
     if not len(beats):

@@ -12,7 +12,7 @@ so the inverse Fourier transform on that grid is a band-limited resampling and l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil
@@ -43,6 +43,10 @@ class Transform:
     scales: np.ndarray
     step: float
     origin: float
+
+    def of(self, leads: np.ndarray) -> Transform:
+        """The transform of some leads, chosen by a (leads,) mask."""
+        return self if leads.all() else replace(self, signal=self.signal[leads], scales=self.scales[:, leads])
 
     def to_input(self, position: np.ndarray) -> np.ndarray:
         """Grid positions as positions in samples of the input."""
