@@ -13,8 +13,11 @@ import pytest
 from leadset.leads import LEADS
 from leadset.preprocess import Transform, prepare
 from leadset.simulate import simulate
+from leadset.store.feature_table import FEATURE_SETS, TRANSFORM
 from leadset.utils.memory import row_blocks
 from leadset.waves import assess, delineate, extract_features
+from leadset.waves.quality import find_missing, repair
+from leadset.waves.statistics import lead_statistics
 
 
 def test_a_long_recording_is_assessed_in_the_memory_of_a_few_of_its_leads():
@@ -27,6 +30,46 @@ def test_a_long_recording_is_assessed_in_the_memory_of_a_few_of_its_leads():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * signal.nbytes
+
+
+def peak_of(call) -> int:
+    """The most bytes that a call had at a time."""
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_statistics_of_a_long_recording_take_the_memory_of_one_of_its_leads():
+    prepared = prepare(np.random.default_rng(0).normal(0, 1, (12, 150_000)), 500, LEADS, TRANSFORM)
+    statistics = FEATURE_SETS["statistics"]
+    whole = statistics.compute(prepared, LEADS)
+    assert peak_of(lambda: statistics.compute(prepared, LEADS)) < 1.5 * prepared.samples.nbytes  # was 18 times
+    np.testing.assert_array_equal(whole[:53], statistics.compute(prepared, LEADS[:1]))
+
+
+def test_statistics_of_a_long_lead_are_computed_in_pieces(monkeypatch):
+    lead = np.random.default_rng(0).normal(0, 1, 400_001).astype(np.float32)
+    at_once = lead_statistics([lead])
+    monkeypatch.setattr(sys.modules["leadset.waves.statistics"], "_MOST_AT_ONCE", 10_000)
+    assert peak_of(lambda: lead_statistics([lead])) < 4 * lead.nbytes  # was 11 times
+    np.testing.assert_allclose(lead_statistics([lead]), at_once, rtol=1e-6)
+
+
+def test_leads_are_looked_through_one_after_the_other():
+    signal = np.random.default_rng(0).normal(0, 1, (12, 100_000)).astype(np.float32)
+    assert peak_of(lambda: repair(signal, find_missing(signal))) < 0.6 * signal.nbytes  # the mask alone is 0.25 of it
+
+
+def test_baselines_of_the_beats_of_a_long_lead_are_found_in_pieces(monkeypatch):
+    signal = np.tile(simulate(1, seed=5, labels="NSR", marks=False).signals[0, :1], 40).astype(np.float32)
+    delineation = delineate(signal, 500)
+    whole = extract_features(delineation, signal)
+    pieces = lambda rows, columns: row_blocks(rows, columns, 20_000)  # noqa: E731
+    monkeypatch.setattr(sys.modules["leadset.waves.features"], "row_blocks", pieces)
+    assert peak_of(lambda: extract_features(delineation, signal)) < 2.5 * signal.nbytes  # was 4
+    np.testing.assert_allclose(extract_features(delineation, signal).beats, whole.beats, rtol=1e-4, atol=1e-6)
 
 
 def test_blocks_hold_all_rows_once():

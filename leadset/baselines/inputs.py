@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,13 +36,13 @@ class BaselineInput:
     compute: Compute
 
 
-def _signal(samples: np.ndarray, statistics: np.ndarray, leads: Sequence[str]) -> np.ndarray:
-    rows = [LEADS.index(lead) for lead in leads]
-    return samples[rows] * statistics[0, rows, None]
+def _signals(samples: np.ndarray, statistics: np.ndarray, leads: Sequence[str]) -> Iterator[np.ndarray]:
+    """The leads (t,) in mV one after the other."""
+    return (samples[row] * statistics[0, row] for row in map(LEADS.index, leads))
 
 
 def _statistics(samples: np.ndarray, statistics: np.ndarray, _: RecordingContext, leads: Sequence[str]) -> np.ndarray:
-    return lead_statistics(_signal(samples, statistics, leads))
+    return lead_statistics(_signals(samples, statistics, leads))
 
 
 def _pqrst(_: np.ndarray, __: np.ndarray, context: RecordingContext, ___: Sequence[str]) -> np.ndarray:
@@ -52,7 +52,7 @@ def _pqrst(_: np.ndarray, __: np.ndarray, context: RecordingContext, ___: Sequen
 def _rms(samples: np.ndarray, statistics: np.ndarray, context: RecordingContext, leads: Sequence[str]) -> np.ndarray:
     about = [EXTRA_INPUTS[name].value(context, True, range(0)) for name in ("age", "sex")]
     about = [np.where(value[1:], value[:1], np.nan) for value in about]  # missing, not zero
-    return np.concatenate([*about, np.sqrt((_signal(samples, statistics, leads) ** 2).mean(axis=1))])
+    return np.array([*np.concatenate(about), *(np.sqrt((x**2).mean()) for x in _signals(samples, statistics, leads))])
 
 
 def _random(samples: np.ndarray, statistics: np.ndarray, _: RecordingContext, leads: Sequence[str]) -> np.ndarray:

@@ -43,8 +43,7 @@ class FeatureSet:
 
 
 def _statistics(prepared: Prepared, leads: Sequence[str]) -> np.ndarray:
-    rows = [LEADS.index(lead) for lead in leads]
-    return lead_statistics(prepared.samples[rows] * prepared.statistics[0, rows, None])
+    return lead_statistics(prepared.samples[row] * prepared.statistics[0, row] for row in map(LEADS.index, leads))
 
 
 def _pqrst(prepared: Prepared, leads: Sequence[str]) -> np.ndarray:
@@ -93,6 +92,7 @@ class _Task:
     def row(self, path: Path) -> np.ndarray:
         recording = self.read(path)
         prepared = prepare(recording.signal, recording.fs, recording.leads, TRANSFORM)
+        del recording  # of a day, it takes as much memory as all that follows
         lacking = [lead for lead in self.leads if lead not in prepared.usable_leads]
         if lacking:
             there = f" (it has --leads {','.join(prepared.usable_leads)})" if prepared.usable_leads else ""

@@ -178,14 +178,21 @@ def _baseline(signal: np.ndarray, marks: np.ndarray, fs: float) -> np.ndarray:
     known = ~np.isnan(stop)
     first = np.clip(np.round(np.where(known, start, 0)).astype(int), 0, signal.shape[1] - 1)
     last = np.clip(np.round(np.where(known, stop, 1)).astype(int), first + 1, signal.shape[1])
-    sums = np.empty(first.shape)
-    for part in row_blocks(*signal.shape):
-        total = np.zeros((len(signal[part]), signal.shape[1] + 1))
-        filled = np.nan_to_num(signal[part], posinf=0, neginf=0)
-        np.cumsum(filled, axis=1, dtype=np.float64, out=total[:, 1:])
-        rows = np.arange(len(total))[:, None]
-        sums[part] = total[rows, last[part]] - total[rows, first[part]]
+    sums = [_sums(*of_lead) for of_lead in zip(signal, first, last, strict=True)]
     return np.where(known, sums / (last - first), np.nan)
+
+
+def _sums(signal: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """(beats,) sums of a lead (t,) from each ``first`` sample to each ``last``, which is left out."""
+    sums = np.empty(first.shape)
+    for part in row_blocks(len(signal), 1):
+        here = np.flatnonzero((first >= part.start) & (first < part.stop))
+        if len(here):
+            start, stop = part.start, last[here].max()
+            total = np.zeros(stop - start + 1)
+            np.cumsum(np.nan_to_num(signal[start:stop], posinf=0, neginf=0), dtype=np.float64, out=total[1:])
+            sums[here] = total[last[here] - start] - total[first[here] - start]
+    return sums
 
 
 def _lead_features(delineation: Delineation, beats: np.ndarray) -> np.ndarray:

@@ -81,14 +81,19 @@ def repair(signal: np.ndarray, missing: np.ndarray | None = None) -> Repaired:
     far = RAIL_DISTANCE * (high - low)
     middle = signal.mean(axis=1, keepdims=True)
     floor, ceiling = np.where(middle - low > far, low, np.nan), np.where(high - middle > far, high, np.nan)
-    extreme = (signal == floor) | (signal == ceiling)
-    clipped = _count(extreme[:, :-2] & extreme[:, 1:-1] & extreme[:, 2:]) / signal.shape[1]
+    clipped = np.array([_at_ends(*lead) for lead in zip(signal, floor, ceiling, strict=True)]) / signal.shape[1]
     return Repaired(signal, missing, gaps, clipped, flat, ~flat & (gaps <= MOST_MISSING))
+
+
+def _at_ends(row: np.ndarray, floor: np.ndarray, ceiling: np.ndarray) -> int:
+    """Number of samples (t,) that are at one of two values, as both of their neighbours are."""
+    extreme = (row == floor) | (row == ceiling)
+    return np.count_nonzero(extreme[:-2] & extreme[1:-1] & extreme[2:])
 
 
 def find_missing(signal: np.ndarray) -> np.ndarray:
     """(leads, samples) which samples are NaN, infinite, impossible or at the ends of a converter's range."""
-    missing = ~known(signal)
+    missing = np.array([~known(row) for row in signal])  # all at once would take the memory of the signal again
     with np.errstate(invalid="ignore"):
         suspect = ~(np.ptp(signal, axis=1) < RANGE_END)  # NaN is, too
     for lead in np.nonzero(suspect)[0]:

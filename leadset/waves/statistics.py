@@ -8,17 +8,21 @@ the coefficients' shares of the energy, as a share of the largest it can be.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from math import comb
 
 import numpy as np
+
+from leadset.utils.memory import row_blocks
 
 STATISTICS: tuple[str, ...] = ("p5", "p25", "p75", "p95", "median", "mean", "sd", "variance")
 #: Sets of coefficients, coarse to fine.
 COEFFICIENTS: tuple[str, ...] = ("cA4", "cD4", "cD3", "cD2", "cD1")
 _PERCENTILES = (5, 25, 75, 95, 50)
 _VANISHING, _LEVELS = 10, 4
+#: Values that are computed with at once: half an hour of a lead at 500 Hz has fewer.
+_MOST_AT_ONCE = 2**20
 
 
 def statistic_names(leads: Sequence[str]) -> list[str]:
@@ -28,48 +32,82 @@ def statistic_names(leads: Sequence[str]) -> list[str]:
     return [f"{lead}_{name}" for lead in leads for name in of_lead]
 
 
-def lead_statistics(signal_mv: np.ndarray) -> np.ndarray:
-    """Features (53 · l,) float32 of a signal (l, t) in millivolts, ordered as `statistic_names`.
+def lead_statistics(leads_mv: Iterable[np.ndarray]) -> np.ndarray:
+    """Features (53 · l,) float32 of a signal in millivolts, ordered as `statistic_names`.
+
+    Args:
+        leads_mv: (l, t), or its leads (t,) one after the other: only the one that is looked at has to be in memory.
 
     Raises:
-        ValueError: not two dimensions, or no samples.
+        ValueError: a lead is no row of samples, or there is none.
     """
-    signal = np.asarray(signal_mv, dtype=np.float64)
-    if signal.ndim != 2 or not signal.size:
-        raise ValueError(f"found a signal of shape {signal.shape}, expected (leads, samples) with some of each")
-    parts = [_statistics(signal)]
-    for coefficients in decompose(signal):
-        parts += [energy_entropy(coefficients)[None], _statistics(coefficients)]
-    return np.concatenate(parts).T.ravel().astype(np.float32)
+    parts = [_of_lead(np.asarray(lead)) for lead in leads_mv]
+    if not parts:
+        raise ValueError("found no lead, expected one or more")
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _of_lead(signal: np.ndarray) -> np.ndarray:
+    """Features (53,) of a lead (t,)."""
+    if signal.ndim != 1 or not signal.size:
+        raise ValueError(f"found a lead of shape {signal.shape}, expected (samples,) with some")
+    bands = _bands(signal[None])
+    of_bands = [np.concatenate([energy_entropy(band), *_statistics(band)]) for band in bands]
+    return np.concatenate([*_statistics(signal[None].astype(np.float64)), *of_bands[::-1]])
 
 
 def _statistics(values: np.ndarray) -> np.ndarray:
-    """`STATISTICS` (8, l) of each row."""
-    spread = values.std(axis=1)
-    return np.stack([*np.percentile(values, _PERCENTILES, axis=1), values.mean(axis=1), spread, spread**2])
+    """`STATISTICS` (8, l) of each row of float64 values, which are put into another order."""
+    n = values.shape[1]
+    mean = _total(values, lambda part: part) / n
+    spread = np.sqrt(_total(values, lambda part: (part - mean[:, None]) ** 2) / n)
+    percentiles = np.transpose([np.percentile(row, _PERCENTILES, overwrite_input=True) for row in values])
+    return np.stack([*percentiles, mean, spread, spread**2])
+
+
+def _total(values: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """(l,) sum of a function of values (l, n), which is computed piece by piece."""
+    rows, n = values.shape
+    return np.sum([of(values[:, part]).sum(axis=1) for part in row_blocks(n, rows, _MOST_AT_ONCE)], axis=0)
 
 
 def energy_entropy(coefficients: np.ndarray) -> np.ndarray:
     """Entropy (l,) of the shares of the energy (l, n), from 0 (one coefficient has it all) to 1 (all have as much)."""
-    energy = coefficients**2
-    total = energy.sum(axis=1, keepdims=True)
-    share = np.divide(energy, total, out=np.zeros_like(energy), where=total > 0)
-    logarithm = np.log(share, out=np.zeros_like(share), where=share > 0)
-    return -(share * logarithm).sum(axis=1) / np.log(max(2, coefficients.shape[1]))
+    total = _total(coefficients, np.square)[:, None]
+
+    def terms(part: np.ndarray) -> np.ndarray:
+        share = np.divide(part**2, total, out=np.zeros_like(part), where=total > 0)
+        return share * np.log(share, out=np.zeros_like(share), where=share > 0)
+
+    return -_total(coefficients, terms) / np.log(max(2, coefficients.shape[1]))
 
 
 def decompose(signal: np.ndarray) -> list[np.ndarray]:
     """Coefficients (l, n) of each of `COEFFICIENTS` of a signal (l, t), continued by its mirror image at the ends."""
+    return list(_bands(signal))[::-1]
+
+
+def _bands(signal: np.ndarray) -> Iterator[np.ndarray]:
+    """Those of `decompose` from fine to coarse, each as soon as it is known."""
     low = daubechies(_VANISHING)
     high = low[::-1] * (-1.0) ** np.arange(len(low))
-    approximation, details = signal, []
+    approximation = signal
     for _ in range(_LEVELS):
-        ends = len(low) - 1
-        extended = np.pad(approximation, ((0, 0), (ends, ends)), mode="symmetric")
-        pieces = np.lib.stride_tricks.sliding_window_view(extended, len(low), axis=1)[:, 1::2]
-        details.append(pieces @ high)
-        approximation = pieces @ low
-    return [approximation, *details[::-1]]
+        yield _halved(approximation, high)
+        approximation = _halved(approximation, low)
+    yield approximation
+
+
+def _halved(signal: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """A signal (l, t) through a filter, every second sample, piece by piece."""
+    (rows, n), ends = signal.shape, len(taps) - 1
+    out = np.empty((rows, (n + ends) // 2))
+    for part in row_blocks(out.shape[1], rows, _MOST_AT_ONCE):
+        first, last = 2 * part.start + 1 - ends, 2 * min(part.stop, out.shape[1])
+        inside = signal[:, max(first, 0) : last].astype(np.float64)
+        padded = np.pad(inside, ((0, 0), (max(-first, 0), max(last - n, 0))), mode="symmetric")
+        out[:, part] = np.lib.stride_tricks.sliding_window_view(padded, len(taps), axis=1)[:, ::2] @ taps
+    return out
 
 
 @cache

@@ -43,12 +43,12 @@ def at_rest(signal: np.ndarray, fs: float) -> np.ndarray:
 
     A prepared recording is at rest where samples were missing.
     """
-    leads, samples = signal.shape
+    samples = signal.shape[1]
     block = max(round(REST * fs / _BLOCKS), 1)
-    blocks = signal[:, : samples // block * block].reshape(leads, -1, block)
     rest = np.zeros(signal.shape, dtype=bool)
     with np.errstate(invalid="ignore"):  # infinity less infinity
-        still = blocks.max(axis=2) - blocks.min(axis=2) < 2 * MIN_SD_MV  # False where a sample is NaN
+        ranges = [np.ptp(row[: samples // block * block].reshape(-1, block), axis=1) for row in signal]
+    still = np.array(ranges) < 2 * MIN_SD_MV  # False where a sample is NaN
     for row in np.flatnonzero(still.any(axis=1) & ~still.all(axis=1)):
         for first, last in zip(*runs(still[row]), strict=True):
             if last - first >= _BLOCKS:
