@@ -14,6 +14,7 @@ import pytest
 from sklearn.metrics import average_precision_score, fbeta_score, hamming_loss, precision_score, roc_auc_score
 
 from leadset.classes import label_space
+from leadset.cli import main
 from leadset.config import default_config
 from leadset.scoring import ChallengeMetric, accuracy, f_measure, macro
 from leadset.studies import report
@@ -202,6 +203,18 @@ def test_the_page_compares_a_model_with_itself_in_another_entry(made, tmp_path):
     assert re.search(r"net \(tuned\).*?<td[^>]*>net<", section, re.DOTALL)
     (line,) = csv.DictReader((folder / "report" / "pairs.csv").open())
     assert (line["model"], line["other"]) == ("net (tuned)", "net")
+
+
+def test_the_verb_prints_the_main_scores_of_the_table(made, capsys):
+    assert main(["report", str(made[0])]) == 0
+    head, *lines, done = capsys.readouterr().out.splitlines()
+    assert head.split() == ["leads", "model", "Challenge", "metric", "AUROC", "F1"] and done.endswith("report.html")
+    with open(made[0] / "report" / "scores.csv") as file:
+        table = list(csv.DictReader(file))
+    assert [line.split()[:2] for line in lines] == [[row["leads"], row["model"]] for row in table]
+    for line, row in zip(lines, table, strict=True):
+        auroc, low, high = (f"{float(row[f'auroc{end}']):.3f}" for end in ("", "_low", "_high"))
+        assert f"{auroc} ({low} to {high})" in line
 
 
 def test_a_folder_with_no_model_in_common_is_refused(made, tmp_path):

@@ -1,7 +1,7 @@
 """``leadset report OUT``: make a page and tables of a cross-validation's results.
 
-It writes OUT/report.html and OUT/report/*.csv. It may be called while folds are still running: entries that have not
-answered in every fold are left out, and the page names them.
+It writes OUT/report.html and OUT/report/*.csv, and prints the main scores. It may be called while folds are still
+running: entries that have not answered in every fold are left out, and the page names them.
 
 Examples:
     leadset report folds
@@ -11,9 +11,14 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 GROUP = "compare networks"
+
+# Columns of the table of scores that are printed, and what they are called.
+_PRINTED = {"challenge_metric": "Challenge metric", "auroc": "AUROC", "f1": "F1"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +32,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the report; returns the exit status."""
-    from leadset.studies.report import write_report
+    from leadset.studies.report import TABLES_FOLDER, write_report
 
-    print(f"Done: {write_report(arguments.out, arguments.against)}")
+    page = write_report(arguments.out, arguments.against)
+    print("\n".join(_summary(page.parent / TABLES_FOLDER / "scores.csv")))
+    print(f"Done: {page}")
     return 0
+
+
+def _summary(path: Path) -> Iterator[str]:
+    """Lines of the main scores with their intervals."""
+    with open(path, newline="", encoding="utf-8") as file:
+        scores = list(csv.DictReader(file))
+    rows = [("leads", "model", *_PRINTED.values())]
+    rows += [(line["leads"], line["model"], *(_with_interval(line, name) for name in _PRINTED)) for line in scores]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _with_interval(line: dict[str, str], name: str) -> str:
+    numbers = (line[name], line[f"{name}_low"], line[f"{name}_high"])
+    value, low, high = (f"{float(text):.3f}" if text else "–" for text in numbers)
+    return f"{value} ({low} to {high})"
