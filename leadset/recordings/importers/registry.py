@@ -1,14 +1,15 @@
 """The registry of importers: a file of this folder registers itself, and no other file changes.
 
-An importer is a function ``(folder: Path, task: str, **options) -> DataSet``. It reads the tables of a data set as
-published, names every recording that it leaves out, and copies nothing. ``folder`` is there; ``task`` is one of those
-that it was registered with, empty where there are none. What it is registered with comes into the data set by itself.
+An importer is a function ``(folder: Path, task: str, **options) -> DataSet``, whose options are texts. It reads the
+tables of a data set as published, names every recording that it leaves out, and copies nothing. ``folder`` is there;
+``task`` is one of those that it was registered with, empty where there are none. What it is registered with comes into
+the data set by itself.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Importer:
         published: number of recordings by release, as its authors give it.
         tasks: label space by task, the default task first; empty where labels come with no task.
         classes: number of recordings by task, release and code, as its authors give it.
+        more_options: names of options that the function takes together, as ``**more``.
     """
 
     name: str
@@ -37,11 +39,13 @@ class Importer:
     published: Mapping[str, int]
     tasks: Mapping[str, str]
     classes: Mapping[str, Mapping[str, Mapping[str, int]]]
+    more_options: tuple[str, ...] = ()
 
     @property
     def options(self) -> list[str]:
         """Names of the options that it takes."""
-        return [p.name for p in inspect.signature(self.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        parameters = inspect.signature(self.build).parameters.values()
+        return [*self.more_options, *(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)]
 
     def open(self, folder: Path, task: str | None = None, /, **options: str) -> DataSet:
         """Reads the data set; see `leadset.recordings.importers.open_dataset`."""
@@ -77,11 +81,13 @@ def register_importer(
     published: Mapping[str, int] | None = None,
     tasks: Mapping[str, str] | None = None,
     classes: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None,
+    more_options: Iterable[str] = (),
 ) -> Callable[[Callable[..., DataSet]], Callable[..., DataSet]]:
     """Function decorator that registers an importer under ``name``; the rest are attributes of `Importer`."""
 
     def register(build: Callable[..., DataSet]) -> Callable[..., DataSet]:
-        _REGISTRY[name] = Importer(name, build, title, citation, licence, published or {}, tasks or {}, classes or {})
+        counts = published or {}, tasks or {}, classes or {}
+        _REGISTRY[name] = Importer(name, build, title, citation, licence, *counts, tuple(more_options))
         return build
 
     return register

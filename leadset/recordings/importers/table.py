@@ -66,40 +66,27 @@ def is_table(path: Path) -> bool:
     title="table of recordings",
     citation="the user's own table",
     licence="that of the recordings",
+    more_options=_COLUMNS,
 )
 def open_table(
-    path: Path,
-    task: str,
-    *,
-    file: str = "",
-    labels: str = "",
-    patient: str = "",
-    fold: str = "",
-    age: str = "",
-    sex: str = "",
-    source: str = "",
-    folder: str = "",
-    space: str = "",
-    normal: str = "",
+    path: Path, task: str, *, folder: str = "", space: str = "", normal: str = "", **columns: str
 ) -> DataSet:
     """The recordings that a table names.
 
     Args:
         path: CSV (with commas, semicolons or tabs) or Parquet (extra `tables`).
         task: none.
-        file, labels, patient, fold, age, sex, source: names of its columns; by default the usual ones. Labels in one
-            column have ``;``, ``|`` or ``,`` between them; several columns, with commas between, are classes with 1
-            where a recording has them.
         folder: where the paths of the files start, itself a path from the table's folder; by default that folder.
         space: label space of the labels, a name or a file; by default the distinct labels are the classes.
         normal: the label of normal recordings; by default one with a usual name, or the most frequent.
+        columns: names of its columns, by `_COLUMNS` what is in them; by default the usual ones. Labels in one column
+            have ``;``, ``|`` or ``,`` between them; several columns, with commas between, are classes with 1 where a
+            recording has them.
     """
-    given = {"file": file, "labels": labels, "patient": patient, "fold": fold, "age": age, "sex": sex, "source": source}
     path = path.absolute()
     start = path.parent / folder
     rows, names = _open(path)
-    columns = _columns(path, names, given)
-    items, left_out, remarks, words = _read_items(path, rows, columns, start)
+    items, left_out, remarks, words = _read_items(path, rows, _columns(path, names, columns), start)
     if space:
         classes = label_space(space)
         items, strangers = _of_space(items, classes)
@@ -170,14 +157,15 @@ def _text(value: object) -> str:
 
 
 def _columns(path: Path, names: list[str], given: Mapping[str, str]) -> _Columns:
-    """Which column is what.
+    """Which column is what, by the names that are given and the usual ones.
 
     Raises:
         ValueError: a column that is named is not there, or none holds files or labels.
     """
     chosen = {}
     for kind, usual in _COLUMNS.items():
-        words = given[kind].split(",") if kind == "labels" else [given[kind]]
+        named = given.get(kind, "")
+        words = named.split(",") if kind == "labels" else [named]
         wanted = [word.strip() for word in words if word.strip()]
         for name in wanted:
             if name not in names:
