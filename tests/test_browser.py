@@ -25,6 +25,12 @@ from leadset.simulate import simulate
 pytestmark = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="no chromium and chromedriver here: pages are not tried in a browser"
 )
+#: The sides at which a drawing got more room than it came with.
+_GROWN = """
+const { _size, margin } = document.querySelector('.js-plotly-plot:has(path.js-line)')._fullLayout;
+return ['l', 'r', 't', 'b'].filter(side => _size[side] > margin[side]);
+"""
+
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory) -> Path:
@@ -89,6 +95,8 @@ def test_the_app_from_upload_to_report(browser, app_page, recording, downloads):
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, 'input[type="file"]'))
     upload(browser, 'input[type="file"]', recording)
     until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot path.js-line")) == 12)
+    browser.execute_script("return document.fonts.ready")
+    assert browser.execute_script(_GROWN) == [], "margins grew, so that everything was drawn twice"
     tabs = browser.find_elements(By.CSS_SELECTOR, '[role="tab"]')
     tabs[-1].click()
     until(browser, lambda: shown(browser, '[data-testid="stDownloadButton"] button'))[0].click()
@@ -121,4 +129,5 @@ def test_the_app_speaks_arabic_from_right_to_left(browser, app_page):
     until(browser, lambda: last in browser.find_element(By.CSS_SELECTOR, ".stApp").text)
     title = browser.find_element(By.CSS_SELECTOR, "h1")
     assert load_texts("ar")("title") in title.text
-    assert title.value_of_css_property("direction") == "rtl" and title.value_of_css_property("text-align") == "right"
+    looks = {"direction": "rtl", "text-align": "right"}
+    until(browser, lambda: {name: title.value_of_css_property(name) for name in looks} == looks)

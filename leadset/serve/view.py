@@ -29,6 +29,8 @@ _PEAKS = (("P", 1, "#0072B2"), ("R", 6, "#D55E00"), ("T", 10, "#009E73"))
 _LINE = "#37474f"
 #: Height of an interactive drawing in pixels: of each lead, and of all in one plot.
 _ROW_HEIGHT, _OVERLAY_HEIGHT = 110, 480
+#: Pixels around a drawing. Where legend, names or numbers need more, the browser draws everything a second time.
+_MARGIN = {"l": 50, "r": 50, "t": 45, "b": 70}
 #: What is said of a point.
 _HOVER = "%{customdata:.2f} mV, %{x:.3f} s"
 #: Least distance between the levels of two leads, what is free between their traces, in mV, and the share of samples
@@ -162,21 +164,21 @@ def interactive(view: View, leads: tuple[str, ...], overlay: bool, marks: bool, 
          "showlegend": overlay, "hovertemplate": _HOVER}
         for one, shift, lead in zip(points, shifts.astype(np.float32), leads, strict=True)
     ]  # fmt: skip
-    figure = Figure(drawn + (_peaks(view, rows, shifts) if marks else []))
-    figure.update_xaxes(title_text=axes[0], range=(0, recording.seconds))
+    layout = {
+        "height": _OVERLAY_HEIGHT if overlay else max(2, len(leads)) * _ROW_HEIGHT, "hovermode": "closest",
+        "margin": _MARGIN, "showlegend": overlay or marks,
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "xaxis": {"title": {"text": axes[0]}, "range": (0, recording.seconds)},
+    }  # fmt: skip
     if overlay:
-        figure.update_yaxes(title_text=axes[1])
+        layout["yaxis"] = {"title": {"text": axes[1]}}
     else:
-        figure.update_yaxes(tickvals=levels, ticktext=leads, zeroline=False)
+        layout["yaxis"] = {"tickvals": levels, "ticktext": leads, "zeroline": False}
         bar = {"xref": "paper", "x0": 1, "x1": 1, "y0": levels[-1], "y1": levels[-1] + 1}
-        figure.add_shape(type="line", **bar)
-        figure.add_annotation(text="1 mV", xref="paper", x=1, xanchor="left", y=levels[-1] + 0.5, showarrow=False)
-    figure.update_layout(
-        height=_OVERLAY_HEIGHT if overlay else max(2, len(leads)) * _ROW_HEIGHT, hovermode="closest",
-        margin={"l": 50, "r": 50, "t": 40, "b": 40}, showlegend=overlay or marks,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-    )  # fmt: skip
-    return figure
+        layout["shapes"] = [{"type": "line", **bar}]
+        layout["annotations"] = [{"text": "1 mV", "xref": "paper", "x": 1, "xanchor": "left", "y": levels[-1] + 0.5,
+                                  "showarrow": False}]  # fmt: skip
+    return Figure(drawn + (_peaks(view, rows, shifts) if marks else []), layout)
 
 
 def blank() -> Figure:
