@@ -8,6 +8,7 @@ from synthetic_leads import synthetic
 
 from leadset.leads import INDEPENDENT_LEADS, LEADS, LIMB_WEIGHTS
 from leadset.recordings import read_recording
+from leadset.serve.texts import load_texts
 from leadset.signals import QUALITY_FLAGS
 from leadset.simulate import simulate
 from leadset.simulate.faults import swap_electrodes
@@ -70,6 +71,7 @@ def test_what_shows_no_heartbeats_is_unusable_and_says_why(signal: np.ndarray, r
     assert quality.suspicions == ()
     assert quality.flags[-1] == f"unusable: {reason}"
     assert unusable_because(signal, FS, LEADS) == reason
+    assert load_texts("fr").reason(reason) != reason  # the page says it in its own language
 
 
 @pytest.mark.parametrize("seed", range(6))

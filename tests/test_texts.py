@@ -87,6 +87,29 @@ def test_flags_in_words():
     assert text.diagnosis("MI", "myocardial infarction") == "myocardial infarction"
 
 
+# Kept in step with `leadset.waves.assess` by tests/test_assessment.py.
+REASONS = [
+    "no samples", "every sample is missing", "no lead is known for 2 s", "sampling rate of 12 Hz",
+    "amplitudes are far from an ECG's (SD 50 mV): the unit or gain is probably wrong", "every lead is flat or missing",
+    "electrodes are off: 8 of 12 leads are flat or missing, the others show white noise",
+    "no heartbeats in any lead, only hum of 50 Hz", "no heartbeats in any lead, only noise",
+    "the networks gave no finite probability", "no usable lead: found X Y, expected some of I II V1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", list_languages())
+def test_reasons_are_said_in_the_language_of_the_page(code):
+    text, first = load_texts(code), load_texts(FIRST)
+    assert [first.reason(reason) for reason in REASONS] == REASONS
+    said = [text.reason(reason) for reason in REASONS]
+    assert len({*said}) == len(REASONS) and text.reason("another reason") == "another reason"
+    if code != FIRST:
+        words = re.compile(r"\b(?:no|of|the|only|are|noise|hum|every|lead|leads|show)\b")
+        assert not [reason for reason in said if words.search(reason)]
+    numbers = [re.findall(r"[\d.]+", reason) for reason in REASONS]
+    assert [re.findall(r"[\d.]+", reason) for reason in said] == numbers
+
+
 def test_files_of_languages_ship():
     packaged = tomllib.loads((Path(leadset.__file__).parents[1] / "pyproject.toml").read_text())
     assert "serve/languages/*" in packaged["tool"]["setuptools"]["package-data"]["leadset"]

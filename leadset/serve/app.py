@@ -135,7 +135,7 @@ def show_quality(text: Texts, view: View) -> None:
     """Quality as a whole, and what is wrong or suspected."""
     quality = view.quality
     if not quality.usable:
-        st.error(text("unusable", reason=quality.unusable_because))
+        st.error(text("unusable", reason=text.reason(quality.unusable_because)))
         return
     percent = f"{100 * quality.overall:.0f}"
     good = quality.overall >= _GOOD
@@ -171,7 +171,7 @@ def show_diagnoses(text: Texts, view: View) -> None:
     number = st.selectbox(text("lead_set"), range(len(choices)), format_func=names.__getitem__, key="lead_set") or 0
     answer = view.answer_on(choices[number]) if number else view.answer
     if answer.failed:
-        st.error(text("unusable", reason=answer.flags[-1].partition(": ")[2]))
+        st.error(text("unusable", reason=text.reason(answer.flags[-1].partition(": ")[2])))
         return
     trained = view.entry.trained_set(choices[number])
     st.caption(text("leads_used", leads=", ".join(trained.leads)))
@@ -207,7 +207,7 @@ def show_attribution(text: Texts, view: View) -> None:
     try:
         layer, method = view.attribution(chosen or names[likeliest[0]])
     except ValueError as error:
-        st.error(text("no_attribution", reason=error))
+        st.error(text("no_attribution", reason=text.reason(str(error))))
         return
     st.caption(text("attribution_method", method=method))
     st.image(view.sheet("png", attribution=layer))

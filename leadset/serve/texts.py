@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ _FOLDER = Path(__file__).parent / "languages"
 #: The language that others are complete against, and that the page starts in.
 FIRST = "en"
 #: Tables of a language's file that hold texts.
-TABLES = ("texts", "measurements", "diagnoses", "quality")
+TABLES = ("texts", "measurements", "diagnoses", "quality", "reasons")
+_PLACEHOLDER = re.compile(r"\\\{(\w+)\\\}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,22 @@ class Texts:
             kinds.setdefault(kind, []).append(lead)
         texts = ((self.tables["quality"][kind], ", ".join(leads)) for kind, leads in kinds.items())
         return [text.format(lead=leads, flag=leads) for text, leads in texts]
+
+
+    def reason(self, reason: str) -> str:
+        """Why nothing can be said of a recording; as it was said where there is no translation."""
+        for key, known in _reasons().items():
+            if match := known.fullmatch(reason):
+                parts = {name: self.reason(part) for name, part in match.groupdict().items()}
+                return self.tables["reasons"][key].format(**parts)
+        return reason
+
+
+@cache
+def _reasons() -> dict[str, re.Pattern[str]]:
+    """The reasons in the language that the package says them in."""
+    first = load_texts(FIRST).tables["reasons"]
+    return {key: re.compile(_PLACEHOLDER.sub(r"(?P<\1>.+?)", re.escape(text))) for key, text in first.items()}
 
 
 def list_languages() -> list[str]:
