@@ -195,7 +195,7 @@ def test_soft_assignment_keeps_pooled_edges_positive():
         ({"patches": 3}, "1000 samples in 3 patches"),
         ({"patches": 50}, "at least 25 samples"),
         ({"width": 20}, "multiple of 16"),
-        ({"blocks": 0}, "expected at least 1"),
+        ({"blocks": 0}, "expected 1 to"),
     ],
 )
 def test_impossible_options_are_named(options, message):

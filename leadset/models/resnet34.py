@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from leadset.models.layers.masking import apply_mask, downsample_mask, masked_max, masked_mean
+from leadset.models.layers.options import check_layers
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
 
@@ -76,6 +77,7 @@ class ResNet34(nn.Module):
         super().__init__()
         if window not in ("masked", "published"):
             raise ValueError(f"window={window!r}: expected 'masked' or 'published'")
+        check_layers("blocks", *blocks)
         self.masked = window == "masked"
         if seconds is not None and not self.masked:
             raise ValueError(f"seconds={seconds} with window={window!r}: expected none, its length is 30 s")

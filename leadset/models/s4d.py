@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from leadset.models.layers.diagonal_ssm import DiagonalSSM
 from leadset.models.layers.masking import apply_mask, masked_mean
+from leadset.models.layers.options import check_layers
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
 
@@ -77,6 +78,7 @@ class S4D(nn.Module):
         super().__init__()
         if stride < 1 or kernel < stride or kernel % 2 == 0:
             raise ValueError(f"kernel={kernel} with stride={stride}: expected an odd kernel that is no shorter")
+        check_layers("layers", layers)
         self.input_spec = InputSpec(Transform(rate=100), samples)
         self.stride = stride
         self.stem = nn.Conv1d(len(leads), width, kernel, stride, kernel // 2, bias=False)

@@ -18,7 +18,7 @@ from leadset.models.layers.lead_graph import (
     derive_limb_leads,
     spatiotemporal_prior,
 )
-from leadset.models.layers.options import one_of
+from leadset.models.layers.options import check_layers, one_of
 from leadset.models.layers.res2net import STEM_KERNEL, TemporalEncoder
 from leadset.models.registry import register_model
 from leadset.preprocess import InputSpec, Transform
@@ -166,8 +166,7 @@ class STAR(nn.Module):
             raise ValueError(
                 f"{samples} samples in {patches} patches: expected equal patches of at least {STEM_KERNEL} samples"
             )
-        if blocks < 1:
-            raise ValueError(f"blocks is {blocks}: expected at least 1")
+        check_layers("blocks", blocks)
         if bridge and prior != "str":
             raise ValueError(f"bridge with prior={prior!r}: expected 'str', the only prior that knows of leads")
         self.input_spec = InputSpec(Transform(rate=100), samples=samples, scaling="recording")
