@@ -102,6 +102,14 @@ def test_rule_with_rewards_is_kept_and_checked():
             DecisionRule.from_json(values | {"rewards": wrong})
 
 
+def test_weights_beyond_one_are_refused():
+    values = Ensemble(np.array([0.5, 0.5]), DecisionRule(np.full(K, 0.4))).to_json()
+    assert Ensemble.from_json(values, 2).weights.tolist() == [0.5, 0.5]
+    for wrong in ([0.5, 0.7], [-0.1, 0.5]):
+        with pytest.raises(ValueError, match="expected shares of one"):
+            Ensemble.from_json(values | {"weights": wrong}, 2)
+
+
 def test_exported_sets_are_the_same():
     _, p = made(300)
     rule = DecisionRule(np.full(K, 0.4), {}, SPACE.weights)

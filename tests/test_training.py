@@ -120,9 +120,16 @@ def test_thresholds_without_anything_to_learn_from_are_one_half():
     np.testing.assert_allclose(rule.thresholds, 0.5, atol=0.01)
 
 
+def test_thresholds_lie_between_recordings_and_not_on_one():
+    labels = np.zeros((2000, 26), bool)
+    labels[:1000, 3] = labels[1000:, 5] = True
+    rule = fit_thresholds(np.where(labels, 0.8, 0.2), labels, SPACE)
+    np.testing.assert_allclose(rule.thresholds[[3, 5]], 0.5, atol=0.02)
+
+
 def test_no_decision_is_empty():
     rule = DecisionRule(np.array([0.9, 0.5, 0.1]))
-    decisions = rule(np.array([[0.95, 0.1, 0.05], [0.2, 0.3, 0.01], [0.0, 0.0, 0.0]]))
+    decisions = rule(np.array([[0.95, 0.1, 0.05], [0.4, 0.3, 0.05], [0.0, 0.0, 0.0]]))
     np.testing.assert_array_equal(decisions, [[True, False, False], [False, True, False], [True, False, False]])
     assert DecisionRule.from_json(json.loads(json.dumps(rule.to_json()))).thresholds.tolist() == [0.9, 0.5, 0.1]
 
