@@ -101,7 +101,8 @@ def test_the_card_says_what_an_entry_is(folder):
         "data": {"train": 80, "validation": 20, "fingerprint": "abc"}, "seed": 3,
         "scores": {"12": {"auroc": score, "challenge_metric": score, "recordings": 20, "part": "validation"}},
     }  # fmt: skip
-    text = card_text(values)
+    text = card_text(values, ["A", "B"])
+    assert "2 classes for recordings of any sampling rate, in this order: A, B" in text
     assert "80 train, 20 validation" in text and "0.900 (0.850 to 0.950)" in text and "**Seed**: 3" in text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leadset.leads import lead_set_name
@@ -12,18 +12,20 @@ _SCORES = {"auroc": "AUROC", "challenge_metric": "Challenge metric"}
 _COUNTS = ("found", "recordings", "train", "validation", "simulated", "unreadable", "without_diagnosis", "left_out")
 
 
-def card_text(values: Mapping[str, Any]) -> str:
+def card_text(values: Mapping[str, Any], classes: Sequence[str]) -> str:
     """The card as Markdown.
 
     Args:
         values: what `entry.json` holds.
+        classes: abbreviations of the classes.
     """
     provenance = values["provenance"]
     parts = [
         "# A Leadset entry",
-        f"It answers {len(values['classes'])} classes of label space `{values['label_space']}` for recordings of any "
-        "sampling rate. `leadset predict RECORD… --entry FOLDER` asks it; `entry.json` holds all that is said here and "
-        "more. The kit wrote this page when it wrote `entry.json`.",
+        f"It answers {len(classes)} classes for recordings of any sampling rate, in this order: {', '.join(classes)} "
+        f"(label space `{values['label_space']}`).",
+        "```\nleadset predict RECORD --entry FOLDER\n```",
+        "`entry.json` holds all that is said here and more. The kit wrote this page when it wrote `entry.json`.",
         "## Networks\n\n" + "\n".join(_networks(values["lead_sets"])),
         "## Data\n\n" + "\n".join(_data(provenance)),
         "## Scores\n\n" + "\n".join(_scores(provenance.get("scores") or {})),

@@ -206,7 +206,11 @@ class Manifest:
         return space
 
     def write(self, folder: Path) -> None:
-        """Writes `entry.json` and the card, atomically."""
+        """Writes `entry.json` and the card, atomically.
+
+        Raises:
+            ValueError: as `space_in`.
+        """
         values = {
             "format": FORMAT,
             "label_space": self.label_space,
@@ -218,7 +222,7 @@ class Manifest:
             "lead_sets": [trained.to_json() for trained in self.sets],
         }
         with write_atomically(folder / card.FILE_NAME) as file:
-            file.write(card.card_text(values))
+            file.write(card.card_text(values, self.space_in(folder).abbreviations))
         with write_atomically(folder / FILE_NAME) as file:
             json.dump(values, file, indent=1)
 
