@@ -106,13 +106,13 @@ FORMAT = Format("two leads", (".two",), lambda path, start: start.startswith(b"T
 
 
 def model_files(folder: Path, name: str, cited: str = "2026", card: bool = True) -> list[Path]:
-    """Writes an architecture and, from the table that `leadset models` prints, its card; returns the files."""
+    """Writes an architecture and its card, with the table of `leadset models NAME --markdown`; returns the files."""
     file = folder / "leadset" / "models" / f"{name}.py"
     file.write_text(MODEL.replace('"plain"', f'"{name}"').replace("2026", cited))
     if not card:
         return [file]
     page = folder / "docs" / "models" / f"{name}.md"
-    page.write_text(f"# Plain\n\n{run(folder, '-m', 'leadset', 'models', name)}")
+    page.write_text(f"# Plain\n\n{run(folder, '-m', 'leadset', 'models', name, '--markdown')}")
     return [file, page]
 
 

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from leadset.leads import LEAD_SETS, LEADS
 from leadset.models import create_model, list_models, model_entry
-from leadset.models.cost import cost_table
+from leadset.models.cost import cost_lines
 from leadset.models.extra_inputs import extra_shapes
 from leadset.preprocess import InputSpec, cut_window, prepare
 from leadset.recordings import ReadError, find_recordings, read_recording
+from leadset.utils.text_tables import markdown
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -85,7 +86,8 @@ def test_no_card_is_left_over():
 @each_classifier
 def test_card_states_the_computed_costs(name):
     card = (REPOSITORY / model_entry(name).card).read_text(encoding="utf-8")
-    assert cost_table(name) in card, f"expected this table in the card:\n{cost_table(name)}"
+    table = markdown(cost_lines(name))
+    assert table in card, f"expected this table in the card:\n{table}"
 
 
 @each_model

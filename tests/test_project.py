@@ -14,6 +14,7 @@ import pytest
 
 import leadset
 from leadset.cli import main
+from leadset.models import list_models
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -92,12 +93,21 @@ def test_citation_and_changelog_name_this_version():
     assert f"## {leadset.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_models_are_listed_in_aligned_columns(capsys):
+    assert main(["models"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list_models()
+    assert "](" not in "".join(lines), "no links in Markdown"
+    assert all(line[head.index("Model") - 2 : head.index("Model")] == "  " for line in lines)
+
+
 def test_readme_says_of_architectures_what_the_verb_says():
     """A model that is added need not be in the README; what stands there must be right."""
     from leadset.commands.models import overview
+    from leadset.utils.text_tables import markdown
 
     readme = (ROOT / "README.md").read_text()
     (listed,) = re.findall(r"<!-- models: .*? -->\n(.*?)\n<!-- /models -->", readme, re.DOTALL)
-    wrong = set(listed.strip().split("\n")) - set(overview().split("\n"))
-    assert not wrong, "copy these rows from: leadset models"
+    wrong = set(listed.strip().split("\n")) - set(markdown(overview(linked=True)).split("\n"))
+    assert not wrong, "copy these rows from: leadset models --markdown"
     assert len(listed.strip().split("\n")) > 2

@@ -23,6 +23,7 @@ import leadset
 from leadset.leads import lead_set_name
 from leadset.recordings import find_recordings
 from leadset.utils.files import write_atomically
+from leadset.utils.text_tables import aligned
 
 if TYPE_CHECKING:
     from leadset.scoring import Scores
@@ -129,8 +130,7 @@ def _table(pairs: dict[str, dict[str, tuple[float, float]]]) -> str:
     for row in next(iter(pairs.values())):
         cells = [by_row[row] for by_row in pairs.values()]
         rows += [[row, *(f"{metric:6.3f} ({area:.3f})" for metric, area in cells)]]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return aligned(rows)
 
 
 def _write_table(path: Path, scores: dict[str, dict[str, Scores]]) -> None:

@@ -22,6 +22,7 @@ from leadset.leads import LEADS, lead_set_name
 from leadset.recordings.errors import kind_of
 from leadset.recordings.find import Found, survey
 from leadset.signals import FLAGS, PREPARING_FLAGS
+from leadset.utils.text_tables import aligned
 
 if TYPE_CHECKING:
     from leadset.recordings.audit import Audit
@@ -99,14 +100,14 @@ def _sources(rows: Sequence[Audit]) -> str:
             _range([row.seconds for row in members if row.seconds]),
             labels["scored"], labels["unscored"], labels["none"],
         ))
-    return _table(lines)
+    return aligned(lines)
 
 
 def _classes(rows: Sequence[Audit], space: LabelSpace) -> str:
     counts = Counter(name for row in rows for name in row.scored)
     lines = [("class", "recordings", "name")]
     lines += [(d.abbreviation, counts[d.abbreviation], d.name) for d in space.classes]
-    return f"{len(space)} classes of label space {space.name}\n{_table(lines)}"
+    return f"{len(space)} classes of label space {space.name}\n{aligned(lines)}"
 
 
 def _other_codes(rows: Sequence[Audit], space: LabelSpace) -> str:
@@ -134,7 +135,7 @@ def _oddities(rows: Sequence[Audit]) -> str:
     counts = Counter(flag for row in rows for flag in {flag.partition(":")[0] for flag in row.flags})
     lines = [("flag", "recordings", "meaning")]
     lines += [(flag, count, {**FLAGS, **PREPARING_FLAGS}.get(flag, "")) for flag, count in counts.most_common()]
-    return _table(lines) if counts else ""
+    return aligned(lines) if counts else ""
 
 
 def _repeats(rows: Sequence[Audit]) -> str:
@@ -203,17 +204,3 @@ def _few(items: Sequence[str]) -> str:
     """The first items, and how many more there are."""
     more = f", {len(items) - _EXAMPLES} more" if len(items) > _EXAMPLES else ""
     return ", ".join(items[:_EXAMPLES]) + more
-
-
-def _table(lines: Sequence[Sequence[object]]) -> str:
-    """Aligned columns, numbers to the right; the first line is the heading."""
-    numeric = [all(isinstance(value, int) for value in column[1:]) for column in zip(*lines, strict=True)]
-    text = [[str(value) for value in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*text, strict=True)]
-    return "\n".join(
-        "  ".join(
-            value.rjust(width) if right else value.ljust(width)
-            for value, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in text
-    )

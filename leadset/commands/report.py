@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator
 from pathlib import Path
+
+from leadset.utils.text_tables import aligned
 
 GROUP = "compare networks"
 
@@ -35,20 +36,18 @@ def run(arguments: argparse.Namespace) -> int:
     from leadset.studies.report import TABLES_FOLDER, write_report
 
     page = write_report(arguments.out, arguments.against)
-    print("\n".join(_summary(page.parent / TABLES_FOLDER / "scores.csv")))
+    print(_summary(page.parent / TABLES_FOLDER / "scores.csv"))
     print(f"Done: {page}")
     return 0
 
 
-def _summary(path: Path) -> Iterator[str]:
-    """Lines of the main scores with their intervals."""
+def _summary(path: Path) -> str:
+    """The main scores with their intervals."""
     with open(path, newline="", encoding="utf-8") as file:
         scores = list(csv.DictReader(file))
     rows = [("leads", "model", *_PRINTED.values())]
     rows += [(line["leads"], line["model"], *(_with_interval(line, name) for name in _PRINTED)) for line in scores]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    return aligned(rows)
 
 
 def _with_interval(line: dict[str, str], name: str) -> str:

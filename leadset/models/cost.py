@@ -54,7 +54,7 @@ def model_costs(name: str, lead_sets: Iterable[int] = LEAD_SETS, **options: Any)
     return [model_cost(name, resolve_leads(size), **options) for size in lead_sets]
 
 
-def cost_table(name: str) -> str:
-    """The table of costs of a model card, in Markdown."""
-    rows = [f"| {leads} | {parameters:,} | {macs / 1e6:,.1f} |" for leads, parameters, macs in model_costs(name)]
-    return "\n".join(["| Leads | Parameters | Multiply-accumulates per window (millions) |", "|---|---|---|", *rows])
+def cost_lines(name: str) -> list[tuple[str, str, str]]:
+    """The lines of the table of costs that a model's card holds, the heading first."""
+    lines = [(leads, f"{parameters:,}", f"{macs / 1e6:,.1f}") for leads, parameters, macs in model_costs(name)]
+    return [("Leads", "Parameters", "Multiply-accumulates per window (millions)"), *lines]
