@@ -149,6 +149,19 @@ def test_threads_leave_large_networks_alone(entry_folder, simulated, monkeypatch
     assert submitted == ["judge"]
 
 
+def test_large_networks_have_the_threads_of_the_process_wherever_they_are_loaded(
+    entry_folder, monkeypatch, two_threads
+):
+    """While a small network runs on one thread, a new thread would find one, and the last bit may depend on that."""
+    monkeypatch.setattr(networks, "SMALL", 0)
+    entry = load_entry(entry_folder)
+    with ThreadPoolExecutor(1) as small, ThreadPoolExecutor(1) as new:
+        small.submit(torch.set_num_threads, 1).result()
+        new.submit(entry.load, LEADS).result()
+    trained = entry.trained_set(LEADS)
+    assert [entry.predictor(trained, member).threads for member in trained.members] == [2] * len(trained.members)
+
+
 def test_no_logit_is_too_large():
     class Certain(torch.nn.Linear):
         def forward(self, x, mask):

@@ -46,9 +46,10 @@ def is_small(member: Member) -> bool:
     return member.macs < SMALL
 
 
-def threads_of(member: Member) -> int:
-    """Threads that a network runs on: always as many on one machine, as the last bit may depend on them."""
-    return 1 if is_small(member) else torch.get_num_threads()
+def threads_of(member: Member, most: int) -> int:
+    """Threads that a network runs on, at most so many: always as many on one machine, as the last bit may depend on
+    them."""
+    return 1 if is_small(member) else most
 
 
 @contextmanager
@@ -137,7 +138,7 @@ def _load_baseline(path: Path, member: Member, leads: tuple[str, ...], n_classes
 
 
 def load_member(
-    folder: Path, member: Member, leads: tuple[str, ...], prior: np.ndarray, device: torch.device
+    folder: Path, member: Member, leads: tuple[str, ...], prior: np.ndarray, device: torch.device, threads: int
 ) -> Predictor:
     """Loads a network; nothing in its files is run.
 
@@ -147,6 +148,7 @@ def load_member(
         leads: its lead set.
         prior: (k,) shares of the classes.
         device: where it is to run.
+        threads: those of a network that is not small.
 
     Raises:
         ValueError: a file that is missing, damaged or of something else.
@@ -159,10 +161,10 @@ def load_member(
         model = load_universal(path, build, leads) if member.universal else load_network(path, build)
         model = model.eval().to(device)
         if member.detector is None:
-            return ClassifierPredictor(model, leads, member.spec, threads_of(member))
+            return ClassifierPredictor(model, leads, member.spec, threads_of(member, threads))
         path = folder / member.head
         head = Head.read(path, len(feature_names(leads)), len(prior))
-        return DetectorPredictor(Detector(model, member.detector.scoring), head, prior, threads_of(member))
+        return DetectorPredictor(Detector(model, member.detector.scoring), head, prior, threads_of(member, threads))
     except Exception as error:  # networks meet senseless options with errors of many kinds
         raise ValueError(f"{path}: cannot be loaded as {member.architecture}: {error}") from error
 

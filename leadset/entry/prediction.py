@@ -66,6 +66,8 @@ class Entry:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         #: The temporary folder of a packed entry.
         self.unpacked: tempfile.TemporaryDirectory | None = None
+        # Asked for now: a thread that PyTorch sees for the first time is told what another may have set for a while.
+        self._threads = torch.get_num_threads()
         self._predictors: dict[tuple[tuple[str, ...], str], Predictor] = {}
 
     def trained_set(self, leads: Iterable[str]) -> TrainedSet:
@@ -104,7 +106,9 @@ class Entry:
         """A network of a lead set, loaded when it is first asked for."""
         key = trained.leads, member.weights
         if key not in self._predictors:
-            self._predictors[key] = load_member(self.folder, member, trained.leads, self.manifest.prior, self.device)
+            self._predictors[key] = load_member(
+                self.folder, member, trained.leads, self.manifest.prior, self.device, self._threads
+            )
         return self._predictors[key]
 
     def network(self, trained: TrainedSet, member: Member) -> nn.Module:
