@@ -53,23 +53,35 @@ _RANK = {lead: i for i, lead in enumerate(LEADS)}
 OTHER_LEADS = frozenset({"V7", "V8", "V9", "V1R", "V2R", "V3R", "V4R", "V5R", "V6R", "X", "Y", "Z", "VX", "VY", "VZ"})
 
 # What devices and standards write before a lead's name: MDC (ISO/IEEE 11073-10102), DICOM's and SCP-ECG's texts.
-_BEFORE = r"(?:mdc[ _]ecg[ _](?:lead|elec[ _]potl)|(?:ecg|ekg)?[ _-]?lead|ecg|ekg)-?[ _:.]*"
+# The word for lead in other languages stands there as well.
+_BEFORE = (
+    r"(?:mdc[ _]ecg[ _](?:lead|elec[ _]potl)|(?:ecg|ekg)?[ _-]?lead|ecg|ekg|ableitung|abl|d[eé]rivation|"
+    r"derivaci[oó]n|deriva[cç][aã]o|derivazione|отведение|отв|导联)-?[ _:.]*"
+)
 # Roman and, after L, Arabic limb leads, also of Holter electrodes (ML) and in Latin notation (DI; a small d is not
 # taken: with it devices mark leads that are computed from EASI electrodes); Wilson's leads, C by the IEC's colour code.
 _NAMES = (r"(?:ML|ml|D)?[ _-]?(?P<limb>[Ii]{1,3})|[Ll](?P<digit>[123])|"
           r"[Aa][ _.-]?[Vv][ _.-]?(?P<goldberger>[RrLlFf])|[VvCc][ _.-]?0?(?P<chest>[1-6])")  # fmt: skip
-# A note is set off by a bracket or a mark, or it is further words that no operator joins to the name; a sign at the end
-# says that the lead is upside down.
-_NOTE = r"\s*[(\[{,;:#|/].*|\s+(?![+*=&-]|(?:minus|plus|and|or|to|vs)\b).*|-|[ _-]?neg"
+# A note is a unit or a filter, or set off by a bracket or a mark, or it is further words that no operator joins to the
+# name; a sign at the end says that the lead is upside down.
+_UNIT_OR_FILTER = r"[ _-](?i:raw|filt(?:ered)?|clean(?:ed)?|[mnu\N{GREEK SMALL LETTER MU}]?v)"
+_NOTE = rf"{_UNIT_OR_FILTER}|" r"\s*[(\[{,;:#|/].*|\s+(?![+*=&-]|(?:minus|plus|and|or|to|vs)\b).*|-|[ _-]?neg"
 _INVERTED = re.compile(r"\s*(?:-|[(\[]-[)\]])|.*\b_?(?:inv|inverted|inverse|neg|negative|upside)\b.*", re.IGNORECASE)
-# Words that make V4R or V8 of a chest lead; V1 and V2 are recorded right of V3 in any case.
-_ELSEWHERE = {"r": "123456", "right": "3456", **dict.fromkeys(("posterior", "back", "dorsal"), "123456")}
+# Words that make V4R or V8 of a chest lead, or put it into another space between ribs, as for Brugada's pattern; V1 and
+# V2 are recorded right of V3 in any case.
+_OTHER_PLACES = ("r", "posterior", "post", "back", "dorsal", "high", "2nd", "3rd", "2ics", "3ics")
+_ELSEWHERE = {"right": "3456", **dict.fromkeys(_OTHER_PLACES, "123456")}
 _MINUS = r"(?:-|(?:minus|neg|inv(?:erted)?)[ _-])\s*"
 _WRITTEN = re.compile(
     rf"(?P<minus>(?i:{_MINUS}))?(?i:{_BEFORE})?(?P<inner>(?i:{_MINUS}))?(?:{_NAMES})(?P<note>{_NOTE})?", re.DOTALL
 )
 _WORD = re.compile(r"\w+")
-_DASHES = str.maketrans(dict.fromkeys("\N{MINUS SIGN}\N{EN DASH}\N{HYPHEN}\N{NON-BREAKING HYPHEN}", "-"))
+# Signs that look like a minus, and Cyrillic letters that look like those of leads.
+_ALIKE = str.maketrans({
+    **dict.fromkeys("\N{MINUS SIGN}\N{EN DASH}\N{HYPHEN}\N{NON-BREAKING HYPHEN}", "-"),
+    "\N{CYRILLIC CAPITAL LETTER A}": "A", "\N{CYRILLIC SMALL LETTER A}": "a", "\N{CYRILLIC CAPITAL LETTER ES}": "C",
+    "\N{CYRILLIC CAPITAL LETTER BYELORUSSIAN-UKRAINIAN I}": "I",
+})  # fmt: skip
 
 
 def signed_lead(name: str, lead_names: Mapping[str, str] | None = None) -> tuple[str, int]:
@@ -91,7 +103,7 @@ def signed_lead(name: str, lead_names: Mapping[str, str] | None = None) -> tuple
 
 @lru_cache(maxsize=4096)
 def _understood(name: str) -> tuple[str, int]:
-    match = _WRITTEN.fullmatch(unicodedata.normalize("NFKC", name).translate(_DASHES))
+    match = _WRITTEN.fullmatch(unicodedata.normalize("NFKC", name).translate(_ALIKE))
     if match is None:
         return name, 1
     lead = _lead_of(match)

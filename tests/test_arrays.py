@@ -32,6 +32,7 @@ def write(folder: Path, head: str, sep: str = ",", comma: bool = False, scale: f
         ("", {"sep": ";", "comma": True, "unit": "mV", "leads": ["I", "V5"]}),
         ("I (uV),V5 [µV]", {"scale": 1000}),
         ("I (uV),V5 (uV)", {"scale": 1000, "unit": "microvolt"}),
+        ("I_uV,V5_uV", {"scale": 1000}),
         ("I,V5\nuV,uV", {"scale": 1000}),
         ("I,V5", {"unit": "mV", "leads": ["Lead I", "v5"]}),
     ],
@@ -63,6 +64,7 @@ def test_times_that_contradict_the_rate_are_flagged(tmp_path, head, first, flags
     ("head", "said", "message"),
     [
         ("I (uV),V5 (uV)", {"unit": "mV"}, r"r\.json: found unit 'mV', expected 'uV', as r\.csv says"),
+        ("I uV,V5-uV", {"unit": "mV"}, r"r\.json: found unit 'mV', expected 'uV', as r\.csv says"),
         ("I (uV),V5 (mV)", {}, r"r\.csv: found leads in mV, uV, expected one unit"),
         ("I,V5", {"unit": "mV", "leads": ["V5", "I"]}, r"r\.json: found leads \['V5', 'I'\], expected \['I', 'V5'\]"),
         ("I,V5", {}, r"r\.csv: found an array without unit"),

@@ -18,9 +18,11 @@ from leadset.leads import (
 
 NAMED = {
     "I": ("i", "DI", "L1", "MLI", "Lead I (Einthoven)", "ECG I", "ECG_I", "lead_i", "MDC_ECG_LEAD_I", "I, left"),
+    "III": ("III_filt", "Ableitung III", "отведение III", "导联III", "III_mV"),
     "II": ("MLII", "Lead II", "MDC_ECG_ELEC_POTL_II", "EKG II", "\N{ROMAN NUMERAL TWO}", "II [filtered]", "L2"),
     "aVR": ("AVR", "avr", "a-VR", "aVR, augmented voltage, right", "MDC_ECG_LEAD_AVR", "lead_avr"),
-    "V1": ("v1", "C1", "V-1", "V_1", "V 1", "Lead V1", "V1 (C1)", "V1 5 mm/mV", "V\N{SUBSCRIPT ONE}"),
+    "V1": ("v1", "C1", "V-1", "V_1", "V 1", "Lead V1", "V1 (C1)", "V1 5 mm/mV", "V\N{SUBSCRIPT ONE}",
+           "V1-raw", "V1_uV", "V1 4th ICS", "\N{CYRILLIC CAPITAL LETTER ES}1"),
     "V6": ("C6", "c-6", "ECG V6", "MDC_ECG_LEAD_V6"),
 }
 UNNAMED = ("ECG", "ECG1", "signal 1", "1", "V", "V1-V2", "V5 - V2", "I/II", "V1 (V2)", "dI", "dV1", "EASI II", "A-I",
@@ -36,7 +38,8 @@ def test_names_of_devices_and_standards_are_understood():
     for name in ("aVR-", "aVR (-)", "aVR (inverted)", "aVR inv", "aVRneg", "MDC_ECG_LEAD_aVRneg"):
         assert signed_lead(name) == ("aVR", -1)
     assert signed_lead('"V1, right of the sternum"') == ("V1", 1)
-    for name in ("V4 R", "V4 (right)", "C3 right-sided", "V1 r", "V5 posterior"):
+    for name in ("V4 R", "V4 (right)", "C3 right-sided", "V1 r", "V5 posterior", "V4 post",
+                 "V1 high", "V2 (2nd ICS)", "V1 3rd intercostal space"):
         assert signed_lead(name) == (name, 1)
     for name in UNNAMED:
         assert (signed_lead(name), is_known_lead(name)) == ((name, 1), False)

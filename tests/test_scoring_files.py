@@ -9,8 +9,10 @@ import pytest
 
 from leadset import scoring
 from leadset.classes import Diagnosis, LabelSpace
+from leadset.recordings.names import distinct_names
 from leadset.scoring import outputs
 from leadset.scoring.labels import read_labels
+from leadset.scoring.outputs import output_names
 
 THREE = LabelSpace(
     "three", "-", (Diagnosis(("1",), "A", "a"), Diagnosis(("3", "2"), "B", "b"), Diagnosis(("9",), "N", "normal")), "9"
@@ -33,6 +35,19 @@ def test_written_outputs_are_read_back(tmp_path: Path):
     assert answers.decisions.tolist() == [[True, False, True]]
     assert answers.scalars.tolist() == [[float(p) for p in probabilities]]
     assert [path.name for path in tmp_path.iterdir()] == ["R1.csv"]
+
+
+def test_recordings_of_one_folder_have_names_of_their_own(tmp_path: Path):
+    """Archives name DICOM files by numbers; a table may name files that differ in their ending alone."""
+    files = [tmp_path / name for name in ("1.2.840.7", "1.2.840.8", "x.edf", "x.npy", "b/y.npy", "c/y.npy", "z.hea")]
+    assert output_names(tmp_path, files) == {
+        "1.2.840.7": str(files[0]), "1.2.840.8": str(files[1]), "b/y": str(files[4]), "c/y": str(files[5]),
+        "x.edf": str(files[2]), "x.npy": str(files[3]), "z": str(files[6]),
+    }  # fmt: skip
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    assert distinct_names(files) == ["1.2.840.7", "1.2.840.8", "x_edf", "x_npy", "b_y", "c_y", "z"]
 
 
 def test_an_empty_answer_is_a_file_of_empty_lines(tmp_path: Path):

@@ -200,6 +200,36 @@ def test_folders_are_searched(tmp_path, monkeypatch):
         read_recording(tmp_path / "c.dcm")
 
 
+def test_dicom_is_found_without_an_ending(tmp_path):
+    """Discs name files `IM000001`, archives by numbers."""
+    names = ["1.2.840.7", "1.2.840.8", "IM000001"]
+    for name in names:
+        written(tmp_path, "c.dcm", some_counts()).rename(tmp_path / name)
+    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(500))
+    (tmp_path / "README").write_text("no recording")
+    (tmp_path / "notes.2").write_text("no recording")
+    with pytest.warns(UserWarning, match=r"not read: DICOM \(1\)"):
+        assert [path.name for path in find_recordings(tmp_path)] == names
+    assert [read_recording(tmp_path / name).name for name in names] == names
+
+
+@pytest.mark.parametrize(("said", "age"), [
+    ({"PatientBirthDate": "19600301", "StudyDate": "20210301"}, 61.0), ({"PatientBirthDate": "19600301"}, None),
+    ({"PatientBirthDate": "", "StudyDate": "20210301"}, None),
+    ({"PatientBirthDate": "19600301", "AcquisitionDateTime": "20200301093000", "StudyDate": "20210301"}, 60.0),
+])  # fmt: skip
+def test_age_at_the_recording_follows_from_dates(tmp_path, said, age):
+    from pydicom import dcmread
+
+    path = written(tmp_path, "c.dcm", some_counts())
+    data = dcmread(path)
+    data.PatientAge = ""
+    for key, value in said.items():
+        setattr(data, key, value)
+    data.save_as(path)
+    assert read_recording(path).age == (age if age is None else pytest.approx(age, abs=0.1))
+
+
 @each_file
 def test_converted_they_are_wfdb(tmp_path, name, capsys):
     counts = some_counts()

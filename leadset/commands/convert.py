@@ -21,6 +21,7 @@ from leadset.config import load_lead_names
 from leadset.recordings import Layout
 from leadset.recordings.convert import convert_recording, wfdb_name
 from leadset.recordings.dataset import DataSet
+from leadset.recordings.names import stem_of
 from leadset.recordings.reader import described_in
 from leadset.signals import explain_flag
 
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             source = path if data else described_in(path)
             if source.parent.resolve() == folder.resolve():
                 raise ValueError(f"{source}: its own folder is where the copy would go, expected another one")
-            target = folder / wfdb_name(source.stem)
+            target = folder / wfdb_name(stem_of(source))
             if target in done:
                 raise ValueError(f"{source}: found {done[target]} of the same name, expected distinct names")
             _, flags = convert_recording(source, folder, names, layout, data)

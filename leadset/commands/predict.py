@@ -133,6 +133,10 @@ def _predict_records(arguments: argparse.Namespace) -> int:
                 file.write(text)
     if arguments.csv:
         _write_csv(arguments.csv, answers, measured, entry.space)
+    if arguments.json or arguments.csv:
+        for answer in answers:
+            if answer.failed:
+                print(f"{answer.name}: {answer.flags[-1]}", file=sys.stderr)
     if not (arguments.json or arguments.csv):
         for answer, measurements in zip(answers, measured, strict=True):
             print(_described(answer, entry.space, measurements))

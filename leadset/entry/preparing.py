@@ -12,6 +12,7 @@ from leadset.leads import sort_leads, with_derived
 from leadset.models.extra_inputs import RecordingContext, delineations
 from leadset.preprocess import InputSpec, Prepared, Transform, check, usable_leads
 from leadset.recordings import Recording, read_recording
+from leadset.recordings.names import stem_of
 from leadset.waves import Quality, assess
 from leadset.waves.assessment import unusable_because
 from leadset.waves.beats import Beats, find_beats
@@ -59,7 +60,7 @@ def prepare_input(
         quality: say how good it is, instead of finding out only whether it can be used, which is faster.
     """
     try:
-        name = recording.name if isinstance(recording, Recording) else Path(recording).stem
+        name = recording.name if isinstance(recording, Recording) else stem_of(recording)
         recording = recording if isinstance(recording, Recording) else read_recording(recording, lead_names)
         one = prepare_unjudged(recording, wanted)
         return one.judged(*judge(recording, quality))

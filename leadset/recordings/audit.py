@@ -24,6 +24,7 @@ from leadset.recordings.duplicates import (
 )
 from leadset.recordings.errors import reason
 from leadset.recordings.header import Header
+from leadset.recordings.names import stem_of
 from leadset.recordings.patients import find_patients
 from leadset.recordings.reader import Recording, assemble, read_header, read_recording
 from leadset.recordings.segments import read_raw
@@ -196,7 +197,7 @@ def _mark_repeats(rows: Sequence[Audit], pairs: Iterable[tuple[int, int]]) -> li
         original[j] = min(original[j], original[i])
     marked = []
     for i, row in enumerate(rows):
-        namesake = first_stem.setdefault(Path(row.path).stem, row.path)
+        namesake = first_stem.setdefault(stem_of(row.path), row.path)
         row = row if original[i] == i else replace(row, duplicate_of=rows[original[i]].path)
         marked.append(row if namesake == row.path else replace(row, same_stem_as=namesake))
     return marked

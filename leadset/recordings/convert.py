@@ -13,6 +13,7 @@ from leadset.recordings.dataset import DataSet, Item
 from leadset.recordings.formats import Layout
 from leadset.recordings.formats.contents import Contents, header_of
 from leadset.recordings.header import Header
+from leadset.recordings.names import stem_of
 from leadset.recordings.reader import Recording, assemble, read_header, read_recording
 from leadset.recordings.segments import read_raw
 from leadset.recordings.signals import in_format, to_millivolts
@@ -55,7 +56,7 @@ def convert_recording(
         raw = read_raw(header, source.parent)
         flags = assemble(header, raw, source, source).flags
     header, raw = in_16_bits(_with_facts(header, data.by_path[str(source)]) if data else header, raw)
-    target = folder / f"{wfdb_name(source.stem)}.hea"
+    target = folder / f"{wfdb_name(stem_of(source))}.hea"
     write_recording(target, header, raw)
     return target, flags
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from leadset.recordings.errors import ReadError
 from leadset.recordings.foreign import is_signal_file, sort_file, without_header
 from leadset.recordings.header import NOTHING, header_lines
+from leadset.recordings.names import stem_of
 from leadset.recordings.reader import read_header_text, read_recording
 from leadset.recordings.segments import is_multi_segment, segment_names
 
@@ -125,10 +126,10 @@ def _sort_others(paths: Iterable[Path], stems: set[str], contents: Found) -> Non
         form, kind = sort_file(path)
         if form is None and kind:
             contents.others[path] = kind
-        elif form is not None and path.stem in stems:
+        elif form is not None and stem_of(path) in stems:
             contents.others[path] = f"{form.name} beside a recording of its name"
         elif form is not None:
-            stems.add(path.stem)
+            stems.add(stem_of(path))
             contents.headers.append(path)
 
 

@@ -13,7 +13,8 @@ _BY_ENDING = {
     ".edf": "EDF", ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".scp": "SCP-ECG", ".ecg": "ECG file of a device",
     ".h5": "HDF5", ".hdf5": "HDF5", ".npy": "NumPy array", ".npz": "NumPy arrays",
 }  # fmt: skip
-_BY_CONTENT = ((0, b"ISHNE1.0", "ISHNE"), (128, b"DICM", "DICOM"), (0, b"\xffBIOSEMI", "BDF"))
+_DICOM_AT, _DICOM = 128, b"DICM"
+_BY_CONTENT = ((0, b"ISHNE1.0", "ISHNE"), (_DICOM_AT, _DICOM, "DICOM"), (0, b"\xffBIOSEMI", "BDF"))
 # Root elements of what devices export.
 _XML = {
     "restingecg": "GE MUSE XML", "annotatedecg": "HL7 aECG", "restingecgdata": "Philips XML",
@@ -31,9 +32,13 @@ def sort_file(path: Path) -> tuple[Format | None, str]:
     ending = path.suffix.casefold()
     if ending == ".gz" and Path(path.stem).suffix.casefold() in {".hea", *_SIGNAL_FILES, *_BY_ENDING}:
         return None, "file compressed by gzip"
-    if ending not in {*_BY_ENDING, ".xml", ".csv", *(ending for form in list_formats() for ending in form.endings)}:
+    known = {*_BY_ENDING, ".xml", ".csv", *(ending for form in list_formats() for ending in form.endings)}
+    # Archives of images, and the discs they write, name files without an ending: `IM000001`, `1.2.840.113619`.
+    if ending not in known and ending.strip(".0123456789"):
         return None, ""
     start = read_start(path)
+    if ending not in known and not start.startswith(_DICOM, _DICOM_AT):
+        return None, ""
     form = format_of(path, start)
     if form is None or not form.is_found(path):
         return None, _named(ending, start)

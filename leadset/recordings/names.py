@@ -6,10 +6,25 @@ from collections import Counter
 from pathlib import Path
 
 
+def stem_of(path: str | Path) -> str:
+    """The name of a recording's file without its ending. A number is none: DICOM names files `1.2.840.7`."""
+    path = Path(path)
+    return path.name if path.suffix[1:].isdigit() else path.stem
+
+
 def distinct_names(paths: list[Path]) -> list[str]:
-    """Stems of files; where one occurs twice, with the names of as many folders before it as tell them apart."""
-    files = [path.is_file() or path.suffix in (".hea", ".mat", ".dat") for path in paths]
-    parts = [path.with_suffix("").parts if file else path.parts for path, file in zip(paths, files, strict=True)]
+    """Stems of files; where one occurs twice, with the names of as many folders before it as tell them apart.
+
+    Files of one folder and stem have their ending behind it.
+    """
+    beside = Counter((path.parent, stem_of(path)) for path in set(paths))
+    parts = []
+    for path in paths:
+        is_file = path.is_file() or path.suffix in (".hea", ".mat", ".dat")
+        name = stem_of(path) if is_file else path.name
+        if is_file and beside[path.parent, name] > 1:
+            name += f"_{path.suffix[1:]}"
+        parts.append((*path.parts[:-1], name))
     names = [part[-1] for part in parts]
     depth = 1
     while depth < max(map(len, parts)):

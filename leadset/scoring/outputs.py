@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leadset.classes import LabelSpace
+from leadset.recordings.names import stem_of
 from leadset.utils.files import write_atomically
 
 _YES, _NO = frozenset({b"True", b"true", b"T", b"t"}), frozenset({b"False", b"false", b"F", b"f"})
@@ -74,17 +75,23 @@ def output_names(folder: str | Path, headers: Iterable[str | Path]) -> dict[str,
     """Names, without ``.csv``, of the output files of headers below ``folder``, sorted; each with its header.
 
     The name is the header's stem, as the Challenge has it; where several folders hold that stem, each of these
-    recordings has its folder in front, relative to ``folder``.
+    recordings has its folder in front, relative to ``folder``; where one folder holds it several times, as a table may
+    name `1.edf` and `1.npy`, each has its ending behind.
     """
     stems: dict[str, list[str]] = {}
     for header in map(str, headers):
-        stems.setdefault(os.path.splitext(os.path.basename(header))[0], []).append(header)
-    names = {
-        stem if len(paths) == 1 else os.path.join(os.path.relpath(os.path.dirname(path), folder), stem): path
-        for stem, paths in stems.items()
+        stems.setdefault(stem_of(header), []).append(header)
+    names: dict[str, list[str]] = {}
+    for stem, paths in stems.items():
+        for path in paths:
+            inside = stem if len(paths) == 1 else os.path.join(os.path.relpath(os.path.dirname(path), folder), stem)
+            names.setdefault(os.path.normpath(inside), []).append(path)
+    distinct = {
+        name if len(paths) == 1 else name + os.path.splitext(path)[1]: path
+        for name, paths in names.items()
         for path in paths
     }
-    return dict(sorted(names.items()))
+    return dict(sorted(distinct.items()))
 
 
 class Tables:

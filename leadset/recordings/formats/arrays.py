@@ -31,8 +31,8 @@ _KEYS = ("fs", "unit", "leads")
 _MORE_KEYS = ("age", "sex", "codes", "patient")
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _QUOTES = "\"'"
-# A unit behind the name of a lead: `II (uV)`, `II [mV]`.
-_UNIT = re.compile(r"[(\[]([^)\]]+)[)\]]$")
+# A unit behind the name of a lead: `II (uV)`, `II [mV]`, `II_uV`.
+_UNIT = re.compile(r"(?:[(\[]|(?<=[^\W_])[ _-](?=\w?v$))([^)\]]+?)[)\]]?$", re.IGNORECASE)
 _TIME = re.compile(r"(?:elapsed[ _])?(?:time|t|s|ms|seconds?|sec)(?:[ _(\[].*)?|zeit.*", re.IGNORECASE)
 # Seconds, milliseconds, microseconds; steps of this share are those of a rate.
 _PER_SECOND, _CLOSE = (1.0, 1e3, 1e6), 0.02

@@ -14,12 +14,15 @@ import numpy as np
 from leadset.leads import is_known_lead, signed_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.header import Header, SignalSpec, check_rate, voltage_unit
+from leadset.recordings.names import stem_of
 from leadset.recordings.patients import known_patient
 from leadset.recordings.signals import narrow_counts
 from leadset.recordings.storage import NO_FORMAT
 from leadset.recordings.subject import comments_of, parse_age, parse_codes, parse_sex
 
 _MEBI = 1 << 20
+#: By which ages are computed from dates.
+DAYS_A_YEAR = 365.25
 # Units of a count; outside, a value is damage, and float32 millivolts would overflow.
 _RESOLUTIONS = (1e-12, 1e6)
 
@@ -166,7 +169,7 @@ def header_of(contents: Contents, path: Path, form: str, lead_names: Mapping[str
     comments = comments_of(age, sex, codes)
     patient = known_patient(contents.patient)
     return Header(
-        path.stem, contents.fs, counts.shape[1], tuple(signals), comments, age, sex, codes, patient, flags,
+        stem_of(path), contents.fs, counts.shape[1], tuple(signals), comments, age, sex, codes, patient, flags,
         form, tuple(signals), counts=counts,
     )  # fmt: skip
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.formats.contents import Contents, Format, Layout
+from leadset.recordings.formats.contents import DAYS_A_YEAR, Contents, Format, Layout
 from leadset.recordings.formats.lead_codes import lead_of_code
 
 # SOP classes of waveform storage begin so; images and reports have others.
 _WAVEFORMS = b"1.2.840.10008.5.1.4.1.1.9."
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _TYPES = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2", (32, "SL"): "i4", (32, "UL"): "u4"}
+# Elements that say when it was recorded, the surest first.
+_RECORDED = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate", "StudyDate")
 _DERIVED = ("MEDIAN", "AVERAGE", "REPRESENTATIVE")
 
 
@@ -45,7 +50,7 @@ def _read(path: Path, layout: Layout | None) -> Contents:
     return Contents(
         counts, float(group.SamplingFrequency), [_lead(channel, i) for i, channel in enumerate(channels)],
         [unit for unit, _, _ in scales], [resolution for _, resolution, _ in scales],
-        [offset for _, _, offset in scales], age=_age(str(data.get("PatientAge", "") or "")), sex=sex,
+        [offset for _, _, offset in scales], age=_age(data), sex=sex,
         patient=str(data.get("PatientID", "") or "") or None, flags=flags,
     )  # fmt: skip
 
@@ -145,9 +150,21 @@ def _scale(channel: Any) -> tuple[str, float, float]:
     return unit, resolution * float(1 if correction is None else correction), float(channel.get("ChannelBaseline") or 0)
 
 
-def _age(text: str) -> str:
-    """``042Y`` as ``42 Y``."""
-    return f"{int(text[:-1])} {text[-1]}" if text[:-1].isdigit() and text[-1] in "DWMY" else ""
+def _age(data: Any) -> str:
+    """``042Y`` as ``42 Y``; without it, years from birth to recording, where the file says both dates."""
+    text = str(data.get("PatientAge", "") or "")
+    if text[:-1].isdigit() and text[-1] in "DWMY":
+        return f"{int(text[:-1])} {text[-1]}"
+    born, recorded = (_date(data, keys) for keys in (("PatientBirthDate",), _RECORDED))
+    return f"{(recorded - born).days / DAYS_A_YEAR:.1f}" if born and recorded else ""
+
+
+def _date(data: Any, keys: Iterable[str]) -> datetime | None:
+    """The date that the first of these elements has, ``YYYYMMDD`` and perhaps a time."""
+    for key in keys:
+        with suppress(ValueError):
+            return datetime.strptime(str(data.get(key, "") or "")[:8], "%Y%m%d")
+    return None
 
 
 FORMAT = Format("DICOM waveform", (".dcm", ".dicom"), _recognises, _read, "pydicom")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from leadset.recordings.errors import ReadError
-from leadset.recordings.formats.contents import Contents, Format, Layout, in_time, main_rate
+from leadset.recordings.formats.contents import DAYS_A_YEAR, Contents, Format, Layout, in_time, main_rate
 from leadset.recordings.header import voltage_unit
 
 _BDF = b"\xffBIOSEMI"
@@ -16,7 +16,6 @@ _HEADER_BYTES = 256
 # Where the first part of a header has its number of records and that of signals; each signal then has labels of 16
 # bytes, 200 bytes of other fields, and 8 of its samples in a record.
 _RECORDS, _SIGNALS, _LABEL, _BEFORE_SAMPLES = slice(236, 244), slice(252, 256), 16, 216
-_DAYS_A_YEAR = 365.25
 
 
 def _recognises(path: Path, start: bytes) -> bool:
@@ -104,7 +103,7 @@ def _age(recorded: object) -> str:
         days = (recorded.recording.startdate - recorded.patient.birthdate).days
     except (ValueError, TypeError):  # plain EDF has no birth date, and either may be unknown
         return ""
-    return f"{days / _DAYS_A_YEAR:.1f}"
+    return f"{days / DAYS_A_YEAR:.1f}"
 
 
 def _offset(physical_max: float, scale: float, digital_max: int) -> float:
