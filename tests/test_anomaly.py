@@ -311,3 +311,4 @@ def test_dice_and_its_threshold():
     assert dice(masks, maps, threshold) > 0.97
     assert dice(masks, maps, -1) == pytest.approx(2 * masks.sum() / (masks.sum() + masks.size))
     assert dice(masks, maps, 9) == 0
+    assert dice([np.array([[1, 0]])], [np.array([[0.5, 0.4]])], 0.5) == 0, "what equals the threshold is not above it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from leadset.leads import LEADS
 from leadset.recordings import read_recording
 from leadset.simulate import simulate
 from leadset.waves import QTC_FORMULAS, assess, delineate, measure, measurements
-from leadset.waves.marks import PON, QRSEND, QRSON, TEND, R
+from leadset.waves.marks import PEND, PON, QRSEND, QRSON, TEND, R
 from leadset.waves.reference import reference_ranges, sources
 
 
@@ -47,6 +48,24 @@ def test_the_rate_is_that_of_the_mean_interval_and_not_across_a_gap(normal) -> N
     broken = signal.copy()
     broken[:, 2000:3500] = np.nan
     assert measure(broken, 500, LEADS)["rate"].value == pytest.approx(whole["rate"].value, rel=0.04)
+
+
+def test_a_short_gap_between_beats_costs_no_interval(normal) -> None:
+    signal, _ = normal
+    peaks = delineate(signal, 500).r_peaks
+    middle = round((peaks[3] + peaks[4]) / 2)
+    broken = signal.copy()
+    broken[:, middle : middle + 10] = np.nan
+    assert measure(broken, 500, LEADS)["rate"].count == measure(signal, 500, LEADS)["rate"].count == len(peaks) - 1
+
+
+def test_a_wave_that_few_beats_show_is_not_measured(normal) -> None:
+    signal, _ = normal
+    found = delineate(signal, 500)
+    marks = found.marks.copy()
+    marks[:, np.arange(marks.shape[1]) != 3, PON : PEND + 1] = np.nan
+    pr = measure(signal, 500, LEADS, delineation=replace(found, marks=marks))["pr"]
+    assert math.isnan(pr.value) and pr.reason == f"P in 1 of {marks.shape[1]} beats"
 
 
 def test_qtc_follows_the_four_formulas() -> None:

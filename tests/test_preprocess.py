@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from synthetic_leads import in_millivolts
 
-from leadset.leads import (
-    LEADS,
-)
+from leadset.leads import LEADS
 from leadset.preprocess import (
     MAX_TEST_WINDOWS,
     SCALINGS,
@@ -21,6 +19,7 @@ from leadset.preprocess import (
     signal_windows,
     window_starts,
 )
+from leadset.signals import MIN_SD_MV
 
 
 def test_leads_in_any_order_and_case_give_the_same(signal, rng):
@@ -231,6 +230,14 @@ def test_windows_cover_a_recording_evenly():
     assert len(half_an_hour) == MAX_TEST_WINDOWS
     assert half_an_hour[0] == 0
     assert half_an_hour[-1] == 895_000
+
+
+def test_windows_in_which_no_lead_moves_are_left_out_unless_all_are():
+    samples, statistics, spec = np.zeros((12, 300), np.int16), np.ones((5, 12)), InputSpec(samples=100)
+    statistics[0] = MIN_SD_MV / 10  # 20 counts are two standard deviations
+    assert signal_windows(samples, statistics, [0, 1], spec).tolist() == [0, 100, 200]
+    samples[1, 50], samples[1, 150], samples[2, 250] = 19, 21, 21
+    assert signal_windows(samples, statistics, [0, 1], spec).tolist() == [100]
 
 
 def test_random_starts_reach_both_ends(rng):

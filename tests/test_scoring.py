@@ -7,9 +7,11 @@ import math
 import numpy as np
 import plain_scorer
 import pytest
+from sklearn.metrics import fbeta_score
 
 from leadset import label_space, scoring
 from leadset.classes import list_label_spaces
+from leadset.scoring.by_class import CLASS_SCORES, class_counts
 from leadset.scoring.metrics import Ranking, areas
 
 CHALLENGE = label_space("challenge2021")
@@ -220,3 +222,12 @@ def test_wrong_bootstrap_arguments():
         scoring.bootstrap(np.mean, 5, groups=[1, 2, 3])
     with pytest.raises(ValueError, match="level"):
         scoring.bootstrap(np.mean, 5, level=95)
+
+
+def test_scores_by_class_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, decided = rng.random((50, 4)) < 0.4, rng.random((50, 4)) < 0.5
+    counts = class_counts(labels, decided)
+    for name, beta in (("f1", 1), ("f2", 2)):
+        expected = fbeta_score(labels, decided, beta=beta, average=None)
+        np.testing.assert_allclose(CLASS_SCORES[name](counts), expected)
