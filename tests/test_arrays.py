@@ -75,5 +75,13 @@ def test_contradictions_are_refused(tmp_path, head, said, message):
         read_recording(write(tmp_path, head, **said))
 
 
+@pytest.mark.parametrize("word", ["NA", "NULL", "NaN", "", " n/a", "None"])
+def test_words_for_nothing_are_missing_samples(tmp_path, word):
+    path = write(tmp_path, "I,V5", unit="mV")
+    path.write_text(path.read_text().replace(f"{MILLIVOLTS[7, 0]:.3f},", f"{word},", 1))
+    missing = np.isnan(read_recording(path).signal)
+    assert missing.sum() == 1 and missing[0].any()
+
+
 def test_leads_that_occur_twice_are_flagged(tmp_path):
     assert read_recording(write(tmp_path, "II,lead II", unit="mV")).flags == ("duplicate_lead",)

@@ -305,6 +305,8 @@ def test_verbs_of_recordings_take_options_and_folds_of_data_sets(own_table, caps
     assert answer["recording"] == "data/A1"
     assert main(["predict", *own_table, "--fold", "3"]) == 1
     assert "found fold '3', expected one of 1, 2" in capsys.readouterr().err
+    assert main(["predict", "own.csv", *own_table[1:3], "--data-option", "labels=none", "--json", "-"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
     for verb, option in (("sheet", "--task"), ("predict", "--fold"), ("embed", "--data-option")):
         more = ["-o", "x.npz"] if verb == "embed" else []
         assert main([verb, "data/A1.hea", option, "a=b", *more]) == 1

@@ -13,7 +13,7 @@ from scipy.io import savemat
 from leadset.classes import label_space
 from leadset.leads import LEADS
 from leadset.preprocess import Transform
-from leadset.recordings import ReadError, read_recording
+from leadset.recordings import ReadError, find_recordings, read_recording
 from leadset.recordings.importers import open_dataset
 from leadset.store.packed import build_store
 from leadset.training.data import Preparation, Split, load_training_data
@@ -267,6 +267,20 @@ def test_parquet_table(three):
     frame.to_parquet(three / "own.parquet")
     data = open_dataset(three / "own.parquet")
     assert [(i.codes, i.age) for i in data.items] == [(("164889003", "SB"), 61.0), (("NORM",), None)]
+
+
+def test_table_without_labels_takes_those_of_the_headers(three):
+    table = three / "people.csv"
+    rows = [f"files/{file.name},6{i}" for i, file in enumerate(find_recordings(three))]
+    table.write_text("\n".join(["path,age", *rows]) + "\n")
+    with pytest.raises(ValueError, match=r"expected one for labels .*, or labels=none to take them from the headers"):
+        open_dataset(table)
+    data = open_dataset(table, labels="none")
+    recording, header = data.recording(data.paths[1]), read_recording(data.paths[1])
+    assert (len(data), data.label_space, recording.age) == (3, None, 61)
+    assert recording.codes == data.codes(data.paths[1]) == header.codes != ()
+    with pytest.raises(ValueError, match="found labels=none with normal, which say what labels mean"):
+        open_dataset(table, labels="none", normal="NORM")
 
 
 def test_table_of_own_columns_and_of_classes_as_columns(three):

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from leadset.classes import UNKNOWN_WORDS
 from leadset.leads import is_known_lead, signed_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.formats.contents import Contents, Format, Layout
@@ -173,7 +174,9 @@ def _read_csv(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     units, has_units = _units(path, names, columns, _first_line(second)) if is_named else ((), False)
 
     def number(text: str) -> float:
-        return float(text if separator == "," else text.replace(",", ".")) if text.strip() else np.nan
+        if text.strip().casefold() in UNKNOWN_WORDS:  # R writes NA, data bases NULL
+            return np.nan
+        return float(text if separator == "," else text.replace(",", "."))
 
     def other(text: str) -> float:
         return number(text) if _is_number(text) else np.nan

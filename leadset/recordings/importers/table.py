@@ -29,6 +29,8 @@ _COLUMNS: dict[str, frozenset[str]] = {
 #: What names of tables end in.
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 _NEEDED = ("file", "labels")
+# In the place of a column: there is none.
+_NO_LABELS = "none"
 _SEPARATORS = (";", "|", ",")
 _NO_FILE = "no such file"
 _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"", "0", "0.0", "false", "no", "nan", "none"})
@@ -81,12 +83,15 @@ def open_table(
         normal: the label of normal recordings; by default one with a usual name, or the most frequent.
         columns: names of its columns, by `_COLUMNS` what is in them; by default the usual ones. Labels in one column
             have ``;``, ``|`` or ``,`` between them; several columns, with commas between, are classes with 1 where a
-            recording has them.
+            recording has them. ``labels=none``: they are those of the headers, if there are any.
     """
     path = path.absolute()
     start = path.parent / folder
     rows, names = _open(path)
-    items, left_out, remarks, words = _read_items(path, rows, _columns(path, names, columns), start)
+    own = _columns(path, names, columns)
+    if not own.labels and (space or normal):
+        raise ValueError(f"{path}: found labels=none with {'space' if space else 'normal'}, which say what labels mean")
+    items, left_out, remarks, words = _read_items(path, rows, own, start)
     if space:
         classes = label_space(space)
         items, strangers = _of_space(items, classes)
@@ -105,7 +110,7 @@ def _read_items(
     lines: dict[Path, tuple[int, tuple[str, ...]]] = {}
     items, left_out, unreadable, words = [], [], Counter(), {}
     for line, row in rows:
-        what, found = row[columns.file], _labels(row, columns.labels, f"{path}, line {line}")
+        what, found = row[columns.file], _labels(row, columns.labels, f"{path}, line {line}") if columns.labels else ()
         words = {**{canonical_code(word): word for word in found}, **words}
         codes = tuple(dict.fromkeys(map(canonical_code, found)))
         place = _place(start / what) if what else None
@@ -116,11 +121,12 @@ def _read_items(
         elif place in lines:
             again = f"named again in line {line}: line {lines[place][0]} counts"
             left_out.append(LeftOut(what, again + ("" if lines[place][1] == codes else ", which has other labels")))
-        elif not codes:
+        elif columns.labels and not codes:
             left_out.append(LeftOut(what, "no label"))
         else:
             about = (whole_number(row.get(columns.patient)), whole_number(row.get(columns.fold)))
-            items.append(Item(place, codes, what, *about, row.get(columns.source, ""), years, known))
+            given = codes if columns.labels else None
+            items.append(Item(place, given, what, *about, row.get(columns.source, ""), years, known))
             lines[place] = line, codes
     remarks = [f"{flag} in {count} rows" for flag, count in unreadable.items()]
     if any(one.reason == _NO_FILE for one in left_out):
@@ -167,14 +173,19 @@ def _columns(path: Path, names: list[str], given: Mapping[str, str]) -> _Columns
         named = given.get(kind, "")
         words = named.split(",") if kind == "labels" else [named]
         wanted = [word.strip() for word in words if word.strip()]
+        if kind == "labels" and wanted == [_NO_LABELS] and _NO_LABELS not in names:
+            chosen[kind] = ()
+            continue
         for name in wanted:
             if name not in names:
                 raise ValueError(f"{path}: found columns {', '.join(names)}, expected {name} ({kind}) among them")
         found = wanted or [name for name in names if plain_name(name) in usual][:1]
         if not found and kind in _NEEDED:
             listed, usually = ", ".join(names), ", ".join(sorted(usual))
+            without = f", or {kind}={_NO_LABELS} to take them from the headers" if kind == "labels" else ""
             raise ValueError(
                 f"{path}: found columns {listed}, expected one for {kind} ({usually}), or --data-option {kind}=COLUMN"
+                f"{without}"
             )
         chosen[kind] = tuple(found) if kind == "labels" else "".join(found)
     return _Columns(**chosen)
@@ -220,7 +231,7 @@ def _own_space(
     Raises:
         ValueError: the normal label is none of them.
     """
-    counts = Counter(code for item in items for code in item.codes)
+    counts = Counter(code for item in items for code in item.codes or ())
     if not counts:
         return None, []
     if normal and normal not in counts:
