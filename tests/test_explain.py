@@ -181,7 +181,8 @@ def beats_at(times: np.ndarray, rate: float = 250, seconds: float = 10.0, odd: i
 
 def test_a_typical_beat_is_that_of_most_beats_and_repeats_them_exactly() -> None:
     times = 0.5 + 0.8 * np.arange(12)
-    beat = find_typical_beat(beats_at(times, odd=4), 250, times + np.random.default_rng(0).uniform(-0.03, 0.03, 12))
+    found = times + np.random.default_rng(0).uniform(-0.03, 0.03, 12)
+    beat = find_typical_beat({0: beats_at(times, odd=4)}, 250, found)
     assert beat.interval == pytest.approx(0.8, abs=0.01)
     late = beat.times - np.delete(times, 4)
     np.testing.assert_allclose(late, late.mean(), atol=0.004)
@@ -192,17 +193,17 @@ def test_a_typical_beat_is_that_of_most_beats_and_repeats_them_exactly() -> None
 def test_a_regular_rhythm_leaves_out_premature_beats_and_fills_pauses() -> None:
     steady = 0.5 + 0.8 * np.arange(12)
     for times in (np.sort(np.r_[steady[:5], steady[4] + 0.45, steady[6:]]), np.delete(steady, 6)):
-        regular = regular_times(find_typical_beat(beats_at(times), 250, times), 10.0)
+        regular = regular_times(find_typical_beat({0: beats_at(times)}, 250, times), 10.0)
         inside = regular[(regular > 0) & (regular < 9.6)]
         np.testing.assert_allclose(inside, steady, atol=0.01)
         assert regular[0] < -0.4 and regular[-1] > 10
     irregular = np.cumsum(np.random.default_rng(1).uniform(0.35, 1.3, 11))
-    evenly = np.diff(regular_times(find_typical_beat(beats_at(irregular), 250, irregular), 10.0))
+    evenly = np.diff(regular_times(find_typical_beat({0: beats_at(irregular)}, 250, irregular), 10.0))
     np.testing.assert_allclose(evenly, np.diff(irregular).mean())
 
 
 def test_too_few_beats_have_no_typical_one() -> None:
-    assert find_typical_beat(beats_at(np.array([1.0, 2.0])), 250, np.array([1.0, 2.0])) is None
+    assert find_typical_beat({0: beats_at(np.array([1.0, 2.0]))}, 250, np.array([1.0, 2.0])) is None
 
 
 @pytest.mark.parametrize(("label", "step"), [("RBBB", "form"), ("PVC", "rhythm"), ("SB", "rate")])

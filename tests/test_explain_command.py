@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 import leadset
 from leadset.cli import main
 from leadset.entry.manifest import Manifest
-from leadset.explain import checks, importance
+from leadset.explain import WAVES, checks, importance
 from leadset.explain.background import recorded_normals
 from leadset.explain.population import populations
 from leadset.leads import LEADS
-from leadset.recordings import Recording
+from leadset.recordings import Recording, find_recordings
+from leadset.recordings.extract import extract_leads
 from leadset.scoring.intervals import Interval
 from leadset.simulate import simulate
 from leadset.simulate.write import write_dataset
@@ -56,6 +58,21 @@ def test_a_recording_becomes_numbers_and_pictures_once(folder, tmp_path, capsys)
         assert (tmp_path / picture).stat().st_size > 20_000
     assert main(arguments) == 0
     assert "1 recordings were explained before" in capsys.readouterr().out
+
+
+def test_a_long_recording_is_explained_where_networks_look_at_it(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys.modules["leadset.preprocess.windows"], "MAX_TEST_WINDOWS", 2)  # 16 take longer
+    list(write_dataset(tmp_path / "data", 1, seconds=60, fs=250, labels="AF"))
+    header = tmp_path / "two.hea"
+    extract_leads(find_recordings(tmp_path / "data")[0], header, ("II", "V1"))
+    assert main(["explain", str(header), "-o", str(tmp_path), "--classes", "AF", "--no-pictures"]) == 0
+    printed = capsys.readouterr().out
+    assert "in 2 stretches" in printed and "they begin at 0:00:00, 0:00:49" in printed
+    found = json.loads((tmp_path / f"{header.stem}.json").read_text())
+    assert found["stretches"] == [[0, 11], [49, 60]] and found["rms_mv"][0][WAVES.index("QRS")] > 0.05
+    maps = np.load(tmp_path / f"{header.stem}.npz")
+    assert maps["maps"].shape == (1, 2, 22 * maps["rate"]) and 0.9 < maps["seen"].mean() < 1
+    assert len(maps["wave"]) == len(maps["beat"]) == maps["maps"].shape[2]
 
 
 def test_wrong_words_are_usage_errors_and_wrong_classes_messages(folder, tmp_path, capsys) -> None:

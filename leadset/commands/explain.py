@@ -201,15 +201,21 @@ def _described(explanation: Explanation, name: str) -> str:
 def _draw(entry: Answering, explanation: Explanation, name: str, arguments: argparse.Namespace) -> None:
     """``NAME-CLASS.png``, the sheet with the map, and ``NAME-CLASS-parts.png``, the sums by lead and wave."""
     from leadset.explain import WAVES
-    from leadset.plots import SheetOptions, draw_measured_sheet, findings_of, save_sheet
+    from leadset.plots import SheetOptions, draw_sheet, findings_of, save_sheet
     from leadset.plots.attributions import attribution_layer, draw_parts
+    from leadset.waves import assess
+    from leadset.waves.measurements import measure
 
-    answer = findings_of(explanation.answer, entry.space)
+    answer, recording = findings_of(explanation.answer, entry.space), explanation.recording
+    marks, signal = explanation.delineation, (recording.signal, recording.fs, recording.leads)
+    quality = explanation.answer.quality or assess(*signal, marks)
+    measured = measure(*signal, delineation=marks, quality=quality, age=recording.age, sex=recording.sex)
     for one in explanation.classes:
-        layer = attribution_layer(one.map, explanation.rate, explanation.leads, one.name)
-        sheet = draw_measured_sheet(
-            explanation.recording, SheetOptions(arguments.layout), marks=explanation.delineation, show_marks=False,
-            attribution=layer, answer=answer,
+        start, strongest = next(iter(explanation.maps_by_second(one).items()))
+        layer = attribution_layer(strongest, explanation.rate, explanation.leads, one.name, start)
+        options = SheetOptions(arguments.layout, start=start)
+        sheet = draw_sheet(
+            recording, options, quality=quality, measurements=measured, attribution=layer, answer=answer
         )  # fmt: skip
         save_sheet(sheet, arguments.output / f"{name}-{one.name}.png", dpi=150)
         sums = one.sums(explanation.segments).sum(axis=1)

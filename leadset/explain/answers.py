@@ -27,8 +27,8 @@ from leadset.recordings import Recording
 
 #: Probabilities are told from 0 and 1 by so much.
 _LEAST = 1e-6
-#: Recordings that are answered at a time.
-_TOGETHER = 16
+#: Recordings that are answered at a time, and the samples of a lead that they have at most, all together.
+_TOGETHER, _MOST_SAMPLES = 16, 2**23
 
 
 class Answering(Protocol):
@@ -79,8 +79,9 @@ def occlude_answers(
     parts += [(lead, None) for lead in range(len(leads))] + [(None, wave) for wave in there]
     parts += [(lead, wave) for lead in range(len(leads)) for wave in there]
     found = []
-    for first in range(0, len(parts), _TOGETHER):
-        some = parts[first : first + _TOGETHER]
+    together = max(1, min(_TOGETHER, _MOST_SAMPLES // len(segments.wave)))
+    for first in range(0, len(parts), together):
+        some = parts[first : first + together]
         answers = entry.answer([_without(one, segments, leads, *part) for part in some])
         found += [logit(np.clip(answer.probabilities, _LEAST, 1 - _LEAST)) for answer in answers]
         progress(len(some))

@@ -20,6 +20,7 @@ from torch import nn
 from leadset.entry.prediction import Entry
 from leadset.explain.background import Background, simulated_normals
 from leadset.explain.explanation import attribution_maps
+from leadset.explain.occlusion import of_windows
 from leadset.explain.target import Target, target_of
 from leadset.leads import LEADS
 from leadset.recordings import Recording
@@ -207,8 +208,7 @@ def _deletion_curve(target: Target, k: int, order: np.ndarray, shape: tuple[int,
         kept = ranks >= share * len(order)
         tensors = []
         for view, x, extra in target.split(target.tensors):
-            at = np.arange(view.samples) * shape[1] // view.samples
-            mask = torch.tensor(view.of_recording(kept[:, at], False), device=x.device)
+            mask = torch.tensor(of_windows(target, view, kept, False), device=x.device)
             tensors += [x * mask, *extra]
         values.append(target.log_odds(tensors)[0, k])
     return np.array(values)

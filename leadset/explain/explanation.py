@@ -2,7 +2,8 @@
 
 The map of a class is in the coordinates of the prepared signal: the leads of the lead set that answers, at the highest
 sampling rate among its networks, after resampling and before a network's filter and scaling. Its unit is log odds: its
-sum (with that of the extra inputs) is what separates the recording from the baseline.
+sum (with that of the extra inputs) is what separates the recording from the baseline. Of a long recording it covers the
+stretches that networks look at, one after another.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from leadset.explain.gradients import Attribution, Paths, path_gradients
 from leadset.explain.occlusion import Occlusion, occlude
 from leadset.explain.segments import WAVES, Segments, find_segments
 from leadset.explain.steps import STEPS, paths_by_typical_beat
+from leadset.explain.stretches import Stretches
 from leadset.explain.target import NoNetworksError, Target, View, target_of
 from leadset.recordings import Recording, read_recording
 from leadset.waves import Delineation, delineate
@@ -40,6 +43,7 @@ METHODS: dict[str, str] = {
 DEFAULT_METHOD = "typical"
 #: What stands for all leads or all waves in tables.
 ALL = "all"
+_EVIDENCE = "a detector adds evidence to this answer, which the maps do not show"
 
 
 class UnexplainedError(ValueError):
@@ -54,7 +58,7 @@ class ClassExplanation:
         name: abbreviation of the class. probability: of the answer. decided: whether the answer has it.
         log_odds: of the classifiers together, calibrated. baseline: the same where nothing was recorded (of expected
             gradients: the mean over normal recordings; of occlusion: NaN).
-        map: (l, t) attribution of each sample in log odds.
+        map: (l, t) attribution of each sample of the stretches in log odds.
         extra: attribution of each feature of the extra inputs by name.
         completeness_error: `Attribution.completeness_error`; NaN of occlusion, whose effects need not sum to anything.
         nodes: evaluations of the gradient; of occlusion, parts taken away.
@@ -91,8 +95,10 @@ class Explanation:
         recording: as read. leads: of the maps. rate: of the maps in Hz.
         method: one of `METHODS`.
         classes: what was explained. answer: of the entry.
-        segments: parts of the beats at the rate of the maps. delineation: of the recording.
-        seen: (t,) bool, whether a window covers the sample: networks look at up to 16 windows of a long recording.
+        samples: length of the recording at that rate.
+        stretches: what the maps cover of the recording: all of it, unless networks look at a few windows of a long one.
+        segments: parts of the beats of the stretches at the rate of the maps. delineation: of the recording.
+        seen: (t,) bool, whether a window covers the sample of the stretches.
         notes: what a reader has to know.
         provenance: entry, networks and background, as plain values.
         seconds: time that it took.
@@ -104,12 +110,20 @@ class Explanation:
     method: str
     classes: tuple[ClassExplanation, ...]
     answer: Answer
+    samples: int
+    stretches: Stretches
     segments: Segments
     delineation: Delineation
     seen: np.ndarray
     notes: tuple[str, ...]
     provenance: dict[str, Any]
     seconds: float
+
+    def maps_by_second(self, one: ClassExplanation) -> dict[int, np.ndarray]:
+        """The map (l, t) of each stretch by the second at which it begins, that of the strongest first."""
+        parts = list(self.stretches.cut(one.map, self.rate, self.samples))
+        order = sorted(range(len(parts)), key=lambda i: -np.abs(parts[i]).sum())
+        return {self.stretches.limits[i][0]: parts[i] for i in order}
 
 
 def explain(
@@ -149,28 +163,35 @@ def explain(
     chosen = np.flatnonzero(answer.labels).tolist() if wanted is None else wanted
     target = _target(entry, prepared, method)
     method = method or (DEFAULT_METHOD if target else "occlusion")
-    delineation = delineate(recording.signal, recording.fs)
+    delineation = (prepared.quality and prepared.quality.delineation) or delineate(recording.signal, recording.fs)
     transforms = [target.finest.spec.transform] if target else prepared.prepared
     transform = max(transforms, key=lambda transform: transform.rate)
-    segments = find_segments(delineation, transform.rate, prepared.prepared[transform].samples.shape[1])
-    seen = np.ones(len(segments.wave), bool)
+    samples = prepared.prepared[transform].samples.shape[1]
+    stretches = target.stretches if target else Stretches.whole(samples / transform.rate)
+    segments = find_segments(delineation, transform.rate, samples, stretches.slices(transform.rate, samples))
     if target is None:
         found = _by_occluded_answers(entry, prepared, segments, chosen, progress)
     else:
         background = background or _background(entry, prepared, target, method)
         found = attribution_maps(target, delineation, chosen, method, background, progress)
-        seen = target.finest.to_recording(np.ones(tuple(target.finest.windows.shape)))[0] > 0
-    done = tuple(
-        ClassExplanation(
-            entry.space.abbreviations[k], float(answer.probabilities[k]), bool(answer.labels[k]), **values
-        )
-        for k, values in zip(chosen, found, strict=True)
-    )
-    notes = _notes(answer, method, seen, done, segments, target is not None and _has_evidence(entry, prepared))
+    seen = np.ones(len(segments.wave), bool) if target is None else _seen(target)
+    named = [(entry.space.abbreviations[k], float(answer.probabilities[k]), bool(answer.labels[k])) for k in chosen]
+    done = tuple(ClassExplanation(*of, **values) for of, values in zip(named, found, strict=True))
+    notes = [*_looked_at(seen, samples, stretches), *_notes(answer, method, done, segments)]
+    if target is not None and _has_evidence(entry, prepared):
+        notes = [_EVIDENCE, *notes]
     return Explanation(
-        recording, tuple(entry.trained_set(prepared.leads).leads), transform.rate, method, done, answer, segments,
-        delineation, seen, notes, _provenance(entry, target, background), time.monotonic() - began,
+        recording, tuple(entry.trained_set(prepared.leads).leads), transform.rate, method, done, answer, samples,
+        stretches, segments, delineation, seen, tuple(notes), _provenance(entry, target, background),
+        time.monotonic() - began,
     )  # fmt: skip
+
+
+def _seen(target: Target) -> np.ndarray:
+    """(t,) whether a window of the finest network covers each sample of the stretches."""
+    view = target.finest
+    windows = view.to_recording(np.ones((len(view.starts), 1, view.spec.samples)))
+    return target.stretches.joined(windows, view.spec.transform.rate)[0] > 0
 
 
 def _target(entry: Answering, prepared: PreparedInput, method: str | None) -> Target | None:
@@ -223,7 +244,8 @@ def attribution_maps(
     """What a method finds of classes by index: the attributes of `ClassExplanation` that are not of the answer."""
     finest = target.finest
     if method == "occlusion":
-        segments = find_segments(delineation, finest.spec.transform.rate, finest.samples)
+        rate = finest.spec.transform.rate
+        segments = find_segments(delineation, rate, finest.samples, target.stretches.slices(rate, finest.samples))
         return _by_occlusion(target, segments, classes, progress)
     paths = None
     if method == "typical":
@@ -237,15 +259,19 @@ def attribution_maps(
 
 
 def _by_gradients(target: Target, finest: View, attribution: Attribution, steps: Sequence[str]) -> dict[str, Any]:
-    total, extra = np.zeros((len(finest.leads), finest.samples)), {}
+    parts = target.stretches.slices(finest.spec.transform.rate, finest.samples)
+    totals, extra = [np.zeros((len(finest.leads), part.stop - part.start)) for part in parts], {}
     for view, of_windows, of_extra in target.split(attribution.parts):
-        total += regrid(view.to_recording(of_windows), finest.samples)
+        whole = view.to_recording(of_windows)
+        for total, part in zip(totals, target.stretches.slices(view.spec.transform.rate, view.samples), strict=True):
+            total += regrid(whole[:, part], total.shape[1])
         for name, values in zip(view.extra, of_extra, strict=True):
             summed = values.sum(axis=(0, *range(2, values.ndim)))
             for feature, value in _named(view, name, summed).items():
                 extra[feature] = extra.get(feature, 0.0) + value
     return {
-        "log_odds": attribution.log_odds, "baseline": attribution.baseline, "map": total, "extra": extra,
+        "log_odds": attribution.log_odds, "baseline": attribution.baseline,
+        "map": np.concatenate(totals, axis=1), "extra": extra,
         "completeness_error": attribution.completeness_error, "nodes": attribution.nodes,
         "steps": dict(zip(steps, attribution.steps.tolist(), strict=False)),
     }  # fmt: skip
@@ -315,15 +341,23 @@ def _by_wave(values: np.ndarray, segments: Segments) -> np.ndarray:
     return np.stack([np.bincount(segments.wave, row, minlength=len(WAVES)) for row in values])
 
 
-def _notes(
-    answer: Answer, method: str, seen: np.ndarray, done: Sequence[ClassExplanation], segments: Segments, evidence: bool
-) -> tuple[str, ...]:
-    """What a reader has to know about these maps."""
+def _looked_at(seen: np.ndarray, samples: int, stretches: Stretches) -> list[str]:
+    """What the networks looked at, where that is not all of the recording."""
+    share = seen.sum() / max(samples, 1)
+    if len(seen) == samples and seen.all():
+        return []
+    if len(stretches) == 1 and len(seen) == samples:
+        return [f"the networks looked at {share:.0%} of the recording; the maps are zero elsewhere"]
+    starts = ", ".join(str(timedelta(seconds=start)) for start, _ in stretches.limits)
+    return [
+        f"the networks looked at {share:.2%} of the recording, in {len(stretches)} stretches, which the maps cover one "
+        f"after another; they begin at {starts}"
+    ]
+
+
+def _notes(answer: Answer, method: str, done: Sequence[ClassExplanation], segments: Segments) -> list[str]:
+    """What else a reader has to know about these maps."""
     notes = []
-    if evidence:
-        notes.append("a detector adds evidence to this answer, which the maps do not show")
-    if not seen.all():
-        notes.append(f"the networks looked at {seen.mean():.0%} of the recording; the maps are zero elsewhere")
     if method == "typical" and any(not one.steps for one in done):
         notes.append("too few beats for a typical one: the maps are expected gradients from normal recordings")
     if (segments.beat < 0).all():
@@ -338,7 +372,7 @@ def _notes(
     notes += [
         f"{one.name} is not decided: its probability is {expit(one.log_odds):.1%}" for one in done if not one.decided
     ]
-    return tuple(notes)
+    return notes
 
 
 def _provenance(entry: Answering, target: Target | None, background: Background | None) -> dict[str, Any]:

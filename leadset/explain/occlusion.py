@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from leadset.explain.segments import WAVES, Segments
-from leadset.explain.target import Target
+from leadset.explain.target import Target, View
 from leadset.models.extra_inputs import EXTRA_INPUTS
 
 #: Windows that go through the networks at a time.
@@ -54,8 +54,7 @@ def occlude(target: Target, segments: Segments, progress: Callable[[int], object
     by_wave = np.repeat(segments.wave[None].astype(int), n_leads, axis=0)
     by_piece = rows * n_pieces + segments.piece
     zeros = [torch.zeros_like(view.windows) for view in target.views]
-    lines = [_lines(view.windows, view.of_recording(at_samples(segments.piece[None], view.samples), -1)[:, 0])
-             for view in target.views]  # fmt: skip
+    lines = [_lines(view.windows, of_windows(target, view, segments.piece[None], -1)[:, 0]) for view in target.views]
     full = target.log_odds()[0]
     return Occlusion(
         full - _without(target, by_lead, zeros, n_leads, progress),
@@ -68,6 +67,17 @@ def occlude(target: Target, segments: Segments, progress: Callable[[int], object
 def at_samples(values: np.ndarray, samples: int) -> np.ndarray:
     """Values (…, t) of a recording at another number of samples, each from where it is in time."""
     return values[..., np.arange(samples) * values.shape[-1] // samples]
+
+
+def of_windows(target: Target, view: View, values: np.ndarray, fill: float) -> np.ndarray:
+    """Values (l, t) of the stretches of a target, as the windows (w, l, t) of one of its views have them."""
+    finest = target.finest
+    parts = target.stretches.slices(view.spec.transform.rate, view.samples)
+    whole = np.zeros((len(values), view.samples), values.dtype)  # what is not written takes no memory
+    cut = target.stretches.cut(values, finest.spec.transform.rate, finest.samples)
+    for part, of_stretch in zip(parts, cut, strict=True):
+        whole[:, part] = at_samples(of_stretch, part.stop - part.start)
+    return view.of_recording(whole, fill)
 
 
 def straightened(signal: np.ndarray, piece: np.ndarray) -> np.ndarray:
@@ -90,8 +100,7 @@ def _without(
     """Log odds (n, k) without each group in turn; ``groups`` (l, t) numbers them, ``replaced`` says what comes instead.
     """
     numbers = [
-        torch.tensor(view.of_recording(at_samples(groups, view.samples), -1), device=view.windows.device)
-        for view in target.views
+        torch.tensor(of_windows(target, view, groups, -1), device=view.windows.device) for view in target.views
     ]
     size = max(1, _WINDOWS // target.windows)
     found = []

@@ -51,6 +51,7 @@ def plain_explanation(explanation: Explanation, name: str) -> dict[str, Any]:
         "method": METHODS[explanation.method],
         "leads": list(explanation.leads),
         "waves": list(WAVES),
+        "stretches": [list(limits) for limits in explanation.stretches.limits],
         "time_shares": _rounded(explanation.segments.time_shares()),
         "rms_mv": _rounded(amplitude),
         "classes": {
@@ -93,6 +94,7 @@ def write_tables(explanation: Explanation, name: str, folder: Path) -> None:
             beat=explanation.segments.beat,
             waves=np.array(WAVES),
             seen=explanation.seen,
+            stretches=np.array(explanation.stretches.limits),
         )
 
 
@@ -105,7 +107,9 @@ def write_json(values: dict[str, Any], path: Path) -> None:
 def _amplitudes(explanation: Explanation) -> np.ndarray:
     """(l, waves) root mean square in mV of the recording in each lead and wave, around the lead's mean; NaN: none."""
     recording, segments = explanation.recording, explanation.segments
-    at = np.arange(len(segments.wave)) * recording.signal.shape[1] // len(segments.wave)
+    parts = explanation.stretches.slices(explanation.rate, explanation.samples)
+    at = np.concatenate([np.arange(part.start, part.stop) for part in parts])
+    at = at * recording.signal.shape[1] // explanation.samples
     amplitude = np.full((len(explanation.leads), len(WAVES)), np.nan)
     for i, lead in enumerate(explanation.leads):
         if lead in recording.leads:

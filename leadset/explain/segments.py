@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ _REST = WAVES.index("rest")
 
 @dataclass(frozen=True)
 class Segments:
-    """Parts of the beats of a recording, common to all leads.
+    """Parts of the beats of a recording, or of stretches of it one after another, common to all leads.
 
     Attributes:
         rate: sampling rate in Hz.
@@ -38,36 +39,58 @@ class Segments:
         return self.wave == WAVES.index(name)
 
     def time_shares(self) -> np.ndarray:
-        """(waves,) share of the recording's duration."""
+        """(waves,) share of the duration."""
         return np.bincount(self.wave, minlength=len(WAVES)) / max(len(self.wave), 1)
 
 
-def find_segments(delineation: Delineation, rate: float, samples: int) -> Segments:
+def find_segments(delineation: Delineation, rate: float, samples: int, parts: Sequence[slice] = ()) -> Segments:
     """Parts of the beats at another sampling rate.
 
     Args:
         delineation: of the recording; the marks common to all leads are used.
         rate: sampling rate wanted in Hz.
         samples: length at that rate.
+        parts: the samples that are looked at, by default all.
     """
+    found = [_waves_and_beats(delineation, rate, part) for part in parts or [slice(0, samples)]]
+    pieces, number = [], 0
+    for wave, beat in found:
+        pieces.append(_number_pieces(wave, beat, round(_LONGEST * rate)) + number)
+        number = int(pieces[-1].max(initial=number - 1)) + 1
+    waves, beats = zip(*found, strict=True)
+    return Segments(rate, np.concatenate(waves), np.concatenate(beats), np.concatenate(pieces))
+
+
+def _waves_and_beats(delineation: Delineation, rate: float, part: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Those of `Segments` for some samples at a rate."""
+    samples, scale = part.stop - part.start, rate / delineation.fs
     wave, beat = np.full(samples, _REST, np.int8), np.full(samples, -1, np.int32)
-    scale = rate / delineation.fs
 
     def fill(name: str, number: int, start: float, stop: float) -> None:
         if np.isfinite([start, stop]).all() and stop > start:
-            inside = slice(*np.clip(np.ceil([start * scale, stop * scale]).astype(int), 0, samples))
+            limits = np.ceil([start * scale, stop * scale]).astype(int) - part.start
+            inside = slice(*np.clip(limits, 0, samples))
             wave[inside], beat[inside] = WAVES.index(name), number
 
     for marks in delineation.p_only:
         fill("P", -1, marks[0], marks[-1])
     end_before = 0.0
-    for number, marks in enumerate(delineation.fused):
+    for number in _beats_near(delineation, part.start / scale, part.stop / scale):
+        marks = delineation.fused[number]
         for name, (first, last) in _LIMITS.items():
             fill(name, number, marks[first], marks[last])
         if np.isnan(marks[PON]):
             fill("no P", number, max(marks[QRSON] - _P_ZONE * delineation.fs, end_before), marks[QRSON])
         end_before = np.nanmax([end_before, marks[QRSEND], marks[TEND]])
-    return Segments(rate, wave, beat, _number_pieces(wave, beat, round(_LONGEST * rate)))
+    return wave, beat
+
+
+def _beats_near(delineation: Delineation, start: float, stop: float) -> np.ndarray:
+    """Numbers of the beats that reach into some samples of the recording, and of the one before."""
+    first, last = np.fmin.reduce(delineation.fused, axis=1), np.fmax.reduce(delineation.fused, axis=1)
+    there = (last >= start) & (first - _P_ZONE * delineation.fs <= stop)
+    there[:-1] |= there[1:]
+    return np.flatnonzero(there)
 
 
 def _number_pieces(wave: np.ndarray, beat: np.ndarray, longest: int) -> np.ndarray:

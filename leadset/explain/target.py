@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from leadset.entry.networks import ClassifierPredictor
 from leadset.entry.prediction import Entry
 from leadset.entry.preparing import PreparedInput
+from leadset.explain.stretches import Stretches
 from leadset.models.extra_inputs import extra_inputs
 from leadset.models.prediction import device_of, lead_rows
 from leadset.preprocess import InputSpec, cut_window, signal_windows
@@ -56,12 +58,6 @@ class View:
     def samples(self) -> int:
         """Length of the prepared recording at its rate."""
         return self.signal.shape[1]
-
-    def windows_of(self, signal: np.ndarray, statistics: np.ndarray) -> Tensor:
-        """Windows (w, l, t) of another prepared signal (12, t), scaled by such statistics, where those of this lie."""
-        rows, signal = lead_rows(self.leads), signal.astype(np.float32)
-        cut = [cut_window(signal, statistics, rows, start, self.spec)[0] for start in self.starts]
-        return torch.tensor(np.stack(cut), device=self.windows.device)
 
     def __call__(self, x: Tensor, *extra: Tensor) -> Tensor:
         """Windows (n, w, l, t) and extra inputs (n, w, …), in the order of ``extra``, to logits (n, w, k)."""
@@ -137,6 +133,15 @@ class Target:
     def windows(self) -> int:
         """Windows that one call puts through networks, of all views."""
         return sum(len(view.starts) for view in self.views)
+
+    @cached_property
+    def stretches(self) -> Stretches:
+        """What the networks look at, all together."""
+        windows = [
+            (max(start, 0) / rate, min(start + view.spec.samples, view.samples) / rate)
+            for view in self.views for rate in [view.spec.transform.rate] for start in view.starts.tolist()
+        ]  # fmt: skip
+        return Stretches.around(windows, max(view.samples / view.spec.transform.rate for view in self.views))
 
     def split(self, tensors: Sequence[Tensor]) -> Iterator[tuple[View, Tensor, tuple[Tensor, ...]]]:
         """Of each view its windows and its extra inputs."""

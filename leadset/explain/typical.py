@@ -9,6 +9,7 @@ Shapes: l leads, t samples, b beats, u samples of a beat.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -51,52 +52,66 @@ class TypicalBeat:
     times: np.ndarray
 
 
-def find_typical_beat(signal: np.ndarray, rate: float, r_peaks: np.ndarray) -> TypicalBeat | None:
-    """The typical beat of a signal, None where there are fewer than three beats.
+def find_typical_beat(signals: Mapping[float, np.ndarray], rate: float, r_peaks: np.ndarray) -> TypicalBeat | None:
+    """The typical beat of the stretches of a recording, None where there are fewer than three beats.
 
     Args:
-        signal: (l, t), without gaps.
-        rate: its sampling rate in Hz.
-        r_peaks: (b,) seconds.
+        signals: (l, t) of each stretch, without gaps, by the second at which it begins; in order.
+        rate: their sampling rate in Hz.
+        r_peaks: (b,) seconds of the recording.
     """
-    end = (signal.shape[1] - 1) / rate
-    times = r_peaks[np.isfinite(r_peaks) & (r_peaks >= 0) & (r_peaks <= end)]
-    if len(times) < FEWEST_BEATS:
+    curves = [
+        CubicSpline((np.arange(x.shape[1]) + start * rate) / rate, x, axis=1) for start, x in signals.items()
+    ]
+    first, last = np.array([(curve.x[0], curve.x[-1]) for curve in curves]).T
+    times = r_peaks[np.isfinite(r_peaks) & (r_peaks >= first[0])]
+    place = np.searchsorted(first, times, side="right") - 1
+    times, place = times[times <= last[place]], place[times <= last[place]]
+    near = place[1:] == place[:-1]
+    if len(times) < FEWEST_BEATS or not near.any():
         return None
-    curve = CubicSpline(np.arange(signal.shape[1]) / rate, signal, axis=1)
-    interval = float(np.median(np.diff(times)))
+    interval = float(np.median(np.diff(times)[near]))
     before = min(_BEFORE_S, _BEFORE * interval)
     at = np.arange(-before, interval - before, 1 / _RATE)
-    whole = (times >= before) & (times - before + interval <= end)
+    whole = (times - before >= first[place]) & (times - before + interval <= last[place])
     if whole.sum() < 2:
         whole[:] = True
     used, complexes, compared = whole, _within(at, _COMPLEX_S), _within(at, _WHOLE_S)
     for _ in range(2):  # the second time with beats of one form, aligned
-        median = np.median(_beats(curve, times[used], at), axis=0)
+        median = np.median(_beats(curves, place[used], times[used], at), axis=0)
         shifts = np.arange(-_SHIFT_S, _SHIFT_S + _STEP_S / 2, _STEP_S)
-        likeness = [_likeness(_beats(curve, times + shift, at[complexes]), median[:, complexes]) for shift in shifts]
+        likeness = [
+            _likeness(_beats(curves, place, times + shift, at[complexes]), median[:, complexes]) for shift in shifts
+        ]
         same = np.max(likeness, axis=0) > _ALIKE
         times = np.where(same, times + _peaks(np.array(likeness), shifts), times)
-        alike = whole & same & (_likeness(_beats(curve, times, at[compared]), median[:, compared]) > _ALIKE)
+        likeness = _likeness(_beats(curves, place, times, at[compared]), median[:, compared])
+        alike = whole & same & (likeness > _ALIKE)
         used = alike if alike.sum() >= 2 else used
     if same.sum() < 2:
         same[:] = True
-    beats = _beats(curve, times[used], at)
+    beats = _beats(curves, place[used], times[used], at)
     level = np.median(beats, axis=2, keepdims=True)
     wave = np.median(beats - level, axis=0) + np.median(level, axis=0)
     wave -= np.linspace(0, 1, len(at)) * (wave[:, -1:] - wave[:, :1])  # ends where it begins
-    pairs = same[1:] & same[:-1]
+    pairs = same[1:] & same[:-1] & near
     between = np.diff(times)
-    return TypicalBeat(wave, before, float(np.median(between[pairs] if pairs.any() else between)), times[same])
+    return TypicalBeat(wave, before, float(np.median(between[pairs if pairs.any() else near])), times[same])
 
 
 def _within(at: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     return (at > limits[0]) & (at < limits[1])
 
 
-def _beats(curve: CubicSpline, times: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """(b, l, u) signal at the seconds ``at`` from each of the times; its first or last value beyond its ends."""
-    return np.moveaxis(curve(np.clip(times[:, None] + at, curve.x[0], curve.x[-1])), 1, 0)
+def _beats(curves: Sequence[CubicSpline], place: np.ndarray, times: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """(b, l, u) signal of the stretch ``place`` of each of the times, at the seconds ``at`` from it; its first or last
+    value beyond its ends."""
+    found = []
+    for number in np.unique(place):
+        curve = curves[number]
+        seconds = np.clip(times[place == number, None] + at, curve.x[0], curve.x[-1])
+        found.append(np.moveaxis(curve(seconds), 1, 0))
+    return np.concatenate(found)
 
 
 def _likeness(beats: np.ndarray, median: np.ndarray) -> np.ndarray:
@@ -122,6 +137,8 @@ def regular_times(beat: TypicalBeat, seconds: float) -> np.ndarray:
     The longest row of beats is taken whose distances are multiples of the beat interval, and its gaps are filled. Where
     that row has too few of the beats, the rhythm is not regular, and beats are spaced evenly by the mean interval.
     """
+    if len(beat.times) < 2:
+        return _extended([*beat.times.tolist(), 0.0][:1], beat.interval, seconds)
     row = _regular_row(beat)
     interval = beat.interval
     if len(row) < max(2, _LEAST_REGULAR * len(beat.times)):
@@ -168,7 +185,8 @@ def _extended(times: list[float], interval: float, seconds: float) -> np.ndarray
     return np.concatenate([first, times, np.arange(times[-1] + interval, seconds + 2 * interval, interval)])
 
 
-def repeat_beat(beat: TypicalBeat, times: np.ndarray, rate: float, samples: int, adapted: bool = False) -> np.ndarray:
+def repeat_beat(beat: TypicalBeat, times: np.ndarray, rate: float, samples: int, adapted: bool = False,
+                first: int = 0) -> np.ndarray:
     """(l, t) signal of a typical beat at these times.
 
     Args:
@@ -176,14 +194,17 @@ def repeat_beat(beat: TypicalBeat, times: np.ndarray, rate: float, samples: int,
         rate: of the signal in Hz. samples: its length.
         adapted: shorten what follows the R peak by the root of the interval, as Bazett has it, where the beat comes
             from a slower heart.
+        first: sample at which the signal begins.
     """
-    at, out = np.arange(samples) / rate, np.zeros((len(beat.wave), samples))
+    at, out = (first + np.arange(samples)) / rate, np.zeros((len(beat.wave), samples))
     within = np.arange(beat.wave.shape[1]) / _RATE - beat.before
     curve = CubicSpline(within, beat.wave, axis=1)
     for time, interval in zip(times, np.diff(times), strict=False):
         before = min(beat.before, _BEFORE * interval) if adapted else beat.before
         shrink = min(1.0, np.sqrt(interval / beat.interval)) if adapted else 1.0
         inside = slice(*np.searchsorted(at, [time - before, time + interval - before]))
+        if inside.start == inside.stop:
+            continue
 
         def value(seconds: np.ndarray | float, shrink: float = shrink) -> np.ndarray:
             warped = np.where(np.asarray(seconds) > 0, np.asarray(seconds) / shrink, seconds)

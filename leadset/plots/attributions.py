@@ -18,7 +18,9 @@ _STRONGEST, _SMOOTH_S = 99.5, 0.04
 _MOST_PARTS, _MOST_FEATURES = 14, 16
 
 
-def attribution_layer(values: np.ndarray, rate: float, leads: Sequence[str], name: str) -> SignalMap:
+def attribution_layer(
+    values: np.ndarray, rate: float, leads: Sequence[str], name: str, start: float = 0.0
+) -> SignalMap:
     """The layer of a sheet that shows what speaks for and against a class.
 
     Args:
@@ -26,11 +28,12 @@ def attribution_layer(values: np.ndarray, rate: float, leads: Sequence[str], nam
         rate: their sampling rate in Hz.
         leads: their names.
         name: of the class.
+        start: second of the recording at which they begin.
     """
     width = max(1, round(_SMOOTH_S * rate))
     smooth = np.stack([np.convolve(row, np.full(width, 1 / width), mode="same") for row in values])
     full = float(np.percentile(np.abs(smooth), _STRONGEST))
-    return SignalMap(smooth, rate, leads, full, f"for {name}", signed=True, label_low=f"against {name}")
+    return SignalMap(smooth, rate, leads, full, f"for {name}", signed=True, label_low=f"against {name}", start=start)
 
 
 def draw_parts(

@@ -26,13 +26,14 @@ class SignalMap:
     """A value for each sample of some leads, drawn as colour behind their traces.
 
     Attributes:
-        values: (l, t) at a sampling rate of its own, beginning with the recording; NaN stays white.
+        values: (l, t) at a sampling rate of its own; NaN stays white.
         fs: that rate in Hz.
         leads: names of the l leads.
         full: value of the strongest colour, one for all leads or (l,).
         label: what the colour means, for the legend.
         signed: whether low values (below 0) have a colour of their own; otherwise they stay white.
         label_low: what the other colour means.
+        start: second of the recording at which the values begin.
     """
 
     values: np.ndarray
@@ -42,6 +43,7 @@ class SignalMap:
     label: str
     signed: bool = False
     label_low: str = ""
+    start: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises a ValueError where values, rate and names do not belong together."""
@@ -54,7 +56,8 @@ class SignalMap:
         if lead not in self.leads:
             return None
         row = list(self.leads).index(lead)
-        cut = np.asarray(self.values[row])[round(start * self.fs) : round(stop * self.fs)]
+        first, last = (max(round((second - self.start) * self.fs), 0) for second in (start, stop))
+        cut = np.asarray(self.values[row])[first:last]
         full = float(np.broadcast_to(self.full, len(self.leads))[row])
         if not len(cut) or not full > 0:
             return None

@@ -97,8 +97,8 @@ class View:
             ValueError: the recording cannot be judged.
         """
         explanation = explain(self.entry, self.recording, [name])
-        values = explanation.classes[0].map
-        layer = attribution_layer(values, explanation.rate, explanation.leads, name)
+        start, values = min(explanation.maps_by_second(explanation.classes[0]).items())  # that of the seconds shown
+        layer = attribution_layer(values, explanation.rate, explanation.leads, name, start)
         return layer, METHODS[explanation.method]
 
     def answer_on(self, leads: tuple[str, ...]) -> Answer:
