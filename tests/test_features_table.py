@@ -88,6 +88,16 @@ def test_a_table_has_a_row_per_recording_and_names_the_bad_one(folder, tmp_path,
     assert not (tmp_path / ".f.csv.parts").exists()
 
 
+def test_what_was_computed_for_one_lead_is_not_taken_for_another(folder, tmp_path, monkeypatch):
+    data, choices = open_dataset(folder[0]), {"sets": ["statistics"], "n_jobs": 1, "progress": False}
+    expected = feature_table(data, tmp_path / "apart", leads=("II",), **choices)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(module.shutil, "rmtree", lambda *_, **__: None)
+        feature_table(data, tmp_path / "parts", leads=("I",), **choices)
+    found = feature_table(data, tmp_path / "parts", leads=("II",), **choices)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
 def test_an_interrupted_table_goes_on(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 2)
     data, asked = open_dataset(folder[0]), []

@@ -293,6 +293,12 @@ def test_table_of_own_columns_and_of_classes_as_columns(three):
         open_dataset(write_table(table, rows), file="where", labels="AF,NORM")
 
 
+def test_a_row_with_another_diagnosis_has_none_of_the_classes(three):
+    rows = [{"file": "files/a", "labels": "SR"}, {"file": "files/b", "labels": "111975006"}]
+    data = open_dataset(write_table(three / "own.csv", rows), space="ptbxl_rhythm")
+    assert [item.name for item in data.items] == ["files/a", "files/b"] and not data.left_out
+
+
 def test_what_a_table_names_and_cannot_be_used_is_counted(three):
     rows = [("files/a", "SR"), ("files/gone", "SR"), ("files/b", ""), ("files/a.hea", "AFIB"), ("", "SR")]
     rows += [("files/c", "X")]

@@ -94,6 +94,12 @@ def test_networks_are_cut_to_whatever_leads_there_are(entry, leads):
     assert set(leads) <= set(used)
 
 
+def test_of_lead_sets_that_are_equally_near_the_larger_decides(entry):
+    sets = {trained.leads: trained for trained in entry.manifest.sets}
+    found = entry.trained_set(("I", "V2"))  # one lead from that of lead I, and from that of I, II and V2
+    assert found.leads == ("I", "V2") and found.ensemble is sets["I", "II", "V2"].ensemble
+
+
 def test_a_dead_lead_is_not_asked(entry):
     one = recording()
     dead = one.signal.copy()
