@@ -313,9 +313,9 @@ def test_few_validation_recordings_are_joined_by_answers_of_weights_that_saw_non
     training = run.Run(recordings, tmp_path / "entry", config)
     training.execute()
     (job,), context = training.jobs, training.context
-    train, besides = training.data.train, context.fitted_to_besides(job)
+    train, besides = training.data.train, context.fit_recordings(job)
     np.testing.assert_array_equal(besides, train)
-    answers = context.unseeing_answers(job, PAIR)
+    answers = context.simulated_answers(job, PAIR)
     model = load_shipped(NAME, PAIR, folder=SIMULATED)
     store = training.data.stores[model.input_spec.transform]
     expected = np.stack(list(predict(model.eval(), (store[i] for i in train), PAIR, model.input_spec)))
@@ -325,13 +325,13 @@ def test_few_validation_recordings_are_joined_by_answers_of_weights_that_saw_non
     assert trained.ensemble.rule.provenance["recordings"] == len(train) + len(training.data.valid)
     assert f"{len(train)} of training" in trained.ensemble.calibration.provenance["besides"]
     few = replace(config, start=replace(config.start, fitted_to=len(training.data.valid) + 3))
-    some = run.TrainingContext(training.data, few, SPACE, tmp_path, "cpu", True).fitted_to_besides(job)
+    some = run.TrainingContext(training.data, few, SPACE, tmp_path, "cpu", True).fit_recordings(job)
     assert len(some) == 3 and set(some) <= set(train)
     for start in (replace(config.start, fitted_to=0), replace(config.start, weights=str(entry_folder))):
         other = run.TrainingContext(training.data, replace(config, start=start), SPACE, tmp_path, "cpu", True)
-        assert not len(other.fitted_to_besides(job))
+        assert not len(other.fit_recordings(job))
     nine = make_jobs(replace(config, label_space="cpsc2018"), NINE, "compact")[0]
-    assert not len(run.TrainingContext(training.data, config, NINE, tmp_path, "cpu", True).fitted_to_besides(nine))
+    assert not len(run.TrainingContext(training.data, config, NINE, tmp_path, "cpu", True).fit_recordings(nine))
 
 
 def test_size_follows_device_and_time(monkeypatch):

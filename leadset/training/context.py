@@ -159,25 +159,25 @@ class TrainingContext:
         """
         return read_arrays(self.answers_file(job, leads))["answers"]
 
-    def unseeing_answers(self, job: Job, leads: tuple[str, ...]) -> np.ndarray:
-        """What the weights of `_unseeing` answered of the recordings of `fitted_to_besides`.
+    def simulated_answers(self, job: Job, leads: tuple[str, ...]) -> np.ndarray:
+        """Answers (n, k) of `_simulated_weights` to the recordings of `fit_recordings`.
 
         Raises:
             OSError, ValueError, KeyError: it is missing or damaged.
         """
-        return read_arrays(self.answers_file(job, leads))["unseeing"]
+        return read_arrays(self.answers_file(job, leads))["simulated_weights"]
 
-    def fitted_to_besides(self, job: Job) -> np.ndarray:
+    def fit_recordings(self, job: Job) -> np.ndarray:
         """Training recordings that calibration, weights and thresholds are fitted to beside the validation part.
 
-        The weights of `_unseeing` answer them; none where there are no such weights.
+        `_simulated_weights` answer them; without these there are none.
         """
         lacking = self.config.start.fitted_to - len(self.data.valid)
-        if lacking <= 0 or not self.data.has_validation_part or self._unseeing(job) is None:
+        if lacking <= 0 or not self.data.has_validation_part or self._simulated_weights(job) is None:
             return np.zeros(0, dtype=int)
         return np.sort(np.random.default_rng(self.config.seed).permutation(self.data.train)[:lacking])
 
-    def _unseeing(self, job: Job) -> Start | None:
+    def _simulated_weights(self, job: Job) -> Start | None:
         """Weights from simulation alone that answer training recordings in place of a classifier, which has seen them.
 
         None for a network that starts with other classes, or from the weights of a folder: those from simulation
@@ -194,8 +194,8 @@ class TrainingContext:
         try:
             for leads in job.serves:
                 self.answers(job, leads)
-                if len(self.fitted_to_besides(job)):
-                    self.unseeing_answers(job, leads)
+                if len(self.fit_recordings(job)):
+                    self.simulated_answers(job, leads)
             files = self.detector_files(job)
             for name in (job.weights, *([files.reference] if files and files.reference else [])):
                 read_tensors(self.folder / name)
@@ -262,7 +262,7 @@ class TrainingContext:
         model, task = self.build(job), self.task(job)
         if self.is_fixed(job):
             return Cost(end=measure_answering(model, task))
-        answers = len(job.serves) * (1 + len(self.fitted_to_besides(job)) / max(len(task.valid), 1))
+        answers = len(job.serves) * (1 + len(self.fit_recordings(job)) / max(len(task.valid), 1))
         return measure(model, task, answers)
 
     def train(self, job: Job, steps: int, deadline: Deadline) -> Trained:
@@ -323,19 +323,20 @@ class TrainingContext:
                 model = load_universal(path, partial(self._untrained, job, leads), leads).eval().to(self.device)
             outputs = self._task(job, leads).outputs(model, self.quiet)
             self._write_detector(job, outputs.reference)
-            write_arrays(self.answers_file(job, leads), {"answers": outputs.answers, **self._besides(job, leads)})
+            answers = {"answers": outputs.answers, **self._answers_to_fit(job, leads)}
+            write_arrays(self.answers_file(job, leads), answers)
             by_leads[lead_set_name(leads)] = outputs.values
         return {**next(iter(by_leads.values())), "by_lead_set": by_leads} if job.cut_to else outputs.values
 
-    def _besides(self, job: Job, leads: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """What `unseeing_answers` reads; nothing where there is nothing to fit to besides."""
-        recordings = self.fitted_to_besides(job)
+    def _answers_to_fit(self, job: Job, leads: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """What `simulated_answers` reads; empty without `fit_recordings`."""
+        recordings = self.fit_recordings(job)
         if not len(recordings):
             return {}
-        start = self._unseeing(job)
+        start = self._simulated_weights(job)
         model = started_network(job.architecture, leads, self.space, job.options, start).to(self.device)
         task = replace(self._task(job, leads), valid=recordings)
-        return {"unseeing": task.outputs(model.eval(), self.quiet).answers}
+        return {"simulated_weights": task.outputs(model.eval(), self.quiet).answers}
 
     def _write_detector(self, job: Job, reference: Reference | None) -> None:
         """Writes what normal validation recordings score, of a reconstruction model."""

@@ -84,7 +84,7 @@ class Joining:
 
     def _fitted_to(self, jobs: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
         """Validation recordings, and others where all classifiers have weights that did not see them; folds."""
-        besides = [self.context.fitted_to_besides(job) for job in jobs if job.kind == "classifier"]
+        besides = [self.context.fit_recordings(job) for job in jobs if job.kind == "classifier"]
         others = min(besides, key=len, default=np.zeros(0, dtype=int))
         recordings = np.append(self.context.data.valid, others)
         return recordings, np.append(self.folds, np.full(len(others), UNJUDGED))
@@ -157,11 +157,11 @@ class Joining:
             yield f"{describe(report['detector'])}{unasked}"
 
     def _outputs(self, job: Job, leads: tuple[str, ...], besides: int) -> ValidationOutputs:
-        """Answers to the validation part, and `unseeing_answers` to others, which a detector has not scored."""
+        """Answers to the validation part, and `simulated_answers` to others, which a detector has not scored."""
         answers, detects = self.context.answers(job, leads), job.kind != "classifier"
         if besides:
             unscored = np.full((besides, answers.shape[1]), np.nan)
-            answers = np.concatenate([answers, unscored if detects else self.context.unseeing_answers(job, leads)])
+            answers = np.concatenate([answers, unscored if detects else self.context.simulated_answers(job, leads)])
         return ValidationOutputs(answers, detects)
 
     def _member(
