@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from dataclasses import replace
 from typing import get_args
@@ -15,6 +16,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from fastapi.testclient import TestClient
 from files_on_disk import write_recording
 
+from leadset.cli import main
 from leadset.config import default_config
 from leadset.entry import load_entry
 from leadset.entry.plain import plain_answer
@@ -277,3 +279,16 @@ def test_the_document_describes_bodies_and_problems(client):
     assert predict["requestBody"]["content"].keys() == {"multipart/form-data", "application/json"}
     assert {"200", "401", "413", "415", "422", "503", "504"} <= predict["responses"].keys()
     assert {"/v1/delineate", "/v1/anomaly", "/v1/models", "/predict/", "/analyze_ecg", "/health"} <= paths.keys()
+
+
+def test_threads_of_the_server_neither_share_memory_nor_wait_long_for_one_another(monkeypatch):
+    places, turns = [], []
+    monkeypatch.setattr("leadset.utils.memory.share_memory_of_threads", places.append)
+    monkeypatch.setattr("leadset.utils.workers.available_cores", lambda: 3)
+    monkeypatch.setattr("uvicorn.run", lambda *_, **__: turns.append(sys.getswitchinterval()))
+    before = sys.getswitchinterval()
+    try:
+        assert main(["serve"]) == 0
+    finally:
+        sys.setswitchinterval(before)
+    assert places == [4] and turns[0] < before / 5
