@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 import pytest
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
-from leadset.recordings import read_recording
-from leadset.recordings.duplicates import comparable, heartbeats, same_recordings
+from leadset.recordings import duplicates, read_recording
+from leadset.recordings.duplicates import comparable, correlation, heartbeats, same_recordings
 from leadset.recordings.patients import find_patients, patient_of_folder
 from leadset.recordings.subject import parse_comments
 from leadset.simulate import simulate
@@ -83,6 +81,17 @@ def test_copies_of_one_or_two_leads_are_found(originals, rows, least):
     recordings = [(signal, FS) for signal in originals] + [of_leads(*rows)(signal) for signal in originals]
     pairs = set(pairs_among(recordings))
     assert all(j == i + N for i, j in pairs) and len(pairs) >= least
+
+
+def test_of_many_copies_each_is_compared_once(originals):
+    """The time that all pairs take grows with the square of their number."""
+    compared = [comparable(np.roll(originals[k], 7 * i, axis=1), FS) for i in range(12) for k in (0, 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        correlations = []
+        patch.setattr(duplicates, "correlation", lambda *a: correlations.append(1) or correlation(*a))
+        pairs = same_recordings([heartbeats(one) for one in compared], compared.__getitem__)
+    assert {j: i for i, j in pairs} == {i: i % 2 for i in range(2, 24)} and len(pairs) == 22
+    assert len(correlations) <= 24
 
 
 def test_different_hearts_are_different(originals):
@@ -160,7 +169,7 @@ def test_a_table_that_cannot_be_read_is_reported(tmp_path):
         assert find_patients(tmp_path, [(tmp_path / "a.hea", None)]) == [None]
 
 
-def test_pairs_are_each_named_once(originals):
+def test_a_copy_is_named_once_with_its_first_recording(originals):
     one = originals[0]
     pairs = pairs_among([(one, FS), (one, FS), (one[:, :4000], FS)])
-    assert pairs == list(combinations(range(3), 2))
+    assert pairs == [(0, 1), (0, 2)]

@@ -163,8 +163,8 @@ def _alike(ones: Sequence[Heartbeats], others: Sequence[Heartbeats]) -> np.ndarr
     return alike
 
 
-def _candidates(beats: Sequence[Heartbeats]) -> Iterator[tuple[int, int, float]]:
-    """Pairs (i, j) of recordings with equal runs of intervals and similar beats, and how many seconds later j began.
+def _candidates(beats: Sequence[Heartbeats]) -> Iterator[tuple[int, int, int]]:
+    """Pairs (i, j) of recordings with equal runs of intervals and similar beats, and how many beats later j began.
 
     In order of i and j. Regular hearts have many namesakes: what there is of them is looked at part by part, so that
     memory does not grow with their number.
@@ -193,8 +193,7 @@ def _candidates(beats: Sequence[Heartbeats]) -> Iterator[tuple[int, int, float]]
         for some in range(0, len(i), _PAIRS_AT_A_TIME):
             part = slice(some, some + _PAIRS_AT_A_TIME)
             alike = _alike([beats[k] for k in i[part]], [beats[k] for k in j[part]])
-            for triple in zip(*(values[part][alike].tolist() for values in (i, j, shift)), strict=True):
-                yield *triple[:2], _delay(beats, *triple)
+            yield from zip(*(values[part][alike].tolist() for values in (i, j, shift)), strict=True)
 
 
 def _often(found: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -239,7 +238,7 @@ def correlation(one: np.ndarray, other: np.ndarray, delay_s: float) -> float:
 
 
 def same_recordings(beats: Sequence[Heartbeats], load: Callable[[int], np.ndarray]) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of recordings of the same heartbeats.
+    """Pairs (i, j), i < j, of recordings that are of the same heartbeats, as they are or by way of others; each j once.
 
     At least five heartbeats in common are needed.
 
@@ -248,7 +247,18 @@ def same_recordings(beats: Sequence[Heartbeats], load: Callable[[int], np.ndarra
         load: the `comparable` samples of recording i; asked for candidates only.
     """
     pairs, kept = [], lru_cache(maxsize=64)(load)
-    for i, j, delay in _candidates(beats):
-        if (not pairs or pairs[-1] != (i, j)) and correlation(kept(i), kept(j), delay) >= SAME_CORRELATION:
-            pairs.append((i, j))
+    leader = list(range(len(beats)))  # of each recording, an earlier one that it belongs to, or itself
+
+    def first(i: int) -> int:
+        while leader[i] != i:
+            leader[i] = leader[leader[i]]
+            i = leader[i]
+        return i
+
+    for i, j, shift in _candidates(beats):
+        one, other = sorted((first(i), first(j)))
+        # Of many copies, all pairs would take a time that grows with the square of their number.
+        if one != other and correlation(kept(i), kept(j), _delay(beats, i, j, shift)) >= SAME_CORRELATION:
+            leader[other] = one
+            pairs.append((one, other))
     return pairs
