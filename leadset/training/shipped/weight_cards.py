@@ -34,6 +34,12 @@ _CAVEATS = (
 )
 #: The weights that ship, by `leadset.training.shipped.tuning.READOUTS`.
 _READOUTS = {"last": "those after it", "half-way": "the mean of those before and after"}
+_ABOUT_SCORES = (
+    "Area under the ROC curve, 95 % interval in brackets, on 12, 6, 4, 3 and 2 leads and on lead I "
+    "(`benchmarks/universal.csv`). Behind a class stands how many recordings have it. *mean*: of the classes that ten "
+    "recordings or more have and ten or more have not; *mean of eleven*: of those listed for `challenge`; *mean of "
+    "rhythms*: of AF, NSR, SB, STach, SA, PAC, PVC and IAVB among the first."
+)
 _SHARED = (
     "Prepared as real recordings are: simulated at 200, 250 or 500 Hz, noise between half and twice the simulator's "
     "level, 5 % shorter than the window. Half lose leads: 60 % of these keep the 6, 4, 3 or 2 of the Challenge, 15 % "
@@ -50,7 +56,7 @@ def write_card(network: str, folder: Path, scores: Sequence[str]) -> Path:
     paragraphs = [
         f"# {network}: universal weights", _introduction(network, folder, about), "## Data", *_data(about),
         "## Recipe", *_recipe(about), "## Caveats", *(f"- {caveat}" for caveat in _CAVEATS), "## Scores",
-        "Area under the ROC curve, 95 % interval in brackets; `benchmarks/universal.csv`.",
+        _ABOUT_SCORES,
     ]  # fmt: skip
     path, text = folder / f"{network}.md", ""
     for paragraph in paragraphs:
