@@ -38,6 +38,8 @@ SEEN, SAME, ONE_SAMPLE = 0.7, 60, 0.9
 FEWEST, MOST = 3, 4
 #: Samples on either side of a spike that a straight line replaces, and in which filters let it ring.
 CUT, RINGING = 2, 10
+#: Weights of the sample beside a spike and the next two that leave nothing at half the rate and all of a straight line.
+BESIDE = np.array([0.75, 0.5, -0.25], dtype=np.float32)
 
 
 def without_pacing(signal: np.ndarray, fs: float, usable: np.ndarray) -> np.ndarray:
@@ -82,20 +84,34 @@ def sharp_pulses(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def cut_out(signal: np.ndarray, pulses: np.ndarray) -> np.ndarray:
     """The signal (leads, samples) with straight lines in place of the pulses at samples (n,), and what rings beside
     them smoothed."""
-    out, samples = signal.copy(), signal.shape[1]
+    samples = signal.shape[1]
+    near = np.zeros(samples, dtype=bool)
+    near[pulses] = True
+    near = maximum_filter1d(near, 2 * RINGING + 1)
+    padded = np.pad(signal, ((0, 0), (1, 1)), mode="edge")
+    # It rings at half the rate, at which these weights leave nothing.
+    out = np.where(near, (padded[:, :-2] + padded[:, 2:]) / 4 + signal / 2, signal)
     firsts = pulses[np.diff(pulses, prepend=-np.inf) > 2 * CUT + 1]
     lasts = pulses[np.diff(pulses, append=np.inf) > 2 * CUT + 1]
     for first, last in zip(firsts - CUT, lasts + CUT + 1, strict=True):
         start, stop = max(first, 0), min(last, samples)
+        if start >= 3:
+            out[:, start - 1] = _beside(out[:, start - 3 : start][:, ::-1], signal[:, start - 3 : start][:, ::-1])
+        if stop <= samples - 3:
+            out[:, stop] = _beside(out[:, stop : stop + 3], signal[:, stop : stop + 3])
         left = out[:, max(start - 2, 0) : start].mean(axis=1) if start else out[:, stop]
         right = out[:, stop : stop + 2].mean(axis=1) if stop < samples else left
         out[:, start:stop] = np.linspace(left, right, stop - start + 2, axis=1)[:, 1:-1]
-    near = np.zeros(samples, dtype=bool)
-    near[pulses] = True
-    near = maximum_filter1d(near, 2 * RINGING + 1)
-    padded = np.pad(out, ((0, 0), (1, 1)), mode="edge")
-    out[:, near] = ((padded[:, :-2] + padded[:, 2:]) / 4 + out / 2)[:, near]  # nothing at half the rate, where it rings
     return out
+
+
+def _beside(smooth: np.ndarray, signal: np.ndarray) -> np.ndarray:
+    """(leads,) the sample beside a spike, of three (leads, 3) from there on, smoothed and not.
+
+    Smoothing takes a part of the spike in, where that does not ring as far; so it is the middle one of the smoothed
+    sample, of one smoothed without the spike, and of the line through the next two.
+    """
+    return np.median([smooth[:, 0], signal @ BESIDE, 2 * smooth[:, 1] - smooth[:, 2]], axis=0)
 
 
 def _beats(signal: np.ndarray, fs: float, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
