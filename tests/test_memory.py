@@ -10,6 +10,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from leadset.anomaly.scoring import averaged
 from leadset.leads import LEADS
 from leadset.preprocess import Transform, prepare
 from leadset.simulate import simulate
@@ -70,6 +71,13 @@ def test_baselines_of_the_beats_of_a_long_lead_are_found_in_pieces(monkeypatch):
     monkeypatch.setattr(sys.modules["leadset.waves.features"], "row_blocks", pieces)
     assert peak_of(lambda: extract_features(delineation, signal)) < 2.5 * signal.nbytes  # was 4
     np.testing.assert_allclose(extract_features(delineation, signal).beats, whole.beats, rtol=1e-4, atol=1e-6)
+
+
+def test_maps_of_a_long_recording_are_averaged_where_they_are():
+    sums, cover = np.ones((2, 2, 100_000), np.float32), np.tile(np.float32([0, 1, 2, 3]), 25_000)
+    means = []
+    assert peak_of(lambda: means.append(averaged(sums, cover))) < 0.3 * sums.nbytes  # was twice the maps
+    np.testing.assert_array_equal(means[0][1, 0, :4], np.float32([np.nan, 1, 1 / 2, 1 / 3]))
 
 
 def test_blocks_hold_all_rows_once():

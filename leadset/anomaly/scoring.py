@@ -258,7 +258,7 @@ def score_recording(
         if model.has_attributes:
             readings.append(read_latents(model, window, recorded, centres))
         reliable |= real
-    heat, deviation = np.where(cover > 0, maps / np.maximum(cover, 1), np.nan)
+    heat, deviation = averaged(maps, cover)
     more = () if reliable else (NO_BEATS,)
     described = np.concatenate([np.mean(features, axis=0), wave_features(beats, model.leads)])
     scores = _summary(windows, heat, deviation, np.concatenate(peaks), described, (*flags, *more))
@@ -266,6 +266,13 @@ def score_recording(
         return scores
     attributes, classes = (np.mean(values, axis=0) for values in zip(*readings, strict=True))
     return replace(scores, attributes=attributes, classes=classes)
+
+
+def averaged(sums: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """Means of sums (…, t) of ``cover`` (t,) values, in the memory of the sums; NaN where there is none."""
+    np.divide(sums, cover, out=sums, where=cover > 0)
+    np.copyto(sums, np.nan, where=cover == 0)
+    return sums
 
 
 def _reaching(places: np.ndarray, length: int, otherwise: np.ndarray) -> np.ndarray:
