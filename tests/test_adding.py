@@ -195,7 +195,7 @@ def test_contributing_promises_these_files(added):
 
 def test_what_was_added_is_found_and_listed(added):
     folder, _ = added
-    assert "[`plain`](docs/models/plain.md) | Plain: " in run(folder, "-m", "leadset", "models")
+    assert "[`plain`](docs/models/plain.md) | Plain: " in run(folder, "-m", "leadset", "models", "--markdown")
     listed = run(folder, "-m", "leadset", "--help")
     assert re.search(r"^  greet +say good day$", listed, re.MULTILINE)
     assert "usage: leadset greet [-h] NAME" in run(folder, "-m", "leadset", "greet", "--help")

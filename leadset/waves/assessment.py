@@ -242,9 +242,9 @@ def _kind_of_noise(signal: np.ndarray, fs: float) -> str:
 def _is_no_ecg(repaired: Repaired, delineation: Delineation) -> bool:
     """Whether beats of every good lead are too wide for complexes or do not come back to the baseline."""
     r, limits = delineation.marks[:, :, R], delineation.marks[:, :, [QRSON, QRSEND]]
-    there = ~np.isnan(limits).any(axis=2)
+    there = ~np.isnan(r)
     good = np.flatnonzero((delineation.quality >= NOISY) & (there.sum(axis=1) >= FEWEST_BEATS))
-    durations = np.where(there, limits[:, :, 1] - limits[:, :, 0], np.nan)[good] / delineation.fs
+    durations = (limits[:, :, 1] - limits[:, :, 0])[good] / delineation.fs
     wide = median(durations) > LONGEST_QRS_S
     if not wide.all():
         rows, beats = np.nonzero(there[good])
