@@ -147,9 +147,9 @@ def logits(scales: np.ndarray, envelope: Envelope, weights: dict[str, np.ndarray
     Returns:
         (leads, t, 12) logits per cell of 16 ms in the order of `HEAT` and `EXTENT`.
     """
-    single, samples = scales.shape[1] == 1, scales.shape[2]
-    shifts = range(0, CELL * COARSEST, CELL * COARSEST // ALIGNMENTS) if single else (0,)
-    inside = cell_count(samples) + (COARSEST if single else 0)
+    _, leads, samples = scales.shape
+    shifts = range(0, CELL * COARSEST, CELL * COARSEST // ALIGNMENTS) if leads == 1 else (0,)
+    inside = cell_count(samples) + (COARSEST if len(shifts) > 1 else 0)
     gap = max(GAP, -(-(SHORTEST - inside) // (2 * COARSEST)) * COARSEST)
     cells = np.concatenate([make_cells(scales, envelope, inside, gap, shift) for shift in shifts])
     length = cells.shape[1]
@@ -167,15 +167,13 @@ def logits(scales: np.ndarray, envelope: Envelope, weights: dict[str, np.ndarray
         return np.maximum(x, np.zeros_like(x[0]), out=x)  # numpy is several times as slow with a scalar
 
     def across(x: np.ndarray) -> np.ndarray:
-        return x if single else np.einsum("l,ltc->tc", share, x)[None]
+        return np.einsum("l,sltc->stc", share, x.reshape(len(shifts), leads, *x.shape[1:]))
 
-    share = np.full(len(cells), 1 / len(cells), dtype=np.float32)
-    found = forward(cells, layer, relu, across)
+    share = np.full(leads, 1 / leads, dtype=np.float32)
+    found = forward(cells, layer, relu, across).reshape(len(shifts), leads, -1, len(HEAT) + len(EXTENT))
     first, count = gap * CELL // HEAT_CELL, cell_count(samples) * CELL // HEAT_CELL
-    if not single:
-        return found[:, first : first + count]
-    own = [row[first + shift // HEAT_CELL :][:count] for row, shift in zip(found, shifts, strict=True)]
-    return np.mean(own, axis=0)[None]
+    firsts = [first + shift // HEAT_CELL for shift in shifts]
+    return np.mean([of[:, at : at + count] for of, at in zip(found, firsts, strict=True)], axis=0)
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray, taps: int) -> np.ndarray:
