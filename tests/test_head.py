@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -279,6 +280,10 @@ def test_detector_without_a_say_is_asked_only_where_it_is_wanted(trained, half_n
     every = load_entry(quiet, every_network=True).predict(path)
     assert every.abnormality == wanted.abnormality and len(every.by_model) == 2
     np.testing.assert_array_equal(every.labels, answer.labels)
+    answer_folder(quiet, half_normal, tmp_path / "outputs", details=True)
+    with (tmp_path / "outputs/details.csv").open() as file:
+        detailed = next(row for row in csv.DictReader(file) if row["recording"] == path.stem)
+    assert float(detailed["abnormality"]) == every.abnormality
     entry = load_entry(quiet)
     entry.predict(path)
     assert len(entry._predictors) == 1, "the detector was not even loaded"

@@ -26,6 +26,7 @@ from leadset.recordings import find_recordings
 from leadset.simulate.write import write_dataset
 from leadset.store.packed import CHUNK
 from leadset.training import run, sizes
+from leadset.training.data import TRAIN, VALID
 from leadset.training.jobs import describe_starts, make_jobs
 from leadset.training.start import Starts, class_axes, head_axes, nearest_classes, started_network
 from leadset.training.steps.lead_dropout import LeadDropout
@@ -304,6 +305,18 @@ def test_tuned_weights_lie_between_those_before_and_after(recordings, tmp_path):
     torch.testing.assert_close(between["fc.weight"], (tuned["fc.weight"] + before["fc.weight"]) / 2)
 
 
+def test_weights_with_rows_of_new_classes_are_those_that_were_tuned(recordings, tmp_path):
+    """What new rows were before means nothing, so that no weight goes back towards it."""
+    config = starting_config(lead_sets=(PAIR,), label_space="cpsc2018")
+    tensors = []
+    for blend in (1.0, 0.5):
+        folder = tmp_path / str(blend)
+        run.train_entry(recordings, folder, replace(config, start=replace(config.start, blend=blend)))
+        tensors.append(load_file(folder / f"{NAME}-II-V5.safetensors"))
+    assert tensors[0].keys() == tensors[1].keys()
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 
@@ -330,6 +343,9 @@ def test_few_validation_recordings_are_joined_by_answers_of_weights_that_saw_non
     for start in (replace(config.start, fitted_to=0), replace(config.start, weights=str(entry_folder))):
         other = run.TrainingContext(training.data, replace(config, start=start), SPACE, tmp_path, "cpu", True)
         assert not len(other.fit_recordings(job))
+    data = training.data
+    without = replace(data, part=np.where(data.part == VALID, TRAIN, data.part))
+    assert not len(run.TrainingContext(without, config, SPACE, tmp_path, "cpu", True).fit_recordings(job))
     nine = make_jobs(replace(config, label_space="cpsc2018"), NINE, "compact")[0]
     assert not len(run.TrainingContext(training.data, config, NINE, tmp_path, "cpu", True).fit_recordings(nine))
 
