@@ -53,6 +53,7 @@ FLAGS: dict[str, str] = {
     "sample_count_unreadable": "announced sample count is no number: taken from the file",
     "sex_unreadable": "sex is neither female, male nor a word for unknown",
     "signal_of_another": "the signal file has the name of another recording, which is there too",
+    "subject_elsewhere": "nothing behind `Age:` or `Sex:`, but another comment seems to say it, which is not read",
     "short_file": "fewer samples in the file than announced: those that are whole are used",
     "text_labels": "labels are text and were turned into SNOMED CT codes",
     "unknown_label": "a label is a word: it counts only in a label space that has it as a code",

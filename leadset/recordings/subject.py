@@ -15,9 +15,10 @@ _FIELD = re.compile(
     r"<?((?:[^\W\d]|[ .-]){1,60})>?(?:[(\[][^)\]]{0,60}[)\]]\s?)?[:=\N{FULLWIDTH COLON}](.*)"
 )
 #: Names of fields, as `plain_name` has them, in the languages of devices and their users.
-_AGE_FIELDS = ("age", "ageyears", "ageyrs", "ageinyears", "ageatrecording", "alter", "âge", "edad", "idade", "età",
-               "leeftijd", "возраст", "年龄")  # fmt: skip
-_SEX_FIELDS = ("sex", "gender", "geschlecht", "sexe", "sexo", "sesso", "geslacht", "пол", "性别")
+_AGE_FIELDS = ("age", "ageyears", "ageyrs", "ageinyears", "ageatrecording", "ageatecg", "patientage", "agepatient",
+               "subjectage", "alter", "âge", "edad", "idade", "età", "leeftijd", "возраст", "年龄")  # fmt: skip
+_SEX_FIELDS = ("sex", "gender", "patientsex", "patientgender", "sexpatient", "subjectsex", "subjectgender",
+               "geschlecht", "sexe", "sexo", "sesso", "geslacht", "пол", "性别")  # fmt: skip
 # Some headers go on with their codes on the next line.
 _MORE_CODES = re.compile(r"[\s,;|]*[1-9]\d{5,17}(?:[\s,;|]+[1-9]\d{5,17})*[\s,;|]*", re.ASCII)
 # Fields beside `Dx` that hold diagnoses in some data sets, in forms that cannot be read without a guess.
@@ -32,8 +33,18 @@ _NEXT_FIELD = re.compile(
     r"(?<=[^\s,;#:])[\s,;#]+(?=(?:age|sex|gender|[drhs]x)\s*[:=])",
     re.IGNORECASE,
 )
+# A field without its colon, `Age 60`, `<sex> M`, `Dx,426783006`, is one where its value can be nothing else.
+_UNSIGNED = re.compile(r"<?([^\W\d_]{1,20})>?(?:[\s,;|]+|\s+[-–>]+\s+)([^\s,;|–>-].*)")
+_NEXT_UNSIGNED = re.compile(r"[\s,;|]+(?=(?:age|sex|gender|dx)[\s,;|])", re.IGNORECASE)
+# Comments that seem to say an age or a sex in another form.
+_AGE_ELSEWHERE = re.compile(
+    r"\bage\W{0,9}(?:[^\W\d]{1,9}\W{1,9}){0,2}\d|\b(?:birth|born|d\.?o\.?b\b)\D{0,20}\d|"
+    r"\b\d{1,3}[\s-]{0,2}(?:years|yrs?|y|yo|y[./]o\.?)[\s,.-]{1,2}(?:old|m|f|male|female|man|woman)\b|"
+    r"^\W*\d{1,3}\s+[MF]\b", re.IGNORECASE
+)  # fmt: skip
+_SEX_ELSEWHERE = re.compile(r".{0,20}\b(?:sex|gender)\b\W{1,9}(\w{1,20})\W*", re.IGNORECASE)
 # Characters of an age and of a code with the words around it; what is longer is neither, and would stall the patterns.
-_LONGEST = 200
+_LONGEST, _LONGEST_UNSIGNED = 200, 2000
 _AGE = re.compile(
     r"(?:[<>~≥≤=]+|over|about)?\s*([+-]?\d+(?:[.,]\d*)?)\s*(?:\+|(?:or|and) (?:older|over|more|above))?[\s-]*"
     r"([^\W\d_][^\W\d_/.]*(?:[/.][^\W\d_])?)?\.?(?:[\s-]*old)?"
@@ -101,6 +112,11 @@ def parse_comments(comments: Iterable[str]) -> Subject:
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
     if not codes and any(map(_says_a_diagnosis, comments)):
         code_flags = (*code_flags, "diagnoses_elsewhere")
+    age_said, sex_said = values.keys() & {*_AGE_FIELDS}, values.keys() & {*_SEX_FIELDS}
+    if (not age_said and any(map(_AGE_ELSEWHERE.search, comments))) or (
+        not sex_said and any(map(_says_a_sex, comments))
+    ):
+        age_flags = (*age_flags, "subject_elsewhere")
     patient = next((values[key][0] for key in values if key in PATIENT_FIELDS), "")
     return Subject(age, sex, codes, known_patient(patient), age_flags + sex_flags + code_flags)
 
@@ -131,13 +147,36 @@ def comment_values(comments: Iterable[str]) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     last = ""
     for comment in comments:
-        matches = list(filter(None, map(_FIELD.match, _NEXT_FIELD.split(comment.strip("# \t")))))
-        for match in matches:
-            last = plain_name(match[1])
-            values.setdefault(last, []).append(match[2].strip())
-        if not matches and last and _MORE_CODES.fullmatch(comment):
+        fields = [field for part in _NEXT_FIELD.split(comment.strip("# \t")) for field in _fields_of(part)]
+        for last, value in fields:
+            values.setdefault(last, []).append(value)
+        if not fields and last and _MORE_CODES.fullmatch(comment):
             values[last].append(comment.strip())
     return values
+
+
+def _fields_of(text: str) -> list[tuple[str, str]]:
+    """Name and value of the fields that a piece of a comment is, with a colon or without; none of a remark."""
+    if match := _FIELD.match(text):
+        return [(plain_name(match[1]), match[2].strip())]
+    matches = [_UNSIGNED.fullmatch(part.strip()) for part in _NEXT_UNSIGNED.split(text[:_LONGEST_UNSIGNED])]
+    fields = [(plain_name(match[1]), match[2].strip()) for match in matches if match]
+    return fields if len(fields) == len(matches) and all(_is_value(*field) for field in fields) else []
+
+
+def _is_value(field: str, text: str) -> bool:
+    """Whether a text is an age, a sex or codes, and so what its field asks for."""
+    if field in _AGE_FIELDS:
+        return parse_age(text)[0] is not None
+    if field in _SEX_FIELDS:
+        return parse_sex(text)[0] is not None
+    codes, flags = parse_codes(text)
+    return field == "dx" and bool(codes) and not flags
+
+
+def _says_a_sex(comment: str) -> bool:
+    match = _SEX_ELSEWHERE.fullmatch(comment)
+    return match is not None and match[1].casefold() not in UNKNOWN_WORDS
 
 
 def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
