@@ -104,3 +104,17 @@ def test_faults_that_differ_in_names_and_numbers_are_one_line(tmp_path, capsys):
     assert main(["describe", str(tmp_path / "table.csv")]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cannot be read")]
     assert line.startswith("cannot be read: 3 × found an array without") and "expected 0000.json or arrays.json" in line
+
+
+def test_labels_count_where_no_array_can_be_read(tmp_path, capsys):
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", make_counts(12, 500) / 1000)
+    (tmp_path / "t.csv").write_text("file,labels,age,sex,fold\na.npy,AF,61,M,1\nb.npy,NORM;PVC,,F,2\n")
+    assert main(["describe", str(tmp_path / "t.csv"), "--html", str(tmp_path / "page.html")]) == 0
+    printed = capsys.readouterr().out
+    for line in ("  AF         1", "  PVC        1", "ages: 60–69 (1), unknown (1)", "rates: unknown (2)"):
+        assert line in printed
+    told = "of 2 of 2 recordings only what t.csv says is counted: their files cannot be read"
+    assert told in printed and told in (tmp_path / "page.html").read_text(encoding="utf-8")
+    (line,) = [line for line in printed.splitlines() if line.startswith("cannot be read")]
+    assert line.startswith("cannot be read: 2 × found an array without fs, unit, leads")

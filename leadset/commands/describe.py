@@ -74,4 +74,5 @@ def report(description: Description) -> str:
         if values:
             lines.append(f"{title}: {', '.join(f'{name} ({count})' for name, count in values.items())}")
     lines += [f"cannot be read: {line}" for line in counted(description.unreadable)]
+    lines += [description.told] if description.told else []
     return "\n".join(lines)

@@ -66,6 +66,8 @@ def _head(description: Description) -> Iterator[str]:
     published = [f"{count} in {release}" if release else str(count) for release, count in data.published.items()]
     beside = f" (published: {', '.join(published)})" if published else ""
     yield f"<p><strong>{description.recordings}</strong> recordings{escape(beside)}</p>"
+    if description.told:
+        yield f'<p class="note">{escape(description.told)}</p>'
     for label, text in (("Source", data.citation), ("Licence", data.licence), ("Read from", str(data))):
         if text:
             yield f'<p class="note">{label}: {escape(text)}</p>'

@@ -28,7 +28,10 @@ _DURATIONS = (0, 5, 9, 11, 15, 30, 60, 120, 1800, math.inf)
 
 
 class Facts(NamedTuple):
-    """What is counted of a recording: codes, age in years, sex, fold, source, seconds, rate in Hz, leads."""
+    """What is counted of a recording: codes, age in years, sex, fold, source, seconds, rate in Hz, leads.
+
+    Rate and leads are None where its files cannot be read.
+    """
 
     codes: tuple[str, ...]
     age: float | None
@@ -36,8 +39,8 @@ class Facts(NamedTuple):
     fold: str
     source: str
     seconds: float | None
-    fs: float
-    leads: tuple[str, ...]
+    fs: float | None
+    leads: tuple[str, ...] | None
 
 
 @dataclass
@@ -46,7 +49,8 @@ class Description:
 
     Attributes:
         data: the data set. space: its classes, k of them.
-        recordings: number of those that could be read.
+        recordings: number of those that are counted: that could be read, or that the data set says the codes of.
+        told_only: number of those that cannot be read, of which what the data set says is counted.
         together: (k, k) int, recordings that have both classes; the diagonal is the class counts.
         labels_each: recordings by number of classes that they have.
         other_codes: recordings by each code that is of no class.
@@ -60,6 +64,7 @@ class Description:
     data: DataSet
     space: LabelSpace
     recordings: int = 0
+    told_only: int = 0
     together: np.ndarray = field(init=False)
     labels_each: Counter[int] = field(default_factory=Counter)
     other_codes: Counter[str] = field(default_factory=Counter)
@@ -82,6 +87,14 @@ class Description:
         """Recordings (k,) with each class."""
         return np.diagonal(self.together)
 
+    @property
+    def told(self) -> str:
+        """What is counted of recordings that cannot be read, as a sentence; empty where there are none."""
+        if not self.told_only:
+            return ""
+        these = f"{self.told_only} of {self.recordings} recordings"
+        return f"of {these} only what {self.data.title or self.data} says is counted: their files cannot be read"
+
     def add(self, path: Path, facts: Facts) -> None:
         """Counts a recording."""
         labels = self.space.encode(facts.codes)
@@ -93,8 +106,9 @@ class Description:
         self.sexes[sex] += 1
         self.ages[decade(facts.age), sex] += 1
         self.durations[duration_range(facts.seconds)] += 1
-        self.rates[f"{facts.fs:g} Hz"] += 1
-        self.leads[lead_set_name(facts.leads) if set(facts.leads) <= set(LEADS) else ", ".join(facts.leads)] += 1
+        self.rates[UNKNOWN if facts.fs is None else f"{facts.fs:g} Hz"] += 1
+        self.leads[_lead_set(facts.leads)] += 1
+        self.told_only += facts.leads is None
         self.sources[facts.source or UNKNOWN] += 1
         if facts.fold:
             self.folds[facts.fold] += 1
@@ -128,6 +142,8 @@ def describe(data: DataSet, space: LabelSpace, lead_names: Mapping[str, str] | N
             description.add(path, _facts(data, path, lead_names))
         except Exception as error:  # one bad recording never ends a description of thousands
             description.unreadable.append(_unreadable(path, error))
+            if data.by_path[str(path)].codes is not None:
+                description.add(path, _told(data, path))
     return description
 
 
@@ -146,6 +162,18 @@ def _facts(data: DataSet, path: Path, lead_names: Mapping[str, str] | None) -> F
     age, sex = item.age if item.age is not None else subject.age, item.sex or subject.sex
     codes = subject.codes if item.codes is None else item.codes
     return Facts(codes, age, sex, item.fold, item.source or source_of(path), seconds, subject.fs, subject.leads)
+
+
+def _told(data: DataSet, path: Path) -> Facts:
+    """What the data set says of a recording whose files cannot be read."""
+    item = data.by_path[str(path)]
+    return Facts(item.codes or (), item.age, item.sex, item.fold, item.source or source_of(path), None, None, None)
+
+
+def _lead_set(leads: tuple[str, ...] | None) -> str:
+    if leads is None:
+        return UNKNOWN
+    return lead_set_name(leads) if set(leads) <= set(LEADS) else ", ".join(leads)
 
 
 def source_of(path: Path) -> str:

@@ -13,7 +13,8 @@ def reason(path: str | Path, error: Exception) -> str:
 
 def kind_of(text: str, name: str) -> str:
     """A reason without what is of one recording alone, its name and numbers: equal for recordings of one fault."""
-    return re.sub(r"\d+", "#", text.replace(name or "\0", "…"))
+    named = rf"(?<!\w){re.escape(name)}(?!\w)" if name else r"\0"
+    return re.sub(r"\d+", "#", re.sub(named, "…", text))
 
 
 # Characters of what was found that a message shows.
