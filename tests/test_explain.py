@@ -146,7 +146,9 @@ def test_gradients_are_those_of_captum() -> None:
     model = create_model("resnet34", LEADS, CLASSES, **SMALLER["resnet34"]).eval()
     target = seen_by(model, recording_of(seconds=10.0))
     settle(model, x=target.views[0].windows)
-    (found,) = path_gradients(target, [1], Paths.from_baselines(target, zero_baseline(target, None)))
+    told: list[int] = []
+    (found,) = path_gradients(target, [1], Paths.from_baselines(target, zero_baseline(target, None)), told.append)
+    assert len(told) > 1 and sum(told) == found.nodes, "progress is told"
     (theirs,) = attr.IntegratedGradients(target).attribute(target.tensors, target=1, n_steps=400)
     theirs = theirs[0].numpy()
     assert np.corrcoef(found.parts[0].ravel(), theirs.ravel())[0, 1] > 0.99

@@ -103,11 +103,11 @@ def test_an_interrupted_table_goes_on(folder, tmp_path, monkeypatch):
     data, asked = open_dataset(folder[0]), []
     compute = module.FEATURE_SETS["statistics"].compute
 
-    def counted(prepared, leads):
+    def counted(prepared, leads, progress):
         asked.append(leads)
         if len(asked) == 3:
             raise KeyboardInterrupt
-        return compute(prepared, leads)
+        return compute(prepared, leads, progress)
 
     monkeypatch.setitem(module.FEATURE_SETS, "statistics", module.FeatureSet("", statistic_names, counted))
     choices = {"sets": ["statistics"], "leads": ("I",), "n_jobs": 1, "progress": False}
@@ -116,6 +116,20 @@ def test_an_interrupted_table_goes_on(folder, tmp_path, monkeypatch):
     table = feature_table(data, tmp_path / "parts", **choices)
     assert len(asked) == 3 + 2, "the first chunk was computed once"
     assert table.values.shape == (4, 53) and len(table.failures) == 1
+
+
+def test_the_bar_moves_within_a_recording(folder, tmp_path, monkeypatch):
+    data, told = open_dataset(folder[0]), []
+    monkeypatch.setattr("tqdm.tqdm.update", lambda bar, n=1: told.append(n))
+    feature_table(data, tmp_path / "parts", leads=("I", "II"), n_jobs=1)
+    assert sum(told) == pytest.approx(len(data)) and sum(0 < n < 0.5 for n in told) >= 4 * 4
+
+
+def test_long_recordings_are_kept_one_by_one(folder, tmp_path, monkeypatch):
+    data = open_dataset(folder[0])
+    assert [len(chunk) for chunk in module._chunks(data.paths)] == [5]
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 20_000)  # each has 30 kB
+    assert [len(chunk) for chunk in module._chunks(data.paths)] == [1, 1, 2, 1]  # one has lost its signal
 
 
 def test_a_lead_without_a_signal_is_named(folder, tmp_path):

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _CHECK_FILE, _POPULATION = "checks.csv", "population"
 _CHECKED = 12
+# Seconds after which a recording that takes longer gets a bar of its own.
+_QUIET_S = 2.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -153,8 +155,9 @@ def _explain_one(
     recording = None
     try:
         recording = records.read(path, entry.lead_names)
-        explanation = explain(entry, recording, arguments.classes, arguments.method,
-                              _background(entry, recording, arguments))  # fmt: skip
+        background = _background(entry, recording, arguments)
+        with tqdm(desc=name, unit="step", leave=False, delay=_QUIET_S) as steps:
+            explanation = explain(entry, recording, arguments.classes, arguments.method, background, steps.update)
     except (ReadError, OSError, ValueError) as error:
         tqdm.write(f"not explained: {path}: {error}", file=sys.stderr)
         write_json({"recording": name, "not_explained": str(error)}, target)

@@ -142,7 +142,8 @@ def explain(
         classes: abbreviations or codes; by default those that the entry decides.
         method: one of `METHODS`; by default `DEFAULT_METHOD`, or occlusion where no networks of PyTorch answer.
         background: normal recordings; by default simulated ones, where the method or an extra input needs them.
-        progress: is told of occlusion how many parts have been taken away since the last call.
+        progress: is told how many parts have been taken away since the last call, or at how many points of a path the
+            gradient has been computed.
 
     Raises:
         OSError, ReadError: the file cannot be read.
@@ -255,7 +256,7 @@ def attribution_maps(
         zero = method == "ig"
         baselines = zero_baseline(target, background) if zero else normal_baselines(target, background)
         paths = Paths.from_baselines(target, baselines)
-    return [_by_gradients(target, finest, found, steps) for found in path_gradients(target, classes, paths)]
+    return [_by_gradients(target, finest, found, steps) for found in path_gradients(target, classes, paths, progress)]
 
 
 def _by_gradients(target: Target, finest: View, attribution: Attribution, steps: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ Shapes: n paths or nodes, w windows, k classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -112,7 +112,9 @@ class Paths:
         return (end[paths] - start[paths] for start, end in zip(self.starts, self.ends, strict=True))
 
 
-def path_gradients(target: Target, classes: Sequence[int], paths: Paths) -> list[Attribution]:
+def path_gradients(
+    target: Target, classes: Sequence[int], paths: Paths, progress: Callable[[int], object] = lambda _: None
+) -> list[Attribution]:
     """Gradients of classes along straight paths, summed by the trapezoidal rule and with the weight of the paths.
 
     Networks with rectifiers have gradients that jump along the path, mostly where the signal is still faint.
@@ -124,6 +126,7 @@ def path_gradients(target: Target, classes: Sequence[int], paths: Paths) -> list
         target: of the recording.
         classes: their indices.
         paths: to it.
+        progress: is told at how many nodes the gradient has been computed since the last call.
     """
     n = len(paths)
     edges = np.linspace(0, 1, max(_STRETCHES // n, _FEWEST) + 1) ** 2  # denser where the signal is faint
@@ -136,6 +139,7 @@ def path_gradients(target: Target, classes: Sequence[int], paths: Paths) -> list
             log_odds.update(zip(nodes, values, strict=True))
             for k, own in products.items():
                 sums[k].add(own)
+            progress(len(nodes))
         wanted = {k: of.refined(log_odds) for k, of in sums.items()}
     steps = paths.weight * np.array([log_odds[path, 1.0] - log_odds[path, 0.0] for path in range(n)])
     own = log_odds[n - 1, 1.0]

@@ -25,6 +25,13 @@ from leadset.waves.statistics import lead_statistics, statistic_names
 TRANSFORM = Transform(500)
 # Recordings per chunk, and what is raised whenever a feature changes its value.
 CHUNK, VERSION = 64, 1
+# Endings of signal files that lie beside a header.
+_SIGNALS = (".dat", ".mat")
+# Bytes of files from which on a chunk is full, so that one of long recordings is done in minutes, too.
+_CHUNK_BYTES = 32 << 20
+
+#: Is told what share of a piece of work has been done since the last call.
+Progress = Callable[[float], object]
 
 
 @dataclass(frozen=True)
@@ -34,20 +41,26 @@ class FeatureSet:
     Attributes:
         title: what they are.
         names: their names for some leads.
-        compute: their values, of a recording prepared by `TRANSFORM`, for these leads; NaN is missing.
+        compute: their values, of a recording prepared by `TRANSFORM`, for these leads; NaN is missing. A third
+            argument is told what share of the work has been done since the last call.
     """
 
     title: str
     names: Callable[[Sequence[str]], list[str]]
-    compute: Callable[[Prepared, Sequence[str]], np.ndarray]
+    compute: Callable[..., np.ndarray]
 
 
-def _statistics(prepared: Prepared, leads: Sequence[str]) -> np.ndarray:
-    return lead_statistics(prepared.samples[row] * prepared.statistics[0, row] for row in map(LEADS.index, leads))
+def _statistics(prepared: Prepared, leads: Sequence[str], progress: Progress = lambda _: None) -> np.ndarray:
+    def in_millivolts() -> Iterator[np.ndarray]:
+        for row in map(LEADS.index, leads):
+            yield prepared.samples[row] * prepared.statistics[0, row]
+            progress(1 / len(leads))
+
+    return lead_statistics(in_millivolts())
 
 
-def _pqrst(prepared: Prepared, leads: Sequence[str]) -> np.ndarray:
-    return find_beats(prepared.samples, prepared.statistics, TRANSFORM.rate, leads).record
+def _pqrst(prepared: Prepared, leads: Sequence[str], progress: Progress = lambda _: None) -> np.ndarray:
+    return find_beats(prepared.samples, prepared.statistics, TRANSFORM.rate, leads, progress=progress).record
 
 
 def _pqrst_names(leads: Sequence[str]) -> list[str]:
@@ -89,7 +102,8 @@ class _Task:
     def names(self) -> tuple[str, ...]:
         return tuple(f"{name}_{feature}" for name in self.sets for feature in FEATURE_SETS[name].names(self.leads))
 
-    def row(self, path: Path) -> np.ndarray:
+    def row(self, path: Path, progress: Progress) -> np.ndarray:
+        part = 1 / (1 + len(self.sets))
         recording = self.read(path)
         prepared = prepare(recording.signal, recording.fs, recording.leads, TRANSFORM)
         del recording  # of a day, it takes as much memory as all that follows
@@ -97,7 +111,9 @@ class _Task:
         if lacking:
             there = f" (it has --leads {','.join(prepared.usable_leads)})" if prepared.usable_leads else ""
             raise ValueError(f"found no signal in {', '.join(lacking)}, expected one in {', '.join(self.leads)}{there}")
-        return np.concatenate([FEATURE_SETS[name].compute(prepared, self.leads) for name in self.sets])
+        progress(part)
+        compute = (FEATURE_SETS[name].compute for name in self.sets)
+        return np.concatenate([of_set(prepared, self.leads, lambda done: progress(part * done)) for of_set in compute])
 
 
 @dataclass(frozen=True)
@@ -135,7 +151,7 @@ def feature_table(
         OSError: the folder cannot be written.
         ValueError: no such set of features.
     """
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, effective_n_jobs
     from tqdm import tqdm
 
     for name in sets:
@@ -143,11 +159,19 @@ def feature_table(
             raise ValueError(f"features {name!r}: expected some of {', '.join(FEATURE_SETS)}")
     task = _Task(tuple(sets), tuple(leads), _Reading(data.read, lead_names))
     paths = data.paths
-    plan = [paths[first : first + CHUNK] for first in range(0, len(paths), CHUNK)]
-    pool = Parallel(n_jobs=n_jobs if len(plan) > 1 else 1, return_as="generator")
+    plan = list(_chunks(paths))
     files = [parts / f"{_digest(task, chunk, lead_names)}.npz" for chunk in plan]
-    done = pool(delayed(_ensure_chunk)(chunk, file, task) for chunk, file in zip(plan, files, strict=True))
-    chunks = list(tqdm(done, "features", len(plan), unit="chunk", disable=not progress))
+    n_jobs = effective_n_jobs(n_jobs) if len(plan) > 1 else 1
+    shown = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total_fmt} rec [{elapsed}<{remaining}]"
+    with tqdm(total=len(paths), desc="features", bar_format=shown, disable=not progress) as bar:
+        if n_jobs == 1:
+            chunks = [_ensure_chunk(chunk, file, task, bar.update) for chunk, file in zip(plan, files, strict=True)]
+        else:
+            pool, chunks = Parallel(n_jobs=n_jobs, return_as="generator"), []
+            done = pool(delayed(_ensure_chunk)(chunk, file, task) for chunk, file in zip(plan, files, strict=True))
+            for chunk, found in zip(plan, done, strict=True):
+                chunks.append(found)
+                bar.update(len(chunk))
     rows = [values for values, _ in chunks if len(values)]
     failed = {path: message for _, failures in chunks for path, message in failures}
     shutil.rmtree(parts, ignore_errors=True)
@@ -157,6 +181,21 @@ def feature_table(
         np.concatenate(rows) if rows else np.empty((0, len(task.names())), np.float32),
         tuple(Failure(path, message) for path, message in failed.items()),
     )
+
+
+def _chunks(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Recordings in their order, up to `CHUNK` or `_CHUNK_BYTES` of them together."""
+    chunk: list[Path] = []
+    size = 0
+    for path in paths:
+        chunk.append(path)
+        files = (path, *map(path.with_suffix, _SIGNALS))
+        size += sum(file.stat().st_size for file in files if file.is_file())
+        if len(chunk) == CHUNK or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _record(path: Path, folder: Path) -> str:
@@ -171,23 +210,42 @@ def _digest(task: _Task, paths: Sequence[Path], lead_names: Mapping[str, str] | 
     return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
-def _ensure_chunk(paths: Sequence[Path], file: Path, task: _Task) -> tuple[np.ndarray, list[tuple[str, str]]]:
+def _ensure_chunk(
+    paths: Sequence[Path], file: Path, task: _Task, progress: Progress = lambda _: None
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """Rows (n, d) of a chunk and what failed: read, or computed and kept. Nothing is raised for a recording."""
     try:
         with np.load(file) as kept:
-            return kept["values"], json.loads(str(kept["failures"]))
+            found = kept["values"], json.loads(str(kept["failures"]))
+        progress(len(paths))
+        return found
     except Exception:  # it is not there, or numpy meets what is damaged with errors of many kinds
         file.unlink(missing_ok=True)
     rows, failures = [], []
     for path in paths:
         try:
-            rows.append(task.row(path))
+            rows.append(_row(path, task, progress))
         except Exception as error:
             failures.append((str(path), reason(path, error)))
     values = np.array(rows, dtype=np.float32).reshape(len(rows), len(task.names()))
     with write_atomically(file, "wb") as opened:
         np.savez(opened, values=values, failures=json.dumps(failures))
     return values, failures
+
+
+def _row(path: Path, task: _Task, progress: Progress) -> np.ndarray:
+    """The row of a recording; in the end all of it is told, whatever happened."""
+    told = 0.0
+
+    def tell(share: float) -> None:
+        nonlocal told
+        told += share
+        progress(share)
+
+    try:
+        return task.row(path, tell)
+    finally:
+        progress(1 - told)
 
 
 def csv_rows(table: FeatureTable) -> Iterator[list[str]]:

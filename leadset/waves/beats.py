@@ -6,7 +6,7 @@ two-lead recording are the very ones that a twelve-lead recording of the same he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,8 +74,9 @@ def find_r_peaks(samples: np.ndarray, statistics: np.ndarray, rows: Sequence[int
 
 
 def find_beats(
-    samples: np.ndarray, statistics: np.ndarray, rate: int, leads: Sequence[str], reliable: bool = False
-) -> Beats:
+    samples: np.ndarray, statistics: np.ndarray, rate: int, leads: Sequence[str], reliable: bool = False,
+    progress: Callable[[float], object] = lambda _: None,
+) -> Beats:  # fmt: skip
     """Delineates the leads of a lead set.
 
     Args:
@@ -84,12 +85,13 @@ def find_beats(
         rate: its sampling rate in Hz.
         leads: the l lead names.
         reliable: none where most of what looks like heartbeats is noise in every lead.
+        progress: is told what share of the recording has been delineated since the last call.
     """
     from leadset.waves import delineate, extract_features
 
     rows = [LEADS.index(lead) for lead in leads]
     signal = samples[rows] * statistics[0, rows, None]
-    delineation = delineate(signal, rate, METHOD)
+    delineation = delineate(signal, rate, METHOD, progress)
     if reliable and not _is_legible(delineation):
         nothing = np.empty((len(rows), 0, BEAT_FEATURES), np.float32)
         return Beats(np.empty(0, np.float32), nothing, np.full(record_length(len(rows)), np.nan, np.float32))

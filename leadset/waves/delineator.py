@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -113,7 +114,9 @@ class Delineation:
         return self.fused[:, R]
 
 
-def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Delineation:
+def delineate(
+    signal_mv: np.ndarray, fs: float, method: str = "learned", progress: Callable[[float], object] = lambda _: None
+) -> Delineation:
     """P, QRS and T waves of every lead and beat.
 
     A numeric signal never raises an error: marks that cannot be found are missing, and the quality is low.
@@ -123,6 +126,7 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
         fs: sampling rate in Hz.
         method: ``"learned"``, a small network on the wavelet transform; ``"wavelet"``, the rules of Martínez et al.; or
             ``"pan_tompkins"``, which finds R peaks alone, to compare with.
+        progress: is told what share of the recording has been looked at since the last call.
 
     Returns:
         The marks, see `Delineation`.
@@ -149,16 +153,16 @@ def delineate(signal_mv: np.ndarray, fs: float, method: str = "learned") -> Deli
     missing = find_missing(signal)
     stretches = find_stretches(missing | at_rest(signal, fs), fs)
     if len(stretches) == 1 and stretches[0].stop - stretches[0].start == signal.shape[1]:
-        marked = _delineate_stretch(repair(signal, missing), fs, method)
+        marked = _delineate_stretch(repair(signal, missing), fs, method, progress)
     else:
-        marked = _delineate_stretches(signal, missing, fs, method, stretches)
+        marked = _delineate_stretches(signal, missing, fs, method, stretches, progress)
     return Delineation(float(fs), marked.marks, marked.p_only, marked.quality, marked.quality[:, None] * marked.beats,
                        marked.flags, method)
 
 
-def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Marked:
+def _delineate_stretch(repaired: Repaired, fs: float, method: str, progress: Callable[[float], object]) -> _Marked:
     """Marks of leads that are known from start to end, but for gaps."""
-    marks, p_only, beats, odds = _all_excerpts(repaired, fs, method)
+    marks, p_only, beats, odds = _all_excerpts(repaired, fs, method, progress)
     _drop_unseen(marks, repaired, fs)
     whole = ~np.isnan(marks[:, :, R]).all(axis=0)  # a complex that is cut off is no beat
     marks, beats = marks[:, whole], beats[:, whole]
@@ -170,15 +174,17 @@ def _delineate_stretch(repaired: Repaired, fs: float, method: str) -> _Marked:
 
 
 def _delineate_stretches(signal: np.ndarray, missing: np.ndarray, fs: float, method: str,
-                         stretches: list[Stretch]) -> _Marked:
+                         stretches: list[Stretch], progress: Callable[[float], object]) -> _Marked:
     """The same of leads of which some are known here and there: each stretch by itself, then all beats together."""
     parts, p_only = [], [np.empty((0, 4))]
     length, quality = np.zeros(len(signal)), np.zeros(len(signal))
     named: list[list[frozenset[str]]] = [[] for _ in signal]
+    total = sum(stretch.stop - stretch.start for stretch in stretches)
     for stretch in stretches:
         part = np.s_[stretch.rows, stretch.start : stretch.stop]
-        marked = _delineate_stretch(repair(signal[part], missing[part]), fs, method)
         own, duration = len(stretch.own), stretch.stop - stretch.start
+        scaled = _scaled(progress, duration / total)
+        marked = _delineate_stretch(repair(signal[part], missing[part]), fs, method, scaled)
         seen = ~np.isnan(marked.marks[:own, :, R]).all(axis=0)
         p_only.append(marked.p_only + stretch.start)
         parts.append((stretch.own, marked.marks[:own, seen] + stretch.start, marked.beats[:own, seen]))
@@ -191,6 +197,11 @@ def _delineate_stretches(signal: np.ndarray, missing: np.ndarray, fs: float, met
     return _Marked(marks, _distinct(np.concatenate(p_only), P_APART * fs), beats, quality / length, flags)
 
 
+def _scaled(progress: Callable[[float], object], share: float) -> Callable[[float], object]:
+    """What is told the progress of a part that is such a share of all."""
+    return lambda done: progress(share * done)
+
+
 def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...]:
     """Names of what is wrong with each lead."""
     wrong = {"missing samples": repaired.gaps > 0, "flat": repaired.flat,
@@ -199,7 +210,9 @@ def _flags(repaired: Repaired, quality: np.ndarray) -> tuple[frozenset[str], ...
     return tuple(frozenset(name for name in FLAGS if wrong[name][lead]) for lead in range(len(quality)))
 
 
-def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarray, ...]:
+def _all_excerpts(
+    repaired: Repaired, fs: float, method: str, progress: Callable[[float], object]
+) -> tuple[np.ndarray, ...]:
     """Marks (leads, beats, 13) and lone P waves (p, 4) in input samples, beat quality (leads, beats) and log odds of
     badness (leads,)."""
     samples = repaired.signal.shape[1]
@@ -225,6 +238,7 @@ def _all_excerpts(repaired: Repaired, fs: float, method: str) -> tuple[np.ndarra
         marks.append(part[:, inside])
         beats.append(quality[:, inside])
         positions.append(r[inside])
+        progress(1 / len(starts))
     joined, qualities = np.concatenate(marks, axis=1), np.concatenate(beats, axis=1)
     distinct = np.diff(np.concatenate(positions), prepend=-np.inf) > joint  # both excerpts have a beat at a joint
     lone = _distinct(np.concatenate(lone), P_APART * fs)
