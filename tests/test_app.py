@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from leadset.entry import load_entry
 from leadset.explain import DEFAULT_METHOD, METHODS
 from leadset.leads import LEADS
 from leadset.recordings import Recording, read_recording
+from leadset.serve import app
 from leadset.serve import view as view_module
 from leadset.serve.texts import list_languages, load_texts
 from leadset.serve.uploads import grouped
@@ -132,6 +134,14 @@ def test_uploads_are_grouped_by_recording(tmp_path):
     assert {name: sorted(group) for name, group in grouped(files).items()} == {
         "A": ["A.hea", "A.mat"], "B": ["B.hea", "B.mat"], "c.dcm": ["c.dcm"]
     }  # fmt: skip
+
+
+def test_why_an_upload_cannot_be_read_is_said_in_the_language_of_the_page(view, monkeypatch):
+    said = []
+    monkeypatch.setattr(app.st.sidebar, "error", said.append)
+    upload = SimpleNamespace(name="A.hea", getvalue=lambda: b"A 1 500 1000\nA.mat 16 1000 12 0 0 0 0 I\n")
+    assert not list(app.uploaded(load_texts("fr"), [upload], view.entry))
+    assert said[0].startswith("A ne peut pas être lu : A.hea : trouvé « aucun autre fichier », attendu")
 
 
 def test_a_recording_that_cannot_be_judged_is_shown_with_the_reason(view):

@@ -10,6 +10,7 @@ import pytest
 
 import leadset
 from leadset.classes import CHALLENGE, label_space
+from leadset.recordings import ReadError
 from leadset.serve import texts
 from leadset.serve.texts import FIRST, TABLES, list_languages, load_texts
 from leadset.signals import QUALITY_FLAGS
@@ -108,6 +109,24 @@ def test_reasons_are_said_in_the_language_of_the_page(code):
         assert not [reason for reason in said if words.search(reason)]
     numbers = [re.findall(r"[\d.]+", reason) for reason in REASONS]
     assert [re.findall(r"[\d.]+", reason) for reason in said] == numbers
+
+
+def test_why_a_file_cannot_be_read_is_framed_in_the_language_of_the_page():
+    said = str(ReadError("A.hea", "gain x", "a gain of 1e-06 to 1e+12", 2))
+    missing = str(ReadError("A.hea", "no other file", "the signal files that the header names: A.mat"))
+    assert [load_texts(FIRST).reason(text) for text in (said, missing)] == [said, missing]
+    french = load_texts("fr")
+    assert french.reason(said) == "A.hea, ligne 2 : trouvé « gain x », attendu « a gain of 1e-06 to 1e+12 »"
+    assert french.reason(missing) == (
+        "A.hea : trouvé « aucun autre fichier », attendu « les fichiers de signal que l'en-tête nomme : A.mat »"
+    )
+    assert french.reason(str(ReadError("A.dat", "no such file", "x"))) == (
+        "A.dat : trouvé « aucun fichier de ce nom », attendu « x »"
+    )
+    assert french.reason("found no file, expected a header (.hea) with its signal files, or one file").endswith(
+        "attendu « un en-tête (.hea) avec ses fichiers de signal, ou un seul fichier »"
+    )
+    assert "السطر 2" in load_texts("ar").reason(said)
 
 
 def test_files_of_languages_ship():

@@ -117,7 +117,7 @@ def uploaded(text: Texts, uploads: Iterable, entry: Entry) -> Iterable[Recording
         try:
             yield recording_of_files(files, entry.lead_names, load_config().serve)
         except Problem as problem:
-            st.sidebar.error(text("unreadable", name=name, reason=problem.detail))
+            st.sidebar.error(text("unreadable", name=name, reason=text.reason(problem.detail)))
 
 
 def show_subject(text: Texts, recording: Recording) -> None:

@@ -57,7 +57,7 @@ class Texts:
 
 
     def reason(self, reason: str) -> str:
-        """Why nothing can be said of a recording; as it was said where there is no translation."""
+        """Why nothing can be said of a recording, or it cannot be read; what has no translation is as it was said."""
         for key, known in _reasons().items():
             if match := known.fullmatch(reason):
                 parts = {name: self.reason(part) for name, part in match.groupdict().items()}
