@@ -267,6 +267,15 @@ def _apply(rule: Rule, value: Any, source: str, key: str) -> Any:
         raise ValueError(f"{source}: found {where} = {refused.found!r}, expected {refused.expected}") from None
 
 
+def checked_value(setting: Setting) -> Any:
+    """The value of a setting of no table, as the configuration would have it.
+
+    Raises:
+        ValueError: no such key, or a value that does not fit.
+    """
+    return _by_rule({setting.key: setting.value}, Config, setting.source, "")[setting.key]
+
+
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with the values of ``over``; tables are merged key by key."""
     merged = dict(base)

@@ -29,9 +29,17 @@ from leadset.simulate.write import write_dataset
 from leadset.studies import crossval as studies_crossval
 from leadset.studies.answers import FoldAnswers, Row, collect, file_of
 from leadset.studies.crossval import cross_validate
-from leadset.studies.entrants import Given, Setting, Trained, TrainedBaseline, Untuned, without_real_weights
+from leadset.studies.entrants import (
+    Given,
+    Setting,
+    Trained,
+    TrainedBaseline,
+    Untuned,
+    without_real_weights,
+)
 from leadset.studies.protocols import create_protocol
 from leadset.studies.report import write_report
+from leadset.studies.results import read_results
 from leadset.training.run import train_entry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -306,3 +314,33 @@ def test_a_copy_of_a_tested_recording_is_not_learnt_from(folder, tmp_path):
         names = [row["recording"] for row in csv.DictReader(file)]
     assert sorted(names) == sorted(Path(cohort.paths[i]).stem for i in fold.train)
     assert "copy" not in names
+
+
+def test_seeds_change_the_training_and_not_the_folds(folder, tmp_path, monkeypatch):
+    """Trained with one seed, then with two: the first is not repeated; each seed has answers and choices of its own."""
+    small = replace(TINY, lead_sets=(("I", "II"),))
+    entrants = [Trained("entry", "", small), TrainedBaseline("example", "", small)]
+    cross_validate(folder, tmp_path, KFOLD, entrants, 1)
+    folds = (tmp_path / "folds.csv").read_text()
+    trained, real = [], Trained.answer
+    monkeypatch.setattr(Trained, "answer", lambda *given: trained.append(given[0].name) or real(*given))
+    cross_validate(folder, tmp_path, KFOLD, entrants, 1, [7, small.seed])
+    assert trained == ["entry@7", "entry@7", "example@7", "example@7"]
+    assert (tmp_path / "folds.csv").read_text() == folds
+    for name, row in (("entry", Row("resnet34", "2")), ("example", Row("example", "2"))):
+        one, other = (collect(tmp_path, ["1", "2"], [run])[row] for run in (name, f"{name}@7"))
+        assert (one.tested == other.tested).all() and (one.fold == other.fold).all()
+        assert (one.said.probabilities != other.said.probabilities).any()
+        about = json.loads((tmp_path / f"{name}@7.json").read_text())["configuration"]
+        assert about == json.loads((tmp_path / f"{name}.json").read_text())["configuration"] | {"seed": 7}
+    alone = load_entry(tmp_path / "folds" / "entry@7-1").manifest
+    assert alone.provenance["seed"] == 7
+    assert read_results(tmp_path).seeds == {Row(m, "2"): (7, small.seed) for m in ("resnet34", "example")}
+
+
+def test_another_seed_of_an_entrant_that_is_another_one_is_refused(folder, done, tmp_path):
+    shutil.copytree(done, tmp_path / "out")
+    other = Trained("entry", "", replace(WIDE, epochs=2))
+    with pytest.raises(ValueError, match=r"entry\.json: found an entrant with configuration\.epochs = 1, expected"):
+        cross_validate(folder, tmp_path / "out", KFOLD, [other], 1, [7])
+    assert not (tmp_path / "out" / "entry@7.json").exists()

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from made_results import write_cohort, write_run
 from sklearn.metrics import average_precision_score, fbeta_score, hamming_loss, precision_score, roc_auc_score
 
 from leadset.classes import label_space
@@ -19,6 +20,7 @@ from leadset.config import default_config
 from leadset.scoring import ChallengeMetric, accuracy, f_measure, macro
 from leadset.studies import report
 from leadset.studies.answers import FoldAnswers, Row, Said, file_of
+from leadset.studies.compared import compare
 from leadset.studies.entrants import Trained, TrainedBaseline
 from leadset.studies.report import _best_first, write_report
 from leadset.studies.results import read_results
@@ -37,29 +39,26 @@ def made(tmp_path_factory):
     labels = rng.random((N, len(SPACE))) < 0.25
     labels[:, -1] = False
     sources, folds = np.array(["a", "b"])[rng.integers(0, 2, N)], np.array(FOLDS)[np.arange(N) % 3]
-    about = {
-        "protocol": {"name": "kfold", "folds": 3, "seed": 1}, "label_space": SPACE.name, "versions": {"leadset": "0"},
-        "data": {"name": "made <up>", "fingerprint": "0", "recordings": N},
-    }  # fmt: skip
-    (folder / "crossval.json").write_text(json.dumps(about))
-    for name, kind in (("entry", Trained), ("later", TrainedBaseline)):
-        entrant = {"name": name, **kind(name, "", default_config()).provenance()}
-        (folder / f"{name}.json").write_text(json.dumps(entrant))
-    keys = np.array([diagnosis.codes[0] for diagnosis in SPACE.classes])
-    with open(folder / "folds.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["recording", "source", "group", "fold", "codes"])
-        writer.writerows([f"r{i}", sources[i], i // 2, folds[i], ",".join(keys[labels[i]])] for i in range(N))
+    (folder / "later.json").write_text(
+        json.dumps({"name": "later", **TrainedBaseline("later", "", default_config()).provenance()})
+    )
+    write_cohort(folder, SPACE, labels, sources, folds)
     (folder / "dropped.csv").write_text("recording,reason\nbad,no <signal>\n")
     said = {}
     for row, noise in zip(ROWS, (0.3, 1.0, 0.4), strict=True):
         p = np.clip(labels + rng.normal(0, noise, labels.shape), 0.01, 0.99).astype(np.float32)
         said[row] = Said(p, p > 0.6)
-    for fold in FOLDS:
-        tested = np.flatnonzero(folds == fold)[::-1]
-        by_row = {row: Said(s.probabilities[tested], s.decisions[tested]) for row, s in said.items()}
-        FoldAnswers(tested, by_row, 0).write(file_of(folder, fold, "entry"))
+    write_run(folder, Trained("entry", "", default_config()), folds, said)
     return folder, labels, said, sources
+
+
+def compared(results, draws):
+    return {leads: compare(results, results.of_leads(leads), draws) for leads in results.lead_sets}
+
+
+def scored(folder, draws):
+    results = read_results(folder)
+    return scores(results, compared(results, draws))
 
 
 def test_results_are_the_answers_in_the_order_of_the_table(made):
@@ -77,7 +76,7 @@ def test_results_are_the_answers_in_the_order_of_the_table(made):
 def test_scores_are_those_of_the_metrics_and_of_scikit_learn(made):
     folder, labels, said, _ = made
     seen = labels.any(axis=0)
-    for line in scores(read_results(folder), draws=20):
+    for line in scored(folder, draws=20):
         p, decided = said[Row(line["model"], line["leads"])]
         mean_of = {"average": "macro", "zero_division": np.nan}
         either = (labels | decided).any(axis=0)
@@ -99,7 +98,7 @@ def test_scores_are_those_of_the_metrics_and_of_scikit_learn(made):
 
 
 def test_differences_are_paired_and_to_the_better_row(made):
-    by_model = {line["model"]: line for line in scores(read_results(made[0]), draws=200) if line["leads"] == "12"}
+    by_model = {line["model"]: line for line in scored(made[0], draws=200) if line["leads"] == "12"}
     assert by_model["good"]["reference"]
     assert not by_model["poor"]["reference"]
     poor, good = by_model["poor"], by_model["good"]
@@ -113,15 +112,15 @@ def test_differences_are_paired_and_to_the_better_row(made):
 
 def test_a_model_is_compared_with_itself_in_another_entry(made):
     results = read_results(made[0])
-    assert pairs(results, draws=5) == []
+    assert pairs(compared(results, draws=5)) == []
     names = {"good": "net (tuned)", "poor": "net"}
     renamed = {
         which: {row._replace(model=names[row.model]): values for row, values in getattr(results, which).items()}
-        for which in ("decided", "probabilities")
+        for which in ("said", "seeds")
     }
-    (line,) = pairs(replace(results, **renamed), draws=200)
+    (line,) = pairs(compared(replace(results, **renamed), draws=200))
     assert (line["leads"], line["model"], line["other"]) == ("12", "net (tuned)", "net")
-    poor = next(line for line in scores(results, draws=200) if (line["model"], line["leads"]) == ("poor", "12"))
+    poor = next(line for line in scored(made[0], draws=200) if (line["model"], line["leads"]) == ("poor", "12"))
     assert line["auroc_difference"] == pytest.approx(-poor["auroc_difference"])
     assert line["auroc_difference_low"] == pytest.approx(-poor["auroc_difference_high"])
 
@@ -161,13 +160,16 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_is_given(made):
     assert "made &lt;up&gt;" in text
     assert "no &lt;signal&gt;" in text
     assert "<up>" not in text
-    assert text.count("<svg") == 10
+    assert text.count("<svg") == 11
     assert "later: 1, 2, 3" in text
     assert "entry: trained anew in each fold" in text
     assert re.search(r"oracle \(knows the labels\)", text)
     names = {path.name for path in (made[0] / "report").iterdir()}
-    wanted = ("scores", "classes", "thresholds", "sources", "folds", "cooccurrence", "confusion_12", "confusion_2")
-    assert names == {f"{name}.csv" for name in wanted}
+    wanted = (
+        "scores", "classes", "thresholds", "sources", "folds", "cooccurrence", "confusion_12", "confusion_2", "ranks",
+        "rank_pairs",
+    )  # fmt: skip
+    assert names == {f"{name}.csv" for name in wanted} | {"scores_12.tex", "scores_2.tex", "ranks_12.tex"}
 
 
 def test_models_are_listed_by_falling_score(made):
@@ -208,7 +210,9 @@ def test_the_page_compares_a_model_with_itself_in_another_entry(made, tmp_path):
 def test_the_verb_prints_the_main_scores_of_the_table(made, capsys):
     assert main(["report", str(made[0])]) == 0
     head, *lines, done = capsys.readouterr().out.splitlines()
-    assert head.split() == ["leads", "model", "Challenge", "metric", "AUROC", "F1"] and done.endswith("report.html")
+    titles = ["leads", "model", "Challenge metric", "AUROC", "F1", "AUROC rank, 2 data sets", "AUROC rank, 8 classes"]
+    assert re.split(r"  +", head) == titles and done.endswith("report.html")
+    assert [line.split()[-2:] for line in lines] == [["1.00", "1.00"], ["2.00", "2.00"], ["–", "–"]]
     with open(made[0] / "report" / "scores.csv") as file:
         table = list(csv.DictReader(file))
     assert [line.split()[:2] for line in lines] == [[row["leads"], row["model"]] for row in table]

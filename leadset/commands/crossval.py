@@ -6,6 +6,7 @@ models or baselines may be added to it later, under another --name.
 Examples:
     leadset crossval data folds --models resnet34 --leads 12
     leadset crossval ptbxl:FOLDER folds --task super --protocol official
+    leadset crossval data folds --models resnet34,star --seeds 2021,2022,2023
     leadset crossval data folds --entries mine,theirs --no-entry
 """
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from leadset.commands._data import add_data, add_folds, open_data
 from leadset.commands.train import add_choices, chosen_config
-from leadset.config import Config
+from leadset.config import Config, Setting, checked_value
 
 GROUP = "compare networks"
 
@@ -50,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model folders that take part as they are, with commas between; shipped: the entry that ships",
     )  # fmt: skip
     parser.add_argument("--untuned", action="store_true", help="the networks that ship take part too, as they are")
+    parser.add_argument(
+        "--seeds", type=_seeds, metavar="SEEDS",
+        help="train once with each of these, with commas between, on the same folds, which are those of --seed"
+        " (default: that one alone)",
+    )  # fmt: skip
     parser.add_argument("--name", type=_name, metavar="NAME", help="of the entry that --models trains, for the report")
     parser.add_argument("--no-entry", action="store_true", help="train no entry: baselines, --entries, --untuned alone")
     parser.add_argument("-j", "--jobs", type=int, metavar="N", help="folds at a time (default: one per core)")
@@ -62,6 +68,16 @@ def _entries(words: str) -> list[str]:
         if names.count(name) > 1:
             raise argparse.ArgumentTypeError(f"found two entries named {name}, expected names that differ")
     return words.split(",")
+
+
+def _seeds(words: str) -> list[int]:
+    try:
+        seeds = [checked_value(Setting("in it", "seed", int(word))) for word in words.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"found {words!r}, expected whole numbers with commas ({error})") from None
+    if len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"found {words!r}, expected seeds that differ")
+    return seeds
 
 
 def _name(words: str) -> str:
@@ -91,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     entrants = list(_entrants(arguments, config))
     if not entrants:
         arguments.call.usage_error("found --no-entry, expected --baselines, --entries or --untuned beside it")
-    cross_validate(data, arguments.out, protocol, entrants, arguments.jobs)
+    cross_validate(data, arguments.out, protocol, entrants, arguments.jobs, arguments.seeds or ())
     print(f"Done: leadset report {arguments.out} makes a page of it.")
     return 0
 

@@ -1,7 +1,7 @@
 """``leadset report OUT``: make a page and tables of a cross-validation's results.
 
-It writes OUT/report.html and OUT/report/*.csv, and prints the main scores. It may be called while folds are still
-running: entries that have not answered in every fold are left out, and the page names them.
+It writes OUT/report.html, OUT/report/*.csv and tables for a paper, OUT/report/*.tex, and prints the main scores and
+ranks. It may be called while folds are still running: entries that have not answered in every fold are left out.
 
 Examples:
     leadset report folds
@@ -18,8 +18,6 @@ from leadset.utils.text_tables import aligned
 
 GROUP = "compare networks"
 
-# Columns of the table of scores that are printed, and what they are called.
-_PRINTED = {"challenge_metric": "Challenge metric", "auroc": "AUROC", "f1": "F1"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,21 +34,35 @@ def run(arguments: argparse.Namespace) -> int:
     from leadset.studies.report import TABLES_FOLDER, write_report
 
     page = write_report(arguments.out, arguments.against)
-    print(_summary(page.parent / TABLES_FOLDER / "scores.csv"))
+    print(_summary(page.parent / TABLES_FOLDER))
     print(f"Done: {page}")
     return 0
 
 
-def _summary(path: Path) -> str:
-    """The main scores with their intervals."""
-    with open(path, newline="", encoding="utf-8") as file:
-        scores = list(csv.DictReader(file))
-    rows = [("leads", "model", *_PRINTED.values())]
-    rows += [(line["leads"], line["model"], *(_with_interval(line, name) for name in _PRINTED)) for line in scores]
+def _summary(folder: Path) -> str:
+    """The main scores with their intervals, and mean ranks by AUROC."""
+    from leadset.studies.ranking import FOLDS, MAIN_SCORE
+    from leadset.studies.report import MAIN, TITLES
+
+    ranks: dict[str, dict[tuple[str, str], str]] = {}
+    for line in _read(folder / "ranks.csv"):
+        if line["score"] == MAIN_SCORE and line["blocks"] != FOLDS:
+            by_row = ranks.setdefault(f"{TITLES[MAIN_SCORE]} rank, {line['n']} {line['blocks']}", {})
+            by_row[line["leads"], line["model"]] = f"{float(line['mean_rank']):.2f}"
+    rows = [("leads", "model", *(TITLES[name] for name in MAIN), *ranks)]
+    for line in _read(folder / "scores.csv"):
+        row, scores = (line["leads"], line["model"]), [_with_interval(line, name) for name in MAIN]
+        rows.append((*row, *scores, *(by_row.get(row, "–") for by_row in ranks.values())))
     return aligned(rows)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _with_interval(line: dict[str, str], name: str) -> str:
     numbers = (line[name], line[f"{name}_low"], line[f"{name}_high"])
     value, low, high = (f"{float(text):.3f}" if text else "–" for text in numbers)
-    return f"{value} ({low} to {high})"
+    deviation = f" ± {float(line[f'{name}_sd']):.3f}" if line[f"{name}_sd"] else ""
+    return f"{value}{deviation} ({low} to {high})"

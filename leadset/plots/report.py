@@ -66,6 +66,34 @@ def intervals_figure(panels: Mapping[str, Sequence[tuple[str, float, float, floa
 
 
 @_styled
+def ranks_figure(models: Sequence[str], ranks: Sequence[float], groups: Sequence[tuple[int, int]], title: str) -> str:
+    """Mean ranks on an axis, with a bar below models that are not told apart (a critical difference diagram).
+
+    Args:
+        models: by rank, the best first.
+        ranks: mean ranks of them.
+        groups: first and last place of the models of each bar.
+        title: what is ranked.
+    """
+    half = (len(models) + 1) // 2
+    figure, axes = _axes(1, 1, 8.4, 0.2 * half + 0.13 * len(groups) + 0.9)
+    axis, top = axes[0, 0], 0.55 * len(groups) + 1
+    low, high = 1, len(models)
+    for i, (model, rank) in enumerate(zip(models, ranks, strict=True)):
+        left = i < half
+        y, end = -(top + (i if left else len(models) - 1 - i)), low - 0.02 * high if left else high + 0.02 * high
+        axis.plot([rank, rank, end], [0, y, y], color=_GREY, linewidth=0.7, clip_on=False)
+        axis.text(end, y, f" {model} ({rank:.2f}) ", ha="right" if left else "left", va="center")
+    for i, (first, last) in enumerate(groups):
+        axis.plot([ranks[first] - 0.03, ranks[last] + 0.03], [-0.55 * (i + 1)] * 2, color="C0", linewidth=3)
+    axis.spines[["left", "bottom"]].set_visible(False)
+    axis.spines["top"].set_visible(True)
+    axis.xaxis.tick_top()
+    axis.set(xlim=(low, high), ylim=(-(top + half), 0), yticks=[], title=title)
+    return figure
+
+
+@_styled
 def curves_figure(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> str:
     """ROC and precision-recall curves of classes.
 

@@ -55,16 +55,23 @@ def bootstrap(
     """
     if n < 1 or not 0 < level < 1:
         raise ValueError(f"found n = {n} and level = {level}, expected n of at least 1 and a level between 0 and 1")
-    values = np.array([metric(counts) for counts in _draws(n_recordings, groups, n, seed)], dtype=float)
+    values = np.array([metric(counts) for counts in resampled(n_recordings, groups, n, seed)], dtype=float)
+    return percentile_interval(metric(np.ones(n_recordings, dtype=np.int64)), values, level)
+
+
+def percentile_interval(value: float | np.ndarray, values: np.ndarray, level: float = 0.95) -> Interval:
+    """A value with the percentiles of those of resampled data sets, (n, ...); NaN among these are left out."""
     unknown = np.isnan(values).all(axis=0)
     tail = 50.0 * (1.0 - level)
     percentiles = np.nanpercentile(np.where(unknown, 0.0, values), [tail, 100.0 - tail], axis=0)
     low, high = np.where(unknown, np.nan, percentiles)
-    return Interval(metric(np.ones(n_recordings, dtype=np.int64)), low[()], high[()])
+    return Interval(value, low[()], high[()])
 
 
-def _draws(n_recordings: int, groups: Sequence | np.ndarray | None, n: int, seed: int) -> Iterator[np.ndarray]:
-    """Counts (n_recordings,) of one resampled data set after the other."""
+def resampled(
+    n_recordings: int, groups: Sequence | np.ndarray | None = None, n: int = 1000, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Counts (n_recordings,) of one resampled data set after the other; arguments and errors as in `bootstrap`."""
     rng = np.random.default_rng(seed)
     if groups is None:
         member, n_groups = np.arange(n_recordings), n_recordings

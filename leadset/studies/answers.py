@@ -1,4 +1,7 @@
-"""What entrants answered about the test recordings of each fold: compact files, and all of them together."""
+"""What entrants answered about the test recordings of each fold: compact files, and all of them together.
+
+What an entrant answers after training with a seed other than that of the folds goes by the name ``NAME@SEED``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,17 @@ import numpy as np
 from leadset.utils.files import write_atomically
 
 FOLDER = "answers"
+_SEED_MARK = "@"
+
+
+def with_seed(entrant: str, seed: int) -> str:
+    """The name of an entrant that is trained with a seed of its own."""
+    return f"{entrant}{_SEED_MARK}{seed}"
+
+
+def without_seed(name: str) -> str:
+    """The inverse of `with_seed`: the entrant that is trained with several seeds."""
+    return name.partition(_SEED_MARK)[0]
 
 
 class Row(NamedTuple):

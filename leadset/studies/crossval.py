@@ -23,8 +23,8 @@ from leadset.config import Config, load_config
 from leadset.preprocess import Transform
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
-from leadset.studies.answers import file_of, missing
-from leadset.studies.entrants import Entrant, Setting, store_in
+from leadset.studies.answers import file_of, missing, without_seed
+from leadset.studies.entrants import Entrant, Setting, store_in, with_seeds
 from leadset.studies.protocols import Cohort, Fold, Protocol
 from leadset.training.data import Preparation, Split, TrainingData, in_label_space_of, load_training_data
 from leadset.utils.files import write_atomically
@@ -48,6 +48,7 @@ def cross_validate(
     protocol: Protocol,
     entrants: Sequence[Entrant],
     processes: int | None = None,
+    seeds: Sequence[int] = (),
 ) -> None:
     """Runs a cross-validation, or goes on with one; results of other entrants in the same folder stay.
 
@@ -58,6 +59,7 @@ def cross_validate(
         protocol: how recordings are divided.
         entrants: who takes part; their configurations agree in label space and seed.
         processes: folds at a time; by default one per core, one on a GPU.
+        seeds: entrants are trained with each of them, in the same folds; by default with the seed that they have.
 
     Raises:
         OSError: no such data folder, or results cannot be written.
@@ -69,10 +71,9 @@ def cross_validate(
     entrants = [replace(one, config=in_label_space_of(data, one.config, Path(out))) for one in entrants]
     setting, folds = plan(data, Path(out), protocol, entrants[0].config)
     names = [fold.name for fold in folds]
+    entrants = with_seeds(entrants, seeds or [entrants[0].config.seed])
     for entrant in entrants:
-        path = Path(out) / f"{entrant.name}.json"
-        _claim(path, {"name": entrant.name, **_as_it_was(path, entrant.provenance())}, "an entrant",
-               instead="another --name, or another folder")
+        _claim_entrant(entrant, Path(out))
     todo = [
         (entrant, fold) for entrant in entrants for fold in folds
         if fold.name in missing(setting.out, names, entrant.name)
@@ -181,20 +182,43 @@ def _claim(
             raise ValueError(f"{path}: found {what} with {one}, expected {other}; give it {instead}")
 
 
+def _claim_entrant(entrant: Entrant, out: Path) -> None:
+    """Writes who takes part, or checks that it is who took part; runs with other seeds differ by the seed alone.
+
+    Raises:
+        ValueError: another one has the name.
+    """
+    own = out / f"{entrant.name}.json"
+    runs = {path for path in out.glob("*.json") if without_seed(path.stem) == without_seed(entrant.name)}
+    for path in [*sorted(runs - {own}), own]:
+        values = entrant.provenance()
+        if path != own:
+            values["configuration"]["seed"] = _configuration(path).get("seed")
+        _claim(path, {"name": path.stem, **_as_it_was(path, values)}, "an entrant",
+               instead="another --name, or another folder")  # fmt: skip
+
+
 def _as_it_was(path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
     """What an entrant is, as far as the version that wrote its file could say it.
 
     A choice that there was not yet changes nothing at its default, and makes another entrant at any other value. One
     that there is no longer stays as it was.
     """
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))["configuration"]
-    except (OSError, ValueError, KeyError, TypeError):
+    known = _configuration(path)
+    if not known:
         return provenance  # nothing there yet, or `_claim` says what is wrong
     defaults = json.loads(json.dumps(load_config(folder=None).provenance()["values"]))
     chosen = json.loads(json.dumps(provenance["configuration"]))
     kept = {key: value for key, value in chosen.items() if key in known or value != defaults[key]}
     return {**provenance, "configuration": kept | {key: known[key] for key in known.keys() - chosen.keys()}}
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    """The choices in the file of an entrant; none where there is no such file, or a damaged one."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["configuration"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _first_difference(found: Any, wanted: Any, key: str) -> tuple[str, str]:

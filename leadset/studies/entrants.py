@@ -28,7 +28,7 @@ from leadset.models.shipped import FOLDER as SHIPPED
 from leadset.models.shipped import load_shipped
 from leadset.recordings import ReadError, Recording
 from leadset.recordings.dataset import DataSet
-from leadset.studies.answers import FoldAnswers, Row, Said
+from leadset.studies.answers import FoldAnswers, Row, Said, with_seed, without_seed
 from leadset.studies.protocols import Cohort, Fold
 from leadset.training.baselines.entries import train_baselines
 from leadset.training.data import Preparation, Split, beats_keys, load_training_data
@@ -91,12 +91,14 @@ class Entrant(ABC):
         note: what tables say behind the names of its models.
         config: the choices of `default.toml` and what overrides them.
         takes: names of the choices that its answers depend on; none named: all that have an effect.
+        seeded: whether its answers depend on the seed.
     """
 
     name: str
     note: str
     config: Config
     takes: ClassVar[tuple[str, ...]] = ()
+    seeded: ClassVar[bool] = True
 
     def provenance(self) -> dict[str, Any]:
         """What it is, as plain values; another entrant of this name would have others."""
@@ -118,10 +120,23 @@ class Entrant(ABC):
             workers: processes that it may use.
         """
 
+    def with_seed(self, seed: int) -> Entrant:
+        """The same, trained with this seed: other files, the same rows of tables."""
+        if seed == self.config.seed or not self.seeded:
+            return self
+        return replace(self, name=with_seed(self.name, seed), config=replace(self.config, seed=seed))
+
     def row(self, model: str, leads: tuple[str, ...]) -> Row:
         """The row of one of its models."""
         note = "" if self.note in ("", model) else f" ({self.note})"
         return Row(f"{model}{note}", lead_set_name(leads))
+
+
+def with_seeds(entrants: Sequence[Entrant], seeds: Sequence[int]) -> list[Entrant]:
+    """Entrants trained with each seed, all of them with the first one first; those that no seed changes, once."""
+    return [
+        entrant.with_seed(seed) for i, seed in enumerate(seeds) for entrant in entrants if entrant.seeded or i == 0
+    ]
 
 
 @dataclass(frozen=True)
@@ -176,7 +191,7 @@ class TrainedBaseline(Trained):
     takes: ClassVar[tuple[str, ...]] = ("label_space", "lead_sets", "leads", "seed", "validation_share")
 
     def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
-        train_baselines(data, folder, [self.name], config, held_out, valid)
+        train_baselines(data, folder, [without_seed(self.name)], config, held_out, valid)
 
 
 @dataclass(frozen=True)
@@ -189,6 +204,7 @@ class Given(Trained):
 
     entry: Path = SHIPPED
     takes: ClassVar[tuple[str, ...]] = ("label_space", "lead_sets")
+    seeded: ClassVar[bool] = False
 
     @classmethod
     def named(cls, entry: str, config: Config) -> Given:
@@ -238,6 +254,8 @@ def with_leads(
 @dataclass(frozen=True)
 class Untuned(Entrant):
     """The networks that ship, as they are: weights, calibration and thresholds are fitted in the training part."""
+
+    seeded: ClassVar[bool] = False
 
     def networks(self) -> dict[str, Start]:
         """The classifiers whose weights there are, by name.

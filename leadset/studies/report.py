@@ -1,4 +1,4 @@
-"""The report of a cross-validation: tables as CSV, and one page that a person can read."""
+"""The report of a cross-validation: tables as CSV and in LaTeX, and one page that a person can read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from leadset.scoring.by_class import confusion_shares
 from leadset.studies import tables
+from leadset.studies.answers import without_seed
+from leadset.studies.compared import COMPARED, DRAWS, FREQUENT, compare
 from leadset.studies.entrants import ENSEMBLE
+from leadset.studies.latex import scores_table
 from leadset.studies.page import Page, number, with_interval
 from leadset.studies.protocols import PROTOCOLS
+from leadset.studies.ranking import MAIN_SCORE, Ranking, pair_lines, rank_lines, rankings
+from leadset.studies.report_ranking import add_ranking, add_seeds, ranks_table
 from leadset.studies.results import Results, read_results
 from leadset.studies.tables import Line
 from leadset.utils.files import write_atomically
 
 PAGE_FILE, TABLES_FOLDER = "report.html", "report"
-#: What the columns of scores are called on the page.
-_TITLES = {
+#: The scores that come first, in a terminal and in LaTeX.
+MAIN = ("challenge_metric", "auroc", "f1")
+#: What the columns of scores are called.
+TITLES = {
     "challenge_metric": "Challenge metric", "auroc": "AUROC", "auroc_frequent": "AUROC, frequent classes",
     "auprc": "AUPRC", "f1": "F1", "f2": "F2", "g2": "G2", "precision": "precision", "recall": "recall",
     "specificity": "specificity", "class_accuracy": "accuracy by class", "accuracy": "accuracy (all classes right)",
@@ -43,7 +49,7 @@ _KINDS = {
 _NAMED = 200
 
 
-def write_report(folder: str | Path, against: str | Path | None = None, draws: int = tables.DRAWS) -> Path:
+def write_report(folder: str | Path, against: str | Path | None = None, draws: int = DRAWS) -> Path:
     """Writes tables and page into the folder of a cross-validation; returns the page's path.
 
     Args:
@@ -56,7 +62,8 @@ def write_report(folder: str | Path, against: str | Path | None = None, draws: i
     """
     folder = Path(folder)
     results = read_results(folder)
-    scores = tables.scores(results, draws)
+    compared = {leads: compare(results, results.of_leads(leads), draws) for leads in results.lead_sets}
+    scores = tables.scores(results, compared)
     made: dict[str, list[Line]] = {
         "scores": [line for leads in results.lead_sets for line in _best_first(scores, leads)],
         "classes": tables.classes(results),
@@ -67,10 +74,15 @@ def write_report(folder: str | Path, against: str | Path | None = None, draws: i
     }
     for leads in results.lead_sets:
         row = tables.reference(results, leads)
-        shares = confusion_shares(results.evidence, results.decided[row])
-        made[f"confusion_{leads}"] = _matrix_lines(results, shares)
-    if paired := tables.pairs(results, draws):
+        made[f"confusion_{leads}"] = _matrix_lines(results, tables.confusion(results, row))
+    if paired := tables.pairs(compared):
         made["pairs"] = paired
+    if by_seed := tables.seeds(compared):
+        made["seeds"] = by_seed
+    ranked = rankings(made)
+    made["ranks"] = rank_lines(ranked)
+    if tested := pair_lines(ranked):
+        made["rank_pairs"] = tested
     if against is not None:
         made["drops"] = tables.drops(results, read_results(against))
         if not made["drops"]:
@@ -78,8 +90,25 @@ def write_report(folder: str | Path, against: str | Path | None = None, draws: i
     for name, lines in made.items():
         _write_csv(folder / TABLES_FOLDER / f"{name}.csv", lines)
     with write_atomically(folder / PAGE_FILE) as file:
-        file.write(_page(results, made, against))
+        file.write(_page(results, made, ranked, against))
+    for leads in results.lead_sets:
+        _write_latex(folder / TABLES_FOLDER, results, leads, made["scores"], ranked)
     return folder / PAGE_FILE
+
+
+def _write_latex(
+    folder: Path, results: Results, leads: str, scores: Sequence[Line], ranked: Sequence[Ranking]
+) -> None:
+    """The main scores of a lead set, and the ranks by the main one."""
+    about = f"{_title(results)}, {leads} leads, {len(results.labels)} recordings."
+    of_set = [line for line in scores if line["leads"] == leads]
+    ranks = [one for one in ranked if one.leads == leads and one.score == MAIN_SCORE]
+    tables = {"scores": scores_table(of_set, {name: TITLES[name] for name in MAIN}, about)}
+    if ranks:
+        tables["ranks"] = ranks_table(ranks, TITLES, about)
+    for name, text in tables.items():
+        with write_atomically(folder / f"{name}_{leads}.tex") as file:
+            file.write(text)
 
 
 def _best_first(scores: Sequence[Line], leads: str) -> list[Line]:
@@ -111,11 +140,19 @@ def _cell(value: Any) -> Any:
 # --- the page ------------------------------------------------------------------------------------------------------
 
 
-def _page(results: Results, made: Mapping[str, list[Line]], against: str | Path | None) -> str:
+def _title(results: Results) -> str:
     title = PROTOCOLS[results.about["protocol"]["name"]].title
-    page = Page(f"{title[:1].upper()}{title[1:]}: {results.about['data']['name']}")
+    return f"{title[:1].upper()}{title[1:]}: {results.about['data']['name']}"
+
+
+def _page(
+    results: Results, made: Mapping[str, list[Line]], ranked: Sequence[Ranking], against: str | Path | None
+) -> str:
+    page = Page(_title(results))
     _introduce(page, results)
     _scores(page, results, made["scores"])
+    add_seeds(page, results, made["scores"], TITLES)
+    add_ranking(page, ranked, TITLES)
     _pairs(page, made.get("pairs", []))
     _thresholds(page, made["thresholds"])
     _sources(page, results, made["sources"], made.get("drops"), against)
@@ -126,7 +163,7 @@ def _page(results: Results, made: Mapping[str, list[Line]], against: str | Path 
     else:
         from leadset.studies.report_figures import add_figures
 
-        add_figures(page, results, made)
+        add_figures(page, results, made, ranked)
     _recordings(page, results)
     _provenance(page, results)
     return page.html()
@@ -156,9 +193,9 @@ def _who(results: Results) -> Iterator[str]:
     by_kind: dict[str, list[str]] = {}
     for name, about in results.entrants.items():
         if name not in results.unfinished:
-            by_kind.setdefault(about["kind"], []).append(about["note"] or name)
+            by_kind.setdefault(about["kind"], []).append(about["note"] or without_seed(name))
     for kind, names in by_kind.items():
-        yield f"{', '.join(names)}: {_KINDS.get(kind, kind)}."
+        yield f"{', '.join(dict.fromkeys(names))}: {_KINDS.get(kind, kind)}."
     if any(row.model.partition(" (")[0] == ENSEMBLE for row in results.rows):
         yield f"{ENSEMBLE}: several networks of an entry, joined with weights of the training part."
 
@@ -166,21 +203,25 @@ def _who(results: Results) -> Iterator[str]:
 def _scores(page: Page, results: Results, lines: Sequence[Line]) -> None:
     page.section("Scores")
     page.text(
-        f"With 95 % bootstrap intervals over patients ({tables.DRAWS} draws, the same for all rows). Differences are "
-        "paired, to the shaded row of the same lead set. F2 and G2 are the F- and G-measure of the Challenge 2020. "
-        "Means over classes leave out classes without recordings; "
-        f"frequent ones have {tables.FREQUENT} recordings or more, aliases included. {_weights(results)}",
+        f"With 95 % bootstrap intervals over patients{_and_seeds(results)} ({DRAWS} draws, the same for all rows). "
+        "Differences are paired, to the shaded row of the same lead set. F2 and G2 are the F- and G-measure of the "
+        "Challenge 2020. Means over classes leave out classes without recordings; "
+        f"frequent ones have {FREQUENT} recordings or more, aliases included. {_weights(results)}",
         note=True,
     )
     for leads in results.lead_sets:
         of_set = [line for line in lines if line["leads"] == leads]
         page.heading(f"{leads} leads" if leads.isdigit() else leads)
-        head = ["model", *(_TITLES[name] for name in tables.COMPARED), "Challenge metric, difference"]
+        head = ["model", *(TITLES[name] for name in COMPARED), "Challenge metric, difference"]
         page.table(
             head, [_score_cells(line) for line in of_set], [i for i, line in enumerate(of_set) if line["reference"]]
         )
         cells = [[number(line["model"]), *(number(line[name]) for name in _BESIDES)] for line in of_set]
-        page.table(["model", *(_TITLES[name] for name in _BESIDES)], cells)
+        page.table(["model", *(TITLES[name] for name in _BESIDES)], cells)
+
+
+def _and_seeds(results: Results) -> str:
+    return " and seeds" if any(len(seeds) > 1 for seeds in results.seeds.values()) else ""
 
 
 def _weights(results: Results) -> str:
@@ -194,7 +235,7 @@ def _score_cells(line: Line) -> list[str]:
         return with_interval(line[name], line[f"{name}_low"], line[f"{name}_high"], sign)
 
     difference = "reference" if line["reference"] else cell("challenge_metric_difference", "+")
-    return [number(line["model"]), *map(cell, tables.COMPARED), difference]
+    return [number(line["model"]), *map(cell, COMPARED), difference]
 
 
 def _pairs(page: Page, lines: Sequence[Line]) -> None:
@@ -204,10 +245,10 @@ def _pairs(page: Page, lines: Sequence[Line]) -> None:
     page.text("What the first gains over the second, with paired 95 % intervals, such as by tuning.", note=True)
     rows = []
     for line in lines:
-        names = (f"{name}_difference" for name in tables.COMPARED)
+        names = (f"{name}_difference" for name in COMPARED)
         gains = [with_interval(line[name], line[f"{name}_low"], line[f"{name}_high"], "+") for name in names]
         rows.append([number(_of(line)), number(line["other"]), *gains])
-    page.table(["first", "second", *(_TITLES[name] for name in tables.COMPARED)], rows)
+    page.table(["first", "second", *(TITLES[name] for name in COMPARED)], rows)
 
 
 def _thresholds(page: Page, lines: Sequence[Line]) -> None:
@@ -251,7 +292,7 @@ def _sources(
         page.heading(f"Beside {other}")
         page.text(f"The same models on the same data sets in {other}, and the difference to it.", note=True)
         columns = [f"{score}{end}" for score in both for end in ("_other", "", "_difference")]
-        head = [f"{_TITLES[score]}, {what}" for score in both for what in ("there", "here", "difference")]
+        head = [f"{TITLES[score]}, {what}" for score in both for what in ("there", "here", "difference")]
         rows = [[number(line["part"]), number(_of(line)), *(number(line[c]) for c in columns)] for line in drops]
         page.table(["data set", "model", *head], rows)
 
@@ -268,7 +309,7 @@ def _classes(page: Page, results: Results, lines: Sequence[Line]) -> None:
         chosen = [line for line in lines if (line["model"], line["leads"]) == row and line["recordings"]]
         page.heading(_of(chosen[0]))
         cells = [[number(line["class"]), *(number(line[column]) for column in _CLASS_COLUMNS)] for line in chosen]
-        page.table(["class", *(_TITLES.get(column, column) for column in _CLASS_COLUMNS)], cells)
+        page.table(["class", *(TITLES.get(column, column) for column in _CLASS_COLUMNS)], cells)
 
 
 def _recordings(page: Page, results: Results) -> None:
@@ -294,4 +335,5 @@ def _provenance(page: Page, results: Results) -> None:
     page.text(f"Fingerprint of the data {about['data']['fingerprint']}; {versions}. The division is in folds.csv.")
     page.details("protocol and data", about)
     for name, values in results.entrants.items():
-        page.details(f"entrant {name}: every value of its configuration", values)
+        if name == without_seed(name) or without_seed(name) not in results.entrants:  # seeds differ in nothing else
+            page.details(f"entrant {name}: every value of its configuration", values)

@@ -12,10 +12,13 @@ from leadset.plots.report import (
     distribution_figure,
     intervals_figure,
     matrix_figure,
+    ranks_figure,
 )
-from leadset.scoring.by_class import confusion_shares
 from leadset.studies import tables
+from leadset.studies.compared import FREQUENT, frequent
 from leadset.studies.page import Page
+from leadset.studies.ranking import LEVEL, Ranking
+from leadset.studies.report_ranking import drawn
 from leadset.studies.results import Results
 from leadset.studies.tables import Line
 
@@ -23,13 +26,16 @@ from leadset.studies.tables import Line
 _CALIBRATED = 8
 
 
-def add_figures(page: Page, results: Results, made: Mapping[str, Sequence[Line]]) -> None:
+def add_figures(
+    page: Page, results: Results, made: Mapping[str, Sequence[Line]], ranked: Sequence[Ranking]
+) -> None:
     """Adds the sections that are figures.
 
     Args:
         page: of the report.
         results: of the cross-validation.
         made: the tables by name.
+        ranked: the rankings.
     """
     page.section("Comparison")
     panels: dict[str, list[tuple[str, float, float, float]]] = {}
@@ -40,14 +46,20 @@ def add_figures(page: Page, results: Results, made: Mapping[str, Sequence[Line]]
     for leads in results.lead_sets:
         caption = f"Distribution over classes, {leads} leads; a dot is a class."
         page.figure(_distributions(made["classes"], leads), caption)
+    for one in drawn(ranked):
+        figure = ranks_figure(one.models, one.mean_ranks.tolist(), one.groups(), f"mean rank over {one.n} {one.blocks}")
+        told = f"models on a bar are not told apart at {LEVEL}"
+        page.figure(figure, f"Ranks by AUROC over {one.n} {one.blocks}, {one.leads} leads; {told}.")
     page.section("Curves")
-    often = np.flatnonzero(tables.frequent(results))
+    if any(len(seeds) > 1 for seeds in results.seeds.values()):
+        page.text("Of the answers after training with the first seed of each model.", note=True)
+    often = np.flatnonzero(frequent(results))
     names = [results.space.abbreviations[k] for k in often]
     for leads in results.lead_sets:
         row = tables.reference(results, leads)
         if len(often):
             curves = curves_figure(results.evidence[:, often], results.probabilities[row][:, often], names)
-            page.figure(curves, f"{row.model}, {leads} leads: the classes with {tables.FREQUENT} recordings or more.")
+            page.figure(curves, f"{row.model}, {leads} leads: the classes with {FREQUENT} recordings or more.")
         best = [line["model"] for line in made["scores"] if line["leads"] == leads][:_CALIBRATED]
         by_model = {other.model: results.probabilities[other] for other in results.of_leads(leads)}
         calibration = calibration_figure(results.evidence, {model: by_model[model] for model in best})
@@ -59,7 +71,7 @@ def add_figures(page: Page, results: Results, made: Mapping[str, Sequence[Line]]
     present = [results.space.abbreviations[k] for k in there]
     for leads in results.lead_sets:
         row = tables.reference(results, leads)
-        shares = confusion_shares(results.evidence, results.decided[row])[np.ix_(there, there)]
+        shares = tables.confusion(results, row)[np.ix_(there, there)]
         what = "of the recordings with the class of a row, the share that is decided to have that of a column"
         caption = f"{row.model}, {leads} leads: {what}."
         page.figure(matrix_figure(shares, present, "decided", "labelled"), caption)

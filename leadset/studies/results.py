@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from leadset.classes import LabelSpace, label_space
-from leadset.studies.answers import Row, Together, collect, missing
+from leadset.studies.answers import Row, Said, Together, collect, missing, without_seed
 from leadset.studies.crossval import ABOUT_FILE, DROPPED_FILE, FOLDS_FILE
 
 
@@ -26,9 +26,9 @@ class Results:
         labels: (n, k) bool, those of the official score.
         evidence: (n, k) bool, aliases of the label space included.
         sources, groups, folds: (n,) of each recording.
-        decided: by row, (n, k) bool.
-        probabilities: by row, (n, k).
-        entrants: by name, what the folder says of each.
+        said: by row, what was said of them after training with each of its seeds.
+        seeds: by row, these seeds; a row that no seed changes has one.
+        entrants: by name, what the folder says of each; runs with a seed of their own are called ``NAME@SEED``.
         unfinished: by name, the folds that are not answered yet.
         dropped: recordings that take no part, with the reason.
     """
@@ -40,8 +40,8 @@ class Results:
     sources: np.ndarray
     groups: np.ndarray
     folds: np.ndarray
-    decided: Mapping[Row, np.ndarray]
-    probabilities: Mapping[Row, np.ndarray]
+    said: Mapping[Row, tuple[Said, ...]]
+    seeds: Mapping[Row, tuple[int, ...]]
     entrants: Mapping[str, dict[str, Any]]
     unfinished: Mapping[str, list[str]]
     dropped: list[dict[str, str]]
@@ -54,7 +54,17 @@ class Results:
     @property
     def rows(self) -> list[Row]:
         """The rows, by lead set."""
-        return sorted(self.decided, key=lambda row: (-_size(row.leads), row.leads))
+        return sorted(self.said, key=lambda row: (-_size(row.leads), row.leads))
+
+    @property
+    def decided(self) -> dict[Row, np.ndarray]:
+        """By row, the decisions (n, k) bool of its first seed."""
+        return {row: runs[0].decisions for row, runs in self.said.items()}
+
+    @property
+    def probabilities(self) -> dict[Row, np.ndarray]:
+        """By row, the probabilities (n, k) of its first seed."""
+        return {row: runs[0].probabilities for row, runs in self.said.items()}
 
     def of_leads(self, leads: str) -> list[Row]:
         """The rows of a lead set."""
@@ -64,8 +74,9 @@ class Results:
         """The same of some recordings, chosen by (n,) bool."""
         arrays = ("labels", "evidence", "sources", "groups", "folds")
         values = self.__dict__ | {name: getattr(self, name)[chosen] for name in arrays}
-        for name in ("decided", "probabilities"):
-            values[name] = {row: answers[chosen] for row, answers in getattr(self, name).items()}
+        values["said"] = {
+            row: tuple(Said(*(array[chosen] for array in said)) for said in runs) for row, runs in self.said.items()
+        }
         return Results(**values)
 
 
@@ -89,11 +100,11 @@ def read_results(folder: str | Path) -> Results:
         values["name"]: values for path in sorted(folder.glob("*.json"))
         if path.name != ABOUT_FILE and (values := _read_json(path)).get("name")
     }  # fmt: skip
-    together = collect(folder, names, list(entrants))
-    if not together:
+    runs = _by_seed(folder, names, entrants)
+    if not runs:
         found = ", ".join(f"{name} lacks {len(missing(folder, names, name))} of {len(names)}" for name in entrants)
         raise ValueError(f"{folder}: nobody has answered in every fold ({found}); let leadset crossval end first")
-    tested = _same_recordings(folder, together, len(table))
+    tested = _same_recordings(folder, runs, len(table))
     chosen = [table[i] for i in tested]
     return Results(
         about,
@@ -103,28 +114,55 @@ def read_results(folder: str | Path) -> Results:
         np.array([row["source"] for row in chosen]),
         np.array([row["group"] for row in chosen]),
         np.array([row["fold"] for row in chosen]),
-        {row: answers.said.decisions for row, answers in together.items()},
-        {row: answers.said.probabilities for row, answers in together.items()},
+        {row: tuple(answers.said for answers in by_seed.values()) for row, by_seed in runs.items()},
+        {row: tuple(by_seed) for row, by_seed in runs.items()},
         entrants,
         {name: folds for name in entrants if (folds := missing(folder, names, name))},
         _read_csv(folder / DROPPED_FILE),
     )
 
 
+def _by_seed(
+    folder: Path, folds: Sequence[str], entrants: Mapping[str, Mapping[str, Any]]
+) -> dict[Row, dict[int, Together]]:
+    """The answers of each row by the seed that its entrant was trained with, in the order of seeds.
+
+    Where several entrants have a row of the same name, those behind the first one get their own name in brackets.
+    """
+    found: dict[Row, dict[int, Together]] = {}
+    owner: dict[Row, str] = {}
+    order = list(dict.fromkeys(map(without_seed, entrants)))
+    for name in sorted(entrants, key=lambda name: (order.index(without_seed(name)), _seed_of(entrants[name]))):
+        entrant = without_seed(name)
+        for row, answers in collect(folder, folds, [name]).items():
+            if owner.setdefault(row, entrant) != entrant:
+                row = row._replace(model=f"{row.model} ({entrant})")
+            found.setdefault(row, {})[_seed_of(entrants[name])] = answers
+    return found
+
+
+def _seed_of(entrant: Mapping[str, Any]) -> int:
+    """The seed of a run; 0 where it has none, as where an entry was trained elsewhere."""
+    return entrant.get("configuration", {}).get("seed", 0)
+
+
 def _codes(row: dict[str, str]) -> list[str]:
     return [code for code in row["codes"].split(",") if code]
 
 
-def _same_recordings(folder: Path, together: Mapping[Row, Together], n: int) -> np.ndarray:
+def _same_recordings(folder: Path, runs: Mapping[Row, Mapping[int, Together]], n: int) -> np.ndarray:
     """The recordings that all rows answered.
 
     Raises:
         ValueError: rows answered different ones, or ones that the table of folds does not have.
     """
-    first = next(iter(together.values())).tested
-    for row, answers in together.items():
-        if not np.array_equal(answers.tested, first) or answers.tested.max() >= n:
-            raise ValueError(f"{folder}: {row.model} answered other recordings than {FOLDS_FILE} has: begin it anew")
+    first = next(iter(next(iter(runs.values())).values())).tested
+    for row, by_seed in runs.items():
+        for answers in by_seed.values():
+            if not np.array_equal(answers.tested, first) or answers.tested.max() >= n:
+                raise ValueError(
+                    f"{folder}: {row.model} answered other recordings than {FOLDS_FILE} has: begin it anew"
+                )
     return first
 
 

@@ -1,129 +1,108 @@
-"""The tables of a report, as lists of plain rows: scores with paired intervals, classes, thresholds, sources."""
+"""The tables of a report, as lists of plain rows: scores with paired intervals, classes, thresholds, sources.
+
+Where a model was trained with several seeds, its scores are means over them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from leadset.entry.decision import DecisionRule
-from leadset.scoring import ChallengeMetric, accuracy, bootstrap, f_measure, macro
-from leadset.scoring.by_class import CLASS_SCORES, class_counts, hamming_loss
+from leadset.scoring import ChallengeMetric, accuracy, f_measure, macro
+from leadset.scoring.by_class import CLASS_SCORES, class_counts, confusion_shares, hamming_loss
 from leadset.scoring.intervals import Interval
-from leadset.scoring.metrics import Ranking, areas
-from leadset.studies.answers import Row
+from leadset.scoring.metrics import areas
+from leadset.studies.answers import Row, Said
+from leadset.studies.compared import COMPARED, Comparison
 from leadset.studies.entrants import ENSEMBLE
 from leadset.studies.results import Results
 from leadset.training.decision.thresholds import fit_thresholds
 
 #: A row of a table: its columns by name.
 Line = dict[str, Any]
-#: Scores with intervals and differences, by column.
-COMPARED = ("challenge_metric", "auroc", "auroc_frequent", "auprc", "f1")
-#: A class with fewer recordings than this is not among the frequent ones.
-FREQUENT = 10
-#: Resampled data sets of an interval, and their seed.
-DRAWS, SEED = 1000, 2021
 _FIXED = 0.5
-
-
-def frequent(results: Results) -> np.ndarray:
-    """Which classes (k,) have at least `FREQUENT` recordings, and as many without them."""
-    counts = results.evidence.sum(axis=0)
-    return (counts >= FREQUENT) & (len(results.evidence) - counts >= FREQUENT)
 
 
 def reference(results: Results, leads: str) -> Row:
     """The row that others of its lead set are compared with: the ensemble, or else the one of the highest score."""
     rows, metric = results.of_leads(leads), ChallengeMetric(results.labels, results.space)
     ensembles = [row for row in rows if row.model.partition(" (")[0] == ENSEMBLE]
-    return max(ensembles or rows, key=lambda row: metric(results.decided[row]))
+    return max(ensembles or rows, key=lambda row: np.mean([metric(said.decisions) for said in results.said[row]]))
 
 
-def scores(results: Results, draws: int = DRAWS) -> list[Line]:
+def over_seeds(results: Results, row: Row, scored: Callable[[Said], Line]) -> Line:
+    """The scores of a row, means over its seeds."""
+    lines = [scored(said) for said in results.said[row]]
+    return lines[0] if len(lines) == 1 else {name: np.mean([line[name] for line in lines]).item() for name in lines[0]}
+
+
+def scores(results: Results, compared: Mapping[str, Comparison]) -> list[Line]:
     """Every score of every row; those of `COMPARED` with 95 % intervals, and differences to `reference`.
 
-    Intervals are percentiles over resampled patients, the same ones for all rows, so that differences are paired.
+    Args:
+        results: of a cross-validation.
+        compared: by lead set, its rows.
     """
     lines = []
-    for leads in results.lead_sets:
-        rows, best = results.of_leads(leads), reference(results, leads)
-        values = _Compared(results, rows, rows.index(best))
-        interval = bootstrap(values, len(results.labels), results.groups, draws, SEED)
-        for i, row in enumerate(rows):
-            line: Line = {"leads": row.leads, "model": row.model, "reference": row == best}
+    for leads, comparison in compared.items():
+        best = comparison.rows.index(reference(results, leads))
+        values, differences = comparison.interval(), comparison.difference(best)
+        deviation, with_best = comparison.deviation, comparison.with_best()
+        for i, row in enumerate(comparison.rows):
+            line: Line = {"leads": leads, "model": row.model, "reference": i == best, "seeds": len(results.said[row])}
             for j, name in enumerate(COMPARED):
-                for part, difference in ((0, ""), (1, "_difference")):
-                    if part and row == best:
-                        continue
-                    numbers = (interval.value, interval.low, interval.high)
-                    ends = [float(number[part, i, j]) for number in numbers]
-                    line |= dict(zip((f"{name}{difference}{end}" for end in ("", "_low", "_high")), ends, strict=True))
-            lines.append(line | _single_scores(results, row))
+                line |= _with_ends(name, values, i, j)
+                line |= {f"{name}_sd": float(deviation[i, j]), f"{name}_with_best": bool(with_best[i, j])}
+                if i != best:
+                    line |= _with_ends(f"{name}_difference", differences, i, j)
+            lines.append(line | over_seeds(results, row, lambda said: _single_scores(results, said)))
     return lines
 
 
-def pairs(results: Results, draws: int = DRAWS) -> list[Line]:
+def _with_ends(name: str, interval: Interval, i: int, j: int) -> Line:
+    """A number of an interval of (rows, scores), and its ends."""
+    numbers = (interval.value, interval.low, interval.high)
+    return {f"{name}{end}": float(n[i, j]) for end, n in zip(("", "_low", "_high"), numbers, strict=True)}
+
+
+def seeds(compared: Mapping[str, Comparison]) -> list[Line]:
+    """The scores of `COMPARED` after training with each seed, of the rows that were trained with several."""
+    return [
+        {"leads": row.leads, "model": row.model, "seed": seed, **dict(zip(COMPARED, values, strict=True))}
+        for comparison in compared.values()
+        for row, numbers, runs in zip(comparison.rows, comparison.seeds, comparison.runs, strict=True)
+        if len(numbers) > 1 for seed, values in zip(numbers, runs.tolist(), strict=True)
+    ]  # fmt: skip
+
+
+def pairs(compared: Mapping[str, Comparison]) -> list[Line]:
     """What a model gains in one entry over another, such as a network by tuning, with paired 95 % intervals.
 
     Models are the same where their names are, but for the name of the entry behind them in brackets.
     """
     lines = []
-    for leads in results.lead_sets:
-        alike: dict[str, list[Row]] = {}
-        for row in results.of_leads(leads):
-            alike.setdefault(row.model.partition(" (")[0], []).append(row)
-        for rows in alike.values():
-            for i in range(1, len(rows)):
-                compared = _Compared(results, rows[: i + 1], i)
-                values = bootstrap(compared, len(results.labels), results.groups, draws, SEED)
-                lines += [_gain(row, rows[i], values, j) for j, row in enumerate(rows[:i])]
+    for leads, comparison in compared.items():
+        alike: dict[str, list[int]] = {}
+        for i, row in enumerate(comparison.rows):
+            alike.setdefault(row.model.partition(" (")[0], []).append(i)
+        for same in alike.values():
+            for place, other in list(enumerate(same))[1:]:
+                gains = comparison.difference(other)
+                for i in same[:place]:
+                    names = {"model": comparison.rows[i].model, "other": comparison.rows[other].model}
+                    line: Line = {"leads": leads, **names}
+                    for j, name in enumerate(COMPARED):
+                        line |= _with_ends(f"{name}_difference", gains, i, j)
+                    lines.append(line)
     return lines
 
 
-def _gain(row: Row, other: Row, interval: Interval, j: int) -> Line:
-    line: Line = {"leads": row.leads, "model": row.model, "other": other.model}
-    for score, name in enumerate(COMPARED):
-        for end, numbers in (("", interval.value), ("_low", interval.low), ("_high", interval.high)):
-            line[f"{name}_difference{end}"] = float(numbers[1, j, score])
-    return line
-
-
-class _Compared:
-    """The scores of `COMPARED` of all rows for a resampled data set, and their differences to one row.
-
-    Called with counts (n,) it gives (2, rows, scores).
-    """
-
-    def __init__(self, results: Results, rows: Sequence[Row], best: int) -> None:
-        self.results, self.rows, self.best = results, rows, best
-        self.often = frequent(results)
-        self.metric = ChallengeMetric(results.labels, results.space)
-        self.rewards = [self.metric.rewards(results.decided[row]) for row in rows]
-        self.rankings = [Ranking(results.labels, results.probabilities[row]) for row in rows]
-        self.often_ranked = [self._ranked_often(results.probabilities[row]) for row in rows]
-
-    def _ranked_often(self, probabilities: np.ndarray) -> Ranking | None:
-        if not self.often.any():
-            return None
-        return Ranking(self.results.evidence[:, self.often], probabilities[:, self.often])
-
-    def __call__(self, counts: np.ndarray) -> np.ndarray:
-        values = np.array([self._of_row(i, counts) for i in range(len(self.rows))])
-        return np.stack([values, values - values[self.best]])
-
-    def _of_row(self, i: int, counts: np.ndarray) -> list[float]:
-        auroc, auprc = map(macro, self.rankings[i].areas(counts))
-        often = self.often_ranked[i]
-        f1 = macro(f_measure(self.results.labels, self.results.decided[self.rows[i]], counts))
-        challenge = self.metric.score(self.rewards[i], counts)
-        return [challenge, auroc, np.nan if often is None else macro(often.areas(counts)[0]), auprc, f1]
-
-
-def _single_scores(results: Results, row: Row) -> Line:
+def _single_scores(results: Results, said: Said) -> Line:
     """The scores without intervals: means over classes, accuracy, Hamming loss, calibration."""
-    decided, p = results.decided[row], results.probabilities[row]
+    p, decided = said
     counts = class_counts(results.labels, decided)
     means = {name: macro(score(counts)) for name, score in CLASS_SCORES.items() if name != "f1"}
     return {
@@ -148,34 +127,43 @@ def classes(results: Results) -> list[Line]:
     counted = results.evidence.sum(axis=0)
     lines = []
     for row in results.rows:
-        auroc, auprc = areas(results.evidence, results.probabilities[row])
-        counts = class_counts(results.evidence, results.decided[row])
-        by_score = {name: score(counts) for name, score in CLASS_SCORES.items()}
+        runs = [_by_class(results, said) for said in results.said[row]]
         for k, diagnosis in enumerate(results.space.classes):
             line = {
                 "leads": row.leads, "model": row.model, "class": diagnosis.abbreviation, "codes": diagnosis.key,
-                "recordings": int(counted[k]), "auroc": float(auroc[k]), "auprc": float(auprc[k]),
+                "recordings": int(counted[k]),
             }  # fmt: skip
-            line |= {name: float(values[k]) for name, values in by_score.items()}
-            lines.append(line | {name: int(values[k]) for name, values in counts._asdict().items()})
+            values = {name: np.array([run[name][k] for run in runs]) for name in runs[0]}
+            lines.append(line | {name: (v[0] if len(v) == 1 else v.mean()).item() for name, v in values.items()})
     return lines
+
+
+def _by_class(results: Results, said: Said) -> dict[str, np.ndarray]:
+    """Scores and counts (k,) by name."""
+    auroc, auprc = areas(results.evidence, said.probabilities)
+    counts = class_counts(results.evidence, said.decisions)
+    by_score = {name: score(counts) for name, score in CLASS_SCORES.items()}
+    return {"auroc": auroc, "auprc": auprc, **by_score, **counts._asdict()}
 
 
 def thresholds(results: Results) -> list[Line]:
     """Every row decided by thresholds of its training part, by one half, and by an oracle that knows the labels."""
-    metric, lines = ChallengeMetric(results.labels, results.space), []
-    for row in results.rows:
-        p = results.probabilities[row]
+    metric = ChallengeMetric(results.labels, results.space)
+
+    def decided_by_all(said: Said) -> Line:
         ways = {
-            "validation": results.decided[row],
-            "fixed": DecisionRule(np.full(len(results.space), _FIXED))(p),
-            "oracle": fit_thresholds(p, results.labels, results.space)(p),
+            "validation": said.decisions,
+            "fixed": DecisionRule(np.full(len(results.space), _FIXED))(said.probabilities),
+            "oracle": fit_thresholds(said.probabilities, results.labels, results.space)(said.probabilities),
         }
-        line: Line = {"leads": row.leads, "model": row.model}
+        line: Line = {}
         for way, decided in ways.items():
             line |= {f"challenge_metric_{way}": metric(decided), f"f1_{way}": macro(f_measure(results.labels, decided))}
-        lines.append(line)
-    return lines
+        return line
+
+    return [
+        {"leads": row.leads, "model": row.model, **over_seeds(results, row, decided_by_all)} for row in results.rows
+    ]
 
 
 def by_part(results: Results, parts: np.ndarray) -> list[Line]:
@@ -184,14 +172,17 @@ def by_part(results: Results, parts: np.ndarray) -> list[Line]:
     for part in dict.fromkeys(sorted(parts.tolist(), key=lambda name: (len(name), name))):
         some = results.part(parts == part)
         metric = ChallengeMetric(some.labels, some.space)
+
+        def scored(said: Said, some: Results = some, metric: ChallengeMetric = metric) -> Line:
+            auroc, auprc = areas(some.labels, said.probabilities)
+            return {
+                "challenge_metric": metric(said.decisions), "auroc": macro(auroc), "auprc": macro(auprc),
+                "f1": macro(f_measure(some.labels, said.decisions)), "accuracy": accuracy(some.labels, said.decisions),
+            }  # fmt: skip
+
         for row in some.rows:
-            auroc, auprc = areas(some.labels, some.probabilities[row])
-            lines.append({
-                "part": part, "recordings": len(some.labels), "leads": row.leads, "model": row.model,
-                "challenge_metric": metric(some.decided[row]), "auroc": macro(auroc), "auprc": macro(auprc),
-                "f1": macro(f_measure(some.labels, some.decided[row])),
-                "accuracy": accuracy(some.labels, some.decided[row]),
-            })  # fmt: skip
+            line = {"part": part, "recordings": len(some.labels), "leads": row.leads, "model": row.model}
+            lines.append(line | over_seeds(some, row, scored))
     return lines
 
 
@@ -210,6 +201,11 @@ def drops(results: Results, other: Results) -> list[Line]:
             values |= {score: own, f"{score}_other": was, f"{score}_difference": own - was}
         lines.append(values)
     return lines
+
+
+def confusion(results: Results, row: Row) -> np.ndarray:
+    """`confusion_shares` (k, k) of a row, means over its seeds."""
+    return np.mean([confusion_shares(results.evidence, said.decisions) for said in results.said[row]], axis=0)
 
 
 def cooccurrence(results: Results) -> np.ndarray:
