@@ -36,7 +36,8 @@ RUNS = {
 #: Those that take minutes first.
 BASELINES = (
     "logistic_pqrst", "example", "mlp_pqrst", "forest_pqrst", "logistic_statistics", "probe_random", "mlp_statistics",
-    "forest_statistics", "lightgbm_pqrst", "lightgbm_statistics",
+    "forest_statistics", "lightgbm_pqrst", "lightgbm_statistics", "probe_cnn_heartmaasters", "probe_crnn_pqrst",
+    "probe_mvms_net", "probe_resnet34", "probe_resunet_lc", "probe_s4d",
 )  # fmt: skip
 CALLS = {
     "untuned": ["--no-entry", "--untuned"],

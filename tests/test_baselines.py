@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from hashlib import blake2b
 
 import numpy as np
 import pytest
@@ -13,18 +15,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
-from leadset.baselines import random_encoder
+from leadset.baselines import encoders
+from leadset.baselines.inputs import INPUTS
 from leadset.baselines.learners import DEEPEST, Perceptron, Trees
-from leadset.baselines.registry import BASELINES
+from leadset.baselines.registry import BASELINES, Probe
 from leadset.cli import main
 from leadset.config import load_config
 from leadset.entry import load_entry
 from leadset.explain import WAVES, explain
 from leadset.leads import LEADS
 from leadset.models import create_model
+from leadset.models.embedding import Embedder
+from leadset.models.prediction import mean_features, predict
+from leadset.models.shipped import FOLDER, SIMULATED, shipped_networks
 from leadset.preprocess import prepare
 from leadset.recordings import find_recordings, read_recording
 from leadset.simulate.write import write_dataset
+from leadset.studies.entrants import TrainedBaseline
 from leadset.training.baselines import learners
 from leadset.training.baselines.entries import train_baselines
 from leadset.training.baselines.learners import FITS, fit_scaling
@@ -163,7 +170,7 @@ def data(tmp_path_factory):
 
 
 def test_a_baseline_is_an_entry_like_any_other(data, tmp_path, capsys):
-    names = ["logistic_statistics", "logistic_pqrst", "example", "probe_random"]
+    names = ["logistic_statistics", "logistic_pqrst", "example", "probe_random", "probe_crnn_pqrst"]
     command = ["baseline", str(data), str(tmp_path / "m"), "--baselines", ",".join(names), "--leads", "12,2"]
     assert main([*command, "--set", "workers=1"]) == 0
     assert "Challenge metric" in capsys.readouterr().out
@@ -207,15 +214,17 @@ def test_training_twice_gives_the_same_bytes(data, tmp_path):
 
 
 def test_names_of_baselines(data, tmp_path):
-    assert len(BASELINES) == 10 and {baseline.learner for baseline in BASELINES.values()} == set(FITS)
+    assert len(BASELINES) == 10 + len(encoders.probed_networks())
+    assert {baseline.learner for baseline in BASELINES.values()} == set(FITS)
     with pytest.raises(ValueError, match="baseline 'oracle': expected some of logistic_statistics"):
         train_baselines(data, tmp_path / "m", ["oracle"])
 
 
 def test_the_random_encoder_is_the_network_that_it_names_and_the_same_everywhere():
-    model = create_model(random_encoder.NETWORK, ("I", "II"), 5, **random_encoder.OPTIONS)
-    assert model.input_spec == random_encoder.SPEC
-    first = next(m for m in random_encoder.random_encoder(("I", "II")).model.modules() if isinstance(m, nn.Conv1d))
+    model = create_model(encoders.NETWORK, ("I", "II"), 5, **encoders.OPTIONS)
+    assert model.input_spec == INPUTS["random"].spec
+    network = encoders.encoder(encoders.NETWORK, "random", ("I", "II")).model
+    first = next(m for m in network.modules() if isinstance(m, nn.Conv1d))
     limit = (6 / (2 * first.kernel_size[0])) ** 0.5
     weights = first.weight.detach().numpy().ravel()
     bits = np.array(np.random.PCG64(2021).random_raw(2), dtype=np.uint64)
@@ -224,13 +233,79 @@ def test_the_random_encoder_is_the_network_that_it_names_and_the_same_everywhere
 
 
 def test_the_random_encoder_tells_signals_apart_whatever_the_seed_of_torch():
-    rng, found = np.random.default_rng(0), []
+    rng, found, looks_at = np.random.default_rng(0), [], INPUTS["random"]
     signals = rng.normal(size=(2, 12, 5000)).cumsum(axis=2) / 100
     for seed in (0, 1):
         torch.manual_seed(seed)
-        random_encoder.random_encoder.cache_clear()
-        prepared = [prepare(signal, 500, LEADS, random_encoder.SPEC.transform) for signal in signals]
-        found.append([random_encoder.random_features(p.samples, p.statistics, LEADS) for p in prepared])
-    assert np.shape(found) == (2, 2, random_encoder.FEATURES) and np.isfinite(found).all()
+        encoders.encoder.cache_clear()
+        prepared = [prepare(signal, 500, LEADS, looks_at.spec.transform) for signal in signals]
+        found.append(list(looks_at.compute([(p.samples, p.statistics) for p in prepared], LEADS)))
+    assert np.shape(found) == (2, 2, looks_at.length(LEADS)) and np.isfinite(found).all()
     assert np.array_equal(found[0], found[1])
     assert not np.allclose(found[0][0], found[0][1])
+
+
+# --- probes of the weights that ship ---------------------------------------------------------------------------------
+
+
+def test_probes_are_of_all_networks_with_last_features():
+    """Those that ship, but for the ones whose logits are no layer's output."""
+    able = []
+    for name in shipped_networks(SIMULATED, "classifier"):
+        model = create_model(name, pretrained="simulated").eval()
+        with suppress(ValueError), torch.inference_mode():
+            Embedder(model)(torch.zeros(1, 12, model.input_spec.samples))
+            able.append(name)
+    assert {f"probe_{name}" for name in able} == {name for name in BASELINES if isinstance(BASELINES[name], Probe)}
+
+
+@pytest.mark.parametrize("network", encoders.probed_networks())
+@pytest.mark.parametrize("leads", [LEADS, ("II",)])
+def test_a_probe_looks_at_what_the_frozen_network_turns_into_logits(network, leads):
+    looks_at = BASELINES[f"probe_{network}"].input(BASELINES[f"probe_{network}"].options("simulated"))
+    model = create_model(network, leads, pretrained="simulated").eval()
+    assert looks_at.spec == model.input_spec
+    signals = np.random.default_rng(0).normal(size=(2, 12, 7000)).cumsum(axis=2) / 100
+    prepared = [prepare(signal, 500, LEADS, looks_at.spec.transform) for signal in signals]
+    inputs = [(p.samples, p.statistics) for p in prepared]
+    found = list(looks_at.compute(inputs, leads))
+    expected = list(predict(Embedder(model).eval(), inputs, leads, model.input_spec, finish=mean_features))
+    assert np.array_equal(found, expected) and np.shape(found) == (2, looks_at.length(leads))
+    assert not np.allclose(found[0], found[1])
+
+
+def test_a_probe_takes_the_weights_that_networks_start_from_and_answers_with_no_others(data, tmp_path):
+    config = replace(load_config(), lead_sets=(("I", "II"),), workers=1, cache=str(tmp_path / "store"))
+    answers = []
+    for weights in ("simulated", "shipped"):
+        start = replace(config.start, weights=weights)
+        train_baselines(data, tmp_path / weights, ["probe_resnet34"], replace(config, start=start))
+        entry = load_entry(tmp_path / weights)
+        (member,) = entry.manifest.sets[0].members
+        file = {"simulated": SIMULATED, "shipped": FOLDER}[weights] / "resnet34.safetensors"
+        assert member.options == {"weights": weights, "digest": blake2b(file.read_bytes(), digest_size=8).hexdigest()}
+        answers.append(entry.predict(find_recordings(data)[0]).probabilities)
+    assert not np.allclose(*answers)
+    path = tmp_path / "simulated" / "entry.json"
+    text = path.read_text()
+    for change, message in (
+        ("shipped", "found features of weights .* train it again"),
+        ("elsewhere", "found weights 'elsewhere' for a probe of resnet34, expected shipped or simulated"),
+    ):
+        assert '"weights": "simulated"' in text
+        path.write_text(text.replace('"weights": "simulated"', f'"weights": "{change}"'))
+        with pytest.raises(ValueError, match=message):
+            load_entry(tmp_path / "simulated").predict(find_recordings(data)[0])
+    with pytest.raises(ValueError, match="found weights 'none' for a probe of resnet34, expected shipped or simulated"):
+        train_baselines(data, tmp_path / "m", ["probe_resnet34"], replace(config, start=replace(start, weights="none")))
+
+
+def test_a_probe_of_other_weights_is_another_entrant_and_other_baselines_ask_for_none():
+    config = load_config()
+    shipped, simulated = (
+        TrainedBaseline("probe_s4d", "", replace(config, start=replace(config.start, weights=weights))).provenance()
+        for weights in ("shipped", "simulated")
+    )
+    assert shipped["weights"] != simulated["weights"] and shipped["configuration"] == simulated["configuration"]
+    assert TrainedBaseline("probe_s4d", "", config).with_seed(5).provenance()["weights"] == shipped["weights"]
+    assert "weights" not in TrainedBaseline("probe_random", "", config).provenance()

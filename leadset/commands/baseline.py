@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("model", metavar="MODEL", help="folder for the trained entry")
     parser.add_argument("--baselines", type=lambda words: words.split(","), required=True, metavar="NAMES",
-                        help="with commas between; several answer together: example, or LEARNER_FEATURES of logistic,"
-                             " mlp, forest or lightgbm and statistics or pqrst: forest_pqrst (docs/baselines.md)")
+                        help="with commas between; several answer together: example, LEARNER_FEATURES of logistic, mlp,"
+                             " forest or lightgbm and statistics or pqrst, or probe_NETWORK (docs/baselines.md)")
     add_folds(parser)
     add_choices(parser, networks=False)
 

@@ -15,8 +15,9 @@ from torch import nn
 from leadset.anomaly.detector import Detector, load_detector
 from leadset.anomaly.features import feature_names, score_features
 from leadset.anomaly.head import Head, fill_with_prior
+from leadset.baselines.inputs import BaselineInput
 from leadset.baselines.learners import Learner
-from leadset.baselines.registry import BASELINES, Baseline
+from leadset.baselines.registry import BASELINES
 from leadset.entry.manifest import Member
 from leadset.models import create_network, model_entry
 from leadset.models.embedding import Embedder
@@ -112,7 +113,7 @@ class DetectorPredictor:
 class BaselinePredictor:
     """Answers with a baseline, from features of the whole recording."""
 
-    baseline: Baseline
+    input: BaselineInput
     learner: Learner
     leads: tuple[str, ...]
 
@@ -123,7 +124,7 @@ class BaselinePredictor:
 
     def features(self, inputs: Inputs) -> list[np.ndarray]:
         """Its features (f,) of each recording."""
-        return [np.asarray(self.baseline.input.compute(*one, self.leads)) for one in inputs]
+        return list(map(np.asarray, self.input.compute(inputs, self.leads)))
 
 
 Predictor = ClassifierPredictor | DetectorPredictor | BaselinePredictor
@@ -131,10 +132,10 @@ Predictor = ClassifierPredictor | DetectorPredictor | BaselinePredictor
 
 def _load_baseline(path: Path, member: Member, leads: tuple[str, ...], n_classes: int) -> BaselinePredictor:
     baseline = BASELINES[member.architecture]
-    if member.spec != baseline.input.spec or member.options or member.detector is not None:
-        raise ValueError(f"its input is {member.spec}, expected {baseline.input.spec} without options")
-    learner = baseline.form.read(path, baseline.input.length(len(leads)), n_classes)
-    return BaselinePredictor(baseline, learner, leads)
+    looks_at = baseline.input(member.options)
+    if member.spec != looks_at.spec or member.detector is not None:
+        raise ValueError(f"its input is {member.spec}, expected {looks_at.spec}")
+    return BaselinePredictor(looks_at, baseline.form.read(path, looks_at.length(leads), n_classes), leads)
 
 
 def load_member(

@@ -30,7 +30,7 @@ from leadset.recordings import ReadError, Recording
 from leadset.recordings.dataset import DataSet
 from leadset.studies.answers import FoldAnswers, Row, Said, with_seed, without_seed
 from leadset.studies.protocols import Cohort, Fold
-from leadset.training.baselines.entries import train_baselines
+from leadset.training.baselines.entries import BASELINES, train_baselines
 from leadset.training.data import Preparation, Split, beats_keys, load_training_data
 from leadset.training.decision.ensemble import CALIBRATION
 from leadset.training.run import train_entry
@@ -189,6 +189,11 @@ class TrainedBaseline(Trained):
     """An entry of the baseline of this name, as `leadset baseline` trains it."""
 
     takes: ClassVar[tuple[str, ...]] = ("label_space", "lead_sets", "leads", "seed", "validation_share")
+
+    def provenance(self) -> dict[str, Any]:
+        """See `Entrant.provenance`; with the weights that a probe looks at."""
+        options = BASELINES[without_seed(self.name)].options(self.config.start.weights)
+        return super().provenance() | ({"weights": options} if options else {})
 
     def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
         train_baselines(data, folder, [without_seed(self.name)], config, held_out, valid)

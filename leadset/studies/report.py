@@ -182,8 +182,11 @@ def _introduce(page: Page, results: Results) -> None:
     if results.unfinished:
         lacking = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in results.unfinished.items())
         page.text(f"Not in this report, as folds are not answered yet: {lacking}.")
-    starts = {name: about["configuration"].get("start", {}) for name, about in results.entrants.items()}
-    named = [name for name, start in starts.items() if start.get("weights") == "shipped"]
+    starts = {  # of networks that are tuned, and of probes
+        name: {about["configuration"].get("start", {}).get("weights"), about.get("weights", {}).get("weights")}
+        for name, about in results.entrants.items()
+    }
+    named = [name for name, weights in starts.items() if "shipped" in weights]
     if named:
         page.text(f"Careful: {', '.join(named)} started from weights that may have learnt from these recordings.")
 

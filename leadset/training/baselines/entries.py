@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 import leadset
-from leadset.baselines.registry import BASELINES, Baseline
+from leadset.baselines.inputs import BaselineInput
+from leadset.baselines.registry import BASELINES
 from leadset.classes import label_space
 from leadset.config import Config, load_config
 from leadset.entry.ensemble import Ensemble
@@ -27,13 +28,14 @@ from leadset.training.steps.partial_labels import shares
 SPLIT_FILE, WORK_FOLDER = "split.csv", "store"
 
 
-def features_of(data: TrainingData, baseline: Baseline, leads: tuple[str, ...], indices: Sequence[int]) -> np.ndarray:
+def features_of(
+    data: TrainingData, looks_at: BaselineInput, leads: tuple[str, ...], indices: Sequence[int]
+) -> np.ndarray:
     """Features (n, d) of some recordings, as the trained baseline will see them."""
-    spec = baseline.input.spec
-    store, contexts = data.stores[spec.transform], data.contexts_for(spec, leads)
-    shown = tqdm(indices, f"{baseline.features} {lead_set_name(leads)}", unit="rec", leave=False)
-    rows = [baseline.input.compute(*store[i], contexts[i], leads) for i in shown]
-    return np.array(rows, dtype=np.float32)
+    store, contexts = data.stores[looks_at.spec.transform], data.contexts_for(looks_at.spec, leads)
+    shown = tqdm(indices, f"{looks_at.title}, {lead_set_name(leads)} leads", unit="rec", leave=False)
+    rows = looks_at.compute(((*store[i], contexts[i]) for i in shown), leads)
+    return np.array(list(rows), dtype=np.float32)
 
 
 def train_baselines(
@@ -50,19 +52,21 @@ def train_baselines(
         data: recordings with labels.
         model_folder: made if missing; prepared recordings are kept in it unless the configuration names a cache.
         names: out of `leadset.baselines.registry.BASELINES`; several answer together.
-        config: lead sets, label space, seed and validation share count; by default `leadset.config.load_config`.
+        config: lead sets, label space, seed, validation share, and for probes `start.weights` count; by default
+            `leadset.config.load_config`.
         held_out, validation: paths of recordings, as of `train_entry`.
 
     Raises:
         OSError: no such data folder, or the model folder cannot be written.
-        ValueError: no such baseline, or nothing to learn from.
+        ValueError: no such baseline, no weights for a probe, or nothing to learn from.
     """
     for name in names:
         if name not in BASELINES:
             raise ValueError(f"baseline {name!r}: expected some of {', '.join(BASELINES)}")
     recordings, folder = open_dataset(data), Path(model_folder)
     config = in_label_space_of(recordings, config or load_config(), folder)
-    space, specs = label_space(config.label_space), [BASELINES[name].input.spec for name in names]
+    options = {name: BASELINES[name].options(config.start.weights) for name in names}
+    space, specs = label_space(config.label_space), [BASELINES[name].input(options[name]).spec for name in names]
     cache = Path(config.cache) if config.cache else folder / WORK_FOLDER
     beats = [key for spec in specs for leads in config.lead_sets for key in beats_keys(spec, leads)]
     preparation = Preparation([spec.transform for spec in specs], cache, beats, config.workers, config.leads)
@@ -73,7 +77,7 @@ def train_baselines(
     counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in loaded.counts().items())
     print(f"recordings: {counts}")
     largest_first = sorted(config.lead_sets, key=len, reverse=True)
-    sets = [_train_set(loaded, folder, names, leads, config) for leads in largest_first]
+    sets = [_train_set(loaded, folder, options, leads, config) for leads in largest_first]
     manifest = Manifest(
         space.copy_to(folder), space.keys, shares(loaded.targets[loaded.train]), tuple(sets),
         _provenance(loaded, config), config.leads,
@@ -83,21 +87,25 @@ def train_baselines(
 
 
 def _train_set(
-    data: TrainingData, folder: Path, names: Sequence[str], leads: tuple[str, ...], config: Config
+    data: TrainingData, folder: Path, baselines: Mapping[str, dict[str, Any]], leads: tuple[str, ...], config: Config
 ) -> TrainedSet:
-    """Fits the baselines of a lead set on the training part, and weights and thresholds on the validation part."""
+    """Fits the baselines of a lead set on the training part, and weights and thresholds on the validation part.
+
+    ``baselines`` holds the options of each by its name.
+    """
     about = {"split": SPLIT_FILE, "part": data.valid_name, "seed": config.seed}
     labels, members, answers = data.labels[data.valid], [], []
-    for name in names:
+    for name, options in baselines.items():
         baseline = BASELINES[name]
-        known = features_of(data, baseline, leads, data.train)
+        looks_at = baseline.input(options)
+        known = features_of(data, looks_at, leads, data.train)
         learner = FITS[baseline.learner](known, data.targets[data.train], config.seed)
         file = f"{name}-{lead_set_name(leads)}.safetensors"
         learner.write(folder / file)
-        answers.append(learner(features_of(data, baseline, leads, data.valid)))
+        answers.append(learner(features_of(data, looks_at, leads, data.valid)))
         rule = fit_thresholds(answers[-1], labels, data.space, about)
         summary = {"learner": baseline.learner, "features": baseline.features, "recordings": len(data.train)}
-        members.append(Member(name, {}, baseline.input.spec, file, rule, summary, 0))
+        members.append(Member(name, options, looks_at.spec, file, rule, summary, 0))
     weights = fit_weights(answers, data.targets[data.valid])
     joint = sum(weight * p for weight, p in zip(weights, answers, strict=True))
     rule = fit_thresholds(joint, labels, data.space, about)
