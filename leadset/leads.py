@@ -145,9 +145,9 @@ def canonical_lead(name: str, lead_names: Mapping[str, str] | None = None) -> st
     return lead if sign > 0 else name.strip()
 
 
-def is_known_lead(name: str) -> bool:
-    """Whether a name is that of one of the twelve leads, or of one that is known to be none of them."""
-    return signed_lead(name)[0] in _RANK or name.upper() in OTHER_LEADS
+def is_known_lead(name: str, lead_names: Mapping[str, str] | None = None) -> bool:
+    """Whether a name is that of one of the twelve leads (see `signed_lead`), or of one that is known to be none."""
+    return signed_lead(name, lead_names)[0] in _RANK or name.upper() in OTHER_LEADS
 
 
 def sort_leads(names: Iterable[str]) -> tuple[str, ...]:

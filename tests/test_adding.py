@@ -89,6 +89,7 @@ def open_rhythms(folder: Path, task: str) -> DataSet:
 
 FORMAT = '''"""Two leads at 100 Hz in microvolts, a line for each sample."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ import numpy as np
 from leadset.recordings.formats.contents import Contents, Format, Layout
 
 
-def _read(path: Path, layout: Layout | None) -> Contents:
+def _read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | None) -> Contents:
     counts = np.loadtxt(path, skiprows=1).T
     return Contents(counts, 100.0, ("I", "II"), ("uV", "uV"), (1.0, 1.0), (0.0, 0.0), age="47")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leadset.recordings import ReadError, read_recording
+from leadset.cli import main
+from leadset.recordings import ReadError, read_recording, survey
 
 MILLIVOLTS = np.random.default_rng(0).integers(-900, 900, (500, 2)).astype(np.float32) / 1000
 FS = 250
@@ -50,7 +51,14 @@ def test_tables_say_units_and_use_decimal_commas(tmp_path, head, more):
         ("Time (ms),I,V5", lambda i: str(i * 1000 / FS), ()),
         ("t,I,V5", str, ()),
         ("time,I,V5", lambda i: str(i / 500), ("other_times",)),
-        ("timestamp,I,V5", lambda i: str(1.6e9 + i / FS), ()),  # in 32 bits its steps are lost
+        ("Sample Time (s),I,V5", lambda i: str(i / 500), ("other_times",)),
+        ("timestamp,I,V5", lambda i: str(1.6e9 + i / FS), ()),
+        ("timestamp,I,V5", lambda i: str(1.6e9 + i / 500), ("other_times",)),
+        ("time,I,V5", lambda i: f"23:59:{59 + i / FS:06.3f}" if i < FS else f"00:00:{i / FS - 1:06.3f}", ()),
+        ("time,I,V5", lambda i: f"12:00:{i / 500:06.3f}", ("other_times",)),
+        ("time,I,V5", lambda i: f"2020-01-02 12:00:{i / FS:09.6f}", ()),
+        ("time,I,V5", lambda i: str((i + 3 * FS * (i > 400)) / FS), ("other_times",)),  # a gap
+        ("time,I,V5", lambda i: str((i - 60 * (i == 400)) / FS), ("other_times",)),  # one goes back
         ("'Elapsed time','I','V5'\n'hh:mm:ss.mmm','mV','mV'", lambda i: f"'0:{i / FS:06.3f}'", ()),
     ],
 )
@@ -65,7 +73,12 @@ def test_times_that_contradict_the_rate_are_flagged(tmp_path, head, first, flags
     [
         ("I (uV),V5 (uV)", {"unit": "mV"}, r"r\.json: found unit 'mV', expected 'uV', as r\.csv says"),
         ("I uV,V5-uV", {"unit": "mV"}, r"r\.json: found unit 'mV', expected 'uV', as r\.csv says"),
-        ("I (uV),V5 (mV)", {}, r"r\.csv: found leads in mV, uV, expected one unit"),
+        ("I (uV),V5 (mV)", {"unit": "mV"}, r"r\.json: found unit 'mV', expected \['uV', 'mV'\], as r\.csv says"),
+        ("I (uV),V5", {}, r"r\.csv: found no unit of V5, expected one of each lead"),
+        ("I (adu),V5 (adu)", {"unit": "mV"}, r"r\.csv: found unit 'adu' of I \(adu\), expected a voltage"),
+        ("I,V5\nadu,adu", {"unit": "mV"}, r"r\.csv: found unit 'adu' of I, expected a voltage"),
+        ("a,b", {"unit": "mV"}, r"r\.csv, line 1: found columns a, b, expected names of leads, or such that \[leads\]"),
+        ("a,b", {"unit": "mV", "leads": ["I"]}, r"r\.csv, line 1: found columns a, b, expected names of leads"),
         ("I,V5", {"unit": "mV", "leads": ["V5", "I"]}, r"r\.json: found leads \['V5', 'I'\], expected \['I', 'V5'\]"),
         ("I,V5", {}, r"r\.csv: found an array without unit"),
     ],
@@ -75,12 +88,104 @@ def test_contradictions_are_refused(tmp_path, head, said, message):
         read_recording(write(tmp_path, head, **said))
 
 
-@pytest.mark.parametrize("word", ["NA", "NULL", "NaN", "", " n/a", "None"])
+@pytest.mark.parametrize("word", ["NA", "NULL", "NaN", "", " n/a", "None", "#N/A", "--"])
 def test_words_for_nothing_are_missing_samples(tmp_path, word):
     path = write(tmp_path, "I,V5", unit="mV")
     path.write_text(path.read_text().replace(f"{MILLIVOLTS[7, 0]:.3f},", f"{word},", 1))
     missing = np.isnan(read_recording(path).signal)
     assert missing.sum() == 1 and missing[0].any()
+
+
+def test_names_of_a_user_reach_the_names_of_columns(tmp_path):
+    path = write(tmp_path, "Kanal A,Kanal B", unit="mV")
+    recording = read_recording(path, {"Kanal A": "I", "kanal b": "-V5"})
+    assert (recording.leads, recording.flags) == (("I", "V5"), ())
+    np.testing.assert_allclose(recording.signal, MILLIVOLTS.T * [[1], [-1]], atol=1e-6)
+    path = write(tmp_path, "time,Kanal A,V5", first=lambda i: str(i / FS), unit="mV")
+    assert read_recording(path, {"Kanal A": "I"}).leads == ("I", "V5") and read_recording(path).leads == ("V5",)
+    path = write(tmp_path, "a,b", unit="mV", leads=["a", "b"])
+    assert read_recording(path, {"a": "V5", "b": "I"}).leads == ("V5", "I")
+    assert survey(tmp_path).headers == [path]
+    assert main(["describe", str(tmp_path)]) == 0
+
+
+def test_a_users_names_in_leadset_toml_reach_verbs(tmp_path, monkeypatch, capsys):
+    write(tmp_path, "Kanal A;Kanal B", sep=";", unit="mV")
+    (tmp_path / "leadset.toml").write_text('[leads]\n"Kanal A" = "I"\n"Kanal B" = "V5"\n')
+    monkeypatch.chdir(tmp_path)
+    assert main(["describe", "."]) == 0
+    assert "leads: I-V5 (1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names", ["0,1", ",0,1", "1,2,3"])
+def test_columns_that_a_program_has_counted_are_no_samples(tmp_path, names):
+    columns = names.count(",") + 1
+    path = tmp_path / "r.csv"
+    rows = [",".join([str(i)] * (names[0] == ",") + [f"{v:.3f}" for v in [*row, *row][: columns - (names[0] == ",")]])
+            for i, row in enumerate(MILLIVOLTS)]  # fmt: skip
+    path.write_text("\n".join([names, *rows]))
+    leads = ["I", "V5", "V6"][: columns - (names[0] == ",")]
+    path.with_suffix(".json").write_text(json.dumps({"fs": FS, "unit": "mV", "leads": leads}))
+    if names == "0,1":  # two whole numbers may be samples as well
+        assert read_recording(path).signal.shape == (2, 501)
+    else:
+        np.testing.assert_allclose(read_recording(path).signal[:2], MILLIVOLTS.T, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ending", "encoding", "head", "sep"),
+    [
+        (".tsv", "utf-8", "I\tV5", "\t"), (".txt", "utf-8", "I V5", " "), (".csv", "utf-16", "I,V5", ","),
+        (".csv", "utf-8", "# made by a program\n# I,V5", ","), (".txt", "utf-8", "", " "), (".csv", "utf-8", "", "  "),
+        (".csv", "latin-1", "I (µV),V5 (µV)", ","),
+    ],
+)  # fmt: skip
+def test_endings_encodings_and_comments_of_programs(tmp_path, ending, encoding, head, sep):
+    micro = "µ" in head
+    path = write(tmp_path, head, sep, scale=1000 if micro else 1, **({} if micro else {"unit": "mV"}),
+                 **({} if head else {"leads": ["I", "V5"]}))  # fmt: skip
+    other = path.with_suffix(ending)
+    other.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    if other != path:
+        path.unlink()
+    assert survey(tmp_path).headers == [other]
+    recording = read_recording(other)
+    assert (recording.leads, recording.flags) == (("I", "V5"), ())
+    np.testing.assert_allclose(recording.signal, MILLIVOLTS.T, atol=1e-6)
+
+
+def test_a_line_may_be_a_lead(tmp_path):
+    path = write(tmp_path, "", unit="mV")
+    named = zip(("I", "V5"), MILLIVOLTS.T, strict=True)
+    path.write_text("\n".join(",".join([name, *map(str, row)]) for name, row in named))
+    recording = read_recording(path)
+    assert recording.leads == ("I", "V5")
+    np.testing.assert_allclose(recording.signal, MILLIVOLTS.T, atol=1e-6)
+
+
+def test_each_lead_has_its_unit(tmp_path):
+    path = write(tmp_path, "I (mV),V5 (V)")
+    np.testing.assert_allclose(read_recording(path).signal, MILLIVOLTS.T * [[1], [1000]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("row", "line", "message"),
+    [("0.1", 302, "1 cells, expected 2"), ("0.1,x", 302, "'x', expected a number of V5"), ("I,V5", 302, "'I', exp")],
+)
+def test_a_line_that_is_none_of_numbers_is_named(tmp_path, row, line, message):
+    path = write(tmp_path, "I,V5", unit="mV")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:301], row, *lines[301:]]))
+    with pytest.raises(ReadError, match=rf"r\.csv, line {line}: found {message}"):
+        read_recording(path)
+
+
+def test_a_table_of_numbers_without_leads_is_none_of_samples(tmp_path):
+    (tmp_path / "arrays.json").write_text('{"fs": 500, "unit": "mV"}')
+    for name, head in (("a", "ecg_id,AF,NORM"), ("b", "file,AF,NORM"), ("c", "patient_id,AF")):
+        rows = [head, *[",".join([str(i)] + ["1"] * head.count(",")) for i in range(9)]]
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows))
+    assert survey(tmp_path).headers == []
 
 
 def test_leads_that_occur_twice_are_flagged(tmp_path):

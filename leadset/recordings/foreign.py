@@ -73,6 +73,6 @@ def describe_file(path: Path) -> str:
     if is_signal_file(path):
         return without_header(path)
     _, named = sort_file(path)
-    if not named and path.suffix.casefold() == ".csv":
-        return "a first line of neither leads nor numbers, with commas, semicolons or tabs between them"
+    if not named and path.suffix.casefold() in (".csv", ".tsv", ".txt"):
+        return "a first line of neither leads nor numbers, with commas, semicolons, tabs or blanks between them"
     return f"{named}, which is not read" if named else "a file of another kind"

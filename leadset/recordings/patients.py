@@ -17,8 +17,8 @@ PATIENT_FIELDS = frozenset({
     *(who + number for who in _PEOPLE for number in _NUMBERS),
     *("idpatient", "idsubject", "pid", "mrn", "medicalrecordnumber"),
 })  # fmt: skip
-#: Names of columns that name the recording: a path or a file name, with or without its extension.
-_FILE_COLUMNS = frozenset({
+#: Names of columns that name the recording, as `plain_name` has them: a path or a file name, extension or not.
+FILE_COLUMNS = frozenset({
     *("filename", "filenamelr", "filenamehr", "file", "path", "record", "recordname", "recording", "ecgid", "studyid"),
 })  # fmt: skip
 # PTB names folders `patient001`, ECG-ID `Person_01`, MIMIC-IV-ECG `p10001725`, BIDS `sub-01`.
@@ -66,7 +66,7 @@ def read_patient_tables(folder: str | Path) -> dict[str, str]:
 def _patients_of_table(rows: csv.DictReader) -> dict[str, str]:
     columns = {plain_name(column): column for column in rows.fieldnames or ()}
     patient = next((columns[name] for name in columns if name in PATIENT_FIELDS), None)
-    files = [columns[name] for name in columns if name in _FILE_COLUMNS]
+    files = [columns[name] for name in columns if name in FILE_COLUMNS]
     if patient is None or not files:
         return {}
     patients: dict[str, str] = {}

@@ -82,7 +82,7 @@ def read_format(
     try:
         with _CATCHING, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            contents = form.read(path, layout)
+            contents = form.read(path, layout, lead_names)
     except ReadError:
         raise
     except Exception as error:  # libraries meet damaged files with errors of many kinds

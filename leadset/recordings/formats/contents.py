@@ -85,7 +85,8 @@ class Format:
         name: as messages call it.
         endings: of file names, in lower case, by which folders are searched.
         recognises: whether a file with this path and these first bytes is of the format.
-        read: reads a file; with a `Layout` where one is given and the format can use it.
+        read: reads a file; with a `Layout` where one is given and the format can use it, and the user's names of leads
+            (as `leadset.recordings.read_recording`), by which it tells leads from other channels.
         library: the module that it needs; empty where it needs none.
         most_bytes: the largest file that is read, so that memory stays bounded whatever it holds.
         extra: what to install.
@@ -95,7 +96,7 @@ class Format:
     name: str
     endings: tuple[str, ...]
     recognises: Callable[[Path, bytes], bool]
-    read: Callable[[Path, Layout | None], Contents]
+    read: Callable[[Path, Layout | None, Mapping[str, str] | None], Contents]
     library: str = ""
     most_bytes: int = 1024 * _MEBI
     extra: str = "leadset[formats]"
@@ -133,9 +134,9 @@ def in_time(counts: np.ndarray, starts: Sequence[int], lengths: Sequence[int]) -
     return joined
 
 
-def main_rate(channels: Sequence[tuple[str, Rate]]) -> Rate:
+def main_rate(channels: Sequence[tuple[str, Rate]], lead_names: Mapping[str, str] | None = None) -> Rate:
     """The rate of most leads out of channels (name, rate): of those whose name is a lead's, if there are any."""
-    rates = [rate for name, rate in channels if is_known_lead(name)] or [rate for _, rate in channels]
+    rates = [rate for name, rate in channels if is_known_lead(name, lead_names)] or [rate for _, rate in channels]
     return Counter(rates).most_common(1)[0][0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ def _recognises(path: Path, start: bytes) -> bool:
     return start[128:132] == b"DICM" and _WAVEFORMS in start
 
 
-def _read(path: Path, layout: Layout | None) -> Contents:
+def _read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | None) -> Contents:
     from pydicom import dcmread
 
     content = path.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def _recognises(path: Path, start: bytes) -> bool:
     return start.startswith((_BDF, _VERSION)) and len(start) >= _HEADER_BYTES
 
 
-def _read(path: Path, layout: Layout | None) -> Contents:
+def _read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | None) -> Contents:
     import edfio
 
     with open(path, "rb") as file:
@@ -33,7 +34,7 @@ def _read(path: Path, layout: Layout | None) -> Contents:
     if not voltages:
         units = ", ".join(f"{signal.label} ({signal.physical_dimension})" for signal in recorded.signals)
         raise ReadError(path, units or "no signal", "signals in volts")
-    fs = main_rate([(signal.label, signal.sampling_frequency) for signal in voltages])
+    fs = main_rate([(signal.label, signal.sampling_frequency) for signal in voltages], lead_names)
     leads = [signal for signal in voltages if signal.sampling_frequency == fs]
     flags = ("other_rate",) if len(leads) < len(voltages) else ()
     flags += ("other_channel",) if len(voltages) < len(recorded.signals) else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,7 @@ def reader(
     exact_rates: Callable[[dict[str, Any]], Sequence[float]] = lambda said: (),
     announced: Callable[[dict[str, Any]], int | None] = lambda said: None,
     stretches: Callable[[dict[str, Any]], Sequence[tuple[int, int]]] = lambda said: (),
-) -> Callable[[Path, Layout | None], Contents]:
+) -> Callable[[Path, Layout | None, Mapping[str, str] | None], Contents]:
     """What reads a format by a parser of the library.
 
     Args:
@@ -34,10 +34,10 @@ def reader(
         stretches: start and length in samples of each stretch of an interrupted recording, out of the same.
     """
 
-    def read(path: Path, layout: Layout | None) -> Contents:
+    def read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | None) -> Contents:
         parse = getattr(import_module(f"{LIBRARY}.parsing.parsers.{module}"), parser)().parse
         record = parse(path)
-        contents = _contents(path, record, exact_rates(record.raw_metadata))
+        contents = _contents(path, record, exact_rates(record.raw_metadata), lead_names)
         flags = _length_flags(contents.counts.shape[1], announced(record.raw_metadata), len(record.leads))
         counts = _with_gaps(contents.counts, stretches(record.raw_metadata))
         return replace(contents, counts=counts, flags=(*contents.flags, *flags))
@@ -61,12 +61,15 @@ def _with_gaps(counts: np.ndarray, stretches: Sequence[tuple[int, int]]) -> np.n
     return counts if spread is None else spread
 
 
-def _contents(path: Path, record: Any, exact: Sequence[float]) -> Contents:
+def _contents(
+    path: Path, record: Any, exact: Sequence[float], lead_names: Mapping[str, str] | None
+) -> Contents:
     voltages = [lead for lead in record.leads if voltage_unit(_unit(lead)) and len(lead.samples)]
     if not voltages:
         named = ", ".join(f"{lead.label} ({_unit(lead) or 'no unit'})" for lead in record.leads)
         raise ReadError(path, named or "no lead", "leads in volts")
-    rate, length = main_rate([(lead.label, (lead.sampling_rate, len(lead.samples))) for lead in voltages])
+    of_leads = [(lead.label, (lead.sampling_rate, len(lead.samples))) for lead in voltages]
+    rate, length = main_rate(of_leads, lead_names)
     leads = [lead for lead in voltages if lead.sampling_rate == rate]
     if any(len(lead.samples) != length for lead in leads):
         lengths = ", ".join(f"{lead.label} {len(lead.samples)}" for lead in leads)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from leadset.recordings.dataset import DataSet, Item
 from leadset.recordings.find import find_recordings
+from leadset.recordings.formats import format_of
 from leadset.recordings.importers.registry import Importer, importer, list_importers, register_importer
 from leadset.recordings.importers.table import TABLE_ENDINGS, is_table
-from leadset.recordings.reader import is_of_another_format
 
 __all__ = ["Importer", "importer", "is_data_set", "list_importers", "may_be_table", "open_dataset", "register_importer"]
 
@@ -27,7 +27,10 @@ def is_data_set(name: str | Path) -> bool:
 def may_be_table(name: str | Path) -> bool:
     """Whether it is a file with the ending of a table that is no array: a table whose columns have other names."""
     path = Path(name)
-    return path.suffix.casefold() in TABLE_ENDINGS and path.is_file() and not is_of_another_format(path)
+    if path.suffix.casefold() not in TABLE_ENDINGS or not path.is_file():
+        return False
+    form = format_of(path)
+    return form is None or not form.is_found(path)
 
 
 def open_dataset(data: str | Path | DataSet, task: str | None = None, **options: str) -> DataSet:
