@@ -48,7 +48,8 @@ FLAGS: dict[str, str] = {
     "not_exported": "the networks for the recording's leads were not exported: those of other leads answered",
     "other_channel": "channels that are no leads in volts: left out",
     "other_rate": "signals of another rate than the leads' (samples per frame): left out",
-    "other_times": "the column of times makes another sampling rate than the one that is stated, which is taken",
+    "other_times": "the column of times has gaps, goes back, or makes another sampling rate than the one that is"
+    " stated, which is taken",
     "record_name_extension": "record name with a file extension, which was removed",
     "sample_count_unreadable": "announced sample count is no number: taken from the file",
     "sex_unreadable": "sex is neither female, male nor a word for unknown",

@@ -228,7 +228,17 @@ def _code_in(label: str) -> str:
     if len(label) > _LONGEST:
         return label
     written = unicodedata.normalize("NFKC", label)
-    if plain := _DECIMAL.fullmatch(written) or _AMONG_WORDS.fullmatch(written):
+    if plain := _AMONG_WORDS.fullmatch(written):
         return plain[1]
-    power = _POWER.fullmatch(written)
-    return power[1] + power[2] if power and len(power[2]) == int(power[3]) else label
+    return without_decimals(written) or label
+
+
+def without_decimals(text: str) -> str:
+    """The digits of a whole number that a program wrote as ``164934002.0`` or ``1.64934002E8``; empty of anything else.
+
+    A power of ten that has lost digits (``1.64934E8``) is none.
+    """
+    if decimal := _DECIMAL.fullmatch(text):
+        return decimal[1]
+    power = _POWER.fullmatch(text)
+    return power[1] + power[2] if power and len(power[2]) == int(power[3]) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from leadset.classes import UNKNOWN_WORDS, Diagnosis, LabelSpace, canonical_code
 from leadset.recordings.dataset import DataSet, Item, LeftOut
 from leadset.recordings.formats import list_formats
 from leadset.recordings.importers.registry import register_importer
-from leadset.recordings.importers.tables import age_and_sex, read_heading, read_rows, whole_number
+from leadset.recordings.importers.tables import age_and_sex, number, read_heading, read_rows, whole_number
 from leadset.recordings.patients import PATIENT_FIELDS, plain_name
 from leadset.recordings.reader import header_path
 
@@ -22,8 +23,8 @@ _COLUMNS: dict[str, frozenset[str]] = {
     "labels": frozenset({"labels", "label", "codes", "dx", "diagnosis", "diagnoses", "classes", "class"}),
     "patient": PATIENT_FIELDS,
     "fold": frozenset({"fold", "stratfold", "split"}),
-    "age": frozenset({"age"}),
-    "sex": frozenset({"sex", "gender"}),
+    "age": frozenset({"age", "ageyears", "ageinyears", "agemonths", "ageinmonths", "agedays", "patientage"}),
+    "sex": frozenset({"sex", "gender", "patientsex", "patientgender"}),
     "source": frozenset({"source", "dataset", "database"}),
 }
 #: What names of tables end in.
@@ -32,6 +33,17 @@ _NEEDED = ("file", "labels")
 # In the place of a column: there is none.
 _NO_LABELS = "none"
 _SEPARATORS = (";", "|", ",")
+_WIDE = str.maketrans({"\N{FULLWIDTH SEMICOLON}": ";", "\N{FULLWIDTH COMMA}": ",", "\N{IDEOGRAPHIC COMMA}": ","})
+# Codes need no sign between them.
+_BETWEEN_CODES = re.compile(r"(?<=\d{6})\s+(?=\d{6})")
+# Lists as Python and JSON write them, and the signs about their words.
+_LIST, _AROUND = re.compile(r"[\[(][^\[\](){}]*[\])]"), "[]()\"' \t\N{NO-BREAK SPACE}"
+# What may be meant to stand between labels.
+_PERHAPS, _BLANKS = re.compile(r"\s*[+/&:\\]\s*"), re.compile(r"\s+(?:and\s+)?")
+# A unit in the name of a column of ages, and words of columns that say more of a person.
+_AGE_UNIT = re.compile(r"months?|weeks?|days?", re.IGNORECASE)
+_MORE = {"age": re.compile(r"(?:^|[^a-z])age(?:$|[^a-z])|birth|^dob$", re.IGNORECASE),
+         "sex": re.compile(r"(?:^|[^a-z])(?:sex|gender)(?:$|[^a-z])", re.IGNORECASE)}  # fmt: skip
 _NO_FILE = "no such file"
 _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"", "0", "0.0", "false", "no", "nan", "none"})
 # Labels that are taken for the normal class where none is named.
@@ -92,6 +104,7 @@ def open_table(
     if not own.labels and (space or normal):
         raise ValueError(f"{path}: found labels=none with {'space' if space else 'normal'}, which say what labels mean")
     items, left_out, remarks, words = _read_items(path, rows, own, start)
+    remarks += _remarks_on_columns(names, own)
     if space:
         classes = label_space(space)
         items, strangers = _of_space(items, classes)
@@ -113,8 +126,8 @@ def _read_items(
         what, found = row[columns.file], _labels(row, columns.labels, f"{path}, line {line}") if columns.labels else ()
         words = {**{canonical_code(word): word for word in found}, **words}
         codes = tuple(dict.fromkeys(map(canonical_code, found)))
-        place = _place(start / what) if what else None
-        years, known, flags = age_and_sex(row.get(columns.age, ""), row.get(columns.sex, ""))
+        place = _place(start / what) or _place(start / what.replace("\\", "/")) if what else None
+        years, known, flags = age_and_sex(_age(row.get(columns.age, ""), columns.age), row.get(columns.sex, ""))
         unreadable.update(flags)
         if place is None:
             left_out.append(LeftOut(what or f"line {line}", _NO_FILE if what else "no file is named"))
@@ -128,7 +141,7 @@ def _read_items(
             given = codes if columns.labels else None
             items.append(Item(place, given, what, *about, row.get(columns.source, ""), years, known))
             lines[place] = line, codes
-    remarks = [f"{flag} in {count} rows" for flag, count in unreadable.items()]
+    remarks = [f"{flag} in {count} rows" for flag, count in unreadable.items()] + _remarks_on_words(words.values())
     if any(one.reason == _NO_FILE for one in left_out):
         remarks.append(f"files are looked for from {start} on (--data-option folder=FOLDER names another folder)")
     return items, left_out, remarks, words
@@ -197,12 +210,48 @@ def _labels(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> tup
             if row[name].casefold() not in _TRUE | _FALSE:
                 raise ValueError(f"{where}: found {name} = {row[name]!r}, expected 0 or 1")
         return tuple(name for name in columns if row[name].casefold() in _TRUE)
-    text = row[columns[0]]
+    text = row[columns[0]].translate(_WIDE)
+    if text.startswith("{"):
+        raise ValueError(f"{where}: found the labels {text!r}, expected labels with ; | or , between them")
+    is_list = _LIST.fullmatch(text) is not None
     separator = next((s for s in _SEPARATORS if s in text), _SEPARATORS[0])
-    words = [whole_number(word) for word in text.split(separator)]
+    text = _BETWEEN_CODES.sub(separator, text)
+    words = [whole_number(word.strip(_AROUND) if is_list else word) for word in text.split(separator)]
     if "#" in text or len(text.splitlines()) > 1:
         raise ValueError(f"{where}: found the labels {text!r}, expected no '#' and one line, as output files need")
     return tuple(word for word in words if word.casefold() not in UNKNOWN_WORDS)
+
+
+def _age(text: str, column: str) -> str:
+    """An age with the unit that its column's name says, where it has none of its own."""
+    unit = _AGE_UNIT.search(column)
+    return f"{text} {unit[0]}" if unit and number(text) is not None else text
+
+
+def _remarks_on_columns(names: list[str], own: _Columns) -> list[str]:
+    """Columns that seem to say ages or sexes and are not read."""
+    remarks = []
+    for kind, words in _MORE.items():
+        unread = [] if getattr(own, kind) else [name for name in names if words.search(name)]
+        if unread:
+            remarks.append(f"column {unread[0]} seems to hold {kind}, and is not read (--data-option {kind}=COLUMN)")
+    return remarks
+
+
+def _remarks_on_words(words: Iterable[str]) -> list[str]:
+    """Labels that may be several, and those that differ in their case alone."""
+    labels = {word for word in words if not is_number(word)}
+    plain = Counter(word.casefold() for word in labels)
+    remarks = []
+    for word in sorted(labels):
+        parts, words_in = ([part.casefold() for part in split.split(word)] for split in (_PERHAPS, _BLANKS))
+        if (len(parts) > 1 and any(part in plain for part in parts)) or (
+            len(words_in) > 1 and all(part in plain for part in words_in)
+        ):
+            remarks.append(f"label {word!r} is one class beside those it names: several have ; | or , between them")
+        if plain[word.casefold()] > 1:
+            remarks.append(f"label {word!r} differs from another in its case alone: they are two classes")
+    return remarks
 
 
 def _place(path: Path) -> Path | None:

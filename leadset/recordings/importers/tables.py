@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leadset.recordings.subject import OLDEST, parse_age, parse_sex
+from leadset.recordings.subject import OLDEST, parse_age, parse_sex, without_decimals
 
 # Files that hold a recording's samples beside its header.
 _SIGNALS = (".dat", ".mat")
@@ -98,9 +98,9 @@ def number(text: str | None) -> float | None:
 
 
 def whole_number(text: str | None) -> str:
-    """Text of an identifier: a whole number that was written as a decimal (``15709.0``) without its ``.0``."""
+    """Text of an identifier: a whole number that was written as a decimal (``15709.0``, ``1.5709E4``) without that."""
     text = (text or "").strip()
-    return text[:-2] if text.endswith(".0") and text[:-2].isdigit() else text
+    return without_decimals(text) or text
 
 
 class Files:
