@@ -40,7 +40,7 @@ def made(tmp_path_factory):
     labels[:, -1] = False
     sources, folds = np.array(["a", "b"])[rng.integers(0, 2, N)], np.array(FOLDS)[np.arange(N) % 3]
     (folder / "later.json").write_text(
-        json.dumps({"name": "later", **TrainedBaseline("later", "", default_config()).provenance()})
+        json.dumps({"name": "later", **TrainedBaseline("example", "", default_config()).provenance()})
     )
     write_cohort(folder, SPACE, labels, sources, folds)
     (folder / "dropped.csv").write_text("recording,reason\nbad,no <signal>\n")
