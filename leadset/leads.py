@@ -64,7 +64,7 @@ _NAMES = (r"(?:ML|ml|D)?[ _-]?(?P<limb>[Ii]{1,3})|[Ll](?P<digit>[123])|"
           r"[Aa][ _.-]?[Vv][ _.-]?(?P<goldberger>[RrLlFf])|[VvCc][ _.-]?0?(?P<chest>[1-6])")  # fmt: skip
 # A note is a unit or a filter, or set off by a bracket or a mark, or it is further words that no operator joins to the
 # name; a sign at the end says that the lead is upside down.
-_UNIT_OR_FILTER = r"[ _-](?i:raw|filt(?:ered)?|clean(?:ed)?|[mnu\N{GREEK SMALL LETTER MU}]?v)"
+_UNIT_OR_FILTER = r"[ _-](?i:raw|filt(?:ered)?|clean(?:ed)?|ref(?:erence)?|[mnu\N{GREEK SMALL LETTER MU}]?v)"
 _NOTE = rf"{_UNIT_OR_FILTER}|" r"\s*[(\[{,;:#|/].*|\s+(?![+*=&-]|(?:minus|plus|and|or|to|vs)\b).*|-|[ _-]?neg"
 _INVERTED = re.compile(r"\s*(?:-|[(\[]-[)\]])|.*\b_?(?:inv|inverted|inverse|neg|negative|upside)\b.*", re.IGNORECASE)
 # Words that make V4R or V8 of a chest lead, or put it into another space between ribs, as for Brugada's pattern; V1 and
@@ -76,6 +76,10 @@ _WRITTEN = re.compile(
     rf"(?P<minus>(?i:{_MINUS}))?(?i:{_BEFORE})?(?P<inner>(?i:{_MINUS}))?(?:{_NAMES})(?P<note>{_NOTE})?", re.DOTALL
 )
 _WORD = re.compile(r"\w+")
+# Two electrodes, the positive one first, as montages of sleep recorders name limb leads. The other way round they may
+# stand for a lead that is upside down or for one that is not, and are left to the user.
+_ELECTRODES = re.compile(rf"(?:{_BEFORE})?((?:LA|LL|LF)-(?:RA|LA))", re.IGNORECASE)
+_BIPOLAR: dict[str, str] = {"LA-RA": "I", "LL-RA": "II", "LL-LA": "III"}
 # Signs that look like a minus, and Cyrillic letters that look like those of leads.
 _ALIKE = str.maketrans({
     **dict.fromkeys("\N{MINUS SIGN}\N{EN DASH}\N{HYPHEN}\N{NON-BREAKING HYPHEN}", "-"),
@@ -103,9 +107,11 @@ def signed_lead(name: str, lead_names: Mapping[str, str] | None = None) -> tuple
 
 @lru_cache(maxsize=4096)
 def _understood(name: str) -> tuple[str, int]:
-    match = _WRITTEN.fullmatch(unicodedata.normalize("NFKC", name).translate(_ALIKE))
+    written = unicodedata.normalize("NFKC", name).translate(_ALIKE)
+    match = _WRITTEN.fullmatch(written)
     if match is None:
-        return name, 1
+        electrodes = _ELECTRODES.fullmatch(written)
+        return _BIPOLAR.get(electrodes[1].upper().replace("LF", "LL"), name) if electrodes else name, 1
     lead = _lead_of(match)
     note = match["note"] or ""
     words = _WORD.findall(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from leadset.recordings.storage import NO_FORMAT
 from leadset.recordings.subject import comments_of, parse_age, parse_codes, parse_sex
 
 _MEBI = 1 << 20
+_ECG = re.compile(r"(?<![a-z])e[ck]g(?![a-z])", re.IGNORECASE)
 #: By which ages are computed from dates.
 DAYS_A_YEAR = 365.25
 # Units of a count; outside, a value is damage, and float32 millivolts would overflow.
@@ -135,8 +137,12 @@ def in_time(counts: np.ndarray, starts: Sequence[int], lengths: Sequence[int]) -
 
 
 def main_rate(channels: Sequence[tuple[str, Rate]], lead_names: Mapping[str, str] | None = None) -> Rate:
-    """The rate of most leads out of channels (name, rate): of those whose name is a lead's, if there are any."""
-    rates = [rate for name, rate in channels if is_known_lead(name, lead_names)] or [rate for _, rate in channels]
+    """The rate of most leads out of channels (name, rate): of those whose name is a lead's, or else speaks of an ECG.
+
+    Recorders of sleep have more channels of EEG beside it.
+    """
+    rates = [rate for name, rate in channels if is_known_lead(name, lead_names)]
+    rates = rates or [rate for name, rate in channels if _ECG.search(name)] or [rate for _, rate in channels]
     return Counter(rates).most_common(1)[0][0]
 
 

@@ -46,7 +46,7 @@ def _read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | Non
     counts = _joined(path, parts, "<" if syntax.is_little_endian else ">")
     group = parts[0]
     scales = [_scale(channel) for channel in channels]
-    sex = {"F": "Female", "M": "Male"}.get(str(data.get("PatientSex", "")), "")
+    sex = str(data.get("PatientSex", "") or "")
     return Contents(
         counts, float(group.SamplingFrequency), [_lead(channel, i) for i, channel in enumerate(channels)],
         [unit for unit, _, _ in scales], [resolution for _, resolution, _ in scales],
@@ -151,12 +151,12 @@ def _scale(channel: Any) -> tuple[str, float, float]:
 
 
 def _age(data: Any) -> str:
-    """``042Y`` as ``42 Y``; without it, years from birth to recording, where the file says both dates."""
+    """``042Y`` as ``42 Y``; without it, years from birth to recording, where the file says both dates, or the text."""
     text = str(data.get("PatientAge", "") or "")
     if text[:-1].isdigit() and text[-1] in "DWMY":
         return f"{int(text[:-1])} {text[-1]}"
     born, recorded = (_date(data, keys) for keys in (("PatientBirthDate",), _RECORDED))
-    return f"{(recorded - born).days / DAYS_A_YEAR:.1f}" if born and recorded else ""
+    return f"{(recorded - born).days / DAYS_A_YEAR:.1f}" if born and recorded else text
 
 
 def _date(data: Any, keys: Iterable[str]) -> datetime | None:

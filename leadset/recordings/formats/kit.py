@@ -85,9 +85,19 @@ def _contents(
         [lead.label for lead in leads], [_unit(lead) for lead in leads],
         [lead.resolution if lead.is_raw else 1.0 for lead in leads],
         [lead.offset if lead.is_raw else 0.0 for lead in leads],
-        age="" if patient.age is None else str(patient.age), sex=_SEXES.get(patient.sex, ""),
+        age=_age(record), sex=_SEXES.get(patient.sex, ""),
         patient=patient.patient_id or None, flags=flags,
     )  # fmt: skip
+
+
+def _age(record: Any) -> str:
+    """Years, or the age as it is stated where its unit is missing or unknown, which is then flagged."""
+    if record.patient.age is not None:
+        return str(record.patient.age)
+    stated = record.raw_metadata.get("age")
+    if not (isinstance(stated, dict) and stated.get("value")):
+        return ""
+    return f"{stated['value']} {stated.get('units') or '(no unit)'}"
 
 
 def _in_time(path: Path, leads: Sequence[Any]) -> np.ndarray:
