@@ -188,5 +188,33 @@ def test_a_table_of_numbers_without_leads_is_none_of_samples(tmp_path):
     assert survey(tmp_path).headers == []
 
 
+def npz(folder: Path, said=None, **arrays) -> Path:
+    """An NPZ file that says all of itself, but for what is given."""
+    path = folder / "r.npz"
+    np.savez(path, **{"signal": MILLIVOLTS.T, "fs": FS, "unit": "mV", "leads": np.array(["I", "V5"])} | arrays)
+    if said is not None:
+        path.with_suffix(".json").write_text(json.dumps(said))
+    return path
+
+
+def test_a_rate_that_contradicts_the_json_file_is_refused(tmp_path):
+    with pytest.raises(ReadError, match=r"r\.json: found fs 500, expected 250, as r\.npz says"):
+        read_recording(npz(tmp_path, {"fs": 500}))
+    assert read_recording(npz(tmp_path, {"fs": 250.0})).fs == FS
+
+
+@pytest.mark.parametrize(
+    ("arrays", "flags"),
+    [
+        ({"labels": np.array(["AF"])}, ("diagnoses_elsewhere",)), ({"data": MILLIVOLTS}, ("first_of_several",)),
+        ({"codes": 164889003, "labels": "AF"}, ()), ({"leads": np.array([b"I", b"V5"])}, ()),
+    ],
+)  # fmt: skip
+def test_what_else_is_in_an_npz_file_is_said(tmp_path, arrays, flags):
+    recording = read_recording(npz(tmp_path, **arrays))
+    assert (recording.leads, recording.flags) == (("I", "V5"), flags)
+    assert recording.codes == (("164889003",) if "codes" in arrays else ())
+
+
 def test_leads_that_occur_twice_are_flagged(tmp_path):
     assert read_recording(write(tmp_path, "II,lead II", unit="mV")).flags == ("duplicate_lead",)

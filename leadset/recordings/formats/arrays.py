@@ -34,6 +34,8 @@ _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _TEXTS = (".csv", ".tsv", ".txt")
 _MOST_BYTES = 256 << 20
 _LONGEST_LAYOUT = 1 << 16
+# Names of arrays of labels, which are of an unknown form.
+_LABELS = {"labels", "label", "dx", "diagnosis", "diagnoses", "y", "target", "classes"}
 #: Names of the array of samples in an NPZ file.
 _SIGNALS = ("signal", "signals", "ecg", "data", "arr_0")
 
@@ -125,7 +127,7 @@ def _read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | Non
     codes = said.get("codes", "")
     return Contents(
         counts, float(said["fs"]), leads, units, [1.0] * n, [0.0] * n, **more,
-        codes=codes if isinstance(codes, str) else ",".join(map(str, codes)),
+        codes=",".join(map(str, codes)) if isinstance(codes, (list, tuple)) else str(codes),
         patient=str(said["patient"]) if said.get("patient") else None, flags=said.get("flags", ()),
     )  # fmt: skip
 
@@ -139,12 +141,15 @@ def _list_of_names(path: Path, leads: Any) -> list[str]:
 def _check_agreement(
     path: Path, file: Path, said: dict[str, Any], beside: dict[str, Any], lead_names: Mapping[str, str] | None
 ) -> None:
-    """Raises a `ReadError` where an array says something else of its unit or leads than the JSON file beside it."""
+    """Raises a `ReadError` where an array says something else of itself than the JSON file beside it."""
 
     def units(stated: Any) -> set[str | None]:
         return {voltage_unit(str(unit)) for unit in (stated if isinstance(stated, list) else [stated])}
 
-    forms = {"unit": units, "leads": lambda leads: [signed_lead(str(lead), lead_names) for lead in leads]}
+    def number(fs: Any) -> float | str:
+        return float(fs) if isinstance(fs, (int, float)) else str(fs)
+
+    forms = {"fs": number, "unit": units, "leads": lambda leads: [signed_lead(str(lead), lead_names) for lead in leads]}
     for key, form in forms.items():
         if key in said and key in beside and form(said[key]) != form(beside[key]):
             stated = list(dict.fromkeys(said[key])) if key == "unit" and isinstance(said[key], list) else said[key]
@@ -177,11 +182,15 @@ def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
         if name is None:
             raise ReadError(path, f"arrays {', '.join(arrays)}", f"one of the name {', '.join(_SIGNALS)}")
         said = {key: _values(path, key, arrays[key]) for key in (*_KEYS, *_MORE_KEYS) if key in arrays}
-        return arrays[name], said
+        flags = ("first_of_several",) if sum(name in arrays for name in _SIGNALS) > 1 else ()
+        flags += ("diagnoses_elsewhere",) if "codes" not in arrays and _LABELS & set(arrays) else ()
+        return arrays[name], said | ({"flags": flags} if flags else {})
 
 
 def _values(path: Path, key: str, array: np.ndarray) -> Any:
     """An array as plain values; texts are checked, as NumPy takes any number for a letter."""
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8", "replace").tolist()
     if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
         native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)).reshape(-1)
         if native.view(np.uint32).max() > sys.maxunicode:
