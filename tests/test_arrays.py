@@ -77,6 +77,7 @@ def test_times_that_contradict_the_rate_are_flagged(tmp_path, head, first, flags
         ("I (uV),V5", {}, r"r\.csv: found no unit of V5, expected one of each lead"),
         ("I (adu),V5 (adu)", {"unit": "mV"}, r"r\.csv: found unit 'adu' of I \(adu\), expected a voltage"),
         ("I,V5\nadu,adu", {"unit": "mV"}, r"r\.csv: found unit 'adu' of I, expected a voltage"),
+        ("I,V5\nmV", {}, r"r\.csv, line 2: found 1 cells, expected 2, as in the first line"),
         ("a,b", {"unit": "mV"}, r"r\.csv, line 1: found columns a, b, expected names of leads, or such that \[leads\]"),
         ("a,b", {"unit": "mV", "leads": ["I"]}, r"r\.csv, line 1: found columns a, b, expected names of leads"),
         ("I,V5", {"unit": "mV", "leads": ["V5", "I"]}, r"r\.json: found leads \['V5', 'I'\], expected \['I', 'V5'\]"),

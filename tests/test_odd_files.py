@@ -58,7 +58,7 @@ def test_files_that_cannot_be_read_as_they_are_are_named(tmp_path):
     assert set(survey(tmp_path).others.items()) == {
         (tmp_path / name, "file compressed by gzip") for name in ("a.hea.gz", "a.dat.gz", "b.edf.gz")
     }
-    (tmp_path / "c.csv").write_text("I II\n0.1 0.2\n")
+    (tmp_path / "c.csv").write_text("name of a patient\n0.1 0.2\n")
     with pytest.raises(ReadError, match=r"c\.csv: found a first line of neither leads nor numbers, with commas"):
         read_recording(tmp_path / "c.csv")
 

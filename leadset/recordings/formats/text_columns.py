@@ -252,6 +252,8 @@ def _understood(path: Path, file: TextIO, lead_names: Mapping[str, str] | None) 
         return _Table(separator, [], number, number, [], False)
     below = some[1] if len(some) > 1 else _Line(number + 1, [])
     units = below.cells if below.cells and not _are_numbers(below.cells) else []
+    if units and len(units) != len(cells):
+        raise ReadError(path, f"{len(units)} cells", f"{len(cells)}, as in the first line", below.number)
     first = (some[2].number if len(some) > 2 else below.number + 1) if units else below.number
     return _Table(separator, cells, number, first, units, False)
 
