@@ -42,6 +42,33 @@ def test_features_make_the_logits(name, extra):
         assert any(one.shape == logits.shape and torch.allclose(one, logits, atol=1e-5) for one in made)
 
 
+@pytest.mark.parametrize("leads", [12, 2])
+def test_features_of_a_sum_are_those_of_each_of_its_layers(leads):
+    """STAR as it ships adds a linear map of all nodes to what its head says."""
+    model = create_model("star", leads, pretrained=True).eval()
+    x = torch.randn(2, leads, model.input_spec.samples, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        features, logits = Embedder(model)(x), model(x)
+        head, shortcut = getattr(model, "model", model).summands
+        last, width = head[-1], head[-1].in_features
+        assert features.shape == (2, width + shortcut.in_features)
+        torch.testing.assert_close(last(features[:, :width]) + shortcut(features[:, width:]), logits)
+
+
+def test_recordings_are_not_taken_for_features():
+    class Doubled(torch.nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model, self.input_spec = model, model.input_spec
+
+        def forward(self, x, mask=None):
+            return 2 * self.model(x, mask)
+
+    model = Doubled(create_model("resnet34", 3, **model_entry("resnet34").reduced)).eval()
+    with pytest.raises(ValueError, match="Doubled: found no layer"):
+        Embedder(model)(torch.randn(2, 3, model.input_spec.samples))
+
+
 def test_the_entry_that_ships_embeds(folder):
     entry, paths = leadset.load_entry(device="cpu"), find_recordings(folder)
     one = entry.embed(paths[0])

@@ -22,7 +22,7 @@ from leadset.models import create_model
 from leadset.models.embedding import Embedder
 from leadset.models.extra_inputs import missing_inputs
 from leadset.models.prediction import mean_features, predict
-from leadset.models.shipped import FOLDER, SIMULATED, load_shipped, shipped_networks
+from leadset.models.shipped import FOLDER, SIMULATED, load_shipped
 from leadset.preprocess import InputSpec, Transform
 
 #: Where the weights of a network are: those that ship, those of simulation alone, and those that are drawn.
@@ -30,14 +30,7 @@ SHIPPED_WEIGHTS, SIMULATED_WEIGHTS, RANDOM_WEIGHTS = "shipped", "simulated", "ra
 _FOLDERS = {SHIPPED_WEIGHTS: FOLDER, SIMULATED_WEIGHTS: SIMULATED}
 #: The random network, at the size of the weights that ship; what it looks at; the seed of its weights.
 NETWORK, OPTIONS, SEED = "resnet34", {"width": 16, "rate": 100}, 2021
-# What STAR says is a sum over two layers: there are no last features (`leadset.models.embedding`).
-_NO_LAST_LAYER = ("star",)
 _RANDOM_SPEC = InputSpec(Transform(100), 1000)
-
-
-def probed_networks() -> list[str]:
-    """The classifiers with weights from simulation alone, and with a last layer to look before; sorted."""
-    return [name for name in shipped_networks(SIMULATED, "classifier") if name not in _NO_LAST_LAYER]
 
 
 def weights_file(network: str, weights: str) -> Path:

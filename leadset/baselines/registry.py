@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leadset.baselines.encoders import digest, probed_networks
+from leadset.baselines.encoders import digest
 from leadset.baselines.inputs import INPUTS, BaselineInput, encoder_input
 from leadset.baselines.learners import Perceptron, Trees
+from leadset.models.shipped import SIMULATED, shipped_networks
 
 
 @dataclass(frozen=True)
@@ -69,4 +70,7 @@ BASELINES: dict[str, Baseline] = {
     for features in ("statistics", "pqrst") for learner, form in _FORMS.items()
 } | {
     "example": Baseline("rms", "example", Trees), "probe_random": Baseline("random", "logistic", Perceptron),
-} | {f"probe_{network}": Probe(network, "logistic", Perceptron) for network in probed_networks()}  # fmt: skip
+} | {
+    f"probe_{network}": Probe(network, "logistic", Perceptron)
+    for network in shipped_networks(SIMULATED, "classifier")
+}  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from leadset.models.layers.extra_term import ExtraTerm
@@ -12,7 +13,9 @@ from leadset.models.layers.extra_term import ExtraTerm
 class Embedder(nn.Module):
     """A classifier that returns the input of its last layer instead of logits.
 
-    The last layer is the innermost module whose output is the logits: a linear layer, or a KAN layer.
+    The last layer is the innermost module whose output is the logits: a linear layer, or a KAN layer. Where the logits
+    are the sum of what several modules return, which a classifier names in ``summands``, there are as many last layers,
+    and their inputs come one behind the other.
 
     Args:
         model: any registered classifier, in evaluation mode.
@@ -30,11 +33,11 @@ class Embedder(nn.Module):
         Raises:
             ValueError: no module of it returns the logits as they are.
         """
-        seen: list[tuple[Tensor, Tensor]] = []
+        seen: list[tuple[nn.Module, Tensor, Tensor]] = []
 
         def note(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
             if given and isinstance(given[0], Tensor) and isinstance(output, Tensor):
-                seen.append((given[0], output))
+                seen.append((module, given[0], output))
 
         hooks = [module.register_forward_hook(note) for module in self.model.modules()]
         try:
@@ -42,7 +45,13 @@ class Embedder(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        features = next((given for given, output in seen if output is logits and given is not x), None)
-        if features is None:
+        summands = next((module.summands for module, _, _ in seen if getattr(module, "summands", ())), ())
+        ends = [output for module, _, output in seen if module in summands] or [logits]
+        features = []
+        for end in ends:
+            # A classifier, or one that is wrapped, takes recordings: these are no features.
+            layers = (given for module, given, output in seen if output is end and not hasattr(module, "input_spec"))
+            features.append(next(layers, None))
+        if any(given is None for given in features):
             raise ValueError(f"{type(self.model).__name__}: found no layer that returns its logits, expected one")
-        return features.flatten(1)
+        return torch.cat([given.flatten(1) for given in features], dim=1)

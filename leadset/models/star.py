@@ -187,6 +187,11 @@ class STAR(nn.Module):
         self.shortcut = nn.Linear(patches * len(leads) * 2 * width, n_classes) if shortcut else None
         self.head = _head(one_of("head", head, HEADS), len(leads) * second.patches_out, 2 * width, n_classes)
 
+    @property
+    def summands(self) -> tuple[nn.Module, ...]:
+        """The modules whose outputs add up to the logits; none where these are the output of one module."""
+        return () if self.shortcut is None else (self.head, self.shortcut)
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """``x`` (b, l, t) and ``mask`` (b, t) to logits (b, k)."""
         if self.mixing is not None:
