@@ -48,6 +48,8 @@ FLAGS: dict[str, str] = {
     "not_exported": "the networks for the recording's leads were not exported: those of other leads answered",
     "other_channel": "channels that are no leads in volts: left out",
     "other_rate": "signals of another rate than the leads' (samples per frame): left out",
+    "other_start": "the first samples are not those that the header states: perhaps the signal file is of another"
+    " recording, byte order or number of leads",
     "other_times": "the column of times has gaps, goes back, or makes another sampling rate than the one that is"
     " stated, which is taken",
     "record_name_extension": "record name with a file extension, which was removed",

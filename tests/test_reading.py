@@ -136,6 +136,23 @@ def test_the_signal_of_another_recording_is_flagged(tmp_path):
     assert read_recording(tmp_path / "A2.hea").flags == ()
 
 
+@pytest.mark.parametrize(
+    ("stored", "flags"),
+    [
+        (lambda counts: counts.T.astype("<i2"), ()),
+        (lambda counts: counts.T.astype(">i2"), ("other_start",)),
+        (lambda counts: counts.astype("<i2"), ("other_start",)),  # a lead after the other
+        (lambda counts: counts[::-1].T.astype("<i2"), ("other_start",)),
+    ],
+)
+def test_samples_that_begin_otherwise_than_the_header_says_are_flagged(tmp_path, stored, flags):
+    counts = make_counts(3, 1000)
+    lines = [f"A.dat 16 200 12 0 {row[0]} 0 0 {lead}" for row, lead in zip(counts, ("I", "II", "V1"), strict=True)]
+    (tmp_path / "A.hea").write_text("A 3 500 1000\n" + "\n".join(lines))
+    (tmp_path / "A.dat").write_bytes(stored(counts).tobytes())
+    assert read_recording(tmp_path / "A").flags == flags
+
+
 def test_fewer_and_more_samples_than_announced(tmp_path):
     counts = make_counts(12, 1000)
     for n_samples, announced, flags in [(1000, 5000, ("short_file",)), (500, 5000, ("short_file",)),

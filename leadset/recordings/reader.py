@@ -14,7 +14,7 @@ from leadset.recordings.foreign import describe_file
 from leadset.recordings.formats import Layout, format_of, read_format
 from leadset.recordings.header import Header, parse_header
 from leadset.recordings.segments import is_multi_segment, join_headers, read_raw
-from leadset.recordings.signals import counts_of_matrix, to_millivolts
+from leadset.recordings.signals import counts_of_matrix, starts_otherwise, to_millivolts
 
 # Longest header that is looked at; real ones have a few kilobytes.
 _LONGEST_HEADER = 1 << 20
@@ -215,6 +215,8 @@ def assemble(header: Header, raw: np.ndarray, source: str | Path, path: Path | N
     flags = (*header.flags, *length_flags(header, raw, source))
     if raw.dtype.kind == "f" and not header.segments and header.counts is None and (raw[np.isfinite(raw)] % 1).any():
         flags = (*flags, "fractional_counts")
+    if starts_otherwise(raw, header):
+        flags = (*flags, "other_start")
     signal_mv = to_millivolts(raw, header)
     leads = tuple(dict.fromkeys(header.leads))
     if len(leads) < len(header.leads):

@@ -146,6 +146,18 @@ def checksum_mismatches(raw: np.ndarray, header: Header) -> tuple[str, ...]:
     )
 
 
+def starts_otherwise(raw: np.ndarray, header: Header) -> bool:
+    """Whether counts (leads, samples) begin with others than a header states, in which the initial values are given.
+
+    Of a single lead this says little: where recordings were cut, headers kept the value of the uncut one.
+    """
+    if header.segments or header.counts is not None or raw.dtype.kind not in "iu" or len(header.signals) < 2:
+        return False
+    stated = [signal.initial for signal in header.signals]
+    plain = all(signal.format != 8 and not signal.skew for signal in header.signals)
+    return plain and None not in stated and any(stated) and raw[:, 0].tolist() != stated
+
+
 def _read_frames(path: Path, signals: tuple[SignalSpec, ...], header: Header) -> np.ndarray:
     """Frames (frames, samples per frame) of the signals that share one file."""
     first = signals[0]
