@@ -117,7 +117,7 @@ RECIPES: dict[str, Recipe] = {
         _recipe("cnn_heartmaasters", steps=2500, learning_rate=2e-3),
         _recipe("resunet_lc", steps=2500, batch_size=64),
         _recipe("star", steps=2150, batch_size=32, learning_rate=2e-3, plain_steps=1500),
-        _recipe("s4d", steps=2500, batch_size=64, learning_rate=2e-3),
+        _recipe("s4d", steps=6000, batch_size=64, learning_rate=1.5e-2, plain_steps=4000),
     )
 }
 

@@ -94,7 +94,7 @@ def _recipe(about: dict[str, Any]) -> list[str]:
     lines = [
         f"`python -m leadset.training.shipped.universal {about['network']} WORK`: {recipe['steps']} steps of "
         f"{recipe['batch_size']}, learning rate {recipe['learning_rate']}, weight decay {recipe['weight_decay']}, seed "
-        f"{recipe['seed']}; {about['core_hours']} core hours on one core of an AMD EPYC, simulation included. {_SHARED}"
+        f"{recipe['seed']}; {about['core_hours']} core hours, simulation included. {_SHARED}"
     ]
     if tuning:
         lines.append(
