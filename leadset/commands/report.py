@@ -19,7 +19,6 @@ from leadset.utils.text_tables import aligned
 GROUP = "compare networks"
 
 
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("out", metavar="OUT", type=Path, help="folder of leadset crossval")

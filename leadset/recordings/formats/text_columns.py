@@ -356,7 +356,7 @@ def _times(path: Path, encoding: str, table: _Table, column: int) -> np.ndarray:
     """Times (t,) of all rows, in float64, NaN where one is not understood; those of a clock go on behind midnight."""
     try:
         return _numbers(path, encoding, table, np.float64, [column])[:, 0]
-    except ValueError:
+    except ValueError:  # no plain numbers: they are read as a clock, or not at all
         pass
     rows = (_cells(text, table.separator) for _, text in _lines(path, encoding, table.first))
     found = [_seconds(cells[column]) if column < len(cells) else None for cells in rows]
