@@ -6,17 +6,20 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 from configurations import tiny_config
+from safetensors.torch import load_file
 
 from leadset.leads import resolve_leads
 from leadset.simulate.write import write_dataset
-from leadset.training import run
+from leadset.training import context, run
 from leadset.training import trainer as trainer_module
 from leadset.training.context import TrainingContext
-from leadset.training.plan import TimeLimit, affordable
+from leadset.training.plan import GPU_PROCESS, TimeLimit, affordable, that_fit
 from leadset.training.task import Cost
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import Deadline
+from leadset.utils.workers import worker_pool
 
 TINY = tiny_config(
     lead_sets=(resolve_leads(2), resolve_leads("II,V5")),
@@ -57,6 +60,34 @@ def test_reserve_is_learned():
     limit.pace.add(10.0, 55.0)
     assert limit.reserve == pytest.approx(1.5 * 3 * 4)
     assert limit.left == pytest.approx(82.0, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    "peaks, free, fit",
+    [([], 80, 1), ([1, 1, 1], 1, 1), ([1, 1, 1], 5, 2), ([1, 1, 1], 80, 3), ([1, 20, 4, 9], 38, 2), ([50], 20, 1)],
+)
+def test_a_gpu_holds_as_many_networks_as_its_memory_does_whichever_meet(peaks, free, fit):
+    """In GiB; each process takes one more beside its tensors, and a tenth stays free."""
+    assert GPU_PROCESS == 2**30
+    assert that_fit([peak * 2**30 for peak in peaks], free * 2**30) == fit
+
+
+@pytest.mark.parametrize("cores, free, fit", [(10, 80, 2), (10, 3, 1), (8, 80, 1)])
+def test_networks_train_side_by_side_where_a_gpu_has_room(simulated, tmp_path, monkeypatch, capsys, cores, free, fit):
+    """Each network takes five cores; the tensors of the stand-in for a GPU are in this machine's memory."""
+    one_at_a_time = run.train_entry(simulated, tmp_path / "one", replace(TINY, workers=1))
+    monkeypatch.setattr(run.Run, "_processes", lambda self: 1)
+    monkeypatch.setattr(run, "free_memory", lambda device: free * 2**30)
+    monkeypatch.setattr(context, "with_peak", lambda work, device: (work(), 2**30))
+    pools = []
+    monkeypatch.setattr(run, "worker_pool", lambda processes: pools.append(processes) or worker_pool(processes))
+    manifest = run.train_entry(simulated, tmp_path / "gpu", replace(TINY, workers=cores))
+    assert pools == ([fit] if fit > 1 else [])
+    assert ("side by side on the GPU: 2 networks; the largest takes 1.0 GiB" in capsys.readouterr().out) == (fit > 1)
+    for trained, expected in zip(manifest.sets, one_at_a_time.sets, strict=True):
+        (weights,) = (load_file(tmp_path / "gpu" / member.weights) for member in trained.members)
+        (same,) = (load_file(tmp_path / "one" / member.weights) for member in expected.members)
+        assert all(torch.equal(weights[name], same[name]) for name in same)
 
 
 def test_clock_leaves_time_for_what_follows_the_last_step():

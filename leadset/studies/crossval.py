@@ -87,9 +87,9 @@ def _run(setting: Setting, todo: Sequence[tuple[Entrant, Fold]], processes: int 
     """Answers what is to be answered, several at a time."""
     import torch
 
-    if processes is None:
-        processes = 1 if torch.cuda.is_available() else available_cores()
-    at_a_time = max(1, min(processes, len(todo)))
+    one = processes is None and torch.cuda.is_available()
+    processes = available_cores() if processes is None else processes
+    at_a_time = 1 if one else max(1, min(processes, len(todo)))
     workers, waiting, running = max(1, processes // at_a_time), list(todo), set()
     with worker_pool(at_a_time) as pool, tqdm(total=len(todo), desc="folds", unit="fold") as bar:
         while waiting or running:

@@ -35,6 +35,7 @@ from leadset.training.task import Cost, TrainingTask, Tuning
 from leadset.training.tasks.registry import TASKS
 from leadset.training.trainer import Deadline, Outcome, RunContext, Trainer, measure, measure_answering
 from leadset.utils.files import write_atomically
+from leadset.utils.gpu_memory import with_peak
 from leadset.utils.weights import read_arrays, read_tensors, save_weights, write_arrays
 from leadset.utils.workers import stop_requested
 
@@ -259,6 +260,10 @@ class TrainingContext:
 
     def measure(self, job: Job) -> Cost:
         """What training the network costs."""
+        cost, memory = with_peak(partial(self._cost, job), self.device)
+        return cost._replace(memory=memory)
+
+    def _cost(self, job: Job) -> Cost:
         model, task = self.build(job), self.task(job)
         if self.is_fixed(job):
             return Cost(end=measure_answering(model, task))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 # Share of the limit that is kept back at least for what follows the training: thresholds, ensembles, writing files.
 RESERVE_SHARE = 0.08
 # Where that was measured to take longer, so many times what was measured is kept back.
 MARGIN = 1.5
+# Share of a GPU's free memory that trainings side by side may take, and bytes of it that each process holds beside its
+# tensors: CUDA's own, and the kernels.
+GPU_SHARE, GPU_PROCESS = 0.9, 2**30
 # How much longer than planned a network may take before it must stop, in shares of its plan.
 OVERRUN = 1.3
 
@@ -63,6 +69,17 @@ class TimeLimit:
     def left(self) -> float:
         """Seconds left for training, the reserve set aside; never negative."""
         return max(0.0, self.seconds - self.reserve - self.used)
+
+
+def that_fit(peaks: Sequence[int], free: int) -> int:
+    """How many trainings a GPU holds side by side, whichever of them meet; at least one.
+
+    Args:
+        peaks: bytes that each takes at its most.
+        free: bytes that nothing holds.
+    """
+    largest_first = np.sort(np.array(peaks, dtype=np.int64))[::-1] + GPU_PROCESS
+    return max(1, int((np.cumsum(largest_first) <= GPU_SHARE * free).sum()))
 
 
 def affordable(

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +35,17 @@ from leadset.training.data import (
 from leadset.training.decision.joining import Joining
 from leadset.training.distributed import is_shared, together, training_pool
 from leadset.training.jobs import describe_starts, make_jobs
-from leadset.training.plan import TimeLimit, affordable
+from leadset.training.plan import TimeLimit, affordable, that_fit
 from leadset.training.sizes import choose_preset
+from leadset.training.steps.batches import GPU_LOADERS
 from leadset.training.steps.pretraining import add_bank, affordable_bank
 from leadset.training.task import Cost, NothingToLearn
 from leadset.training.trainer import Deadline
 from leadset.training.untuned import can_stand_in, write_shipped_entry
 from leadset.utils.files import only_one
+from leadset.utils.gpu_memory import free_memory
 from leadset.utils.memory import keep_freed_memory
-from leadset.utils.workers import available_cores, cluster
+from leadset.utils.workers import available_cores, cluster, worker_pool
 
 # Time is short where the training would take more than this share of what is left.
 _SHORT = 0.5
@@ -76,11 +80,17 @@ class Run:
         self.processes = self._processes()
 
     def _processes(self) -> int:
-        """Networks trained at a time: one per core or as many as the configuration says; one on a GPU, or by all."""
+        """Networks measured and trained at a time: one per core or as many as the configuration says.
+
+        One by all processes that share the training, and one on a GPU until it is known how many fit (`_trainers`).
+        """
         if self.device == "cuda" or is_shared():
             return 1
-        wanted = self.config.workers if self.config.workers > 0 else available_cores()
-        return min(wanted, len(self.jobs))
+        return min(self._workers, len(self.jobs))
+
+    @property
+    def _workers(self) -> int:
+        return self.config.workers if self.config.workers > 0 else available_cores()
 
     # --- the run -----------------------------------------------------------------------------------------------
 
@@ -103,7 +113,9 @@ class Run:
         self.limit.spent = read_json(clock_file).get("seconds", 0.0)
         try:
             with training_pool(self.processes) as pool:
-                self._train(pool, self._measure(pool))
+                costs = self._measure(pool)
+                with self._trainers(pool, costs) as trainers:
+                    self._train(trainers, costs)
         finally:
             write_json(clock_file, {"seconds": self.limit.used})
         manifest = self._finish()
@@ -215,6 +227,24 @@ class Run:
         wanted, limit, used = map(_readable, (seconds / self.processes, self.limit.seconds, self.limit.used))
         plan = f"{len(todo)}, for which all steps ({sum(steps)}) take {wanted}"
         print(f"networks to train: {plan}; time limit: {limit}, of which {used} are used")
+
+    @contextmanager
+    def _trainers(self, pool: Executor, costs: dict[str, Cost]) -> Iterator[Executor]:
+        """What trains the networks: the pool that measured them, or on a GPU as many processes as fit into its memory.
+
+        A GPU is shared in turns, so that nothing is taken as gained before the first networks are done.
+        """
+        free = free_memory(self.device)
+        peaks = [costs[job.name].memory for job in self.jobs if not self.context.finished(job)]
+        fit = min(that_fit(peaks, free), self._workers // (1 + GPU_LOADERS)) if free and not is_shared() else 1
+        if fit <= 1:
+            yield pool
+            return
+        print(f"side by side on the GPU: {fit} networks; the largest takes {max(peaks) / 2**30:.1f} GiB")
+        self.processes, self.context = fit, replace(self.context, quiet=True)
+        self.limit.pace.add(1.0, float(fit))
+        with worker_pool(fit) as trainers:
+            yield trainers
 
     def _train(self, pool: Executor, costs: dict[str, Cost]) -> None:
         """Trains, longest first, what is not trained; steps are planned anew whenever a process is free."""

@@ -16,11 +16,19 @@ from leadset.training.steps.schedules import Schedule
 
 
 class Cost(NamedTuple):
-    """Seconds of training a network: a step, a step's share of all validations, and what follows the last step."""
+    """What training a network takes.
+
+    Attributes:
+        stepping: seconds of a step.
+        validating: a step's share of the seconds of all validations.
+        end: seconds of what follows the last step.
+        memory: bytes of the GPU at their most; 0 without one.
+    """
 
     stepping: float = 0.0
     validating: float = 0.0
     end: float = 0.0
+    memory: int = 0
 
     @property
     def step(self) -> float:
@@ -29,7 +37,7 @@ class Cost(NamedTuple):
 
     def scaled(self, factor: float) -> Cost:
         """The same where everything takes so many times as long."""
-        return Cost(*(factor * seconds for seconds in self))
+        return Cost(factor * self.stepping, factor * self.validating, factor * self.end, self.memory)
 
 
 #: The cost of a network that was not measured.

@@ -20,6 +20,8 @@ from leadset.training.steps.curriculum import Curriculum
 # the window.
 GAIN_SD = 0.1
 NOISE_SHARE = 0.02
+#: Processes that make the batches of one training on a GPU.
+GPU_LOADERS = 4
 
 
 class Batch(NamedTuple):
@@ -110,7 +112,7 @@ def step_loader(batches: Dataset, first_step: int, device: torch.device) -> Iter
         batches,
         batch_size=None,
         sampler=range(first_step, len(batches)),
-        num_workers=4 if on_gpu else 0,
+        num_workers=GPU_LOADERS if on_gpu else 0,
         pin_memory=on_gpu,
         # Of its own: the loader would otherwise take a draw from the one that dropout continues after a resumption.
         generator=torch.Generator(),
