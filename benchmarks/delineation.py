@@ -46,6 +46,7 @@ from annotated import (
     score_leads,
 )
 from fit_quality import areas, cross_validated, measure_recording, read_quality
+from scipy.ndimage import median_filter
 
 from leadset.waves import delineator
 from leadset.waves.learned import learned_marks
@@ -62,6 +63,9 @@ TIMES = "times"
 LIMITS = {"P onset": 0.05, "P end": 0.05, "QRS onset": 0.04, "QRS end": 0.04, "T onset": 0.05, "T end": 0.1}
 #: Signal-to-noise ratio of the noise tests in dB.
 NOISE_DB = 6.0
+#: A lead shows a beat whose size, within so many seconds around its peak, is this share of the median of so many beats.
+SHOWN, SHOWN_S, NEIGHBOURS = 0.25, 0.08, 31
+SHOWN_BEATS = "beats that the first lead shows"
 
 #: Signal (leads, samples) and rate to the marks (beats, 13) of each lead.
 Method = Callable[[np.ndarray, float], list[np.ndarray]]
@@ -171,19 +175,36 @@ def with_noise(recording: Annotated, noise: np.ndarray) -> Annotated:
     return replace(recording, signal=signal)
 
 
-def beat_rows(dataset: str, part: str, method: str, recordings: list[Annotated], chosen: dict[int, str]) -> list[tuple]:
-    """Rows for the beats of the first lead and of both; the parity of a recording's number chooses the method."""
-    rows = []
-    for leads, name in ((1, "beats, first lead"), (2, "beats, both leads")):
-        tally = Tally()
-        for recording in recordings:
-            if parity(recording) not in chosen:
-                continue
-            found = delineator.delineate(recording.signal[:leads], recording.fs, chosen[parity(recording)])
-            tally.add(recording.marks[0]["R peak"], found.r_peaks, recording.fs, recording.stretches[0],
-                      recording.excluded)
-        rows += wave_rows(dataset, part, method, {name: tally})
-    return rows
+def beat_rows(dataset: str, part: str, method: str, recordings: list[Annotated], chosen: dict[int, str],
+              clean: bool = False) -> list[tuple]:
+    """Rows for the beats of the first lead, without noise for those of them that it shows, and for those of both leads.
+
+    The parity of a recording's number chooses the method.
+    """
+    tallies = {name: Tally() for name in ("beats, first lead", SHOWN_BEATS, "beats, both leads")}
+    for recording in recordings:
+        if parity(recording) not in chosen:
+            continue
+        beats, shown = recording.marks[0]["R peak"], shown_beats(recording)
+        off = [*recording.excluded, *np.repeat(beats[~shown][:, None], 2, axis=1)]
+        first, both = (
+            delineator.delineate(recording.signal[:leads], recording.fs, chosen[parity(recording)]).r_peaks
+            for leads in (1, 2)
+        )
+        scored = ((beats, first, recording.excluded), (beats[shown], first, off), (beats, both, recording.excluded))
+        for tally, (reference, found, excluded) in zip(tallies.values(), scored, strict=True):
+            tally.add(reference, found, recording.fs, recording.stretches[0], excluded)
+    if not clean:
+        del tallies[SHOWN_BEATS]
+    return wave_rows(dataset, part, method, tallies)
+
+
+def shown_beats(recording: Annotated) -> np.ndarray:
+    """(beats,) whether the first lead shows a beat: not where an electrode is off and nearly nothing is left of it."""
+    half = int(SHOWN_S * recording.fs)
+    beats = recording.marks[0]["R peak"].astype(int)
+    sizes = np.array([np.ptp(recording.signal[0, max(beat - half, 0) : beat + half]) for beat in beats])
+    return sizes >= SHOWN * median_filter(sizes, NEIGHBOURS, mode="nearest")
 
 
 def parity(recording: Annotated) -> int:
@@ -231,7 +252,7 @@ def accuracy_rows(data: Path, weights: Path | None, kept: Collection[str]) -> It
         yield from wavelet_rows(ludb, qtdb)
         trials.append(("tuned", "wavelet", always("wavelet")))
     for trial in trials:
-        yield from beat_rows("mitdb", *trial[:2], mitdb, trial[2])
+        yield from beat_rows("mitdb", *trial[:2], mitdb, trial[2], clean=True)
     trials = [trial for trial in trials if trial[0] != "simulated"]
     for kind, noise in read_noise(data / "nstdb").items():
         noisy = [with_noise(recording, noise[len(noise) // 2 :]) for recording in mitdb]
