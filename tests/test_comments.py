@@ -132,6 +132,9 @@ def test_comments_of_other_data_sets():
         (("#Age 60 Sex M Dx 426783006",), 60, "male"),
         (("#Age - 60", "#Gender,female"), 60, "female"),
         (("#Patient age: 60", "#Patient sex: M"), 60, "male"),
+        (("#69 M 1085 1629 x1", "# Aldomet, Inderal"), 69, "male"),
+        (("# 23 F 2546 N/A x1",), 23, "female"),
+        (("# -1 M 1629 1966 x2",), None, "male"),
         (("#Age unknown", "#Sex unknown", "#Sex and the city", "#Average 60", "#Rhythm strip"), None, None),
     ],
 )
@@ -143,7 +146,7 @@ def test_age_and_sex_without_a_colon(comments, age, sex):
 @pytest.mark.parametrize(
     "comment",
     ["#Age 60 at onset", "#Age (y) 60", "#Age -5", "#Age range: 50-60", "#Sex 1", "#DOB: 1950-02-03",
-     "#69 M 1085 1629 x1", "#A 60 year old, 60 years old man", "#60 y, M"],
+     "#69 M 1085", "#A 60 year old, 60 years old man", "#60 y, M"],
 )  # fmt: skip
 def test_what_seems_to_be_an_age_or_a_sex_is_flagged(comment):
     header = parse_header(header_text(comments=(comment,)))

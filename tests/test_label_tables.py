@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from leadset.recordings.importers import open_dataset
+from leadset.recordings.patients import read_patient_tables
 
 
 def opened(folder: Path, heading: str, *rows: str):
@@ -75,3 +76,20 @@ def test_paths_of_windows(tmp_path):
     data = open_dataset(tmp_path / "t.csv")
     assert [item.path for item in data.items] == [tmp_path / "x" / "a.npy"]
     assert [what for what, _ in data.left_out] == [".\\x\\b"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-8-sig"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_as_spreadsheets_save_them(tmp_path, encoding, separator):
+    """The first letter beyond ASCII is far behind the first lines."""
+    rows = [["file", "labels", "sex", "patient"], *([f"r{i}", "AF", "f", f"p{i}"] for i in range(3000))]
+    rows += [["größe", "AF", "männlich", "Jürgen"], ["last", "AF", "m", "Jörgen"]]
+    for row in rows[-2:]:
+        np.save(tmp_path / f"{row[0]}.npy", np.zeros((2, 500)))
+    (tmp_path / "t.csv").write_text("\n".join(separator.join(row) for row in rows) + "\n", encoding=encoding)
+    data = open_dataset(tmp_path / "t.csv")
+    assert [(item.name, item.sex, item.patient) for item in data.items] == [
+        ("größe", "male", "Jürgen"), ("last", "male", "Jörgen")
+    ]  # fmt: skip
+    found = read_patient_tables(tmp_path)
+    assert len(found) == 3002 and {found["größe"], found["last"]} == {"Jürgen", "Jörgen"}

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from leadset.classes import UNKNOWN_WORDS
+from leadset.utils.text_encoding import encoding_of
 
 _PEOPLE = ("patient", "patienten", "pat", "subject", "studysubject", "participant", "person", "proband", "volunteer")
 _NUMBERS = ("", "id", "identifier", "number", "num", "no", "nr", "nummer", "code")
@@ -52,7 +53,7 @@ def read_patient_tables(folder: str | Path) -> dict[str, str]:
     patients: dict[str, str] = {}
     for file in sorted(Path(folder).glob("*.csv")):
         try:
-            with open(file, newline="", encoding="utf-8-sig", errors="replace") as opened:
+            with open(file, newline="", encoding=encoding_of(file), errors="replace") as opened:
                 first = opened.readline()
                 separator = max(",;\t", key=first.count)
                 opened.seek(0)

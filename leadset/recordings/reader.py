@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from leadset.recordings.formats import Layout, format_of, read_format
 from leadset.recordings.header import Header, parse_header
 from leadset.recordings.segments import is_multi_segment, join_headers, read_raw
 from leadset.recordings.signals import counts_of_matrix, starts_otherwise, to_millivolts
+from leadset.utils.text_encoding import text_encoding
 
 # Longest header that is looked at; real ones have a few kilobytes.
 _LONGEST_HEADER = 1 << 20
@@ -179,15 +179,7 @@ def read_header_text(path: Path) -> str:
 
 def decode_header(content: bytes) -> str:
     """The text of a header's bytes: UTF-8, UTF-16 (without its mark, every other byte is zero), Latin-1."""
-    coding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    if content[1:8:2] == bytes(4):
-        coding = "utf-16-le"
-    elif content[:8:2] == bytes(4):
-        coding = "utf-16-be"
-    try:
-        return content.decode(coding)
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+    return content.decode(text_encoding([content]))
 
 
 def header_path(path: str | Path) -> Path:

@@ -35,6 +35,8 @@ _NEXT_FIELD = re.compile(
 )
 # A field without its colon, `Age 60`, `<sex> M`, `Dx,426783006`, is one where its value can be nothing else.
 _UNSIGNED = re.compile(r"<?([^\W\d_]{1,20})>?(?:[\s,;|]+|\s+[-–>]+\s+)([^\s,;|–>-].*)")
+# The MIT-BIH Arrhythmia Database says age, sex, two numbers of its tapes and a playback speed: `69 M 1085 1629 x1`.
+_MIT_BIH = re.compile(r"(?:(\d{1,3})|-1)\s+([MF])\s+(?:\d{1,6}|N/A)\s+(?:\d{1,6}|N/A)\s+x\d")
 _NEXT_UNSIGNED = re.compile(r"[\s,;|]+(?=(?:age|sex|gender|dx)[\s,;|])", re.IGNORECASE)
 # Comments that seem to say an age or a sex in another form.
 _AGE_ELSEWHERE = re.compile(
@@ -157,6 +159,8 @@ def comment_values(comments: Iterable[str]) -> dict[str, list[str]]:
 
 def _fields_of(text: str) -> list[tuple[str, str]]:
     """Name and value of the fields that a piece of a comment is, with a colon or without; none of a remark."""
+    if match := _MIT_BIH.fullmatch(text):
+        return [("age", match[1] or ""), ("sex", match[2])]
     if match := _FIELD.match(text):
         return [(plain_name(match[1]), match[2].strip())]
     matches = [_UNSIGNED.fullmatch(part.strip()) for part in _NEXT_UNSIGNED.split(text[:_LONGEST_UNSIGNED])]

@@ -6,7 +6,6 @@ names that begin with ``#``, ``%`` or ``//`` are comments. Text is UTF-8, UTF-16
 
 from __future__ import annotations
 
-import codecs
 import csv
 import math
 import re
@@ -23,6 +22,7 @@ from leadset.leads import is_known_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.header import voltage_unit
 from leadset.recordings.patients import FILE_COLUMNS, PATIENT_FIELDS, plain_name
+from leadset.utils.text_encoding import text_encoding
 
 _COMMENT = ("#", "%", "//")
 _QUOTES = "\"'"
@@ -72,7 +72,7 @@ class _Table(NamedTuple):
 
 def is_numbers(start: bytes) -> bool:
     """Whether the first bytes of a file are those of a table with leads or numbers in it, and of no table of files."""
-    lines = start.decode(_encoding(start), errors="replace").splitlines(keepends=True)
+    lines = start.decode(text_encoding([start], whole=False), errors="replace").splitlines(keepends=True)
     # The last line, or its last cell, may be cut off.
     cut = bool(lines) and not lines[-1].endswith(("\n", "\r")) and len(start) >= _FIRST_LINES
     some, _ = _first_lines(lines[:-1] if cut and len(lines) > 1 else lines)
@@ -107,13 +107,13 @@ def read_numbers(
         ReadError: it names no lead, or a line is none of numbers.
     """
     with open(path, "rb") as file:
-        encoding = _encoding(file.read(_LONGEST_LINE))
-    with open(path, encoding=encoding, errors="replace", newline=None) as file:
+        coding = text_encoding([file.read(_LONGEST_LINE)], whole=False)
+    with open(path, encoding=coding, errors="replace", newline=None) as file:
         table = _understood(path, file, lead_names)
     if table.by_row:
-        return _by_row(path, encoding, table)
+        return _by_row(path, coding, table)
     columns = _columns(path, table, given, lead_names)
-    array = _load(path, encoding, table, columns)
+    array = _load(path, coding, table, columns)
     if not table.names:
         return array, {}
     names = [table.names[i] for i in columns]
@@ -124,7 +124,7 @@ def read_numbers(
         said["flags"] = ("other_channel",)
     of_times = next((i for i, name in enumerate(table.names) if i not in columns and _TIME.fullmatch(name)), None)
     if of_times is not None:
-        said["times"] = _times(path, encoding, table, of_times)
+        said["times"] = _times(path, coding, table, of_times)
     return array, said
 
 
@@ -143,18 +143,6 @@ def contradicts(times: np.ndarray, fs: float) -> bool:
         return True
     longest = max(_LONGEST_STEP_S * per_second, 3 * step)
     return bool(((steps > longest) | (steps < -longest)).any())
-
-
-def _encoding(start: bytes) -> str:
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if start[1:8:2] == bytes(4):
-        return "utf-16-le"
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8-sig"
 
 
 def _content(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leadset.recordings.subject import OLDEST, parse_age, parse_sex, without_decimals
+from leadset.utils.text_encoding import encoding_of
 
 # Files that hold a recording's samples beside its header.
 _SIGNALS = (".dat", ".mat")
@@ -25,7 +26,7 @@ def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> Itera
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a table of the data set")
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with open(path, newline="", encoding=encoding_of(path)) as file:
         rows = csv.DictReader(file, delimiter=delimiter)
         with _named_errors(path, rows):
             names = rows.fieldnames = clean_names(rows.fieldnames or [])
@@ -51,9 +52,8 @@ def read_heading(path: Path) -> tuple[list[str], str]:
         OSError: no such file, or it cannot be read.
         ValueError: it is no table.
     """
-    with open(path, "rb") as file:
-        heading = file.readline()
-    delimiter = max("\t;,", key=heading.decode("latin-1").count)
+    with open(path, encoding=encoding_of(path)) as file:
+        delimiter = max("\t;,", key=file.readline().count)
     with _opened(path, delimiter) as rows:
         return clean_names(next(rows, [])), delimiter
 
@@ -73,7 +73,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 @contextmanager
 def _opened(path: Path, delimiter: str = ",") -> Iterator[Any]:
     """A CSV reader of a table, whose errors name file and line."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with open(path, newline="", encoding=encoding_of(path)) as file:
         rows = csv.reader(file, delimiter=delimiter)
         with _named_errors(path, rows):
             yield rows
