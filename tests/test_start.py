@@ -75,7 +75,8 @@ def test_compact_sizes_are_those_of_the_weights_that_ship():
     config = default_config()
     for name in shipped_networks():
         shipped = read_shipped(FOLDER / f"{name}.safetensors")[1]["options"]
-        assert same_options(name, shipped, config.options(name, "compact")), name
+        compact = config.options(name, "compact")
+        assert same_options(name, shipped, compact) and shipped.get("dropout") == compact.get("dropout"), name
 
 
 def test_networks_start_from_what_fits_and_say_so():
@@ -93,6 +94,21 @@ def test_networks_start_from_what_fits_and_say_so():
     assert any(line.startswith(f"{NAME}: from shipped") and "once for all lead sets" in line for line in lines)
     other = list(describe_starts(make_jobs(config, SPACE, "published"), config, SPACE))
     assert any("from nothing, as no shipped weights are of this network in this size" in line for line in other)
+
+
+def test_dropout_is_free_where_weights_start_a_network():
+    """It changes no weight; before, a network of another dropout was trained from nothing."""
+    config = starting_config(architectures=("s4d",), preset="other")
+    options = {**config.options("s4d", "compact"), "dropout": 0.3}
+    config = replace(config, presets={**config.presets, "other": {"s4d": options}})
+    (job,) = make_jobs(config, SPACE, "other")
+    assert job.start is not None and job.options["dropout"] == 0.3
+    model = started_network("s4d", LEADS, SPACE, job.options, job.start)
+    same = load_shipped("s4d", dropout=0.3)
+    layers = [m for network in (model, same) for m in network.modules() if isinstance(m, torch.nn.Dropout1d)]
+    assert layers and all(layer.p == 0.3 for layer in layers)
+    for name, tensor in load_shipped("s4d").state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor) and torch.equal(same.state_dict()[name], tensor), name
 
 
 def test_weights_of_simulation_alone_say_so():

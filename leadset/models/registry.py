@@ -34,6 +34,9 @@ from leadset.utils.modules import import_modules
 #: Options that every classifier has beside its own.
 COMMON_OPTIONS: tuple[str, ...] = ("extra", "zero_leads")
 
+#: Options that change how a network learns and none of its weights, so that weights fit whatever they are.
+LEARNING_OPTIONS: tuple[str, ...] = ("dropout",)
+
 #: What a registered network computes: logits of classes, or a reconstruction of its own input.
 KINDS: tuple[str, ...] = ("classifier", "reconstruction")
 
@@ -179,10 +182,12 @@ def model_options(name: str) -> list[str]:
 
 
 def same_options(name: str, some: dict[str, Any], others: dict[str, Any]) -> bool:
-    """Whether two sets of options make the same network; those that are not named have their default."""
+    """Whether two sets of options make networks of the same weights; those that are not named have their default."""
     parameters = inspect.signature(model_entry(name).build).parameters
     defaults = {option: parameters[option].default for option in model_options(name) if option in parameters}
-    return json.dumps(defaults | some, sort_keys=True) == json.dumps(defaults | others, sort_keys=True)
+    ignored = dict.fromkeys(LEARNING_OPTIONS)
+    one, other = (json.dumps(defaults | given | ignored, sort_keys=True) for given in (some, others))
+    return one == other
 
 
 def count_parameters(model: nn.Module) -> int:

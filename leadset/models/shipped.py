@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from leadset.leads import LEADS, resolve_leads
 from leadset.models.lead_cut import cut_leads
-from leadset.models.registry import create_model, list_models, model_entry, model_options
+from leadset.models.registry import LEARNING_OPTIONS, create_model, list_models, model_entry, model_options
 from leadset.utils.weights import at_most, check_weights, read_with_metadata, write_tensors
 
 FOLDER = Path(__file__).parent / "pretrained"
@@ -118,7 +118,8 @@ def load_shipped(
         leads: as of `create_model`; the network is cut to them.
         n_classes: logits; where it is not the number of the file's classes, the head is new and untrained.
         folder: of the files.
-        options: of the architecture; they must be those of the file, which are taken where none is given.
+        options: of the architecture; they must be those of the file, which are taken where none is given. Those that
+            change no weight, such as ``dropout``, are free.
 
     Returns:
         The network; ``pretrained`` holds the file's metadata and, under ``"new"``, the names of tensors that are not
@@ -141,7 +142,7 @@ def load_shipped(
     classes = len(metadata["classes"])
     if n_classes is None and model_entry(name).kind == "classifier":
         n_classes = classes
-    model = create_model(name, leads, n_classes, **metadata["options"])
+    model = create_model(name, leads, n_classes, **metadata["options"] | options)
     model.pretrained = metadata | {"new": _fill(path, model, cut_leads(model, tensors, resolve_leads(leads)), classes)}
     return model
 
@@ -174,6 +175,8 @@ def _check_options(path: Path, name: str, own: dict[str, Any], given: dict[str, 
     for option, value in given.items():
         if option not in model_options(name):
             raise TypeError(f"{name} has no option {option!r}")
+        if option in LEARNING_OPTIONS:
+            continue
         default = parameters[option].default if option in parameters else None
         expected = own.get(option, default)
         if json.dumps(value) != json.dumps(expected):
