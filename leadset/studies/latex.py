@@ -13,7 +13,7 @@ BESIDE_BEST = r"\textsuperscript{$\dagger$}"
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}",
+    "|": r"\textbar{}", '"': "''",
 }  # fmt: skip
 _SCORES_NOTE = (
     "Mean ± standard deviation over seeds of a model that was trained with several, else the score with its 95 % "
