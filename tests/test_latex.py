@@ -30,7 +30,8 @@ def test_a_table_has_as_many_cells_in_each_row_as_columns():
 
 
 @pytest.mark.parametrize(("name", "written"), [
-    ("s4d (tuned_100%)", r"s4d (tuned\_100\%)"), (r"a\b{c}", r"a\textbackslash{}b\{c\}"), ('"q"', "''q''"), ("x<y^2~#$", None),
+    ("s4d (tuned_100%)", r"s4d (tuned\_100\%)"), (r"a\b{c}", r"a\textbackslash{}b\{c\}"), ('"q"', "''q''"),
+    ("x<y^2~#$", None),
 ])  # fmt: skip
 def test_names_are_escaped(name, written):
     shown = escaped(name)
