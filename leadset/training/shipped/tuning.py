@@ -57,9 +57,9 @@ AT_A_TIME = 16
 #: Which weights answer after a tuning: the last ones, their moving average, or the mean of the first and the last
 #: (Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
 READOUTS = ("last", "average", "half-way")
-#: That of the weights that ship: half-way keeps what simulation taught of few leads; networks that it taught less gain
+#: That of the weights that ship: half-way keeps what simulation taught of few leads; STAR, which it taught less, gains
 #: from all of the tuning (`benchmarks/teacher.csv`).
-READOUT, READOUT_OF = "half-way", {"mvms_net": "last", "star": "last"}
+READOUT, READOUT_OF = "half-way", {"star": "last"}
 ALL = "all"
 #: In the place of a variant and a readout: the weights that a tuning starts from.
 START = "start"

@@ -1,6 +1,7 @@
 """Universal networks: one set of weights for every lead set, trained on endless simulated recordings alone.
 
-    python -m leadset.training.shipped.universal NETWORK WORK [--scale SHARE] [--steps STEPS] [--ship FOLDER]
+    python -m leadset.training.shipped.universal NETWORK WORK [--scale SHARE] [--steps STEPS] [--learning-rate RATE]
+        [--ship FOLDER]
 
 Every recording is drawn fresh, prepared by the path that a real one takes, and half of them lose a random part of their
 leads: missing leads are zero. The first convolution of such a network can be cut to any lead set
@@ -112,7 +113,7 @@ RECIPES: dict[str, Recipe] = {
     recipe.network: recipe
     for recipe in (
         _recipe("resnet34", plain_steps=3000),
-        _recipe("mvms_net", steps=2000),
+        _recipe("mvms_net", steps=3500, learning_rate=1e-2, plain_steps=2000),
         _recipe("crnn_pqrst", steps=1400, learning_rate=2e-3),
         _recipe("cnn_heartmaasters", steps=2500, learning_rate=2e-3),
         _recipe("resunet_lc", steps=2500, batch_size=64),
@@ -303,14 +304,15 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     add_scale(parser)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="at its highest")
     parser.add_argument("--ship", type=Path, metavar="FOLDER", help="write the weights there as they ship")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     check_target(arguments.ship, arguments.scale)
     recipe = RECIPES[arguments.network].scaled(arguments.scale)
-    if arguments.steps is not None:
-        recipe = replace(recipe, steps=arguments.steps)
+    given = {"steps": arguments.steps, "learning_rate": arguments.learning_rate}
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if not is_trained(recipe, arguments.work):
         train(recipe, arguments.work, lambda line: print(line, flush=True))
     if arguments.ship is not None:
