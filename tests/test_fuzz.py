@@ -172,11 +172,14 @@ def test_what_is_packed_unpacks_to_a_bounded_size(tmp_path):
     assert peak_mb(path, "bytes that unpack to 16000000000") < 20
 
 
-def test_tables_of_another_encoding_are_errors_that_name_them(tmp_path):
+def test_tables_of_another_encoding_are_read_or_errors_that_name_them(tmp_path):
     from leadset.recordings.importers import open_dataset
 
     (tmp_path / "REFERENCE-v3.csv").write_bytes(b"A\xf6,N\n")
-    with pytest.raises(ValueError, match=r"REFERENCE-v3\.csv, line \d: found 'utf-8' codec"):
+    with pytest.raises(ValueError, match="no header and signal of this name: A\N{LATIN SMALL LETTER O WITH DIAERESIS}"):
+        open_dataset(f"af_2017:{tmp_path}")
+    (tmp_path / "REFERENCE-v3.csv").write_bytes("A,N\n".encode("utf-16")[:-1])
+    with pytest.raises(ValueError, match=r"REFERENCE-v3\.csv"):
         open_dataset(f"af_2017:{tmp_path}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -19,7 +20,6 @@ from leadset.training.plan import GPU_PROCESS, TimeLimit, affordable, that_fit
 from leadset.training.task import Cost
 from leadset.training.tasks.classification import ClassificationTask
 from leadset.training.trainer import Deadline
-from leadset.utils.workers import worker_pool
 
 TINY = tiny_config(
     lead_sets=(resolve_leads(2), resolve_leads("II,V5")),
@@ -72,22 +72,30 @@ def test_a_gpu_holds_as_many_networks_as_its_memory_does_whichever_meet(peaks, f
     assert that_fit([peak * 2**30 for peak in peaks], free * 2**30) == fit
 
 
-@pytest.mark.parametrize("cores, free, fit", [(10, 80, 2), (10, 3, 1), (8, 80, 1)])
-def test_networks_train_side_by_side_where_a_gpu_has_room(simulated, tmp_path, monkeypatch, capsys, cores, free, fit):
-    """Each network takes five cores; the tensors of the stand-in for a GPU are in this machine's memory."""
+def test_networks_train_side_by_side_where_a_gpu_has_room(simulated, tmp_path, monkeypatch, capsys):
+    """They become what they are one at a time; the stand-in for a GPU is in this machine's memory."""
     one_at_a_time = run.train_entry(simulated, tmp_path / "one", replace(TINY, workers=1))
     monkeypatch.setattr(run.Run, "_processes", lambda self: 1)
-    monkeypatch.setattr(run, "free_memory", lambda device: free * 2**30)
+    monkeypatch.setattr(run, "free_memory", lambda device: 80 * 2**30)
     monkeypatch.setattr(context, "with_peak", lambda work, device: (work(), 2**30))
-    pools = []
-    monkeypatch.setattr(run, "worker_pool", lambda processes: pools.append(processes) or worker_pool(processes))
-    manifest = run.train_entry(simulated, tmp_path / "gpu", replace(TINY, workers=cores))
-    assert pools == ([fit] if fit > 1 else [])
-    assert ("side by side on the GPU: 2 networks; the largest takes 1.0 GiB" in capsys.readouterr().out) == (fit > 1)
+    manifest = run.train_entry(simulated, tmp_path / "gpu", replace(TINY, workers=10))
+    assert "side by side on the GPU: 2 networks; the largest takes 1.0 GiB" in capsys.readouterr().out
     for trained, expected in zip(manifest.sets, one_at_a_time.sets, strict=True):
         (weights,) = (load_file(tmp_path / "gpu" / member.weights) for member in trained.members)
         (same,) = (load_file(tmp_path / "one" / member.weights) for member in expected.members)
         assert all(torch.equal(weights[name], same[name]) for name in same)
+
+
+@pytest.mark.parametrize("cores, free, fit", [(10, 80, 2), (10, 3, 1), (8, 80, 1), (10, 0, 1)])
+def test_each_network_on_a_gpu_takes_five_cores_and_its_memory(simulated, tmp_path, monkeypatch, cores, free, fit):
+    monkeypatch.setattr(run, "free_memory", lambda device: free * 2**30)
+    monkeypatch.setattr(run, "worker_pool", lambda processes: nullcontext(processes))
+    training = run.Run(simulated, tmp_path, replace(TINY, workers=cores))
+    training.limit, training.context = TimeLimit(100.0), TrainingContext(None, TINY, None, tmp_path, "cuda", False)
+    monkeypatch.setattr(TrainingContext, "finished", lambda self, job: {})
+    with training._trainers(None, {job.name: Cost(1.0, memory=2**30) for job in training.jobs}) as pool:
+        assert pool == (fit if fit > 1 else None)
+    assert (training.limit.pace.slowdown, training.context.quiet) == (fit, fit > 1)
 
 
 def test_clock_leaves_time_for_what_follows_the_last_step():
