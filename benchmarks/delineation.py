@@ -185,7 +185,8 @@ def beat_rows(dataset: str, part: str, method: str, recordings: list[Annotated],
     for recording in recordings:
         if parity(recording) not in chosen:
             continue
-        beats, shown = recording.marks[0]["R peak"], shown_beats(recording)
+        beats = recording.marks[0]["R peak"]
+        shown = shown_beats(recording) if clean else np.ones(len(beats), dtype=bool)
         off = [*recording.excluded, *np.repeat(beats[~shown][:, None], 2, axis=1)]
         first, both = (
             delineator.delineate(recording.signal[:leads], recording.fs, chosen[parity(recording)]).r_peaks
