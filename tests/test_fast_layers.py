@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from leadset.models import create_model
 from leadset.models.layers.attention import ShuffleAttention
 from leadset.models.layers.cross_attention import CrossAttention
+from leadset.models.layers.diagonal_ssm import DiagonalSSM
 from leadset.models.layers.fast import FAST, use_fast_forms, use_published_forms
 from leadset.models.layers.fast.folded import FoldedStack
 from leadset.models.layers.fast.mish import BLOCK, BlockwiseMish
+from leadset.models.layers.fast.state_space import transform_length
 from leadset.models.layers.stem import Stem
 
 
@@ -39,9 +41,13 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "Mish of several blocks": (nn.Mish, (5, 4, 1, BLOCK // 8)),
     "ShuffleAttention of 8 groups": (partial(shuffle_attention, 8), (3, 64, 1, 37)),
     "ShuffleAttention of 4 groups": (partial(shuffle_attention, 4), (3, 64, 1, 37)),
+    "DiagonalSSM of both directions": (partial(DiagonalSSM, 4, 4, True, "lin", 0.0), (3, 4, 37)),
+    "DiagonalSSM of one direction": (partial(DiagonalSSM, 4, 4, False, "inv", 0.0), (3, 4, 32)),
+    "DiagonalSSM of one sample": (partial(DiagonalSSM, 4, 4, True, "lin", 0.0), (2, 4, 1)),
     "Stem": (stem, (3, 3, 4, 50)),
     "mvms_net": (lambda: network("mvms_net", 200, width=64), (2, 4, 200)),
     "resunet_lc": (lambda: network("resunet_lc", 256, width=8), (2, 4, 256)),
+    "s4d": (lambda: network("s4d", 200, width=8, dropout=0.0), (2, 4, 200)),
     "star": (lambda: network("star", 200), (2, 4, 200)),
     "star, cascade": (lambda: network("star", 200, cascade=True), (2, 4, 200)),
 }
@@ -71,6 +77,11 @@ def test_outputs_and_all_gradients_are_those_of_the_layer(case):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert torch.allclose(found[name], value, atol=1e-9, rtol=1e-7), name
+
+
+@pytest.mark.parametrize(("shortest", "length"), [(1, 1), (2, 2), (3, 3), (5, 6), (500, 512), (700, 768), (2000, 2048)])
+def test_transforms_have_a_fast_length(shortest, length):
+    assert transform_length(shortest) == length
 
 
 @pytest.mark.parametrize("beats", [1, 5])

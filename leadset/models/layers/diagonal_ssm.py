@@ -66,6 +66,13 @@ class DiagonalKernel(nn.Module):
         return 2 * (torch.einsum("dfn,fnt->dft", weight, cosine) - torch.einsum("dfn,fnt->dft", turned, sine))
 
 
+def wrapped(responses: Tensor, length: int) -> Tensor:
+    """Impulse responses (d, f, t) as one (f, length) of a circle, on whose end the lags backwards are."""
+    room = length - responses.shape[-1]
+    response = F.pad(responses[0], (0, room))
+    return response if len(responses) == 1 else response + F.pad(responses[1].flip(-1), (room, 0))
+
+
 def long_convolution(x: Tensor, responses: Tensor) -> Tensor:
     """Channels (b, f, t), each filtered by its impulse responses (d, f, t).
 
@@ -77,10 +84,9 @@ def long_convolution(x: Tensor, responses: Tensor) -> Tensor:
         lags = responses[0] if len(responses) == 1 else torch.cat([responses[1].flip(-1), responses[0]], dim=-1)
         padded = F.pad(x, (length - 1, 0 if len(responses) == 1 else length))
         return F.conv1d(padded, lags.flip(-1)[:, None], groups=x.shape[1])
-    response = F.pad(responses[0], (0, length))
-    if len(responses) == 2:
-        response = response + F.pad(responses[1].flip(-1), (length, 0))
-    spectrum = torch.fft.rfft(x.float(), 2 * length) * torch.fft.rfft(response.float())
+    precise = torch.promote_types(x.dtype, torch.float32)
+    response = wrapped(responses, 2 * length).to(precise)
+    spectrum = torch.fft.rfft(x.to(precise), 2 * length) * torch.fft.rfft(response)
     return torch.fft.irfft(spectrum, 2 * length)[..., :length].to(x.dtype)
 
 
@@ -110,5 +116,8 @@ class DiagonalSSM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (b, f, t) to features (b, f, t); padding has to be zero."""
-        filtered = long_convolution(x, self.kernel(x.shape[-1])) + self.direct[:, None] * x
-        return F.glu(self.mix(self.dropout(F.gelu(filtered))), dim=1)
+        return F.glu(self.mix(self.dropout(F.gelu(self.filtered(x)))), dim=1)
+
+    def filtered(self, x: Tensor) -> Tensor:
+        """Channels (b, f, t), each through its system and past it."""
+        return long_convolution(x, self.kernel(x.shape[-1])) + self.direct[:, None] * x

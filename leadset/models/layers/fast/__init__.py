@@ -13,10 +13,12 @@ from torch import nn
 
 from leadset.models.layers.attention import ShuffleAttention
 from leadset.models.layers.cross_attention import CrossAttention
+from leadset.models.layers.diagonal_ssm import DiagonalSSM
 from leadset.models.layers.fast.attention import FusedShuffleAttention
 from leadset.models.layers.fast.cross_attention import SharedCrossAttention
 from leadset.models.layers.fast.layout import ChannelsLastStem
 from leadset.models.layers.fast.mish import BlockwiseMish
+from leadset.models.layers.fast.state_space import SpectralSSM
 from leadset.models.layers.stem import Stem
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -26,6 +28,7 @@ FAST: dict[type[nn.Module], type[nn.Module]] = {
     nn.Mish: BlockwiseMish,
     ShuffleAttention: FusedShuffleAttention,
     CrossAttention: SharedCrossAttention,
+    DiagonalSSM: SpectralSSM,
     Stem: ChannelsLastStem,
 }
 
