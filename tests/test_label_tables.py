@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from leadset.recordings.importers import open_dataset
 from leadset.recordings.patients import read_patient_tables
+from leadset.utils.text_encoding import GUESS
 
 
 def opened(folder: Path, heading: str, *rows: str):
@@ -91,5 +93,8 @@ def test_tables_as_spreadsheets_save_them(tmp_path, encoding, separator):
     assert [(item.name, item.sex, item.patient) for item in data.items] == [
         ("größe", "male", "Jürgen"), ("last", "male", "Jörgen")
     ]  # fmt: skip
-    found = read_patient_tables(tmp_path)
+    guessed = encoding == "latin-1"
+    assert (GUESS in data.remarks) == guessed, "a guess is said"
+    with pytest.warns(UserWarning, match="t.csv: neither UTF-8 nor UTF-16") if guessed else nullcontext():
+        found = read_patient_tables(tmp_path)
     assert len(found) == 3002 and {found["größe"], found["last"]} == {"Jürgen", "Jörgen"}

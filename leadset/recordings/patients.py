@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from leadset.classes import UNKNOWN_WORDS
-from leadset.utils.text_encoding import encoding_of
+from leadset.utils.text_encoding import GUESS, GUESSED, encoding_of
 
 _PEOPLE = ("patient", "patienten", "pat", "subject", "studysubject", "participant", "person", "proband", "volunteer")
 _NUMBERS = ("", "id", "identifier", "number", "num", "no", "nr", "nummer", "code")
@@ -53,11 +53,15 @@ def read_patient_tables(folder: str | Path) -> dict[str, str]:
     patients: dict[str, str] = {}
     for file in sorted(Path(folder).glob("*.csv")):
         try:
-            with open(file, newline="", encoding=encoding_of(file), errors="replace") as opened:
+            encoding = encoding_of(file)
+            with open(file, newline="", encoding=encoding, errors="replace") as opened:
                 first = opened.readline()
                 separator = max(",;\t", key=first.count)
                 opened.seek(0)
-                patients.update(_patients_of_table(csv.DictReader(opened, delimiter=separator)))
+                found = _patients_of_table(csv.DictReader(opened, delimiter=separator))
+            if found and encoding == GUESSED:
+                warnings.warn(f"{file}: {GUESS}", stacklevel=2)
+            patients |= found
         except (OSError, csv.Error) as error:  # recordings can be read without it, but patients may then be divided
             text = f"{file}: patients are not known from this table, which cannot be read: {error}"
             warnings.warn(text, stacklevel=2)

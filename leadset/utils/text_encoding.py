@@ -8,6 +8,9 @@ from itertools import takewhile
 from pathlib import Path
 
 _BLOCK = 1 << 20
+#: What a text is taken as that is nothing else, and what a person has to know of it.
+GUESSED = "latin-1"
+GUESS = "neither UTF-8 nor UTF-16: read as Latin-1, in which letters beyond ASCII may be others than were meant"
 
 
 def encoding_of(path: str | Path) -> str:
@@ -41,7 +44,7 @@ def text_encoding(blocks: Iterable[bytes], whole: bool = True) -> str:
             decoder.decode(block, final=False)
         decoder.decode(b"", final=whole)
     except UnicodeDecodeError:
-        return "latin-1"
+        return GUESSED
     return name
 
 

@@ -16,6 +16,7 @@ from leadset.recordings.importers.registry import register_importer
 from leadset.recordings.importers.tables import age_and_sex, number, read_heading, read_rows, whole_number
 from leadset.recordings.patients import PATIENT_FIELDS, plain_name
 from leadset.recordings.reader import header_path
+from leadset.utils.text_encoding import GUESS, GUESSED, encoding_of
 
 #: Column names, in small letters without blanks, hyphens and underscores, by what is in the column.
 _COLUMNS: dict[str, frozenset[str]] = {
@@ -105,6 +106,8 @@ def open_table(
         raise ValueError(f"{path}: found labels=none with {'space' if space else 'normal'}, which say what labels mean")
     items, left_out, remarks, words = _read_items(path, rows, own, start)
     remarks += _remarks_on_columns(names, own)
+    if not _is_parquet(path) and encoding_of(path) == GUESSED:
+        remarks.append(GUESS)
     if space:
         classes = label_space(space)
         items, strangers = _of_space(items, classes)
@@ -147,13 +150,17 @@ def _read_items(
     return items, left_out, remarks, words
 
 
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.casefold() == ".parquet"
+
+
 def _open(path: Path) -> tuple[Iterator[tuple[int, Mapping[str, str]]], list[str]]:
     """Rows with their line numbers, and names of columns.
 
     Raises:
         ValueError: a Parquet file, and pandas is not installed.
     """
-    if path.suffix.casefold() == ".parquet":
+    if _is_parquet(path):
         try:
             import pandas
         except ImportError:
