@@ -47,6 +47,8 @@ FLAGS: dict[str, str] = {
     "not_by_standard": "the file departs from its format's standard, but could be read",
     "not_exported": "the networks for the recording's leads were not exported: those of other leads answered",
     "other_channel": "channels that are no leads in volts: left out",
+    "other_lead_times": "leads begin at different times, by an offset of which no standard says the unit: it is not"
+    " applied",
     "other_rate": "signals of another rate than the leads' (samples per frame): left out",
     "other_start": "the first samples are not those that the header states: perhaps the signal file is of another"
     " recording, byte order or number of leads",

@@ -45,6 +45,16 @@ def test_an_age_without_a_unit_is_flagged(tmp_path):
     assert (read_recording(path).age, read_recording(path).flags) == (None, ("age_unreadable",))
 
 
+@pytest.mark.parametrize(("offsets", "flags"), [((0, 0, 0), ()), ((0, 0, 40), ("other_lead_times",))])
+def test_leads_at_other_times_are_flagged(tmp_path, offsets, flags):
+    path = tmp_path / "a.xml"
+    write_muse(path, make_counts(3, 1000), ("I", "II", "V2"), 500)
+    first, *leads = path.read_text().split("</LeadID>")
+    parts = zip(offsets, leads, strict=True)
+    path.write_text(first + "".join(f"</LeadID><LeadTimeOffset>{at}</LeadTimeOffset>{rest}" for at, rest in parts))
+    assert read_recording(path).flags == flags
+
+
 def test_channels_of_an_eeg_do_not_set_the_rate(tmp_path):
     import edfio
 

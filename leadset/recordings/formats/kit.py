@@ -79,6 +79,7 @@ def _contents(
         raise ReadError(path, f"no number of {_unit(leads[0])} a count in {', '.join(unscaled)}", "a scale")
     flags = ("other_rate",) if len(leads) < len(voltages) else ()
     flags += ("other_channel",) if len(voltages) < len(record.leads) else ()
+    flags += ("other_lead_times",) if len({lead.annotations.get("LeadTimeOffset") for lead in leads}) > 1 else ()
     patient = record.patient
     return Contents(
         _in_time(path, leads), next((fs for fs in exact if round(fs) == rate), float(rate)),
