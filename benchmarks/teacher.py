@@ -2,13 +2,14 @@
 
     python benchmarks/teacher.py DATA WORK [--output benchmarks/teacher.csv]
 
-DATA and WORK are those of `leadset.training.shipped.tuning`, where a tuning that has some of its folds is compared
-too. A row is a way to make the weights: ``start`` (simulation alone), or a variant of the tuning with one of its
-readouts (the last weights, their moving average, or half-way between the first and the last). All rows of a network
-and a variant are about the same recordings: those of the folds that were done, each answered by a network that did not
-see it. Mean AUROC of eleven classes of the Challenge (12, 2 and 1 leads), of the classes of PTB-XL and LUDB with at
-least eight positives (12 leads), and of atrial fibrillation in the Challenge 2017; ``gain`` is that of the first
-number over ``start``, with its 95 % interval over patients.
+DATA and WORK are those of `leadset.training.shipped.tuning` with ``--readout last --readout average --readout
+half-way`` (without, only the weights that ship answer); a tuning that has some of its folds is compared too. A row is
+a way to make the weights: ``start`` (simulation alone), or a variant of the tuning with one of its readouts (the last
+weights, their moving average, or half-way between the first and the last). All rows of a network and a variant are
+about the same recordings: those of the folds that were done, each answered by a network that did not see it. Mean
+AUROC of eleven classes of the Challenge (12, 2 and 1 leads), of the classes of PTB-XL and LUDB with at least eight
+positives (12 leads), and of atrial fibrillation in the Challenge 2017; ``gain`` is that of the first number over
+``start``, with its 95 % interval over patients.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def rows(work: Path, network: str, variant: str, real: RealData) -> Iterator[dic
     challenge = sources == "challenge"
     evidence = np.nan_to_num(targets[challenge])[:, ELEVEN] > 0
     rankings = {way: Ranking(evidence, found["12"][challenge][:, ELEVEN]) for way, found in ways.items()}
-    for way in (START, *READOUTS):
+    for way in (way for way in (START, *READOUTS) if way in ways):
         values = mean_of_sources(ways[way], targets, sources)
 
         def gain(counts: np.ndarray, way: str = way) -> float:

@@ -77,7 +77,8 @@ def test_real_recordings_are_scaled_and_another_tuning_is_not_taken(monkeypatch,
     assert len(real.names) == len(real.folds) == FEWEST
     job = Job("resnet34", "tuned", "0", 0.01)
     assert job.tuning.steps == 2 and not job.is_done(tmp_path)
-    monkeypatch.setattr(tuning, "progress_of", lambda file: {"tuning": tuning.asdict(job.tuning)})
+    progress = {"tuning": tuning.asdict(job.tuning), "answered": job.asked}
+    monkeypatch.setattr(tuning, "progress_of", lambda file: progress)
     (tmp_path / f"{job.stem}.npz").touch()
     assert job.is_done(tmp_path)
     with pytest.raises(ValueError, match=r"resnet34-tuned-0\.npz: found a tuning .* remove the file to tune anew"):

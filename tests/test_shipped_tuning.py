@@ -142,7 +142,8 @@ def test_every_recording_is_answered_by_a_network_that_did_not_see_it(data, star
         return original(network, start, mixture)
 
     monkeypatch.setattr(tuning, "tune", watched)
-    jobs = list(run(["resnet34"], "tuned", [*map(str, range(FOLDS)), ALL], real, start, tmp_path))
+    folds = [*map(str, range(FOLDS)), ALL]
+    jobs = list(run([Job("resnet34", "tuned", fold, readouts=READOUTS) for fold in folds], real, start, tmp_path))
     assert [job.fold for job in jobs] == ["0", "1", "2", "3", "4", ALL] and seen[-1] == set(range(16))
     for fold, members in enumerate(seen[:-1]):
         assert members == set(np.flatnonzero(real.folds != fold).tolist())
@@ -153,7 +154,8 @@ def test_every_recording_is_answered_by_a_network_that_did_not_see_it(data, star
         for readout in READOUTS:
             assert np.isfinite(kept[f"{readout}/2"]).all() and kept[f"{readout}/12"].shape == (16, len(SPACE))
     seen.clear()
-    assert len(list(run(["resnet34"], "tuned", ["0", ALL], real, start, tmp_path))) == 2 and not seen
+    assert len(list(run([Job("resnet34", "tuned", fold) for fold in ("0", ALL)], real, start, tmp_path))) == 2
+    assert not seen, "what is there is not done again"
     path = ship("resnet34", "average", tmp_path, tmp_path)
     shipped = load_shipped("resnet34", 2, folder=path.parent).pretrained
     assert shipped["data"] == "simulation, then real recordings" and shipped["real"]["challenge"] == 16
@@ -163,7 +165,7 @@ def test_every_recording_is_answered_by_a_network_that_did_not_see_it(data, star
 
 def test_out_of_fold_answers_need_all_folds(data, start, tmp_path):
     real = load_real_data(data[0], tmp_path, [Transform(100)])
-    list(run(["resnet34"], "tuned", ["2"], real, start, tmp_path))
+    list(run([Job("resnet34", "tuned", "2")], real, start, tmp_path))
     assert not (tmp_path / "resnet34-tuned.npz").exists()
     with pytest.raises(FileNotFoundError, match=f"{Job('resnet34', 'tuned', '0').stem}"):
         out_of_fold("resnet34", "tuned", real, tmp_path)
@@ -200,4 +202,16 @@ def test_a_start_without_weights_is_an_error(data, start, tmp_path):
     shutil.copy(start / "resnet34.safetensors", tmp_path)
     real = load_real_data(data[0], tmp_path, [Transform(100)])
     with pytest.raises(ValueError, match="no weights ship for star: expected one of resnet34"):
-        list(run(["star"], "tuned", ["0"], real, tmp_path, tmp_path))
+        list(run([Job("star", "tuned", "0")], real, tmp_path, tmp_path))
+
+
+def test_the_weights_that_ship_answer_and_others_where_they_are_asked(data, start, tmp_path):
+    real = load_real_data(data[0], tmp_path, [Transform(100)])
+    jobs = [Job("resnet34", "tuned", str(fold)) for fold in range(FOLDS)]
+    list(run(jobs, real, start, tmp_path))
+    assert {key.partition("/")[0] for key in out_of_fold("resnet34", "tuned", real, tmp_path)} == {"half-way"}
+    more = [replace(job, readouts=READOUTS) for job in jobs]
+    assert not any(job.is_done(tmp_path) for job in more), "their answers are not there"
+    list(run(more[:1], real, start, tmp_path))
+    assert more[0].is_done(tmp_path) and jobs[0].is_done(tmp_path)
+    assert {key.partition("/")[0] for key in out_of_fold("resnet34", "tuned", real, tmp_path)} == {"half-way"}

@@ -1,7 +1,7 @@
 """Universal networks that go on learning from real recordings, mixed with simulated ones.
 
     python -m leadset.training.shipped.tuning DATA WORK [--network NAME ...] [--variant NAME] [--fold K ...]
-        [--start FOLDER] [--scale SHARE] [--ship FOLDER]
+        [--readout NAME ...] [--start FOLDER] [--scale SHARE] [--ship FOLDER]
 
 DATA is a folder as `leadset.training.shipped.real_sources` describes it. Each network is tuned six times: without each
 of five folds, whose recordings it then answers, and on everything, which is what ships. Recordings of one patient are
@@ -202,12 +202,17 @@ def answers(
 
 @dataclass(frozen=True)
 class Job:
-    """One tuning: a network, a way, the fold that is left out, or `ALL`, and the share of the steps."""
+    """One tuning: a network, a way, the fold that is left out, or `ALL`, and the share of the steps.
+
+    Attributes:
+        readouts: the weights that answer the fold that is left out; by default those that ship.
+    """
 
     network: str
     variant: str
     fold: str
     scale: float = 1.0
+    readouts: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -219,8 +224,13 @@ class Job:
         """How it is done."""
         return VARIANTS[self.variant].scaled(self.scale)
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The weights that answer: of a tuning on everything none, as no recording is left."""
+        return () if self.fold == ALL else self.readouts or (readout_of(self.network),)
+
     def is_done(self, work: Path) -> bool:
-        """Whether its file is there.
+        """Whether its file is there, with the answers of all weights that are asked.
 
         Raises:
             ValueError: the file is of another tuning.
@@ -228,10 +238,10 @@ class Job:
         file, now = work / f"{self.stem}.npz", json.loads(json.dumps(asdict(self.tuning)))
         if not file.exists():
             return False
-        then = progress_of(file)["tuning"]
-        if then != now:
-            raise ValueError(f"{file}: found a tuning {then}, expected {now}; remove the file to tune anew")
-        return True
+        then = progress_of(file)
+        if then["tuning"] != now:
+            raise ValueError(f"{file}: found a tuning {then['tuning']}, expected {now}; remove the file to tune anew")
+        return set(self.asked) <= set(then["answered"])
 
     def execute(self, start: Path, work: Path, real: RealData, bank: Sequence) -> None:
         """Tunes, then answers the fold that was left out, or keeps the weights."""
@@ -242,7 +252,7 @@ class Job:
         started = time.process_time()
         tuned, losses = tune(self.network, start, Mixture(real, members, bank, self.tuning, spec))
         progress = {"core_seconds": time.process_time() - started, "losses": losses, "start": metadata}
-        progress["tuning"] = asdict(self.tuning)
+        progress |= {"tuning": asdict(self.tuning), "answered": self.asked}
         progress |= {"recordings": {source: len(indices) for source, indices in members.items()}}
         arrays = {}
         if self.fold == ALL:
@@ -250,8 +260,8 @@ class Job:
                 save_file({n: t.contiguous() for n, t in tensors.items()}, work / f"{self.stem}-{readout}.safetensors")
         else:
             chosen = np.flatnonzero(left_out)
-            for readout, tensors in tuned.items():
-                by_set = answers(self.network, metadata["options"], tensors, real, chosen)
+            for readout in self.asked:
+                by_set = answers(self.network, metadata["options"], tuned[readout], real, chosen)
                 arrays |= {f"{readout}/{leads}": values for leads, values in by_set.items()}
             arrays["chosen"] = chosen
         with write_atomically(work / f"{self.stem}.npz", "wb") as file:
@@ -265,13 +275,16 @@ def progress_of(file: Path) -> dict[str, Any]:
 
 
 def out_of_fold(network: str, variant: str, real: RealData, work: Path) -> dict[str, np.ndarray]:
-    """Probabilities (n, k) of all recordings by ``READOUT/LEADS``, each by a network that did not see its fold."""
+    """Probabilities (n, k) of all recordings by ``READOUT/LEADS``, each by a network that did not see its fold.
+
+    Weights that did not answer in every fold are left out.
+    """
+    folds = [np.load(work / f"{Job(network, variant, str(fold)).stem}.npz") for fold in range(FOLDS)]
     joint: dict[str, np.ndarray] = {}
-    for fold in range(FOLDS):
-        with np.load(work / f"{Job(network, variant, str(fold)).stem}.npz") as kept:
-            for key in set(kept) - {"chosen", "progress"}:
-                values = joint.setdefault(key, np.full(real.targets.shape, np.nan, dtype=np.float32))
-                values[kept["chosen"]] = kept[key]
+    for key in set.intersection(*map(set, folds)) - {"chosen", "progress"}:
+        joint[key] = np.full(real.targets.shape, np.nan, dtype=np.float32)
+        for fold in folds:
+            joint[key][fold["chosen"]] = fold[key]
     return joint
 
 
@@ -300,21 +313,17 @@ def answer_untuned(network: str, start: Path, real: RealData, work: Path) -> Non
             np.savez(opened, names=real.names, **{f"{START}/{leads}": values for leads, values in by_set.items()})
 
 
-def run(
-    networks: Sequence[str], variant: str, folds: Sequence[str], real: RealData, start: Path, work: Path,
-    scale: float = 1.0,
-) -> Iterator[Job]:  # fmt: skip
-    """Does what is not done yet; yields each job that is."""
-    jobs = [Job(network, variant, fold, scale) for network in networks for fold in folds]
+def run(jobs: Sequence[Job], real: RealData, start: Path, work: Path) -> Iterator[Job]:
+    """Does what is not done yet; yields each job that is. Networks with all folds get their answers in one file."""
     banks: dict[Transform, list] = {}
     for job in tqdm(jobs, "tune", unit="job"):
         if not job.is_done(work):
             transform = load_shipped(job.network, folder=start).input_spec.transform
             if transform not in banks:
-                banks[transform] = simulated_bank(transform, scale)
+                banks[transform] = simulated_bank(transform, job.scale)
             job.execute(start, work, real, banks[transform])
         yield job
-    for network in networks:
+    for network, variant in dict.fromkeys((job.network, job.variant) for job in jobs):
         answer_untuned(network, start, real, work)
         if not all((work / f"{Job(network, variant, str(fold)).stem}.npz").exists() for fold in range(FOLDS)):
             continue
@@ -349,6 +358,8 @@ def main() -> None:
     parser.add_argument("--start", type=Path, default=SIMULATED, help="folder of the weights to start from")
     folds = [*map(str, range(FOLDS)), ALL]
     parser.add_argument("--fold", action="append", choices=folds, help="left out (default: each in turn, and none)")
+    parser.add_argument("--readout", action="append", default=[], choices=READOUTS,
+                        help="weights that answer the fold that is left out (default: those that ship)")
     parser.add_argument("--ship", type=Path, metavar="FOLDER", help="write the weights there as they ship")
     arguments = parser.parse_args()
     check_target(arguments.ship, arguments.scale)
@@ -358,8 +369,12 @@ def main() -> None:
     networks = arguments.network or shipped_networks(arguments.start, "classifier")
     transforms = [load_shipped(network, folder=arguments.start).input_spec.transform for network in networks]
     real = load_real_data(arguments.data, arguments.work, transforms, arguments.scale)
-    chosen = arguments.fold or folds
-    for job in run(networks, arguments.variant, chosen, real, arguments.start, arguments.work, arguments.scale):
+    jobs = [
+        Job(network, arguments.variant, fold, arguments.scale, tuple(arguments.readout))
+        for network in networks
+        for fold in arguments.fold or folds
+    ]
+    for job in run(jobs, real, arguments.start, arguments.work):
         tqdm.write(f"{job.stem} is done")
     if arguments.ship is not None:
         for network in networks:
