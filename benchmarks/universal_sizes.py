@@ -5,8 +5,9 @@
 ``core_hours`` is the training on simulated recordings on one core, simulation included, ``tuning_core_hours`` that on
 real ones; both and the numbers of recordings are in the files. AUROC is the mean over eleven classes of the
 Challenge's recordings by `benchmarks/universal.csv`, of the weights from simulation alone. ``ms`` is the processor
-time of one window of twelve leads on one thread, the median of twenty. The last row is what `make weights` trains: all
-networks and the detector, and the tunings, as many for each network as there are folds and one more.
+time of one window of twelve leads on one thread, the median of twenty, and ``ms_2`` that of two leads. The last row
+is what `make weights` trains: all networks and the detector, and the tunings, as many for each network as there are
+folds and one more.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ import numpy as np
 import torch
 from tables import write_table
 
-from leadset.leads import LEADS
+from leadset.leads import LEAD_SETS, LEADS
 from leadset.models.cost import model_cost
 from leadset.models.shipped import FOLDER, SIMULATED, load_shipped, shipped_networks
 from leadset.training.shipped.real_sources import FOLDS
 
 COLUMNS = (
     "network", "options", "parameters", "macs_millions", "kilobytes", "recordings", "core_hours", "tuning_core_hours",
-    "ms", "eleven_12", "eleven_2",
+    "ms", "ms_2", "eleven_12", "eleven_2",
 )  # fmt: skip
 ROUNDS = 20
 
 
-def milliseconds(network: str) -> float:
+def milliseconds(network: str, leads: tuple[str, ...]) -> float:
     """Processor time of one window."""
-    model = load_shipped(network).eval()
-    window, taken = torch.randn(1, 12, model.input_spec.samples), []
+    model = load_shipped(network, leads).eval()
+    window, taken = torch.randn(1, len(leads), model.input_spec.samples), []
     with torch.inference_mode():
         for _ in range(ROUNDS):
             started = time.process_time()
@@ -69,7 +70,8 @@ def rows() -> Iterator[dict]:
             "parameters": cost.parameters, "macs_millions": f"{cost.macs / 1e6:.1f}",
             "kilobytes": round((FOLDER / f"{network}.safetensors").stat().st_size / 1000),
             "recordings": about["recordings"], "core_hours": about["core_hours"],
-            "tuning_core_hours": about.get("tuning_core_hours", ""), "ms": f"{milliseconds(network):.1f}",
+            "tuning_core_hours": about.get("tuning_core_hours", ""), "ms": f"{milliseconds(network, LEADS):.1f}",
+            "ms_2": f"{milliseconds(network, LEAD_SETS[2]):.1f}",
             "eleven_12": known[network, "12"], "eleven_2": known[network, "2"],
         }  # fmt: skip
 

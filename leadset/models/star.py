@@ -170,6 +170,7 @@ class STAR(nn.Module):
         if bridge and prior != "str":
             raise ValueError(f"bridge with prior={prior!r}: expected 'str', the only prior that knows of leads")
         self.input_spec = InputSpec(Transform(rate=100), samples=samples, scaling="recording")
+        self.shares_rows = True  # of leads that are missing, which `ZeroLeads` gives it
         self.patches = patches
         leads, mixing = derive_limb_leads(leads) if derived else (leads, None)
         self.register_buffer("mixing", mixing)
@@ -192,24 +193,30 @@ class STAR(nn.Module):
         """The modules whose outputs add up to the logits; none where these are the output of one module."""
         return () if self.shortcut is None else (self.head, self.shortcut)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """``x`` (b, l, t) and ``mask`` (b, t) to logits (b, k)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+        """``x`` (b, l, t) and ``mask`` (b, t) to logits (b, k); with ``rows``, these rows of ``x`` are the leads."""
         if self.mixing is not None:
-            x = self.mixing @ x
-        nodes = self.node_features(x, mask)
+            x, rows = self.mixing @ (x if rows is None else x[:, rows]), None
+        nodes = self.node_features(x, mask, rows)
         edges = self.edges(nodes) * self.prior
         h, edges = self.graph1(nodes, edges)
         h, _ = self.graph2(h, edges)
         logits = self.head(h)
         return logits if self.shortcut is None else logits + self.shortcut(nodes.flatten(1))
 
-    def node_features(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """``x`` (b, l, t) to node features (b, n, f) before the graph, in time-major order."""
+    def node_features(self, x: Tensor, mask: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+        """``x`` (b, l, t) to node features (b, n, f) before the graph, in time-major order.
+
+        With ``rows`` (leads,), row ``rows[i]`` of ``x`` is lead i: one that several leads share is encoded once.
+        """
         b, leads, _ = x.shape
         nodes = x.unflatten(2, (self.patches, -1)).transpose(1, 2).flatten(0, 2)  # (b·patches·l, samples of a patch)
         if mask is not None:
             mask = mask.unflatten(1, (self.patches, 1, -1)).expand(-1, -1, leads, -1).flatten(0, 2)
-        h = self.node_norm(self.node_map(self.encoded(nodes, mask)))
+        h = self.encoded(nodes, mask)
+        if rows is not None:
+            h, leads = h.unflatten(0, (-1, leads)).index_select(1, rows).flatten(0, 1), len(rows)
+        h = self.node_norm(self.node_map(h))
         h = h.view(b, self.patches, leads, -1).transpose(1, 2).flatten(0, 1)  # (b·l, patches, f)
         return self.attention(h).unflatten(0, (b, leads)).transpose(1, 2).flatten(1, 2)
 

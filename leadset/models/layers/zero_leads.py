@@ -14,7 +14,8 @@ from leadset.models.layers.extra_term import EXTRA
 class ZeroLeads(nn.Module):
     """A network of twelve leads that is given some of them, in their order; the others are zero.
 
-    What the network answers is, to the bit, what it answers on twelve leads of which the others are zero.
+    What the network answers is what it answers on twelve leads of which the others are zero: to the bit, but for a
+    network whose ``forward`` takes ``rows`` (says `shares_rows`), which encodes the row of zeros once for all of them.
 
     Args:
         model: a classifier of the twelve leads.
@@ -37,4 +38,6 @@ class ZeroLeads(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None, **extra: Tensor | None) -> Tensor:
         """Signals (b, l, t), mask (b, t) and extra inputs by name to logits (b, k)."""
         with_zeros = torch.cat([x, torch.zeros_like(x[:, :1])], dim=1)
+        if getattr(self.model, "shares_rows", False):
+            return self.model(with_zeros, mask, rows=self.rows, **extra)
         return self.model(with_zeros.index_select(1, self.rows), mask, **extra)
