@@ -111,6 +111,7 @@ class STAR(nn.Module):
 
     Missing leads: nodes of leads that are zero are all alike. In training the encoder answers the first of them for
     all, which takes a third less time under lead dropout, and its norms see one flat line in a batch, not hundreds.
+    Where leads are missing by design (`ZeroLeads`), it answers them once in evaluation, too.
 
     Args:
         leads: lead names.

@@ -241,7 +241,7 @@ class Job:
         then = progress_of(file)
         if then["tuning"] != now:
             raise ValueError(f"{file}: found a tuning {then['tuning']}, expected {now}; remove the file to tune anew")
-        return set(self.asked) <= set(then["answered"])
+        return set(self.asked) <= set(then.get("answered", READOUTS))  # once all of them answered, and none was named
 
     def execute(self, start: Path, work: Path, real: RealData, bank: Sequence) -> None:
         """Tunes, then answers the fold that was left out, or keeps the weights."""
@@ -279,7 +279,10 @@ def out_of_fold(network: str, variant: str, real: RealData, work: Path) -> dict[
 
     Weights that did not answer in every fold are left out.
     """
-    folds = [np.load(work / f"{Job(network, variant, str(fold)).stem}.npz") for fold in range(FOLDS)]
+    folds = []
+    for fold in range(FOLDS):
+        with np.load(work / f"{Job(network, variant, str(fold)).stem}.npz") as kept:
+            folds.append(dict(kept))
     joint: dict[str, np.ndarray] = {}
     for key in set.intersection(*map(set, folds)) - {"chosen", "progress"}:
         joint[key] = np.full(real.targets.shape, np.nan, dtype=np.float32)
