@@ -181,6 +181,35 @@ def test_a_line_that_is_none_of_numbers_is_named(tmp_path, row, line, message):
         read_recording(path)
 
 
+@pytest.mark.parametrize(("sep", "comma"), [(",", False), (";", False), (";", True), ("\t", True), (" ", False)])
+def test_tables_with_a_line_for_each_lead(tmp_path, sep, comma):
+    path = write(tmp_path, sep.join(("I", "V5")), sep, comma, unit="mV")
+    lines = zip(*(line.split(sep) for line in path.read_text().splitlines()), strict=True)
+    path.write_text("\n".join(map(sep.join, lines)))
+    np.testing.assert_allclose(read_recording(path).signal, MILLIVOLTS.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "line", "message"),
+    [
+        (("950;-12", "1,074;-1,204", "7;8"), 3, "'1,074', with a comma of thousands or of decimals, expected whole"),
+        (("1,07;0,950", "0.95;1"), 2, "'1,07', and '0.95' elsewhere, expected decimals behind a comma, or a point, in"),
+        (("1,074;2", "0,95;0", "1;1"), None, ""),
+    ],
+)
+def test_commas_that_may_not_be_decimal_are_refused(tmp_path, turned, rows, line, message):
+    cells = [["I", "V5"], *(row.split(";") for row in rows)]
+    path = tmp_path / "r.csv"
+    path.write_text("\n".join(map(";".join, zip(*cells, strict=True) if turned else cells)))
+    path.with_suffix(".json").write_text('{"fs": 500, "unit": "mV"}')
+    if not message:
+        np.testing.assert_allclose(read_recording(path).signal, [[1.074, 0.95, 1], [2, 0, 1]], rtol=1e-6)
+        return
+    with pytest.raises(ReadError, match=rf"r\.csv, line {1 if turned else line}: found {message}"):
+        read_recording(path)
+
+
 def test_a_table_of_numbers_without_leads_is_none_of_samples(tmp_path):
     (tmp_path / "arrays.json").write_text('{"fs": 500, "unit": "mV"}')
     for name, head in (("a", "ecg_id,AF,NORM"), ("b", "file,AF,NORM"), ("c", "patient_id,AF")):

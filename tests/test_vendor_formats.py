@@ -135,6 +135,16 @@ def test_leads_that_begin_later_are_not_moved(tmp_path):
         read_recording(path)
 
 
+def test_a_stated_length_that_would_shift_leads_is_refused(tmp_path):
+    path = written(tmp_path, "f.xml", some_counts())
+    text = path.read_text()
+    path.write_text(text.replace('durationperchannel="10000"', 'durationperchannel="5000"'))
+    with pytest.raises(ReadError, match="60000 samples of 12 leads, expected 2500 of each, as its"):
+        read_recording(path)
+    path.write_text(text.replace('compressflag="False"', 'compressflag="True" compression="None"'))
+    assert read_recording(path).signal.shape == (12, 5000)
+
+
 def test_a_scale_that_is_no_number_is_not_one(tmp_path):
     path = written(tmp_path, "d.xml", some_counts())
     path.write_text(path.read_text().replace('scale value="5"', 'scale value="5,0"', 1))

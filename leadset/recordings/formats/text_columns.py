@@ -38,6 +38,8 @@ _TIME = re.compile(
     r"sec(?:onds?)?|millis(?:econds?)?)(?:[ _.(\[].*)?|zeit.*", re.IGNORECASE
 )  # fmt: skip
 _INDEX = re.compile(r"|index|idx|n|no\.?|#|unnamed: ?\d+|samples?(?:[ _]?(?:#|no\.?|number|index))?", re.IGNORECASE)
+# A number with a comma in which there may be thousands; `0,950` and `1,07` have decimals.
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _CLOCK = re.compile(r"(?:(\d+)[:hH])?(\d{1,2})[:mM](\d{1,2}(?:[.,]\d*)?)s?")
 # Seconds of a day, and of a step between samples from which on it is a gap.
 _DAY_S, _LONGEST_STEP_S = 86400.0, 0.05
@@ -48,6 +50,36 @@ class _Line(NamedTuple):
 
     number: int
     cells: list[str]
+
+
+class _Cells:
+    """Turns cells into numbers, and keeps the first of each way of writing them: commas may be decimal or not."""
+
+    def __init__(self, separator: str | None) -> None:
+        self._separator = separator
+        self._first: dict[str, str] = {}
+
+    def number(self, text: str) -> float:
+        """A cell as a number; between commas, one with a comma could have thousands as well, and is none."""
+        text = text.strip().strip(_QUOTES).strip()
+        if text.casefold() in _MISSING:
+            return math.nan
+        if self._separator == ",":
+            return float(text)
+        value = float(text.replace(",", ".", 1))
+        way = next((sign for sign in ",." if sign in text), "whole")
+        self._first.setdefault("thousands" if way == "," and _THOUSANDS.fullmatch(text) else way, text)
+        return value
+
+    def fault(self) -> tuple[str, str, str] | None:
+        """A cell whose comma is not known to be decimal, what was found, and what was expected."""
+        decimal, thousands, point = map(self._first.get, (",", "thousands", "."))
+        cell = decimal or thousands
+        if cell and point:
+            return cell, f"{cell!r}, and {point!r} elsewhere", "decimals behind a comma, or a point, in all of a table"
+        if thousands and not decimal and "whole" in self._first:
+            return thousands, f"{thousands!r}, with a comma of thousands or of decimals", "whole numbers without commas"
+        return None
 
 
 class _Table(NamedTuple):
@@ -82,7 +114,7 @@ def is_numbers(start: bytes) -> bool:
     known = sum(map(is_known_lead, names))
     if known >= 2 or known == 1 == len(names) or _are_numbers(names):
         return True
-    if is_known_lead(names[0]) and len(names) > 2 and _are_numbers(names[1:]):
+    if _is_row(names):
         return True
     below = [line.cells for line in some[1:]]
     told = {plain_name(name) for name in names} & (FILE_COLUMNS | PATIENT_FIELDS)
@@ -171,19 +203,22 @@ def _first_lines(lines: Iterable[str]) -> tuple[list[_Line], str | None]:
 
 def _separator(line: str) -> str | None:
     """What is between the cells of a line; None for blanks, and where there is one cell."""
-    if is_known_lead(line):
-        return ","
     there = [sign for sign in "\t;," if sign in line]
-    for sign in (*there, None):
-        cells = _cells(line, sign)
-        if _are_numbers(cells) or any(map(is_known_lead, cells)):
-            return sign
-    return there[0] if there else ","
+    ways = [(sign, _cells(line, sign)) for sign in (*there, None)]
+    if is_known_lead(line) and not any(_is_row(cells) for _, cells in ways):
+        return ","
+    told = (sign for sign, cells in ways if _are_numbers(cells) or any(map(is_known_lead, cells)))
+    return next(told, there[0] if there else ",")
 
 
 def _cells(line: str, separator: str | None) -> list[str]:
     cells = line.split() if separator is None else next(csv.reader([line], delimiter=separator), [])
     return [cell.strip().strip(_QUOTES).strip() for cell in cells]
+
+
+def _is_row(cells: Sequence[str]) -> bool:
+    """Whether cells are a lead's name and numbers of it."""
+    return len(cells) > 2 and is_known_lead(cells[0]) and _are_numbers(cells[1:])
 
 
 def _are_numbers(cells: Sequence[str]) -> bool:
@@ -198,14 +233,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return "_" not in text
-
-
-def _number(text: str, separator: str | None) -> float:
-    """A cell as a number; between commas, one with a comma could have thousands as well as decimals, and is none."""
-    text = text.strip().strip(_QUOTES).strip()
-    if text.casefold() in _MISSING:
-        return math.nan
-    return float(text if separator == "," else text.replace(",", ".", 1))
 
 
 def _seconds(text: str) -> float | None:
@@ -288,12 +315,23 @@ def _lines(path: Path, encoding: str, first: int) -> Iterator[tuple[int, str]]:
 
 
 def _load(path: Path, encoding: str, table: _Table, columns: list[int] | None) -> np.ndarray:
-    for convert in (None, lambda text: _number(text, table.separator)):  # the first is fast, and takes no words
+    cells = _Cells(table.separator)
+    for convert in (None, cells.number):  # the first is fast, and takes neither words nor commas
         try:
-            return _numbers(path, encoding, table, np.float32, columns, convert)
+            array = _numbers(path, encoding, table, np.float32, columns, convert)
         except ValueError as error:
             failed = error
+        else:
+            _check_commas(path, encoding, table, cells)
+            return array
     raise _fault(path, encoding, table, columns) or failed
+
+
+def _check_commas(path: Path, encoding: str, table: _Table, cells: _Cells) -> None:
+    if fault := cells.fault():
+        cell, found, expected = fault
+        lines = _lines(path, encoding, table.first)
+        raise ReadError(path, found, expected, next((number for number, text in lines if cell in text), None))
 
 
 def _numbers(
@@ -309,7 +347,7 @@ def _numbers(
 
 def _fault(path: Path, encoding: str, table: _Table, columns: list[int] | None) -> ReadError | None:
     """Which line of a table is none of numbers."""
-    width = None
+    width, converted = None, _Cells(table.separator)
     for number, text in _lines(path, encoding, table.first):
         cells = _cells(text.strip("\ufeff"), table.separator)
         width = width or len(table.names) or len(cells)
@@ -317,7 +355,7 @@ def _fault(path: Path, encoding: str, table: _Table, columns: list[int] | None) 
             return ReadError(path, f"{len(cells)} cells", f"{width}, as in the first line", number)
         for i in range(width) if columns is None else columns:
             try:
-                _number(cells[i], table.separator)
+                converted.number(cells[i])
             except ValueError:
                 named = f" of {table.names[i]}" if table.names else ""
                 return ReadError(path, f"{cells[i]!r}", f"a number{named}", number)
@@ -326,16 +364,17 @@ def _fault(path: Path, encoding: str, table: _Table, columns: list[int] | None) 
 
 def _by_row(path: Path, encoding: str, table: _Table) -> tuple[np.ndarray, dict[str, Any]]:
     """Numbers (samples, leads) of a table with a line for each lead."""
-    names, rows = [], []
+    names, rows, converted = [], [], _Cells(table.separator)
     for number, text in _lines(path, encoding, table.first):
         name, *cells = _cells(text.strip("\ufeff"), table.separator)
         try:
-            rows.append(np.array([_number(cell, table.separator) for cell in cells], np.float32))
+            rows.append(np.array(list(map(converted.number, cells)), np.float32))
         except ValueError as error:
             raise ReadError(path, str(error), f"a number in each cell of {name}", number) from None
         if len(rows[-1]) != len(rows[0]):
             raise ReadError(path, f"{len(rows[-1])} numbers of {name}", f"{len(rows[0])}, as of {names[0]}", number)
         names.append(name)
+    _check_commas(path, encoding, table, converted)
     units = _units(path, names, [])
     return np.stack(rows, axis=1), {"leads": names} | ({"unit": units} if units else {})
 
