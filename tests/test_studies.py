@@ -16,9 +16,12 @@ from leadset.cli import main
 from leadset.config import Setting, load_config
 from leadset.models import create_network, list_models
 from leadset.recordings.importers import importer, list_importers
+from leadset.scoring import macro
+from leadset.scoring.metrics import areas
 from leadset.simulate.write import write_dataset
 from leadset.studies.comparison import KIT, PUBLISHED, Paper
 from leadset.studies.protocols import PROTOCOLS
+from leadset.studies.results import read_results
 from leadset.studies.study import METRICS, Study, list_studies, sample_f, sample_f_max, study_entrants
 from leadset.training.run import train_entry
 from leadset.training.steps.losses import LOSSES, asymmetric, cross_entropy, focal
@@ -125,7 +128,7 @@ def test_a_study_on_stand_ins_says_so_everywhere(tmp_path, monkeypatch, capsys):
     )
     words = ["study", "resnet34-cpsc2018", "--simulated", "out", "--leads", "2", "--config", "tiny.toml", "-j", "1"]
     words += ["--set", "preset=tiny", "--set", "start.weights=none", "--set", "pretrain.below=0", "--epochs", "1"]
-    words += ["--set", "min_steps=2", "--set", "presets.published={}", "--ablations", "all"]
+    words += ["--set", "min_steps=2", "--set", "presets.published={}", "--ablations", "all", "--seeds", "2021,2022"]
     assert main(words) == 0, capsys.readouterr().err
     page = (tmp_path / "out" / "study.html").read_text()
     assert "SIMULATED STAND-INS" in page
@@ -135,6 +138,12 @@ def test_a_study_on_stand_ins_says_so_everywhere(tmp_path, monkeypatch, capsys):
     assert {line["model"] for line in ours} == {f"resnet34 ({note})" for note in (PUBLISHED, KIT, "last 30 s")}
     theirs = {line["metric"]: float(line["percent"]) for line in lines if line["source"].startswith("abstract")}
     assert theirs == {"auroc": 97.0, "f1": 81.3}
+    assert "intervals over patients and seeds, of means over seeds." in page
+    means = {line["model"]: float(line["percent"]) for line in ours if line["metric"] == "auroc"}
+    results = read_results(tmp_path / "out")
+    for row, runs in results.said.items():
+        of_seeds = [macro(areas(results.labels, said.probabilities)[0]) for said in runs]
+        assert len(set(of_seeds)) == 2 and means[row.model] == pytest.approx(100 * np.mean(of_seeds), abs=0.006)
 
 
 def test_loss_and_schedule_of_the_configuration_change_what_is_learnt(tmp_path):

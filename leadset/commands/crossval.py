@@ -51,14 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model folders that take part as they are, with commas between; shipped: the entry that ships",
     )  # fmt: skip
     parser.add_argument("--untuned", action="store_true", help="the networks that ship take part too, as they are")
+    add_seeds(parser)
+    parser.add_argument("--name", type=_name, metavar="NAME", help="of the entry that --models trains, for the report")
+    parser.add_argument("--no-entry", action="store_true", help="train no entry: baselines, --entries, --untuned alone")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="folds at a time (default: one per core)")
+
+
+def add_seeds(parser: argparse.ArgumentParser) -> None:
+    """The option of the seeds that are trained with; without it ``seeds`` is None."""
     parser.add_argument(
         "--seeds", type=_seeds, metavar="SEEDS",
         help="train once with each of these, with commas between, on the same folds, which are those of --seed"
         " (default: that one alone)",
     )  # fmt: skip
-    parser.add_argument("--name", type=_name, metavar="NAME", help="of the entry that --models trains, for the report")
-    parser.add_argument("--no-entry", action="store_true", help="train no entry: baselines, --entries, --untuned alone")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="folds at a time (default: one per core)")
 
 
 def _entries(words: str) -> list[str]:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leadset.commands.crossval import add_seeds
 from leadset.commands.train import add_choices, chosen_config
 from leadset.studies import study_names
 
@@ -31,7 +32,7 @@ _RECORDINGS, _SHARE = 240, 0.25
 # Folder of the arrays that a detector learns from; options that are settings of its training, and those that are not.
 _ARRAYS = "arrays"
 _OF_DETECTORS = {"epochs": "epochs", "batch_size": "batch_size", "lr": "learning_rate", "seed": "seed"}
-_NOT_OF_DETECTORS = {"models", "leads", "time_limit", "preset", "freeze", "config", "jobs"}
+_NOT_OF_DETECTORS = {"models", "leads", "time_limit", "preset", "freeze", "config", "jobs", "seeds"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ablations", metavar="NAMES", help="variants of the network to add, with commas between; all: every one"
     )
+    add_seeds(parser)
     parser.add_argument("-j", "--jobs", type=int, metavar="N", help="folds at a time (default: one per core)")
     add_choices(parser)
 
@@ -100,7 +102,7 @@ def _classify(arguments: argparse.Namespace, study: Study, out: Path, ablations:
         name = choices.pop("name")
         folds = {key: tuple(value) for key, value in choices.items()}
         protocol = create_protocol(name, folds=kit.folds, share=kit.test_share, seed=kit.seed, **folds)
-    cross_validate(data, out, protocol, entrants, arguments.jobs)
+    cross_validate(data, out, protocol, entrants, arguments.jobs, arguments.seeds or ())
     write_report(out)
     return compare(study, read_results(out), out, bool(arguments.simulated))
 

@@ -9,13 +9,13 @@ same draws, of patients and of seeds, so that their differences are paired in bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from leadset.scoring import ChallengeMetric, f_measure, macro
-from leadset.scoring.intervals import Interval, percentile_interval, resampled
+from leadset.scoring.intervals import CountMetric, Interval, over, percentile_interval, resampled
 from leadset.scoring.metrics import Ranking
 from leadset.studies.answers import Row, Said
 from leadset.studies.results import Results
@@ -85,6 +85,20 @@ def compare(results: Results, rows: Sequence[Row], draws: int = DRAWS) -> Compar
     """The scores of some rows on the data set and on ``draws`` resampled ones."""
     scored = [[_Scored(results, said) for said in results.said[row]] for row in rows]
     seeds = [results.seeds[row] for row in rows]
+    return Comparison(list(rows), seeds, *_on_data_and_drawn(results, scored, seeds, draws))
+
+
+def over_seeds(results: Results, row: Row, metric: Callable[..., float], draws: int = DRAWS) -> Interval:
+    """The mean over seeds of a metric of labels, decisions and probabilities, (n, k) each, with its 95 % interval."""
+    runs = [over(metric, results.labels, said.decisions, said.probabilities) for said in results.said[row]]
+    (value,), drawn = _on_data_and_drawn(results, [runs], [results.seeds[row]], draws)
+    return percentile_interval(value.mean(), drawn[:, 0])
+
+
+def _on_data_and_drawn(
+    results: Results, scored: Sequence[Sequence[CountMetric]], seeds: Sequence[tuple[int, ...]], draws: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """By row, the scores (s, ...) of its runs; and the scores (draws, r, ...) on drawn patients, of drawn seeds."""
 
     def scores(counts: np.ndarray) -> list[np.ndarray]:
         return [np.array([run(counts) for run in runs]) for runs in scored]
@@ -93,7 +107,7 @@ def compare(results: Results, rows: Sequence[Row], draws: int = DRAWS) -> Compar
     for counts in resampled(len(results.labels), results.groups, draws, SEED):
         chosen = {some: _drawn_seeds(len(some), rng) for some in dict.fromkeys(seeds)}
         drawn.append([runs[chosen[some]].mean(axis=0) for runs, some in zip(scores(counts), seeds, strict=True)])
-    return Comparison(list(rows), seeds, scores(np.ones(len(results.labels), dtype=np.int64)), np.array(drawn))
+    return scores(np.ones(len(results.labels), dtype=np.int64)), np.array(drawn)
 
 
 def _drawn_seeds(n: int, rng: np.random.Generator) -> np.ndarray:

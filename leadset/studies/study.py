@@ -19,18 +19,18 @@ import numpy as np
 from leadset.config import Config, Setting
 from leadset.scoring import accuracy, f_measure, macro
 from leadset.scoring.by_class import CLASS_SCORES, class_counts, hamming_loss
-from leadset.scoring.intervals import bootstrap, over
 from leadset.scoring.metrics import areas, challenge_metric
 from leadset.studies import STUDY_FOLDER, study_names
 from leadset.studies.anomaly_study import AnomalyStudy
 from leadset.studies.answers import Row
+from leadset.studies.compared import over_seeds
 from leadset.studies.comparison import KIT, PUBLISHED, Paper, write_comparison
 from leadset.studies.entrants import Entrant, Trained
 from leadset.studies.results import Results
 
 #: The kind of study that `leadset.studies.anomaly_study` repeats, as files name it.
 _ANOMALY = "anomaly"
-_DRAWS, _SEED = 200, 2021
+_DRAWS = 200
 # The option of an ablation that names another network.
 _OTHER = "architecture"
 # Thresholds among which the STAR study's F1 is the largest.
@@ -189,8 +189,10 @@ def compare(study: Study, results: Results, out: Path, simulated: bool) -> Path:
         simulated: whether they are of stand-ins, which the page then says.
     """
     ours = {tuple(row): _scores(study, results, row) for row in results.rows}
+    several = any(len(seeds) > 1 for seeds in results.seeds.values())
+    drawn = "patients and seeds, of means over seeds" if several else "patients"
     notes = [
-        f"{len(results.labels)} test recordings, percent, 95 % bootstrap intervals over patients.",
+        f"{len(results.labels)} test recordings, percent, 95 % bootstrap intervals over {drawn}.",
         "leadset report writes every other score of these answers beside this page.",
     ]
     titles = {name: title for name, (title, _) in METRICS.items()}
@@ -198,14 +200,13 @@ def compare(study: Study, results: Results, out: Path, simulated: bool) -> Path:
 
 
 def _scores(study: Study, results: Results, row: Row) -> dict[str, tuple[float, float, float]]:
-    """By metric of the paper, and of the honest one beside an oracle: value and interval, in percent."""
-    arrays = results.labels, results.decided[row], results.probabilities[row]
+    """By metric of the paper, and of the honest one beside an oracle: mean over seeds and interval, in percent."""
     wanted = []
     for metric in study.paper["columns"].values():
         wanted += [metric] + ([_HONEST[metric]] if metric in _HONEST else [])
     scores = {}
     for name in wanted:
         metric = partial(METRICS[name][1], space=results.space)
-        interval = bootstrap(over(metric, *arrays), len(arrays[0]), results.groups, _DRAWS, _SEED)
+        interval = over_seeds(results, row, metric, _DRAWS)
         scores[name] = tuple(100 * float(value) for value in (interval.value, interval.low, interval.high))
     return scores
