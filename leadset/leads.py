@@ -51,6 +51,8 @@ _RANK = {lead: i for i, lead in enumerate(LEADS)}
 
 #: Leads with names of their own outside the twelve: posterior and right-sided ones, and those of Frank.
 OTHER_LEADS = frozenset({"V7", "V8", "V9", "V1R", "V2R", "V3R", "V4R", "V5R", "V6R", "X", "Y", "Z", "VX", "VY", "VZ"})
+#: Those of them that are as well the axes of an accelerometer.
+AXES = frozenset({"X", "Y", "Z"})
 
 # What devices and standards write before a lead's name: MDC (ISO/IEEE 11073-10102), DICOM's and SCP-ECG's texts.
 # The word for lead in other languages stands there as well.
@@ -88,6 +90,42 @@ _ALIKE = str.maketrans({
 })  # fmt: skip
 
 
+# Channels of an EEG (electrodes of the 10-20 system, of ears and eyes), perhaps with their reference; and what sleep
+# recorders call the ECG beside them.
+_EEG = re.compile(
+    r"(?:E[EO]G|(?:[LR]OC|Fp[12z]|F[3478z]|T[3-6]|P[34z]|O[12z]|Cz|[AM][12])(?![^\W_])).*", re.IGNORECASE
+)
+_ONE_ECG = re.compile(r"E[CK]G", re.IGNORECASE)
+_SPEAKS_OF_ECG = re.compile(r"(?<![a-z])e[ck]g(?![a-z])", re.IGNORECASE)
+_CHEST_OR_HEAD = re.compile(r"C[ _.-]?0?[1-6](?![^\W_]).*", re.IGNORECASE)
+
+
+def speaks_of_ecg(name: str) -> bool:
+    """Whether a channel's name has the word ECG in it."""
+    return _SPEAKS_OF_ECG.search(name) is not None
+
+
+def names_beside(names: Iterable[str], lead_names: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
+    """What names stand for in one file (see `signed_lead`): C3 is no chest lead beside others of an EEG.
+
+    Args:
+        names: of all channels of the file.
+        lead_names: the user's, which go before.
+    """
+    names = [name.strip().strip("\"'").strip() for name in names]
+    either = [name for name in names if _CHEST_OR_HEAD.fullmatch(name)]
+    if not either:
+        return lead_names
+    has_limb_lead = any(signed_lead(name, lead_names)[0] in LIMB_WEIGHTS for name in names)
+    if any(map(_EEG.fullmatch, names)) or (any(map(_ONE_ECG.fullmatch, names)) and not has_limb_lead):
+        return {**(lead_names or {}), **{name: f"EEG {name}" for name in either if not _is_named(name, lead_names)}}
+    return lead_names
+
+
+def _is_named(name: str, lead_names: Mapping[str, str] | None) -> bool:
+    return name.casefold() in {written.strip().casefold() for written in lead_names or {}}
+
+
 def signed_lead(name: str, lead_names: Mapping[str, str] | None = None) -> tuple[str, int]:
     """A lead in standard spelling, and -1 where the name says that it was recorded upside down (``-aVR``), else 1.
 
@@ -116,6 +154,8 @@ def _understood(name: str) -> tuple[str, int]:
     note = match["note"] or ""
     words = _WORD.findall(note)
     if any(other and _lead_of(other) != lead for other in map(_WRITTEN.fullmatch, words)):  # a difference, or a list
+        return name, 1
+    if match["chest"] and any(map(_EEG.fullmatch, words)):  # against an ear: an electrode on the head
         return name, 1
     if match["chest"] and any(match["chest"] in _ELSEWHERE.get(word.casefold(), "") for word in words):
         return name, 1

@@ -57,6 +57,8 @@ def test_tables_say_units_and_use_decimal_commas(tmp_path, head, more):
         ("time,I,V5", lambda i: f"23:59:{59 + i / FS:06.3f}" if i < FS else f"00:00:{i / FS - 1:06.3f}", ()),
         ("time,I,V5", lambda i: f"12:00:{i / 500:06.3f}", ("other_times",)),
         ("time,I,V5", lambda i: f"2020-01-02 12:00:{i / FS:09.6f}", ()),
+        ("timestamp,I,V5", lambda i: str(1_600_000_000_000_000_000 + i * 10**9 // FS), ()),
+        ("timestamp,I,V5", lambda i: str(1_600_000_000_000_000_000 + i * 2_000_000), ("other_times",)),
         ("time,I,V5", lambda i: str((i + 3 * FS * (i > 400)) / FS), ("other_times",)),  # a gap
         ("time,I,V5", lambda i: str((i - 60 * (i == 400)) / FS), ("other_times",)),  # one goes back
         ("'Elapsed time','I','V5'\n'hh:mm:ss.mmm','mV','mV'", lambda i: f"'0:{i / FS:06.3f}'", ()),
@@ -95,6 +97,36 @@ def test_words_for_nothing_are_missing_samples(tmp_path, word):
     path.write_text(path.read_text().replace(f"{MILLIVOLTS[7, 0]:.3f},", f"{word},", 1))
     missing = np.isnan(read_recording(path).signal)
     assert missing.sum() == 1 and missing[0].any()
+
+
+def test_a_column_of_words_is_no_line_of_units(tmp_path):
+    path = write(tmp_path, "label,I,V5", first=lambda i: "AF", unit="mV")
+    recording = read_recording(path)
+    assert (recording.leads, recording.flags) == (("I", "V5"), ("other_channel",))
+    np.testing.assert_allclose(recording.signal, MILLIVOLTS.T, atol=1e-6)
+
+
+@pytest.mark.parametrize(("given", "leads"), [(["ECG"], ("ECG",)), (["II"], ("II",)), (None, None)])
+def test_axes_of_an_accelerometer_are_no_leads_beside_an_ecg(tmp_path, given, leads):
+    path = tmp_path / "r.csv"
+    rows = [f"{i / FS},{value:.3f},0.1,9.8,0.2" for i, value in enumerate(MILLIVOLTS[:, 0])]
+    path.write_text("\n".join(["time,ECG,X,Y,Z", *rows]))
+    path.with_suffix(".json").write_text(json.dumps({"fs": FS, "unit": "mV"} | ({"leads": given} if given else {})))
+    if leads is None:
+        with pytest.raises(ReadError, match="found columns time, ECG, X, Y, Z, expected names of leads"):
+            read_recording(path)
+        return
+    recording = read_recording(path)
+    assert (recording.leads, recording.flags) == (leads, ("other_channel",))
+    np.testing.assert_allclose(recording.signal[0], MILLIVOLTS[:, 0], atol=1e-6)
+
+
+def test_channels_of_an_eeg_are_no_leads_of_a_table(tmp_path):
+    recording = read_recording(write(tmp_path, "C3,I", unit="mV"))
+    assert recording.leads == ("V3", "I")
+    path = write(tmp_path, "C3,Cz", unit="mV")
+    with pytest.raises(ReadError, match="found columns C3, Cz, expected names of leads"):
+        read_recording(path)
 
 
 def test_names_of_a_user_reach_the_names_of_columns(tmp_path):

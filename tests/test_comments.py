@@ -124,6 +124,21 @@ def test_comments_of_other_data_sets():
 
 
 @pytest.mark.parametrize(
+    ("text", "age", "sex", "flags"),
+    [
+        ("61 M", 61, "male", ()), ("61, F", 61, "female", ()), ("6, M", 6, "male", ()), ("61/M", 61, "male", ()),
+        ("61 y/o female", 61, "female", ()), ("45 years old, male", 45, "male", ()),
+        ("61 M\n#Sex: F", 61, "female", ()),
+        ("61M", None, None, ("age_unreadable",)), ("6 M", None, None, ("age_unreadable",)),
+        ("18M", 1.5, None, ()), ("061M", 61 / 12, None, ()), ("6 months", 0.5, None, ()),
+    ],
+)  # fmt: skip
+def test_a_sex_behind_an_age_is_no_unit_of_it(text, age, sex, flags):
+    header = parse_header(header_text(comments=(f"#Age: {text}",)))
+    assert (header.age, header.sex, header.flags) == (age and pytest.approx(age), sex, flags)
+
+
+@pytest.mark.parametrize(
     ("comments", "age", "sex"),
     [
         (("#Age 60", "# Sex M"), 60, "male"),

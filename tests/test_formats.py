@@ -260,6 +260,19 @@ def test_segments_are_one_recording(segments):
     np.testing.assert_allclose(recording.signal, reference.p_signal.T, rtol=1e-6)
 
 
+def test_segments_say_what_the_recording_does_not(segments):
+    folder, expected = segments
+    with open(folder / "a.hea", "a") as file:
+        file.write("#Age: 61\n#Sex: F\n#Dx: 426783006\n")
+    path = folder / "r.hea"
+    for own, age in (("", 61), ("# Produced by xform\n", 61), ("#Age: 50\n", 50)):
+        path.write_text(f"r/4\t3 500\t1400\nlay\t0\na \t 600\n~\t100\nb\t700\n{own}")
+        header = read_header(path)
+        assert (header.age, header.sex, header.codes) == (age, "female", ("426783006",))
+        assert find_recordings(folder) == [path]
+        np.testing.assert_allclose(read_recording(path).signal, expected, rtol=1e-6)
+
+
 def test_segments_are_not_counted_again(segments):
     folder, _ = segments
     (folder / "other.hea").write_text(header_text("other", ("I",), 600))

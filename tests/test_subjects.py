@@ -66,6 +66,58 @@ def test_channels_of_an_eeg_do_not_set_the_rate(tmp_path):
     assert (recording.fs, recording.leads, recording.flags) == (500, ("ECG",), ("other_rate",))
 
 
+def write_edf(path, labels, patient="", scale=None):
+    """A file of these channels, all at 250 Hz; ``scale`` takes the place of the last one's physical range."""
+    import edfio
+
+    pairs = zip(make_counts(len(labels), 500).astype(float), labels, strict=True)
+    signals = [edfio.EdfSignal(row, 250, label=name, physical_dimension="uV") for row, name in pairs]
+    edfio.Edf(signals).write(path)
+    content, n = bytearray(path.read_bytes()), len(labels)
+    content[8:88], content[192:236] = patient.encode().ljust(80), b" " * 44
+    if scale is not None:
+        low, high = 256 + 104 * n + 8 * (n - 1), 256 + 112 * n + 8 * (n - 1)
+        content[low : low + 8], content[high : high + 8] = (str(end).encode().ljust(8) for end in scale)
+    path.write_bytes(content)
+    return read_recording(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "leads"),
+    [
+        (("C3", "C4", "M1", "M2", "ECG"), ("EEG C3", "EEG C4", "M1", "M2", "ECG")),
+        (("EEG Fpz-Cz", "C3", "II"), ("EEG Fpz-Cz", "EEG C3", "II")),
+        (("C3:M2", "C4/A1", "C4 A1", "ECG"), ("EEG C3:M2", "EEG C4/A1", "EEG C4 A1", "ECG")),
+        (("C3", "C4", "ECG"), ("EEG C3", "EEG C4", "ECG")),
+        (("I", "II", "C1", "C6", "C7", "ECG"), ("I", "II", "V1", "V6", "C7", "ECG")),
+        (("C1", "C2", "C3"), ("V1", "V2", "V3")),
+        (("V3", "EEG Cz", "II"), ("V3", "EEG Cz", "II")),
+    ],
+)
+def test_electrodes_on_the_head_are_no_chest_leads(tmp_path, labels, leads):
+    assert write_edf(tmp_path / "a.edf", labels).leads == leads
+    lines = [f"a.dat 16 1000/mV 16 0 0 0 0 {label}" for label in labels]
+    (tmp_path / "b.hea").write_text("\n".join([f"b {len(labels)} 250 500", *lines, ""]))
+    make_counts(len(labels), 500).T.astype("<i2").tofile(tmp_path / "a.dat")
+    assert read_recording(tmp_path / "b.hea").leads == leads
+    assert read_recording(tmp_path / "b.hea", {labels[0]: "aVR"}).leads[0] == "aVR"
+
+
+@pytest.mark.parametrize("scale", [(0, 0), (5, 5)])
+def test_an_unused_channel_does_not_cost_the_others(tmp_path, scale):
+    recording = write_edf(tmp_path / "a.edf", ("I", "II", "V9"), scale=scale)
+    assert (recording.leads, recording.flags) == (("I", "II"), ("other_channel",))
+
+
+@pytest.mark.parametrize(
+    ("text", "patient"),
+    [("female 33yr", None), ("Male, 61 years", None), ("61 M", None), ("Patient 12", "Patient 12"), ("P0012", "P0012"),
+     ("P7 M 45", "P7"), ("P7 M 01-JAN-1950 name", "P7"), ("X X X X", None), ("", None)],
+)  # fmt: skip
+def test_free_text_of_a_plain_edf_makes_no_patient_of_many(tmp_path, text, patient):
+    assert write_edf(tmp_path / "a.edf", ("I", "II"), text).patient == patient
+
+
 @pytest.mark.parametrize(
     ("name", "lead"),
     [("I-REF", "I"), ("ECG II-Ref", "II"), ("ECG LA-RA", "I"), ("LL-RA", "II"), ("EKG LF-LA", "III"),

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leadset.leads import is_known_lead, signed_lead
+from leadset.leads import is_known_lead, names_beside, signed_lead
 from leadset.recordings.errors import ReadError
 from leadset.recordings.subject import parse_comments
 from leadset.signals import HIGHEST_RATE, LOWEST_RATE
@@ -176,9 +176,9 @@ def parse_header(
         if len(lines) == record.n_signals and "sample_count_unreadable" in record.flags:
             present += f" and a record line {lines[0][1]!r} that runs into one"
         raise ReadError(source, present, expected, lines[0][0])
-    parsed = [
-        _parse_signal_line(line, i, source, number, lead_names, layout) for i, (number, line) in enumerate(lines[1:])
-    ]
+    written = (match[9] or "" for _, line in lines[1:] if (match := _SIGNAL.fullmatch(line)))
+    names = names_beside(written, lead_names)
+    parsed = [_parse_signal_line(line, i, source, number, names, layout) for i, (number, line) in enumerate(lines[1:])]
     stored = tuple(signal for signal, _ in parsed)
     candidates = without_other_channels(stored)
     per_frame = _samples_per_frame(candidates)

@@ -5,7 +5,7 @@ Source: ``header(5)`` of the WFDB Applications Guide, fixed and variable layout.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from leadset.recordings.header import (
 )
 from leadset.recordings.signals import in_format, read_counts
 from leadset.recordings.storage import INVALID
-from leadset.recordings.subject import parse_comments
+from leadset.recordings.subject import comment_values, parse_comments
 
 # Times the recorded length beyond which a gap is damage of the header, and would only take memory.
 _LONGEST_GAP = 1000
@@ -35,7 +35,7 @@ _LONGEST_GAP = 1000
 def is_multi_segment(text: str) -> bool:
     """Whether the text of a header is one of several segments."""
     first = next((line for line in header_lines(text) if line.strip()[:1] not in ("", "#")), "")
-    return first.strip().partition(" ")[0].partition("/")[2].isdigit()
+    return "".join(first.split()[:1]).partition("/")[2].isdigit()
 
 
 def segment_names(text: str, source: str | Path = "header") -> list[tuple[str, int]]:
@@ -48,8 +48,8 @@ def segment_names(text: str, source: str | Path = "header") -> list[tuple[str, i
     n_segments = parse_record_line(lines[0], source).n_segments
     named = []
     for number, line in lines[1:]:
-        name, _, length = line.partition(" ")
-        length = length.strip()
+        name, *lengths = line.split()
+        length = " ".join(lengths)
         is_name = name == NOTHING or (stays_in_folder(name) and "/" not in name)
         if not is_name or not (length.isascii() and length.isdigit()):
             raise ReadError(source, f"segment {line!r}", "a record name and its number of samples", number)
@@ -88,18 +88,25 @@ def join_headers(text: str, path: Path, read_part: Callable[[Path, bool], Header
     if n_frames > _LONGEST_GAP * sum(segment.n_frames for segment in segments if segment.header is not None):
         raise ReadError(path, f"{n_frames} samples, hardly any of them recorded", "a recording")
     headers = layouts + recorded
-    said = comments or [comment for header in headers for comment in header.comments]
+    said = _said(comments, headers)
     subject = parse_comments(said)
     per_frame = recorded[0].signals[0].samples_per_frame
     signals = _joined_signals(headers, recorded, per_frame)
     leads = {signal.lead for signal in signals}
     segments = tuple(_with_leads(segment, leads) for segment in segments)
     return Header(
-        record.name, rates[0], n_frames * per_frame, signals, tuple(comment.strip() for comment in said), subject.age,
+        record.name, rates[0], n_frames * per_frame, signals, said, subject.age,
         subject.sex, subject.codes, subject.patient,
         _flags(headers, leads, record.flags + subject.flags + _length_flags(record, n_frames)), recorded[0].dialect,
         signals, segments,
     )  # fmt: skip
+
+
+def _said(own: Sequence[str], headers: Sequence[Header]) -> tuple[str, ...]:
+    """The comments of a recording: its own, and those of its segments about what its own do not say."""
+    known = comment_values(own).keys()
+    more = (c for header in headers for c in header.comments if not known & comment_values([c]).keys())
+    return tuple(dict.fromkeys(comment.strip() for comment in (*own, *more)))
 
 
 def _joined_signals(headers: list[Header], recorded: list[Header], per_frame: int) -> tuple[SignalSpec, ...]:

@@ -17,8 +17,10 @@ _FIELD = re.compile(
 #: Names of fields, as `plain_name` has them, in the languages of devices and their users.
 _AGE_FIELDS = ("age", "ageyears", "ageyrs", "ageinyears", "ageatrecording", "ageatecg", "patientage", "agepatient",
                "subjectage", "alter", "âge", "edad", "idade", "età", "leeftijd", "возраст", "年龄")  # fmt: skip
+# What stands behind an age; a field of its own goes before.
+_SEX_WITH_AGE = "sexwithage"
 _SEX_FIELDS = ("sex", "gender", "patientsex", "patientgender", "sexpatient", "subjectsex", "subjectgender",
-               "geschlecht", "sexe", "sexo", "sesso", "geslacht", "пол", "性别")  # fmt: skip
+               "geschlecht", "sexe", "sexo", "sesso", "geslacht", "пол", "性别", _SEX_WITH_AGE)  # fmt: skip
 # Some headers go on with their codes on the next line.
 _MORE_CODES = re.compile(r"[\s,;|]*[1-9]\d{5,17}(?:[\s,;|]+[1-9]\d{5,17})*[\s,;|]*", re.ASCII)
 # Fields beside `Dx` that hold diagnoses in some data sets, in forms that cannot be read without a guess.
@@ -51,6 +53,12 @@ _AGE = re.compile(
     r"(?:[<>~≥≤=]+|over|about)?\s*([+-]?\d+(?:[.,]\d*)?)\s*(?:\+|(?:or|and) (?:older|over|more|above))?[\s-]*"
     r"([^\W\d_][^\W\d_/.]*(?:[/.][^\W\d_])?)?\.?(?:[\s-]*old)?"
 )
+# Months are an `m` right behind their number, as in DICOM (`006M`): `61 M` is a man, `61M` may be one, `6 M` too.
+_MONTHS = re.compile(r"\d{3}m|(?:[0-2]?\d|3[0-6])m")
+_AGE_AND_SEX = re.compile(
+    r"(?!(?:[0-2]?\d|3[0-6])\s+m$)(\d{1,3}\s*(?:y|yo|y/o|yrs?|years?)?(?:[\s-]*old)?)\s*[,;/\s]\s*"
+    r"(m|f|male|female|man|woman)", re.IGNORECASE,
+)  # fmt: skip
 # Tables that went through floating-point numbers write `164934002.0` or `1.64934002E8`.
 _DECIMAL = re.compile(r"([0-9]+)\.0*")
 # No code of SNOMED CT begins with a zero; tables of fixed width write one.
@@ -162,7 +170,9 @@ def _fields_of(text: str) -> list[tuple[str, str]]:
     if match := _MIT_BIH.fullmatch(text):
         return [("age", match[1] or ""), ("sex", match[2])]
     if match := _FIELD.match(text):
-        return [(plain_name(match[1]), match[2].strip())]
+        field, value = plain_name(match[1]), match[2].strip()
+        both = _AGE_AND_SEX.fullmatch(value) if field in _AGE_FIELDS else None
+        return [(field, both[1]), (_SEX_WITH_AGE, both[2])] if both else [(field, value)]
     matches = [_UNSIGNED.fullmatch(part.strip()) for part in _NEXT_UNSIGNED.split(text[:_LONGEST_UNSIGNED])]
     fields = [(plain_name(match[1]), match[2].strip()) for match in matches if match]
     return fields if len(fields) == len(matches) and all(_is_value(*field) for field in fields) else []
@@ -189,9 +199,10 @@ def parse_age(text: str) -> tuple[float | None, tuple[str, ...]]:
     if text in UNKNOWN_WORDS:
         return None, ()
     match = _AGE.fullmatch(text) if len(text) <= _LONGEST else None
-    if match is None or (match[2] or "") not in _YEARS:
+    unit = (match[2] or "") if match else None
+    if unit not in _YEARS or (unit == "m" and not _MONTHS.fullmatch(text)):
         return None, ("age_unreadable",)
-    age = float(match[1].replace(",", ".")) * _YEARS[match[2] or ""]
+    age = float(match[1].replace(",", ".")) * _YEARS[unit]
     if 0 <= age <= OLDEST:
         return age, ()
     return None, ("age_implausible",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from leadset.leads import is_known_lead, signed_lead
+from leadset.leads import is_known_lead, names_beside, signed_lead, speaks_of_ecg
 from leadset.recordings.errors import ReadError
 from leadset.recordings.header import Header, SignalSpec, check_rate, voltage_unit
 from leadset.recordings.names import stem_of
@@ -22,7 +21,6 @@ from leadset.recordings.storage import NO_FORMAT
 from leadset.recordings.subject import comments_of, parse_age, parse_codes, parse_sex
 
 _MEBI = 1 << 20
-_ECG = re.compile(r"(?<![a-z])e[ck]g(?![a-z])", re.IGNORECASE)
 #: By which ages are computed from dates.
 DAYS_A_YEAR = 365.25
 # Units of a count; outside, a value is damage, and float32 millivolts would overflow.
@@ -141,8 +139,9 @@ def main_rate(channels: Sequence[tuple[str, Rate]], lead_names: Mapping[str, str
 
     Recorders of sleep have more channels of EEG beside it.
     """
-    rates = [rate for name, rate in channels if is_known_lead(name, lead_names)]
-    rates = rates or [rate for name, rate in channels if _ECG.search(name)] or [rate for _, rate in channels]
+    here = names_beside((name for name, _ in channels), lead_names)
+    rates = [rate for name, rate in channels if is_known_lead(name, here)]
+    rates = rates or [rate for name, rate in channels if speaks_of_ecg(name)] or [rate for _, rate in channels]
     return Counter(rates).most_common(1)[0][0]
 
 
@@ -165,7 +164,8 @@ def header_of(contents: Contents, path: Path, form: str, lead_names: Mapping[str
         named = ", ".join(f"{lead} ({unit or 'no unit'})" for lead, unit in channels)
         raise ReadError(path, f"{contents.counts.shape[1]} samples of {named or 'no channel'}", "leads in volts")
     check_rate(contents.fs, path)
-    signals = [_signal(contents, row, units[row], path, lead_names) for row in rows]
+    here = names_beside(map(str, contents.leads), lead_names)
+    signals = [_signal(contents, row, units[row], path, here) for row in rows]
     counts = narrow_counts(np.ascontiguousarray(contents.counts[rows]))
     age, age_flags = parse_age(contents.age)
     sex, sex_flags = parse_sex(contents.sex)

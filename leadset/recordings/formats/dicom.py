@@ -151,10 +151,10 @@ def _scale(channel: Any) -> tuple[str, float, float]:
 
 
 def _age(data: Any) -> str:
-    """``042Y`` as ``42 Y``; without it, years from birth to recording, where the file says both dates, or the text."""
+    """``042Y`` with all its zeros; without it, years from birth to recording, where the file says both, or the text."""
     text = str(data.get("PatientAge", "") or "")
     if text[:-1].isdigit() and text[-1] in "DWMY":
-        return f"{int(text[:-1])} {text[-1]}"
+        return f"{int(text[:-1]):03d}{text[-1]}"
     born, recorded = (_date(data, keys) for keys in (("PatientBirthDate",), _RECORDED))
     return f"{(recorded - born).days / DAYS_A_YEAR:.1f}" if born and recorded else text
 

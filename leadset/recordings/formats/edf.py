@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +11,13 @@ import numpy as np
 from leadset.recordings.errors import ReadError
 from leadset.recordings.formats.contents import DAYS_A_YEAR, Contents, Format, Layout, in_time, main_rate
 from leadset.recordings.header import voltage_unit
+from leadset.recordings.subject import parse_age, parse_sex
 
 _BDF = b"\xffBIOSEMI"
 _VERSION = b"0".ljust(8)
+# What the reserved field of EDF+ and BDF+ begins with; its patient: a code, a sex, a date of birth, a name, or X.
+_PLUS, _SUBFIELDS, _UNKNOWN = ("EDF+", "BDF+"), re.compile(r"\S+ [FMX] (?:\d\d-[A-Z]{3}-\d{4}|X) \S"), "X"
+_AGED = re.compile(r"\d\s?(?:y|years?|yrs?)\b", re.IGNORECASE)
 _HEADER_BYTES = 256
 # Where the first part of a header has its number of records and that of signals; each signal then has labels of 16
 # bytes, 200 bytes of other fields, and 8 of its samples in a record.
@@ -30,7 +35,7 @@ def _read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | Non
         is_bdf = file.read(len(_BDF)) == _BDF
     recorded = edfio.read_bdf(path) if is_bdf else edfio.read_edf(path, header_encoding="latin-1")
     # Channels of another rate, or of no voltage where there are voltages, are no leads.
-    voltages = [signal for signal in recorded.signals if voltage_unit(signal.physical_dimension)]
+    voltages = [one for one in recorded.signals if voltage_unit(one.physical_dimension) and _has_scale(one)]
     if not voltages:
         units = ", ".join(f"{signal.label} ({signal.physical_dimension})" for signal in recorded.signals)
         raise ReadError(path, units or "no signal", "signals in volts")
@@ -52,6 +57,11 @@ def _read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | Non
         counts, float(fs), [signal.label for signal in leads], [signal.physical_dimension for signal in leads], scales,
         offsets, age=_age(recorded), sex=_sex(recorded), patient=_patient(recorded), flags=flags,
     )  # fmt: skip
+
+
+def _has_scale(signal: object) -> bool:
+    """Whether a signal has one; of channels that are not in use, both ends of a range may be zero."""
+    return signal.physical_max != signal.physical_min and signal.digital_max != signal.digital_min
 
 
 def _length_flags(path: Path, records: int) -> tuple[str, ...]:
@@ -121,11 +131,16 @@ def _sex(recorded: object) -> str:
 
 
 def _patient(recorded: object) -> str | None:
-    try:
-        code = recorded.patient.code
-    except ValueError:
+    """The patient's code, as EDF+ has it; of a plain file, whose field has no form, what names a person in it."""
+    text = recorded.local_patient_identification.strip()
+    if not text:
         return None
-    return code if code not in ("", "X") else None
+    code = text.split()[0]
+    if not recorded.reserved.startswith(_PLUS) and not _SUBFIELDS.match(text):
+        is_described = _AGED.search(text) or any(parse_sex(word.strip(",;"))[0] for word in text.split())
+        is_code = re.search(r"\d", code) and parse_age(code)[0] is None
+        return text if not is_described else code if is_code else None
+    return None if code == _UNKNOWN else code
 
 
 FORMAT = Format("EDF", (".edf", ".bdf", ".rec"), _recognises, _read, "edfio")

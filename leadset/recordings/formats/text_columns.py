@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 
 from leadset.classes import UNKNOWN_WORDS
-from leadset.leads import is_known_lead
+from leadset.leads import AXES, is_known_lead, names_beside, speaks_of_ecg
 from leadset.recordings.errors import ReadError
 from leadset.recordings.header import voltage_unit
 from leadset.recordings.patients import FILE_COLUMNS, PATIENT_FIELDS, plain_name
@@ -132,8 +132,8 @@ def read_numbers(
         lead_names: as for `leadset.recordings.read_recording`.
 
     Returns:
-        The numbers; and of ``leads``, ``unit`` (one for each lead), ``times`` (of all rows, in seconds, milli- or
-        microseconds, or counted) and ``flags`` what the table says.
+        The numbers; and of ``leads``, ``unit`` (one for each lead), ``times`` (of all rows, in seconds or parts
+        of them, or counted) and ``flags`` what the table says.
 
     Raises:
         ReadError: it names no lead, or a line is none of numbers.
@@ -163,14 +163,14 @@ def read_numbers(
 def contradicts(times: np.ndarray, fs: float) -> bool:
     """Whether times (t,) make another rate than ``fs`` in Hz, or have a gap, or go back.
 
-    They are in seconds, milli- or microseconds, or count samples. Of times that are not understood nothing is said.
+    They are in seconds, milli-, micro- or nanoseconds, or count samples. Nothing is said of those not understood.
     """
     if len(times) < 2 or not np.isfinite(times).all():
         return False
     step, steps = (times[-1] - times[0]) / (len(times) - 1), np.diff(times)
     if (steps == 1).all():
         return False
-    per_second = next((per for per in (1.0, 1e3, 1e6) if abs(fs * step / per - 1) < 0.02), None)
+    per_second = next((per for per in (1.0, 1e3, 1e6, 1e9) if abs(fs * step / per - 1) < 0.02), None)
     if per_second is None:
         return True
     longest = max(_LONGEST_STEP_S * per_second, 3 * step)
@@ -266,7 +266,8 @@ def _understood(path: Path, file: TextIO, lead_names: Mapping[str, str] | None) 
     if _are_numbers(cells) and not _is_counted(cells):
         return _Table(separator, [], number, number, [], False)
     below = some[1] if len(some) > 1 else _Line(number + 1, [])
-    units = below.cells if below.cells and not _are_numbers(below.cells) else []
+    has_number = _are_numbers(below.cells) or any(map(_is_number, below.cells))
+    units = [] if has_number else below.cells
     if units and len(units) != len(cells):
         raise ReadError(path, f"{len(units)} cells", f"{len(cells)}, as in the first line", below.number)
     first = (some[2].number if len(some) > 2 else below.number + 1) if units else below.number
@@ -280,13 +281,17 @@ def _columns(
     names = table.names
     if not names:
         return None
-    known = [i for i, name in enumerate(names) if is_known_lead(name, lead_names)]
-    if known:
+    here = names_beside(names, lead_names)
+    known = [i for i, name in enumerate(names) if is_known_lead(name, here)]
+    # Beside a column that is called ECG, X, Y and Z are those of an accelerometer.
+    of_movement = any(map(speaks_of_ecg, names)) and all(names[i].upper() in AXES for i in known)
+    if known and not of_movement:
         return known
     if given is not None:
         if len(set(names)) == len(names) and set(given) <= set(names):
             return [names.index(name) for name in given]
-        others = [i for i, name in enumerate(names) if not _INDEX.fullmatch(name) and not _TIME.fullmatch(name)]
+        named = [i for i in range(len(names)) if i not in known]
+        others = [i for i in named if not _INDEX.fullmatch(names[i]) and not _TIME.fullmatch(names[i])]
         if len(others) == len(given):
             return others
     expected = "names of leads, or such that [leads] of leadset.toml explains"
