@@ -8,32 +8,14 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from leadset.classes import UNKNOWN_WORDS
+from leadset.recordings.fields import FILE_COLUMNS, PATIENT_FIELDS, known_patient, plain_name
 from leadset.utils.text_encoding import GUESS, GUESSED, encoding_of
 
-_PEOPLE = ("patient", "patienten", "pat", "subject", "studysubject", "participant", "person", "proband", "volunteer")
-_NUMBERS = ("", "id", "identifier", "number", "num", "no", "nr", "nummer", "code")
-#: Names of the field or column, as `plain_name` has them: ``Patient ID``, ``Pat.-Nr.``, ``subject_number``, ...
-PATIENT_FIELDS = frozenset({
-    *(who + number for who in _PEOPLE for number in _NUMBERS),
-    *("idpatient", "idsubject", "pid", "mrn", "medicalrecordnumber"),
-})  # fmt: skip
-#: Names of columns that name the recording, as `plain_name` has them: a path or a file name, extension or not.
-FILE_COLUMNS = frozenset({
-    *("filename", "filenamelr", "filenamehr", "file", "path", "record", "recordname", "recording", "ecgid", "studyid"),
-})  # fmt: skip
 # PTB names folders `patient001`, ECG-ID `Person_01`, MIMIC-IV-ECG `p10001725`, BIDS `sub-01`.
 _NUMBERED = r"(?:patient|subject|participant|person)[ _-]?\d+|sub-[a-z]*\d[a-z0-9]*"
 _FOLDER = re.compile(rf"{_NUMBERED}|p\d{{5,}}", re.IGNORECASE)
 # Files of one folder may be named so: `patient001_s0010.hea`.
 _FILE = re.compile(rf"({_NUMBERED})[_.-].+", re.IGNORECASE)
-#: What files that were made anonymous say of every patient.
-_ANONYMOUS = re.compile(r"anon(?:ym\w*)?|de-?identified|removed|redacted|hidden|xx+|0{4,}|-1|-9+|\*+", re.IGNORECASE)
-
-
-def plain_name(text: str) -> str:
-    """A field's or column's name in small letters, without blanks, full stops, hyphens and underscores."""
-    return re.sub(r"[ ._<>-]", "", text).casefold()
 
 
 def patient_of_folder(path: str | Path) -> str | None:
@@ -80,14 +62,6 @@ def _patients_of_table(rows: csv.DictReader) -> dict[str, str]:
         if value is not None:
             patients |= {_key(row[file]): value for file in files if row[file]}
     return patients
-
-
-def known_patient(text: str | None) -> str | None:
-    """An identifier, None where it tells no patient from another; ``15709.0`` is a whole number."""
-    text = (text or "").strip()
-    if text.endswith(".0") and text[:-2].isdigit():
-        text = text[:-2]
-    return None if text.casefold() in UNKNOWN_WORDS or _ANONYMOUS.fullmatch(text) else text
 
 
 def _key(text: str) -> str:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from leadset.classes import UNKNOWN_WORDS, Diagnosis, LabelSpace, canonical_code, is_number, label_space
 from leadset.recordings.dataset import DataSet, Item, LeftOut
+from leadset.recordings.fields import PATIENT_FIELDS, plain_name
 from leadset.recordings.formats import list_formats
 from leadset.recordings.importers.registry import register_importer
 from leadset.recordings.importers.tables import age_and_sex, number, read_heading, read_rows, whole_number
-from leadset.recordings.patients import PATIENT_FIELDS, plain_name
 from leadset.recordings.reader import header_path
 from leadset.utils.text_encoding import GUESS, GUESSED, encoding_of
 
