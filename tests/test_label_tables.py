@@ -98,6 +98,15 @@ def test_vectors_in_parquet_are_refused(tmp_path, cell):
         open_dataset(parquet(tmp_path, cell))
 
 
+@pytest.mark.parametrize("word", ["", "NULL", "nan", "None", "unknown", "-1", "anonymous"])
+def test_words_for_no_patient_and_no_fold(tmp_path, word):
+    fold = "" if word in ("-1", "anonymous") else word
+    data = opened(tmp_path, "file,labels,patient,fold", f",AF,{word},1", f",AF,{word},{fold}", ",AF,7.0,2", ",AF,7,1.0")
+    assert [(item.patient, item.fold) for item in data.items] == [("", "1"), ("", ""), ("7", "2"), ("7", "1")]
+    tested = data.in_folds(["1"])
+    assert [Path(path).stem for path in tested + data.of_patients_of(tested)] == ["a", "d", "c"]
+
+
 @pytest.mark.parametrize("cell", ["XX+YY", "XX / YY", "XX&YY", "XX:YY", "XX YY", "XX and YY"])
 def test_a_label_that_may_be_several_is_said(tmp_path, cell):
     data = opened(tmp_path, "file,labels", f",{cell}", ",XX", ",YY", ",NORM", ",no ZZ", ",A/B")

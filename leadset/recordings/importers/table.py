@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from leadset.classes import UNKNOWN_WORDS, Diagnosis, LabelSpace, canonical_code, is_number, label_space
 from leadset.recordings.dataset import DataSet, Item, LeftOut
-from leadset.recordings.fields import PATIENT_FIELDS, plain_name
+from leadset.recordings.fields import PATIENT_FIELDS, known_patient, plain_name
 from leadset.recordings.formats import list_formats
 from leadset.recordings.importers.registry import register_importer
 from leadset.recordings.importers.tables import age_and_sex, number, read_heading, read_rows, whole_number
@@ -151,7 +151,8 @@ def _read_items(
         elif columns.labels and not codes:
             left_out.append(LeftOut(what, "no label"))
         else:
-            about = (whole_number(row.get(columns.patient)), whole_number(row.get(columns.fold)))
+            patient, fold = (whole_number(row.get(column)) for column in (columns.patient, columns.fold))
+            about = known_patient(patient) or "", "" if fold.casefold() in UNKNOWN_WORDS else fold
             given = codes if columns.labels else None
             items.append(Item(place, given, what, *about, row.get(columns.source, ""), years, known))
             lines[place] = line, codes
