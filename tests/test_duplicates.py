@@ -151,6 +151,33 @@ def test_patients_of_tables(tmp_path):
     assert find_patients(tmp_path, [(tmp_path / name, None) for name in names]) == ["15709", "15709", None]
 
 
+@pytest.mark.parametrize("above", [".", "p265891/data", "subject1/ecgs", "patient_2024"])
+def test_folders_above_the_data_are_of_no_patient(tmp_path, above):
+    folder = tmp_path / above
+    paths = [folder / name for name in ("a.hea", "x/b.hea", "patient001/s0010_re.hea", "p1000/p10001725/s1/1.hea")]
+    patients = [None, None, "patient001", "p10001725"]
+    assert find_patients(folder, [(path, None) for path in paths]) == patients
+
+
+def test_the_data_folder_may_be_given_from_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_patients("data", [(tmp_path / "data/patient001/a.hea", None)]) == ["patient001"]
+    assert find_patients(tmp_path / "data", [("data/patient001/a.hea", None)]) == ["patient001"]
+
+
+@pytest.mark.parametrize("name", ["x/a", "x/a.npy", "./x/a.hea", ".\\x\\a.DAT", "x/a.edf", "{folder}/x/a.dat"])
+def test_names_of_files_in_tables_of_patients(tmp_path, name):
+    (tmp_path / "patients.csv").write_text(f"file,patient_id\n{name.format(folder=tmp_path)},1\n")
+    paths = [tmp_path / path for path in ("x/a.npy", "x/a.hea", "y/a.npy")]
+    assert find_patients(tmp_path, [(path, None) for path in paths]) == ["1", "1", None]
+
+
+def test_of_files_elsewhere_the_name_counts_unless_several_patients_have_it(tmp_path):
+    rows = ["file,patient_id", "/old/a.npy,1", "C:\\old\\b.xml,2", "/old/1/c.npy,1", "/old/2/c.npy,2"]
+    (tmp_path / "patients.csv").write_text("\n".join(rows))
+    assert find_patients(tmp_path, [(tmp_path / f"{name}.npy", None) for name in "abc"]) == ["1", "2", None]
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_patients_of_tables_with_other_separators(tmp_path, separator):
     rows = ["record,participant_id,note", 'a,7,"x, y"', "b,7,z"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from leadset.classes import label_space, place_label_space
 from leadset.recordings.importers import open_dataset
 from leadset.recordings.patients import read_patient_tables
 from leadset.utils.text_encoding import GUESS
@@ -22,6 +24,19 @@ def opened(folder: Path, heading: str, *rows: str):
     return open_dataset(folder / "t.csv")
 
 
+def quoted(cell: str) -> str:
+    """A cell as CSV has it."""
+    return '"' + cell.replace('"', '""') + '"'
+
+
+def parquet(folder: Path, cell: object) -> Path:
+    """A table of one recording with this cell of labels."""
+    pandas = pytest.importorskip("pandas")
+    np.save(folder / "a.npy", np.zeros((2, 500)))
+    pandas.DataFrame({"file": ["a"], "labels": [cell]}).to_parquet(folder / "t.parquet")
+    return folder / "t.parquet"
+
+
 @pytest.mark.parametrize(
     "cell",
     ["164889003;426783006", "164889003 426783006", "\"['164889003', '426783006']\"", '"[164889003, 426783006]"',
@@ -32,11 +47,64 @@ def test_several_codes_in_a_cell(tmp_path, cell):
     assert [item.codes for item in data.items] == [("164889003", "426783006"), ("426783006",)]
 
 
-def test_words_in_lists_and_labels_with_likelihoods(tmp_path):
-    data = opened(tmp_path, "file,labels", ",\"['AF', 'NORM']\"", ",['NORM']")
-    assert data.label_space.abbreviations == ("AF", "NORM")
-    with pytest.raises(ValueError, match=r"t\.csv, line 2: found the labels .*expected labels with ; \| or , between"):
-        opened(tmp_path, "file,labels", ",{'AF': 100.0}", ",NORM")
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [*((cell, ["AF", "NORM"]) for cell in (
+        "['AF', 'NORM']", '["AF", "NORM"]', "['AF' 'NORM']", "['AF'\n 'NORM']", "('AF', 'NORM')", "[AF, NORM]")),
+     ("['NORM']", ["NORM"]), ("('NORM',)", ["NORM"]), ("['AF', None, nan]", ["AF"]),
+     ("['Sinus rhythm, normal', 'AF; NORM']", ["AF; NORM", "Sinus rhythm, normal"]),
+     ("['AF (slow)', 'AVB [I]']", ["AF (slow)", "AVB [I]"]), ("['Mobitz's type', 'AF']", ["AF", "Mobitz's type"]),
+     ("""["Mobitz' type", 'a"b']""", ["Mobitz' type", 'a"b']), (r"""['a\'"', "f\u00fcr"]""", ["a'\"", "für"]),
+     ("[8 9]", ["8", "9"]), ("[8. 9.]", ["8", "9"]), ("[0 1]", ["0", "1"])],
+)  # fmt: skip
+def test_words_of_lists(tmp_path, cell, labels):
+    space = opened(tmp_path, "file,labels", f",{quoted(cell)}").label_space
+    assert sorted(space.abbreviations) == sorted(labels)
+    assert label_space(place_label_space(space, tmp_path)).abbreviations == space.abbreviations
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [*((cell, "labels with ; | or , between them, or a list") for cell in (
+        "{'AF': 100.0}", "array(['AF', 'PVC'], dtype='<U3')", "Index(['AF'])", "[['AF', 'PVC']]", "(('AF', 'PVC'),)",
+        "[np.str_('AF')]", "AF (slow, old)", "AF; dtype=object")),
+     *((cell, "a column of 0 and 1 for each") for cell in (
+         "[0, 1, 0]", "[0 1 0]", "[0. 1. 1.]", "['0', '1', '0']", "[ True False False]", "0;1;0"))],
+)  # fmt: skip
+def test_cells_that_are_no_labels_are_refused(tmp_path, cell, expected):
+    with pytest.raises(ValueError, match=rf"t\.csv, line 2: found the labels .*expected .*{re.escape(expected)}"):
+        opened(tmp_path, "file,labels", f",{quoted(cell)}", ",NORM")
+
+
+@pytest.mark.parametrize(
+    ("cell", "codes"),
+    [(["AF", "Sinus; x"], ("164889003", "Sinus x")), (np.array(["it's", "SB"]), ("it's", "SB")),
+     (["a [b]", None], ("a [b]",)), ([426783006, 164889003], ("426783006", "164889003")),
+     ([426783006.0], ("426783006",))],
+)  # fmt: skip
+def test_lists_in_parquet_are_labels_one_by_one(tmp_path, cell, codes):
+    data = open_dataset(parquet(tmp_path, cell))
+    assert data.items[0].codes == codes
+
+
+def test_a_label_with_separators_may_be_the_normal_one(tmp_path):
+    space = open_dataset(parquet(tmp_path, ["AF", "Sinus; x"]), normal="Sinus; x").label_space
+    assert space.abbreviations[space.normal_index] == "Sinus; x"
+
+
+@pytest.mark.parametrize("cell", [[0, 1, 0], [False, False, True], [["AF", "SB"]], {"AF": 1.0}])
+def test_vectors_in_parquet_are_refused(tmp_path, cell):
+    with pytest.raises(ValueError, match=r"t\.parquet, line 1: found the labels .*, expected"):
+        open_dataset(parquet(tmp_path, cell))
+
+
+@pytest.mark.parametrize("word", ["", "NULL", "nan", "None", "unknown", "-1", "anonymous"])
+def test_words_for_no_patient_and_no_fold(tmp_path, word):
+    fold = "" if word in ("-1", "anonymous") else word
+    data = opened(tmp_path, "file,labels,patient,fold", f",AF,{word},1", f",AF,{word},{fold}", ",AF,7.0,2", ",AF,7,1.0")
+    assert [(item.patient, item.fold) for item in data.items] == [("", "1"), ("", ""), ("7", "2"), ("7", "1")]
+    tested = data.in_folds(["1"])
+    assert [Path(path).stem for path in tested + data.of_patients_of(tested)] == ["a", "d", "c"]
 
 
 @pytest.mark.parametrize("cell", ["XX+YY", "XX / YY", "XX&YY", "XX:YY", "XX YY", "XX and YY"])

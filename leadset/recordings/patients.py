@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import csv
+import os
+import posixpath
 import re
 import warnings
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
-from leadset.classes import UNKNOWN_WORDS
+from leadset.recordings.fields import FILE_COLUMNS, PATIENT_FIELDS, known_patient, plain_name
+from leadset.recordings.formats import list_formats
+from leadset.recordings.reader import WFDB_ENDINGS
 from leadset.utils.text_encoding import GUESS, GUESSED, encoding_of
 
-_PEOPLE = ("patient", "patienten", "pat", "subject", "studysubject", "participant", "person", "proband", "volunteer")
-_NUMBERS = ("", "id", "identifier", "number", "num", "no", "nr", "nummer", "code")
-#: Names of the field or column, as `plain_name` has them: ``Patient ID``, ``Pat.-Nr.``, ``subject_number``, ...
-PATIENT_FIELDS = frozenset({
-    *(who + number for who in _PEOPLE for number in _NUMBERS),
-    *("idpatient", "idsubject", "pid", "mrn", "medicalrecordnumber"),
-})  # fmt: skip
-#: Names of columns that name the recording, as `plain_name` has them: a path or a file name, extension or not.
-FILE_COLUMNS = frozenset({
-    *("filename", "filenamelr", "filenamehr", "file", "path", "record", "recordname", "recording", "ecgid", "studyid"),
-})  # fmt: skip
 # PTB names folders `patient001`, ECG-ID `Person_01`, MIMIC-IV-ECG `p10001725`, BIDS `sub-01`.
 _NUMBERED = r"(?:patient|subject|participant|person)[ _-]?\d+|sub-[a-z]*\d[a-z0-9]*"
 _FOLDER = re.compile(rf"{_NUMBERED}|p\d{{5,}}", re.IGNORECASE)
 # Files of one folder may be named so: `patient001_s0010.hea`.
 _FILE = re.compile(rf"({_NUMBERED})[_.-].+", re.IGNORECASE)
-#: What files that were made anonymous say of every patient.
-_ANONYMOUS = re.compile(r"anon(?:ym\w*)?|de-?identified|removed|redacted|hidden|xx+|0{4,}|-1|-9+|\*+", re.IGNORECASE)
-
-
-def plain_name(text: str) -> str:
-    """A field's or column's name in small letters, without blanks, full stops, hyphens and underscores."""
-    return re.sub(r"[ ._<>-]", "", text).casefold()
+# A path from the root, with or without a drive of Windows.
+_ABSOLUTE = re.compile(r"(?:[a-z]:)?/", re.IGNORECASE)
 
 
 def patient_of_folder(path: str | Path) -> str | None:
-    """The innermost folder of a path that is named after a patient; the start of the file's name where that is."""
+    """The innermost folder of a path that is named after a patient; the start of the file's name where that is.
+
+    Args:
+        path: from the data folder on: a folder above it, as a home may be, would make one patient of all recordings.
+    """
     *folders, name = Path(path).parts
     in_name = _FILE.fullmatch(name)
     named = (folder.casefold() for folder in reversed(folders) if _FOLDER.fullmatch(folder))
@@ -48,7 +41,7 @@ def read_patient_tables(folder: str | Path) -> dict[str, str]:
     """Patients by path (relative to the table, no extension) or name of recordings, from the CSV files of a folder.
 
     A table counts that has a column for the patient and one for the recording, such as PTB-XL's `ptbxl_database.csv`
-    or MIMIC-IV-ECG's `record_list.csv`; others are ignored.
+    or MIMIC-IV-ECG's `record_list.csv`; others are ignored, and so are names that a table has for several patients.
     """
     patients: dict[str, str] = {}
     for file in sorted(Path(folder).glob("*.csv")):
@@ -58,7 +51,7 @@ def read_patient_tables(folder: str | Path) -> dict[str, str]:
                 first = opened.readline()
                 separator = max(",;\t", key=first.count)
                 opened.seek(0)
-                found = _patients_of_table(csv.DictReader(opened, delimiter=separator))
+                found = _patients_of_table(csv.DictReader(opened, delimiter=separator), file.parent)
             if found and encoding == GUESSED:
                 warnings.warn(f"{file}: {GUESS}", stacklevel=2)
             patients |= found
@@ -68,30 +61,34 @@ def read_patient_tables(folder: str | Path) -> dict[str, str]:
     return patients
 
 
-def _patients_of_table(rows: csv.DictReader) -> dict[str, str]:
+def _patients_of_table(rows: csv.DictReader, folder: Path) -> dict[str, str]:
     columns = {plain_name(column): column for column in rows.fieldnames or ()}
     patient = next((columns[name] for name in columns if name in PATIENT_FIELDS), None)
     files = [columns[name] for name in columns if name in FILE_COLUMNS]
     if patient is None or not files:
         return {}
-    patients: dict[str, str] = {}
+    patients: dict[str, set[str]] = {}
     for row in rows:
         value = known_patient(row[patient])
-        if value is not None:
-            patients |= {_key(row[file]): value for file in files if row[file]}
-    return patients
+        for file in files:
+            if value is not None and row[file]:
+                patients.setdefault(_key(row[file], folder), set()).add(value)
+    return {key: values.pop() for key, values in patients.items() if len(values) == 1}
 
 
-def known_patient(text: str | None) -> str | None:
-    """An identifier, None where it tells no patient from another; ``15709.0`` is a whole number."""
-    text = (text or "").strip()
-    if text.endswith(".0") and text[:-2].isdigit():
-        text = text[:-2]
-    return None if text.casefold() in UNKNOWN_WORDS or _ANONYMOUS.fullmatch(text) else text
+@cache
+def _endings() -> frozenset[str]:
+    return frozenset({*WFDB_ENDINGS, *(ending for form in list_formats() for ending in form.endings)})
 
 
-def _key(text: str) -> str:
-    return re.sub(r"\.(hea|mat|dat)$", "", text.strip().replace("\\", "/"))
+def _key(text: str, folder: Path) -> str:
+    """A path from a folder on, without the ending of a recording; of one that lies elsewhere the name alone."""
+    path = posixpath.normpath(text.strip().replace("\\", "/"))
+    if _ABSOLUTE.match(path):
+        above = posixpath.join(folder.absolute().as_posix(), "")
+        path = path.removeprefix(above) if path.startswith(above) else posixpath.basename(path)
+    stem, ending = posixpath.splitext(path)
+    return stem if ending.casefold() in _endings() else path
 
 
 def find_patients(folder: str | Path, recordings: Iterable[tuple[str | Path, str | None]]) -> list[str | None]:
@@ -101,19 +98,22 @@ def find_patients(folder: str | Path, recordings: Iterable[tuple[str | Path, str
         folder: the data folder; tables in it and in the folders down to a recording's own are read.
         recordings: path and patient of the header, if it names one, of each.
 
-    Header and table name patients in one way, and so both may be used for the same patient; of equal identifiers in two
-    data sets it is not known that they are two patients, and they are kept together.
+    Of folders, those below the data folder count. Header and table name patients in one way, and so both may be used
+    for the same patient; of equal identifiers in two data sets it is not known that they are two patients, and they are
+    kept together.
     """
-    folder = Path(folder)
+    folder = Path(os.path.abspath(folder))
     tables: dict[Path, dict[str, str]] = {}
     patients = []
     for path, of_header in recordings:
-        path = Path(path)
-        patient = known_patient(of_header) or patient_of_folder(path)
+        path = Path(os.path.abspath(path))
+        inner = path.relative_to(folder) if path.is_relative_to(folder) else path.name
+        patient = known_patient(of_header) or patient_of_folder(inner)
         parent = path.parent
         while patient is None:
             table = tables.setdefault(parent, read_patient_tables(parent) if parent not in tables else {})
-            patient = table.get(path.relative_to(parent).with_suffix("").as_posix()) or table.get(path.stem)
+            keys = (_key(name, parent) for name in (path.relative_to(parent).as_posix(), path.name))
+            patient = next((table[key] for key in keys if key in table), None)
             if parent in (folder, parent.parent):
                 break
             parent = parent.parent

@@ -18,8 +18,8 @@ from leadset.utils.text_encoding import text_encoding
 
 # Longest header that is looked at; real ones have a few kilobytes.
 _LONGEST_HEADER = 1 << 20
-# Endings of WFDB files, whatever they hold.
-_WFDB = (".hea", ".mat", ".dat")
+#: Endings of WFDB files, whatever they hold.
+WFDB_ENDINGS = (".hea", ".mat", ".dat")
 
 
 @dataclass
@@ -128,7 +128,7 @@ def recording_from_parts(
 
 def is_of_another_format(path: Path) -> bool:
     """Whether a file is there that holds a recording in a format other than WFDB (`leadset.recordings.formats`)."""
-    return path.suffix.casefold() not in _WFDB and path.is_file() and format_of(path) is not None
+    return path.suffix.casefold() not in WFDB_ENDINGS and path.is_file() and format_of(path) is not None
 
 
 def read_header(
@@ -146,7 +146,7 @@ def read_header(
         ReadError: no such file, or it is not a header (see `parse_header`).
     """
     path = Path(path)
-    if path.suffix.casefold() not in _WFDB and (form := format_of(path)):
+    if path.suffix.casefold() not in WFDB_ENDINGS and (form := format_of(path)):
         return read_format(path, form, lead_names, layout)
     text = read_header_text(path)
     if is_multi_segment(text):
@@ -188,7 +188,7 @@ def header_path(path: str | Path) -> Path:
     if path.suffix.casefold() == ".hea":
         return path
     # A stem may hold a dot, so only what is a signal file loses its ending.
-    is_signal = path.suffix.casefold() in _WFDB or path.is_file()
+    is_signal = path.suffix.casefold() in WFDB_ENDINGS or path.is_file()
     return path.with_suffix(".hea") if is_signal else path.with_name(f"{path.name}.hea")
 
 

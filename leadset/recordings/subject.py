@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from leadset.classes import TEXT_LABELS, UNKNOWN_WORDS, canonical_code, is_number
-from leadset.recordings.patients import PATIENT_FIELDS, known_patient, plain_name
+from leadset.recordings.fields import PATIENT_FIELDS, known_patient, plain_name
 
 # A note may follow the name: `Age (years)`.
 _FIELD = re.compile(

@@ -13,9 +13,9 @@ import numpy as np
 
 from leadset.leads import is_known_lead, names_beside, signed_lead, speaks_of_ecg
 from leadset.recordings.errors import ReadError
+from leadset.recordings.fields import known_patient
 from leadset.recordings.header import Header, SignalSpec, check_rate, voltage_unit
 from leadset.recordings.names import stem_of
-from leadset.recordings.patients import known_patient
 from leadset.recordings.signals import narrow_counts
 from leadset.recordings.storage import NO_FORMAT
 from leadset.recordings.subject import comments_of, parse_age, parse_codes, parse_sex

@@ -20,8 +20,8 @@ import numpy as np
 from leadset.classes import UNKNOWN_WORDS
 from leadset.leads import AXES, is_known_lead, names_beside, speaks_of_ecg
 from leadset.recordings.errors import ReadError
+from leadset.recordings.fields import FILE_COLUMNS, PATIENT_FIELDS, plain_name
 from leadset.recordings.header import voltage_unit
-from leadset.recordings.patients import FILE_COLUMNS, PATIENT_FIELDS, plain_name
 from leadset.utils.text_encoding import text_encoding
 
 _COMMENT = ("#", "%", "//")

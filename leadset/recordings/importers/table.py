@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from leadset.classes import UNKNOWN_WORDS, Diagnosis, LabelSpace, canonical_code, is_number, label_space
 from leadset.recordings.dataset import DataSet, Item, LeftOut
+from leadset.recordings.fields import PATIENT_FIELDS, known_patient, plain_name
 from leadset.recordings.formats import list_formats
 from leadset.recordings.importers.registry import register_importer
 from leadset.recordings.importers.tables import age_and_sex, number, read_heading, read_rows, whole_number
-from leadset.recordings.patients import PATIENT_FIELDS, plain_name
 from leadset.recordings.reader import header_path
 from leadset.utils.text_encoding import GUESS, GUESSED, encoding_of
 
@@ -37,8 +37,13 @@ _SEPARATORS = (";", "|", ",")
 _WIDE = str.maketrans({"\N{FULLWIDTH SEMICOLON}": ";", "\N{FULLWIDTH COMMA}": ",", "\N{IDEOGRAPHIC COMMA}": ","})
 # Codes need no sign between them.
 _BETWEEN_CODES = re.compile(r"(?<=\d{6})\s+(?=\d{6})")
-# Lists as Python and JSON write them, and the signs about their words.
-_LIST, _AROUND = re.compile(r"[\[(][^\[\](){}]*[\])]"), "[]()\"' \t\N{NO-BREAK SPACE}"
+# Lists as Python, NumPy and JSON write them: words in quotes, with what is in them, and others without brackets.
+_QUOTED = re.compile(r"""(?<=[\[(\s,;|])(['"])((?:\\.|[^\\])*?)\1(?=[\s,;|\])])""")
+_LIST = re.compile(rf"[\[(](?>{_QUOTED.pattern}|[^\[\](){{}}])*[\])]")
+_ESCAPE = re.compile(r"\\(?:x[\da-f]{2}|u[\da-f]{4}|[nrt'\"\\])", re.IGNORECASE)
+# What only other forms of lists have outside of quotes; a bracket that stays open was cut.
+_OTHER_LIST = re.compile(r"[\[\]{}]|dtype=|\([^)]*$")
+_BETWEEN, _SEPARATED = re.compile(r"[\s,;|]+"), re.compile(r"\s*[,;|]\s*")
 # What may be meant to stand between labels.
 _PERHAPS, _BLANKS = re.compile(r"\s*[+/&:\\]\s*"), re.compile(r"\s+(?:and\s+)?")
 # A unit in the name of a column of ages, and words of columns that say more of a person.
@@ -47,6 +52,8 @@ _MORE = {"age": re.compile(r"(?:^|[^a-z])age(?:$|[^a-z])|birth|^dob$", re.IGNORE
          "sex": re.compile(r"(?:^|[^a-z])(?:sex|gender)(?:$|[^a-z])", re.IGNORECASE)}  # fmt: skip
 _NO_FILE = "no such file"
 _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"", "0", "0.0", "false", "no", "nan", "none"})
+# Words of a vector of classes, and from how many on they cannot be labels: one is there twice.
+_BITS, _VECTOR = (_TRUE | _FALSE) - UNKNOWN_WORDS, 3
 # Labels that are taken for the normal class where none is named.
 _NORMAL = frozenset({"norm", "normal", "nsr", "snr", "sr", "n", "sinus rhythm", "426783006"})
 
@@ -95,8 +102,12 @@ def open_table(
         space: label space of the labels, a name or a file; by default the distinct labels are the classes.
         normal: the label of normal recordings; by default one with a usual name, or the most frequent.
         columns: names of its columns, by `_COLUMNS` what is in them; by default the usual ones. Labels in one column
-            have ``;``, ``|`` or ``,`` between them; several columns, with commas between, are classes with 1 where a
-            recording has them. ``labels=none``: they are those of the headers, if there are any.
+            have ``;``, ``|`` or ``,`` between them, or are a list; several columns, with commas between, are classes
+            with 1 where a recording has them. ``labels=none``: they are those of the headers, if there are any.
+
+    Raises:
+        OSError: no such file, or it cannot be read.
+        ValueError: it is no such table, lacks a column, or has a cell of something else than labels.
     """
     path = path.absolute()
     start = path.parent / folder
@@ -113,7 +124,7 @@ def open_table(
         items, strangers = _of_space(items, classes)
         left_out += strangers
     else:
-        classes, remark = _own_space(path, items, canonical_code(normal), words)
+        classes, remark = _own_space(path, items, _code(normal), words)
         remarks += remark
     common = Path(os.path.commonpath([item.path.parent for item in items])) if items else path.parent
     return DataSet("table", common, tuple(items), classes, tuple(left_out), tuple(remarks), title=path.name)
@@ -127,8 +138,8 @@ def _read_items(
     items, left_out, unreadable, words = [], [], Counter(), {}
     for line, row in rows:
         what, found = row[columns.file], _labels(row, columns.labels, f"{path}, line {line}") if columns.labels else ()
-        words = {**{canonical_code(word): word for word in found}, **words}
-        codes = tuple(dict.fromkeys(map(canonical_code, found)))
+        words = {**{_code(word): word for word in found}, **words}
+        codes = tuple(dict.fromkeys(map(_code, found)))
         place = _place(start / what) or _place(start / what.replace("\\", "/")) if what else None
         years, known, flags = age_and_sex(_age(row.get(columns.age, ""), columns.age), row.get(columns.sex, ""))
         unreadable.update(flags)
@@ -140,7 +151,8 @@ def _read_items(
         elif columns.labels and not codes:
             left_out.append(LeftOut(what, "no label"))
         else:
-            about = (whole_number(row.get(columns.patient)), whole_number(row.get(columns.fold)))
+            patient, fold = (whole_number(row.get(column)) for column in (columns.patient, columns.fold))
+            about = known_patient(patient) or "", "" if fold.casefold() in UNKNOWN_WORDS else fold
             given = codes if columns.labels else None
             items.append(Item(place, given, what, *about, row.get(columns.source, ""), years, known))
             lines[place] = line, codes
@@ -177,9 +189,8 @@ def _open(path: Path) -> tuple[Iterator[tuple[int, Mapping[str, str]]], list[str
 
 
 def _text(value: object) -> str:
-    """A cell of a Parquet table as text; lists of labels with a separator between them."""
-    listed = value.tolist() if hasattr(value, "tolist") else value
-    return _SEPARATORS[0].join(map(str, listed)) if isinstance(listed, list | tuple) else str(listed).strip()
+    """A cell of a Parquet table as text, a list as Python writes it."""
+    return str(value.tolist() if hasattr(value, "tolist") else value).strip()
 
 
 def _columns(path: Path, names: list[str], given: Mapping[str, str]) -> _Columns:
@@ -217,16 +228,42 @@ def _labels(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> tup
             if row[name].casefold() not in _TRUE | _FALSE:
                 raise ValueError(f"{where}: found {name} = {row[name]!r}, expected 0 or 1")
         return tuple(name for name in columns if row[name].casefold() in _TRUE)
-    text = row[columns[0]].translate(_WIDE)
-    if text.startswith("{"):
-        raise ValueError(f"{where}: found the labels {text!r}, expected labels with ; | or , between them")
-    is_list = _LIST.fullmatch(text) is not None
+    text = row[columns[0]]
+    quoted, others = _words(text)
+    words = [word for word in map(whole_number, quoted + others) if word.casefold() not in UNKNOWN_WORDS]
+    expected = ""
+    if any(map(_OTHER_LIST.search, others)):
+        expected = "labels with ; | or , between them, or a list of labels in quotes"
+    elif len(words) >= _VECTOR and _BITS.issuperset(map(str.casefold, words)):
+        expected = "names of labels, or a column of 0 and 1 for each"
+    elif any("#" in word or len(word.splitlines()) > 1 for word in words):
+        expected = "no '#' and one line, as output files need"
+    if expected:
+        raise ValueError(f"{where}: found the labels {text!r}, expected {expected}")
+    return tuple(words)
+
+
+def _words(text: str) -> tuple[list[str], list[str]]:
+    """The words of a cell of labels: those that a list has in quotes, and the others."""
+    quoted = []
+    if _LIST.fullmatch(text):
+        quoted = [_ESCAPE.sub(_unescaped, match[2]) for match in _QUOTED.finditer(text)]
+        text = _QUOTED.sub(" ", text)[1:-1]
+    text = text.translate(_WIDE)
+    values = _BETWEEN.split(text)
+    if all(number(value) is not None or value.casefold() in UNKNOWN_WORDS | _BITS for value in values):
+        return quoted, values
     separator = next((s for s in _SEPARATORS if s in text), _SEPARATORS[0])
-    text = _BETWEEN_CODES.sub(separator, text)
-    words = [whole_number(word.strip(_AROUND) if is_list else word) for word in text.split(separator)]
-    if "#" in text or len(text.splitlines()) > 1:
-        raise ValueError(f"{where}: found the labels {text!r}, expected no '#' and one line, as output files need")
-    return tuple(word for word in words if word.casefold() not in UNKNOWN_WORDS)
+    return quoted, _BETWEEN_CODES.sub(separator, text).split(separator)
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return escape[0].encode().decode("unicode_escape")
+
+
+def _code(label: str) -> str:
+    """The code of a label, without the separators that words of a list may hold and output files cannot."""
+    return canonical_code(_SEPARATED.sub(" ", label).strip())
 
 
 def _age(text: str, column: str) -> str:
