@@ -216,11 +216,11 @@ def _frames_of_matrix(matrix: np.ndarray, signals: Sequence[SignalSpec], source:
 
 
 def _sum_differences(frames: np.ndarray, signals: Sequence[SignalSpec], path: Path) -> np.ndarray:
-    """Format 8: differences to counts; the first one is that to the header's initial value."""
+    """Format 8: differences to counts; the first one is that to the header's initial value, or else to its zero."""
     counts, column = np.empty(frames.shape, dtype=np.int32), 0
     for signal in signals:
         columns = slice(column, column := column + signal.samples_per_frame)
-        initial = signal.initial or 0
+        initial = signal.adc_zero if signal.initial is None else signal.initial
         if not INVALID[32] <= initial < -INVALID[32]:
             raise ReadError(path, f"initial value {initial} of {signal.lead}", "a number of 32 bits")
         summed = np.cumsum(frames[:, columns].reshape(-1), dtype=np.int32) + np.int32(initial)
