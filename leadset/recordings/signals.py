@@ -26,8 +26,9 @@ _END_OF_RANGE = dict.fromkeys((NO_FORMAT, 16, 61, 160, 516), (1 << 15) - 1)
 def read_counts(header: Header, folder: str | Path) -> np.ndarray:
     """Counts (signals, samples) of a recording of one segment, in file order: int16, or int32 where a format needs it.
 
-    All samples that the files hold of the header's signals, more or fewer than announced; skewed signals are
-    moved back, and what they lack at their end is invalid. Samples of one file without skew are laid out as in it.
+    All samples that the files hold of the header's signals, more or fewer than announced, of several files as many as
+    the shortest has; skewed signals are moved back, and what they lack at their end is invalid. Samples of one file
+    without skew are laid out as in it.
 
     Raises:
         ReadError: a signal file is missing, empty, damaged, of another number of signals, or in an unknown format.
