@@ -278,5 +278,18 @@ def test_what_else_is_in_an_npz_file_is_said(tmp_path, arrays, flags):
     assert recording.codes == (("164889003",) if "codes" in arrays else ())
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_an_array_of_one_element_is_that_element(tmp_path, shape):
+    said = {"fs": 500, "unit": "mV", "age": 61, "sex": b"F", "codes": "164889003", "patient": "P7"}
+    recording = read_recording(npz(tmp_path, **{key: np.full(shape, value) for key, value in said.items()}))
+    assert (recording.fs, recording.leads, recording.age, recording.sex) == (500, ("I", "V5"), 61, "female")
+    assert (recording.codes, recording.patient, recording.flags) == (("164889003",), "P7", ())
+    np.testing.assert_allclose(recording.signal, MILLIVOLTS.T, atol=1e-6)
+
+
+def test_one_lead_is_a_list_of_one(tmp_path):
+    assert read_recording(npz(tmp_path, signal=MILLIVOLTS[:, 0], leads=np.array(["V5"]))).leads == ("V5",)
+
+
 def test_leads_that_occur_twice_are_flagged(tmp_path):
     assert read_recording(write(tmp_path, "II,lead II", unit="mV")).flags == ("duplicate_lead",)

@@ -84,6 +84,16 @@ def test_ptbxl_gives_patients_folds_ages_and_sexes(tmp_path):
     assert (recording.codes, recording.fs, recording.patient) == (("NORM",), 500.0, "1001")
 
 
+@pytest.mark.parametrize(
+    ("sex", "known", "odd"),
+    [("male", "male", 0), ("Female", "female", 0), ("0.0", "male", 0), ("unknown", None, 0), ("2", None, 1)],
+)
+def test_ptbxl_sexes_may_be_words_and_what_is_none_is_said(tmp_path, sex, known, odd):
+    data = open_dataset(f"ptbxl:{write_ptbxl(tmp_path, [ptbxl_row(1, sex=sex)])}")
+    assert data.items[0].sex == known
+    assert ("1 sexes are neither female nor male: taken for unknown" in data.remarks) == odd
+
+
 def test_classes_are_counted_beside_the_published_numbers(tmp_path):
     rows = [ptbxl_row(1), ptbxl_row(2), ptbxl_row(3, "{'NORM': 50.0, 'IMI': 50.0}")]
     folder = write_ptbxl(tmp_path, rows)

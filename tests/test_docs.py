@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import leadset
+from leadset.leads import is_known_lead
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +28,12 @@ def test_site_is_built_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "site/index.html") in pages
     loaded = r"<(?:script|img|iframe)\b[^>]*\bsrc=\"?(?:https?:)?//|<link\b[^>]*rel=\"?(?:stylesheet|preconnect)[^>]*//"
     assert [page.name for page in pages if re.search(loaded, page.read_text(encoding="utf-8"))] == []
+
+
+def test_names_of_leads_that_are_said_to_be_understood_are() -> None:
+    page = (ROOT / "docs/own-data.md").read_text(encoding="utf-8")
+    (names,) = re.findall(r"Names of devices and standards are understood \((.+?)\)", page)
+    assert [name for name in re.findall("`(.+?)`", names) if not is_known_lead(name)] == []
 
 
 def test_every_public_name_is_in_the_reference() -> None:

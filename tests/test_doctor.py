@@ -132,6 +132,7 @@ def test_report(folder):
     assert table["age_implausible"][2:] == FLAGS["age_implausible"].split()
     assert "2 codes are of no class: 55827005 (1), nonsense (1); 2 recordings have none but such codes" in text
     assert "training/alpha/g1/A0004.hea = training/alpha/g1/A0001.hea" in text
+    assert "1 with the file name of another (answers have their folder, or their ending, in the name): " in text
     assert "5 of 10 recordings will be skipped:" in text
     # Reasons that differ in the record's name only are one line.
     assert "2 × found no such file, expected the signal of B0002: training/beta/g2/B0002.hea" in text

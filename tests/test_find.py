@@ -69,10 +69,23 @@ def test_files_that_are_not_read_are_named_and_counted(tmp_path, monkeypatch):
             read_recording(tmp_path / name)
 
 
-def test_files_that_a_header_of_another_name_describes_are_no_strangers(tmp_path):
+def test_empty_files_are_named_by_their_endings(tmp_path):
+    endings = {ending for form in formats.list_formats() for ending in form.endings} - {".csv", ".tsv", ".txt", ".xml"}
+    for ending in endings:
+        (tmp_path / f"a{ending}").touch()
+    others = {path.suffix: kind for path, kind in survey(tmp_path).others.items()}
+    assert others.keys() == endings
+    expected = {".mwf": "MFER", ".rec": "EDF", ".ishne": "ISHNE", ".dicom": "DICOM", ".scp": "SCP-ECG", ".edf": "EDF"}
+    assert {ending: others[ending] for ending in expected} == expected
+
+
+@pytest.mark.parametrize("file", ["signal.mat", "sig/A0001.mat", "sig/deep/signal.mat"])
+def test_files_that_a_header_of_another_place_or_name_describes_are_no_strangers(tmp_path, file):
     path = write_recording(tmp_path, "A0001")
-    (tmp_path / "A0001.mat").rename(tmp_path / "signal.mat")
-    path.write_text(path.read_text().replace("A0001.mat", "signal.mat"))
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "A0001.mat").rename(tmp_path / file)
+    path.write_text(path.read_text().replace("A0001.mat", file))
+    assert read_recording(path).signal.shape == (12, 1000)
     assert (survey(tmp_path).headers, survey(tmp_path).others) == ([path], {})
 
 

@@ -63,6 +63,13 @@ def test_files_of_packed_samples_end_anywhere(tmp_path):
             assert np.array_equal(read_raw(read_header(tmp_path / "r.hea"), tmp_path), frames.T), (form, n)
 
 
+@pytest.mark.parametrize(("said", "first"), [("12 1024", 1024), ("12 1024 0", 0), ("12 1024 7", 7), ("12", 0)])
+def test_differences_without_an_initial_value_begin_at_the_zero_of_the_converter(tmp_path, said, first):
+    write_signals(tmp_path / "r.dat", 8, np.arange(5)[:, None], [1], 0)
+    (tmp_path / "r.hea").write_text(f"r 1 250 5\nr.dat 8 200/mV {said}\n")
+    assert read_raw(read_header(tmp_path / "r.hea"), tmp_path).tolist() == [[*range(first, first + 5)]]
+
+
 def test_real_recordings_and_cases_agree_with_wfdb(real_data):
     folders = [real_data / name for name in ("mitdb", "qtdb", "ludb", "quirks")]
     cases = real_data.parent / "cases"

@@ -164,6 +164,32 @@ def test_channels_of_dicom_that_begin_later_are_moved(tmp_path, skews, fields):
     np.testing.assert_allclose(read_recording(path).signal, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("stored", "is_found"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.9.1.2", True),  # a general ECG
+        ("1.2.840.10008.1.3.10", False),  # DICOMDIR
+        ("1.2.840.10008.5.1.4.1.1.88.33", False),  # a structured report
+        ("1.2.840.10008.5.1.4.1.1.104.1", False),  # an encapsulated PDF
+    ],
+)
+def test_dicom_that_only_refers_to_a_waveform_is_none(tmp_path, stored, is_found):
+    pydicom = pytest.importorskip("pydicom", reason="the formats extra is not installed")
+    write_dicom(path := tmp_path / "c.dcm", COUNTS, ("I", "II", "V1"), FS)
+    data = pydicom.dcmread(path)
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = stored
+    reference = pydicom.Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.9.1.1", "1.2"
+    data.ReferencedInstanceSequence = [reference]
+    data.save_as(path, enforce_file_format=True)
+    assert b"1.2.840.10008.5.1.4.1.1.9." in path.read_bytes()[:4096]
+    found = survey(tmp_path)
+    assert (found.headers, found.others) == (([path], {}) if is_found else ([], {path: "DICOM"}))
+    if not is_found:
+        with pytest.raises(ReadError, match="found DICOM, which is not read"):
+            read_recording(path)
+
+
 # --- EDF -----------------------------------------------------------------------------------------------------------
 
 

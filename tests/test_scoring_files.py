@@ -50,6 +50,21 @@ def test_recordings_of_one_folder_have_names_of_their_own(tmp_path: Path):
     assert distinct_names(files) == ["1.2.840.7", "1.2.840.8", "x_edf", "x_npy", "b_y", "c_y", "z"]
 
 
+@pytest.mark.parametrize(
+    ("files", "own", "names"),
+    [
+        (("a/r.hea", "b/s.hea"), ("set/r", "s"), ["set/r", "s"]),
+        (("a/r.hea", "b/r.hea", "b/s.hea"), ("r", "r", "other"), ["a_r", "b_r", "other"]),
+        (("a/r.hea", "a/s.hea"), ("x", "x"), ["r", "s"]),  # two headers that name one record
+        (("a/r.hea", "a/s.hea", "b/t.hea"), ("x", "x", "s"), ["r", "a_s", "b_t"]),
+        (("a/r.hea", "a/r.hea"), ("x", "x"), ["x", "x"]),  # one file
+        ((), (), []),
+    ],
+)
+def test_names_are_changed_where_another_recording_has_them(files: tuple, own: tuple, names: list[str]):
+    assert distinct_names(list(map(Path, files)), own) == names
+
+
 def test_an_empty_answer_is_a_file_of_empty_lines(tmp_path: Path):
     scoring.write_output(tmp_path / "R1.csv", "R1", [], [], [])
     assert (tmp_path / "R1.csv").read_text() == "#R1\n\n\n\n"

@@ -161,6 +161,19 @@ def test_a_bad_recording_ends_nothing(folder, tmp_path, capsys):
     assert main(["predict", "--strict", str(tmp_path / "bad.hea"), good]) == 1
 
 
+def test_predict_tells_recordings_of_one_name_apart(tmp_path, capsys):
+    for place in ("a", "b", "a/deep"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "r1.hea").write_text("no header at all\n")
+    (tmp_path / "b" / "r2.hea").write_text("no header at all\n")
+    files = ["--csv", str(tmp_path / "answers.csv"), "--json", str(tmp_path / "answers.json")]
+    assert main(["predict", str(tmp_path), *files]) == 0
+    names = ["deep_r1", "a_r1", "b_r1", "r2"]
+    assert [row["recording"] for row in csv.DictReader((tmp_path / "answers.csv").open())] == names
+    assert [one["recording"] for one in json.loads((tmp_path / "answers.json").read_text())] == names
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == names
+
+
 def test_predict_reads_each_recording_once(folder, tmp_path, monkeypatch):
     """And measures the one that it answered, with one among them that cannot be read."""
     names, assemble = [], reader.assemble

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from leadset.commands._data import add_records, find_records
 from leadset.config import load_lead_names
 from leadset.recordings import Layout
-from leadset.recordings.convert import convert_recording, wfdb_name
+from leadset.recordings.convert import convert_recording, copies_of
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.names import stem_of
 from leadset.recordings.reader import described_in
@@ -48,26 +49,45 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.fs is not None:
         layout = Layout(arguments.fs, arguments.unit, tuple(arguments.leads.split(",")))
     records = find_records(arguments.records, arguments)
-    done: dict[Path, Path] = {}
+    folders: dict[Path, Path] = {}
+    failures: list[Exception] = []
     for path in records.paths:
         data = records.sets.get(path)
-        folder = arguments.output / _place(path, data, arguments.records)
-        try:
+        with _told(arguments, failures):
             source = path if data else described_in(path)
-            if source.parent.resolve() == folder.resolve():
-                raise ValueError(f"{source}: its own folder is where the copy would go, expected another one")
-            target = folder / wfdb_name(stem_of(source))
-            if target in done:
-                raise ValueError(f"{source}: found {done[target]} of the same name, expected distinct names")
-            _, flags = convert_recording(source, folder, names, layout, data)
-        except (OSError, ValueError) as error:
-            print(f"{arguments.call.name}: {error}", file=sys.stderr)
-            continue
-        done[target] = source
-        for flag in flags:
-            print(f"{path}: {explain_flag(flag)}", file=sys.stderr)
-    print(f"{len(done)} of {len(records.paths)} recordings written to {arguments.output}")
-    return 0 if len(done) == len(records.paths) else 1
+            folders[source] = _folder(arguments, source, data)
+    total = len(folders) + len(failures)
+    for source, target in copies_of(folders).items():
+        with _told(arguments, failures):
+            flags = convert_recording(source, target, names, layout, records.sets.get(source))
+            if target.stem != stem_of(source):
+                print(f"{source}: written as {target}", file=sys.stderr)
+            for flag in flags:
+                print(f"{source}: {explain_flag(flag)}", file=sys.stderr)
+    print(f"{total - len(failures)} of {total} recordings written to {arguments.output}")
+    return 1 if failures else 0
+
+
+@contextmanager
+def _told(arguments: argparse.Namespace, failures: list[Exception]) -> Iterator[None]:
+    """Says what kept a recording from being written, and adds it to the failures."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        print(f"{arguments.call.name}: {error}", file=sys.stderr)
+        failures.append(error)
+
+
+def _folder(arguments: argparse.Namespace, source: Path, data: DataSet | None) -> Path:
+    """Where the copy of a recording goes.
+
+    Raises:
+        ValueError: to the folder of the recording itself, which it would replace.
+    """
+    folder = arguments.output / _place(source, data, arguments.records)
+    if source.parent.resolve() == folder.resolve():
+        raise ValueError(f"{source}: its own folder is where the copy would go, expected another one")
+    return folder
 
 
 def _place(source: Path, data: DataSet | None, named: Iterable[str]) -> Path:

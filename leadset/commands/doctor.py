@@ -150,7 +150,8 @@ def _repeats(rows: Sequence[Audit]) -> str:
         known = f"{patients.total()} recordings name their patient"
         lines.append(f"{known}: {len(patients)} patients, {several} of them with several recordings")
     if namesakes:
-        lines.append(f"{len(namesakes)} with the file name of another (so with one output file): {_few(namesakes)}")
+        told_apart = "answers have their folder, or their ending, in the name"
+        lines.append(f"{len(namesakes)} with the file name of another ({told_apart}): {_few(namesakes)}")
     return "\n".join(lines)
 
 

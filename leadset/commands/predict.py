@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadset.commands._data import Records, add_chosen_folds, add_task, find_records, open_named
+from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag, join_flags
 from leadset.utils.files import write_atomically
 
@@ -119,7 +120,10 @@ def _predict_records(arguments: argparse.Namespace) -> int:
         from leadset.entry import load_entry
 
         entry = load_entry(arguments.entry, lead_names=names)
-    answers, measured = _asked(entry, _records(arguments))
+    records = _records(arguments)
+    answers, measured = _asked(entry, records)
+    distinct = distinct_names(records.paths, [answer.name for answer in answers])
+    answers = [replace(answer, name=name) for answer, name in zip(answers, distinct, strict=True)]
     if arguments.json:
         plain = [
             plain_answer(answer, entry.space) | {"measurements": measurements and measurements.plain()}

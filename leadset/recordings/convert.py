@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +31,17 @@ _NEARLY = 1e-6
 
 
 def convert_recording(
-    source: Path, folder: Path, lead_names: Mapping[str, str] | None = None, layout: Layout | None = None,
+    source: Path, target: Path, lead_names: Mapping[str, str] | None = None, layout: Layout | None = None,
     data: DataSet | None = None,
-) -> tuple[Path, tuple[str, ...]]:  # fmt: skip
-    """Writes a recording as WFDB; returns its new header and the flags of reading it.
+) -> tuple[str, ...]:  # fmt: skip
+    """Writes a recording as WFDB; returns the flags of reading it.
 
     Counts are kept where 16 bits hold them; otherwise each lead is spread over 16 bits, which is finer than 1/64000 of
     its range. Of a source that is not WFDB, age, sex and codes go into the copy, and nothing else about the patient.
 
     Args:
         source: a recording in any format.
-        folder: for the header, named like the source's, and its ``.mat`` file.
+        target: the new header (see `copies_of`); its ``.mat`` file comes beside it.
         lead_names, layout: as for `leadset.recordings.read_recording`.
         data: the data set that it is of, which may read it, and whose facts the copy has.
 
@@ -56,9 +58,8 @@ def convert_recording(
         raw = read_raw(header, source.parent)
         flags = assemble(header, raw, source, source).flags
     header, raw = in_16_bits(_with_facts(header, data.by_path[str(source)]) if data else header, raw)
-    target = folder / f"{wfdb_name(stem_of(source))}.hea"
     write_recording(target, header, raw)
-    return target, flags
+    return flags
 
 
 def _header_of(recording: Recording, source: Path, form: str) -> Header:
@@ -76,6 +77,28 @@ def _with_facts(header: Header, item: Item) -> Header:
     """A header whose comments say what a data set says of age, sex and diagnoses, in place of what they said."""
     kept = without_fields(header.comments, item.age is not None, item.sex is not None, item.codes is not None)
     return replace(header, comments=(*comments_of(item.age, item.sex, item.codes or ()), *kept))
+
+
+def copies_of(folders: Mapping[Path, Path]) -> dict[Path, Path]:
+    """The header of each source's copy: named like the source, as far as the name of a WFDB record can be.
+
+    Of those that would have the same name, one whose own it is has it, or else the first; the others get a running
+    number, in the order of their paths. So nothing is lost, and the same sources get the same names again.
+
+    Args:
+        folders: of each source, the folder that its copy goes to.
+    """
+    wanted = {source: folder / wfdb_name(stem_of(source)) for source, folder in sorted(folders.items())}
+    first: dict[Path, Path] = {}
+    for source in sorted(wanted, key=lambda source: wanted[source].name != stem_of(source)):
+        first.setdefault(wanted[source], source)
+    numbers = defaultdict(lambda: count(2))
+    copies: dict[Path, Path] = {}
+    for source, name in wanted.items():
+        others = (name.with_name(f"{name.name}-{number}") for number in numbers[name])
+        own = name if first[name] == source else next(other for other in others if other not in first)
+        copies[source] = own.with_name(f"{own.name}.hea")
+    return copies
 
 
 def wfdb_name(name: str) -> str:

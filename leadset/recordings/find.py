@@ -52,7 +52,7 @@ def survey(folder: str | Path) -> Found:
         raise NotADirectoryError(f"{folder}: a file, expected a folder of recordings (.hea files)")
     visited: set[str] = set()
     closed: list[OSError] = []
-    contents = Found()
+    contents, named = Found(), set()
     for root, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
         real = os.path.realpath(root)
         if real in visited:
@@ -60,7 +60,7 @@ def survey(folder: str | Path) -> Found:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        _sort(Path(root), [name for name in files if not name.startswith(".")], contents)
+        _sort(Path(root), [name for name in files if not name.startswith(".")], contents, named)
     if closed and not contents.headers:
         raise closed[0]
     for error in closed:
@@ -99,25 +99,25 @@ def _why_not(path: Path) -> str:
     return ""
 
 
-def _sort(folder: Path, files: Iterable[str], contents: Found) -> None:
-    """Adds what one folder holds."""
+def _sort(folder: Path, files: Iterable[str], contents: Found, named: set[Path]) -> None:
+    """Adds what one folder holds; and to ``named`` the signal files that its headers name, there or further below."""
     headers, signals, rest = [], [], []
     for name in files:
         path = folder / name
         (headers if name.lower().endswith(".hea") else signals if is_signal_file(path) else rest).append(path)
     stems = {path.stem for path in signals}
-    parts, named = set(), set()
+    parts = set()
     # Only a header without a signal file of its name may be one of several segments, or name other files.
     for header in headers:
         if header.stem not in stems:
             segments, signal_files = _named_in(header)
             parts |= segments
-            named |= signal_files
+            named |= {folder / file for file in signal_files}
     contents.headers += [header for header in headers if header.stem not in parts]
     own = {header.stem for header in headers}
-    alone = [path for path in signals if path.stem not in own and path.name not in named]
+    alone = [path for path in signals if path.stem not in own and path not in named]
     contents.others |= {path: without_header(path) for path in alone}
-    _sort_others([path for path in rest if path.name not in named], own, contents)
+    _sort_others([path for path in rest if path not in named], own, contents)
 
 
 def _sort_others(paths: Iterable[Path], stems: set[str], contents: Found) -> None:

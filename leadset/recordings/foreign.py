@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 from leadset.leads import is_known_lead
 from leadset.recordings.formats import Format, format_of, list_formats, read_start
 from leadset.recordings.matlab import describe, list_variables
 
+# Names by endings that no format has, or that do not say which one a file is of.
 _BY_ENDING = {
-    ".edf": "EDF", ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".scp": "SCP-ECG", ".ecg": "ECG file of a device",
-    ".h5": "HDF5", ".hdf5": "HDF5", ".npy": "NumPy array", ".npz": "NumPy arrays",
+    ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".dicom": "DICOM", ".ecg": "ECG file of a device", ".h5": "HDF5",
+    ".hdf5": "HDF5", ".npy": "NumPy array", ".npz": "NumPy arrays",
 }  # fmt: skip
+# Endings that files of any content have.
+_TEXTS = (".csv", ".tsv", ".txt", ".xml")
 _DICOM_AT, _DICOM = 128, b"DICM"
 _BY_CONTENT = ((0, b"ISHNE1.0", "ISHNE"), (_DICOM_AT, _DICOM, "DICOM"), (0, b"\xffBIOSEMI", "BDF"))
 # Root elements of what devices export.
@@ -30,9 +34,9 @@ def sort_file(path: Path) -> tuple[Format | None, str]:
     The second is empty for a file that does not look like one.
     """
     ending = path.suffix.casefold()
-    if ending == ".gz" and Path(path.stem).suffix.casefold() in {".hea", *_SIGNAL_FILES, *_BY_ENDING}:
+    if ending == ".gz" and Path(path.stem).suffix.casefold() in {".hea", *_SIGNAL_FILES, *_names_by_ending()}:
         return None, "file compressed by gzip"
-    known = {*_BY_ENDING, ".xml", ".csv", *(ending for form in list_formats() for ending in form.endings)}
+    known = {*_names_by_ending(), *_TEXTS}
     # Archives of images, and the discs they write, name files without an ending: `IM000001`, `1.2.840.113619`.
     if ending not in known and ending.strip(".0123456789"):
         return None, ""
@@ -45,6 +49,13 @@ def sort_file(path: Path) -> tuple[Format | None, str]:
     return (form, "") if form.installed else (None, f"{form.name}, which takes {form.extra}")
 
 
+@cache
+def _names_by_ending() -> dict[str, str]:
+    """What a file is by its ending alone, as where it is empty or damaged."""
+    forms = {ending: form.name for form in list_formats() for ending in form.endings if ending not in _TEXTS}
+    return forms | _BY_ENDING
+
+
 def _named(ending: str, start: bytes) -> str:
     """What a file is, by its ending and first bytes, that is of no format that is read."""
     if ending == ".xml":
@@ -53,7 +64,8 @@ def _named(ending: str, start: bytes) -> str:
     if ending == ".csv":
         names = re.split(r"[,;\t]", start.decode("latin-1").splitlines()[0].replace('"', "")) if start.strip() else []
         return "CSV of leads" if sum(map(is_known_lead, map(str.strip, names))) >= 2 else ""
-    return next((name for at, sign, name in _BY_CONTENT if start.startswith(sign, at)), _BY_ENDING.get(ending, ""))
+    by_content = (name for at, sign, name in _BY_CONTENT if start.startswith(sign, at))
+    return next(by_content, _names_by_ending().get(ending, ""))
 
 
 def is_signal_file(path: Path) -> bool:

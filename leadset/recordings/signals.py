@@ -26,8 +26,9 @@ _END_OF_RANGE = dict.fromkeys((NO_FORMAT, 16, 61, 160, 516), (1 << 15) - 1)
 def read_counts(header: Header, folder: str | Path) -> np.ndarray:
     """Counts (signals, samples) of a recording of one segment, in file order: int16, or int32 where a format needs it.
 
-    All samples that the files hold of the header's signals, more or fewer than announced; skewed signals are
-    moved back, and what they lack at their end is invalid. Samples of one file without skew are laid out as in it.
+    All samples that the files hold of the header's signals, more or fewer than announced, of several files as many as
+    the shortest has; skewed signals are moved back, and what they lack at their end is invalid. Samples of one file
+    without skew are laid out as in it.
 
     Raises:
         ReadError: a signal file is missing, empty, damaged, of another number of signals, or in an unknown format.
@@ -216,11 +217,11 @@ def _frames_of_matrix(matrix: np.ndarray, signals: Sequence[SignalSpec], source:
 
 
 def _sum_differences(frames: np.ndarray, signals: Sequence[SignalSpec], path: Path) -> np.ndarray:
-    """Format 8: differences to counts; the first one is that to the header's initial value."""
+    """Format 8: differences to counts; the first one is that to the header's initial value, or else to its zero."""
     counts, column = np.empty(frames.shape, dtype=np.int32), 0
     for signal in signals:
         columns = slice(column, column := column + signal.samples_per_frame)
-        initial = signal.initial or 0
+        initial = signal.adc_zero if signal.initial is None else signal.initial
         if not INVALID[32] <= initial < -INVALID[32]:
             raise ReadError(path, f"initial value {initial} of {signal.lead}", "a number of 32 bits")
         summed = np.cumsum(frames[:, columns].reshape(-1), dtype=np.int32) + np.int32(initial)

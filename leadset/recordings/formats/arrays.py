@@ -188,7 +188,11 @@ def _read_npz(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _values(path: Path, key: str, array: np.ndarray) -> Any:
-    """An array as plain values; texts are checked, as NumPy takes any number for a letter."""
+    """An array as plain values, that of one element as that element; leads stay a list.
+
+    Texts are checked, as NumPy takes any number for a letter.
+    """
+    array = array.reshape(()) if array.size == 1 and key != "leads" else array
     if array.dtype.kind == "S":
         return np.char.decode(array, "utf-8", "replace").tolist()
     if array.dtype.kind == "U" and array.size and array.dtype.itemsize:

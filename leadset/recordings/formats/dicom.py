@@ -15,7 +15,11 @@ from leadset.recordings.errors import ReadError
 from leadset.recordings.formats.contents import DAYS_A_YEAR, Contents, Format, Layout
 from leadset.recordings.formats.lead_codes import lead_of_code
 
-# SOP classes of waveform storage begin so; images and reports have others.
+# A file begins with a preamble and a mark; elements of this group follow, the class of what it stores among them.
+_PREAMBLE, _MARK, _META, _STORED = 128, b"DICM", b"\x02\0", b"\x02\0"
+# Kinds of value whose length has four bytes, behind two that are reserved.
+_LONG = (b"OB", b"UN")
+# SOP classes of waveform storage begin so; images and reports, which may refer to one, have others.
 _WAVEFORMS = b"1.2.840.10008.5.1.4.1.1.9."
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _TYPES = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2", (32, "SL"): "i4", (32, "UL"): "u4"}
@@ -25,7 +29,19 @@ _DERIVED = ("MEDIAN", "AVERAGE", "REPRESENTATIVE")
 
 
 def _recognises(path: Path, start: bytes) -> bool:
-    return start[128:132] == b"DICM" and _WAVEFORMS in start
+    return start.startswith(_MARK, _PREAMBLE) and _stored_class(start).startswith(_WAVEFORMS)
+
+
+def _stored_class(start: bytes) -> bytes:
+    """The Media Storage SOP Class UID out of a file's meta information; empty where that says none."""
+    at = _PREAMBLE + len(_MARK)
+    while start.startswith(_META, at):
+        value, size = (at + 12, 4) if start[at + 4 : at + 6] in _LONG else (at + 8, 2)
+        end = value + int.from_bytes(start[value - size : value], "little")
+        if start.startswith(_STORED, at + 2):
+            return start[value:end]
+        at = end
+    return b""
 
 
 def _read(path: Path, layout: Layout | None, lead_names: Mapping[str, str] | None) -> Contents:

@@ -17,11 +17,13 @@ from leadset.classes import label_space
 from leadset.recordings.dataset import DataSet, Item, LeftOut, examples
 from leadset.recordings.importers.registry import register_importer
 from leadset.recordings.importers.tables import Files, number, plausible_age, read_rows, whole_number
+from leadset.recordings.subject import parse_sex
 
 _TABLE, _STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 _COLUMNS = ("ecg_id", "scp_codes", "strat_fold", "filename_lr", "filename_hr")
 # Column of a rate's file names.
 _FILES = {"500": "filename_hr", "100": "filename_lr"}
+# The published table has numbers; copies of it have words.
 _SEXES = {"0": "male", "1": "female"}
 # Ages above 89 years are written as 300.
 _HIDDEN_AGE, _OLDEST = 300.0, 90.0
@@ -73,7 +75,7 @@ def open_ptbxl(folder: Path, task: str, *, rate: str = "") -> DataSet:
     if rate and rate not in _FILES:
         raise ValueError(f"{folder}: found rate {rate!r}, expected {' or '.join(_FILES)}")
     classes = _classes(folder / _STATEMENTS, task)
-    files, left_out, chosen, unknown, hidden, implausible = Files(), [], [], Counter(), 0, 0
+    files, left_out, chosen, unknown, odd = Files(), [], [], Counter(), Counter()
     for line, row in read_rows(folder / _TABLE, _COLUMNS):
         statements = _statements(row["scp_codes"])
         rates = [rate] if rate else list(_FILES)
@@ -89,22 +91,34 @@ def open_ptbxl(folder: Path, task: str, *, rate: str = "") -> DataSet:
         elif not codes:
             left_out.append(LeftOut(what, f"no statement of task {task}"))
         else:
-            is_hidden = number(row.get("age")) == _HIDDEN_AGE
-            hidden += is_hidden
-            age = _OLDEST if is_hidden else plausible_age(row.get("age"))
-            implausible += not is_hidden and age is None and number(row.get("age")) is not None
-            chosen.append(_Chosen(_item(row, folder / f"{what}.hea", codes, age), found[0]))
+            age, sex, remarks = _age_and_sex(row)
+            odd.update(remarks)
+            chosen.append(_Chosen(_item(row, folder / f"{what}.hea", codes, age, sex), found[0]))
     return DataSet(
         "ptbxl", folder, tuple(item for item, _ in chosen), label_space(_TASKS[task]), tuple(left_out),
-        tuple(_remarks(chosen, unknown, hidden, implausible)), test_folds=("10",),
+        tuple(_remarks(chosen, unknown, odd)), test_folds=("10",),
         published=_RECORDINGS[task],
     )  # fmt: skip
 
 
-def _item(row: Mapping[str, str], path: Path, codes: tuple[str, ...], age: float | None) -> Item:
+def _item(
+    row: Mapping[str, str], path: Path, codes: tuple[str, ...], age: float | None, sex: str | None
+) -> Item:
     patient, fold = whole_number(row.get("patient_id")), whole_number(row["strat_fold"])
-    sex = _SEXES.get(whole_number(row.get("sex")))
     return Item(path, codes, path.stem, patient, fold, "ptb-xl", age, sex)
+
+
+def _age_and_sex(row: Mapping[str, str]) -> tuple[float | None, str | None, list[str]]:
+    """Age in years, ``"female"`` or ``"male"``, and what is odd about them, as remarks have it behind a number."""
+    said, sex = number(row.get("age")), row.get("sex", "")
+    age = _OLDEST if said == _HIDDEN_AGE else plausible_age(row.get("age"))
+    known, unreadable = parse_sex(_SEXES.get(whole_number(sex), sex))
+    odd = {
+        "ages above 89 years are hidden as 300: taken for 90": said == _HIDDEN_AGE,
+        "ages are none of a person: taken for unknown": said is not None and age is None,
+        "sexes are neither female nor male: taken for unknown": bool(unreadable),
+    }
+    return age, known, [remark for remark, is_so in odd.items() if is_so]
 
 
 def _classes(path: Path, task: str) -> dict[str, tuple[str, ...]]:
@@ -133,14 +147,11 @@ def _statements(text: str) -> frozenset[str] | None:
     return frozenset(map(str, value)) if isinstance(value, dict) else None
 
 
-def _remarks(chosen: list[_Chosen], unknown: Counter[str], hidden: int, implausible: int) -> Iterator[str]:
+def _remarks(chosen: list[_Chosen], unknown: Counter[str], odd: Counter[str]) -> Iterator[str]:
     if unknown:
         named = [f"{name} ({count})" for name, count in unknown.most_common()]
         yield f"{len(unknown)} statements are not in {_STATEMENTS}, and so in no task: {examples(named)}"
-    if hidden:
-        yield f"{hidden} ages above 89 years are hidden as 300: taken for 90"
-    if implausible:
-        yield f"{implausible} ages are none of a person: taken for unknown"
+    yield from (f"{count} {remark}" for remark, count in sorted(odd.items()))
     rates = Counter(rate for _, rate in chosen)
     if len(rates) > 1:
         names = [item.name for item, rate in chosen if rate == "100"]
