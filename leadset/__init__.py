@@ -20,23 +20,26 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 #: The 26 scored classes, in weight-table order.
 CLASSES: tuple[str, ...] = label_space(CHALLENGE).keys
 
+# Names of other modules, and modules of whose names the reference has some.
 _LAZY = {
     "Recording": "leadset.recordings",
     "read_recording": "leadset.recordings",
+    "open_dataset": "leadset.recordings.importers",
     "delineate": "leadset.waves",
     "list_models": "leadset.models",
     "create_model": "leadset.models",
     "load_entry": "leadset.entry",
 }
+_MODULES = ("adapters", "entry", "explain", "scoring", "waves")
 
-__all__ = ["CLASSES", "LEAD_SETS", "scoring", *_LAZY]
+__all__ = ["CLASSES", "LEAD_SETS", *_MODULES, *_LAZY]
 
 
 def __getattr__(name: str):
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
-    if name == "scoring":
-        return import_module("leadset.scoring")
+    if name in _MODULES:
+        return import_module(f"leadset.{name}")
     raise AttributeError(f"module 'leadset' has no attribute {name!r}")
 
 

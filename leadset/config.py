@@ -244,11 +244,18 @@ def _by_rule(values: Mapping[str, Any], kind: type, source: str, prefix: str) ->
     by_key = _rules(kind)
     for key in values:
         if key not in by_key:
-            near = get_close_matches(key, by_key, n=1)
-            meant = f" (did you mean {prefix + near[0]!r}?)" if near else ""
-            expected = f"expected one of {', '.join(by_key)}{meant}"
-            raise ValueError(f"{source}: found the unknown key {prefix + key!r}, {expected}")
+            raise ValueError(f"{source}: found the unknown key {prefix + key!r}, {_expected_keys(key, by_key, prefix)}")
     return {key: _apply(by_key[key], value, source, prefix + key) for key, value in values.items()}
+
+
+def _expected_keys(found: str, by_key: Iterable[str], prefix: str) -> str:
+    """The keys that there are, tables included, and the one that is meant; it may be inside of a table."""
+    tables = {} if prefix else _TABLES
+    inside = {name: f"{table}.{name}" for table, kind in tables.items() for name in _rules(kind)}
+    own = {name: prefix + name for name in (*by_key, *tables)}
+    meant = {**inside, **own}
+    near = get_close_matches(found, meant, n=1)
+    return f"expected one of {', '.join(own)}" + (f" (did you mean {meant[near[0]]!r}?)" if near else "")
 
 
 @cache

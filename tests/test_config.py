@@ -188,6 +188,8 @@ MISTAKES = {
     "cache = 3": r"cache = 3, expected text",
     "speed = 3": r"unknown key 'speed', expected one of label_space, lead_sets",
     "epoch = 3": r"unknown key 'epoch', expected one of label_space, .*\(did you mean 'epochs'\?\)",
+    "strat.weights = 'none'": r"unknown key 'strat', expected .*, start \(did you mean 'start'\?\)",
+    "one_pass = false": r"unknown key 'one_pass', expected .*\(did you mean 'start.one_pass'\?\)",
     "files = ['x']": r"unknown key 'files', expected one of",
     "label_space = 'icd'": r"label_space = 'icd', expected one of challenge2021",
     "label_space = ['icd']": r"label_space = \['icd'\], expected one of challenge2021",

@@ -160,6 +160,13 @@ def test_pytorch_is_not_imported(exported, tmp_path):
     assert answer["answered"] and len(answer["probabilities"]) == 26
 
 
+def test_lead_sets_that_were_not_trained_are_refused(tmp_path):
+    write_untrained_entry(tmp_path / "model")
+    entry = with_networks(tmp_path / "model", ("resnet34",))
+    with pytest.raises(ValueError, match=r"found lead set II-V1, expected one of 12, 3, 2, II-V5"):
+        export_entry(entry, tmp_path / "out", [("II", "V1")])
+
+
 def test_what_is_no_exported_entry_is_refused(exported, tmp_path, capsys):
     assert main(["predict", "x.hea", "--onnx", str(tmp_path)]) == 1
     (tmp_path / "2.onnx").write_bytes(b"nothing")

@@ -36,6 +36,15 @@ def test_names_of_leads_that_are_said_to_be_understood_are() -> None:
     assert [name for name in re.findall("`(.+?)`", names) if not is_known_lead(name)] == []
 
 
+def test_names_of_the_reference_are_there_after_one_import() -> None:
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    names = [*re.findall(r"^\| `(leadset\.[\w.]+)", page, re.MULTILINE), "leadset.waves.measure"]
+    assert len(names) > 10
+    code = f"import leadset\nfor name in {names}:\n    eval(name)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
     missing = [name for name in leadset.__all__ if not re.search(rf"\bleadset\.{name}\b", page)]

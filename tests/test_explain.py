@@ -243,7 +243,7 @@ def test_occlusion_takes_away_what_a_lead_and_a_wave_add() -> None:
 
 def test_occlusion_of_a_lead_is_the_answer_without_it(entry) -> None:
     recording = recording_of()
-    explained = explain(entry, recording, ["RBBB"], "occlusion")
+    explained = explain(entry, recording, "RBBB", "occlusion")
     one = explained.classes[0]
     prepared = entry.prepare(recording)
     target = target_of(entry, prepared)

@@ -209,7 +209,7 @@ def test_long_recordings_have_no_seams(method: str) -> None:
 @pytest.mark.parametrize(("signal", "fs", "method", "message"), [
     (np.zeros((2, 3, 4)), 500, "wavelet", "shape"), (np.zeros((1, 0)), 500, "wavelet", "shape"),
     (np.zeros(9), 0, "wavelet", "rate"), (np.zeros(9), float("nan"), "wavelet", "rate"),
-    (np.zeros(9), 500, "magic", "wavelet"),
+    (np.zeros((5000, 12)), 500, "learned", r"shape \(5000, 12\)"), (np.zeros(9), 500, "magic", "wavelet"),
 ])
 def test_senseless_arguments_are_refused(signal, fs, method, message) -> None:
     with pytest.raises(ValueError, match=message):

@@ -133,6 +133,9 @@ def export_entry(
     paths = []
     for leads in lead_sets or [trained.leads for trained in entry.manifest.sets]:
         trained = entry.trained_set(resolve_leads(leads))
+        if not trained.universal and trained.leads != resolve_leads(leads):
+            named = ", ".join(lead_set_name(trained.leads) for trained in entry.manifest.sets)
+            raise ValueError(f"found lead set {lead_set_name(resolve_leads(leads))}, expected one of {named}")
         path = folder / f"{lead_set_name(trained.leads)}{SUFFIX}"
         about = _export(entry, trained, space, path, int8)
         paths.append(path)

@@ -131,10 +131,16 @@ class Entry:
             beside: threads in which one `Recording` is judged and put to small networks at the same time, which takes
                 as much work and less time; the answer is the same.
 
+        Raises:
+            TypeError: an array, which says neither its rate nor its leads.
+
         Example:
             >>> recording = leadset.Recording(signal_mv, fs=250, leads=("I", "II"), age=61, sex="female")
             >>> entry.predict(recording).by_class
         """
+        if isinstance(recordings, np.ndarray):
+            shape = recordings.shape
+            raise TypeError(f"found an array {shape}, expected a path or leadset.Recording(signal_mv, fs, leads)")
         if isinstance(recordings, Recording) and beside is not None:
             return self._answer_beside(recordings, beside)
         if isinstance(recordings, (Recording, str, Path)):

@@ -59,9 +59,11 @@ def prepare_input(
         wanted: leads and inputs of the networks that answer for recordings with such leads.
         quality: say how good it is, instead of finding out only whether it can be used, which is faster.
     """
+    name = recording.name if isinstance(recording, Recording) else str(recording)
     try:
-        name = recording.name if isinstance(recording, Recording) else stem_of(recording)
-        recording = recording if isinstance(recording, Recording) else read_recording(recording, lead_names)
+        if not isinstance(recording, Recording):
+            name = stem_of(recording)
+            recording = read_recording(recording, lead_names)
         one = prepare_unjudged(recording, wanted)
         return one.judged(*judge(recording, quality))
     except Exception as error:

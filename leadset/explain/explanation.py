@@ -129,7 +129,7 @@ class Explanation:
 def explain(
     entry: Answering,
     recording: Recording | str | Path,
-    classes: Iterable[str] | None = None,
+    classes: str | Iterable[str] | None = None,
     method: str | None = None,
     background: Background | None = None,
     progress: Callable[[int], object] = lambda _: None,
@@ -139,7 +139,7 @@ def explain(
     Args:
         entry: a loaded entry, or an exported one.
         recording: or the path of its header.
-        classes: abbreviations or codes; by default those that the entry decides.
+        classes: abbreviations or codes, or one of them; by default those that the entry decides.
         method: one of `METHODS`; by default `DEFAULT_METHOD`, or occlusion where no networks of PyTorch answer.
         background: normal recordings; by default simulated ones, where the method or an extra input needs them.
         progress: is told how many parts have been taken away since the last call, or at how many points of a path the
@@ -154,14 +154,15 @@ def explain(
     began = time.monotonic()
     if method not in (None, *METHODS):
         raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
-    wanted = None if classes is None else [class_index(entry.space, name) for name in classes]
+    named = [classes] if isinstance(classes, str) else classes or ()
+    wanted = [class_index(entry.space, name) for name in named]
     if not isinstance(recording, Recording):
         recording = read_recording(recording, entry.lead_names)
     prepared = entry.prepare(recording)
     answer = next(iter(entry.answer([prepared])))
     if answer.failed:
         raise UnexplainedError(f"{recording.name}: {answer.flags[-1]}")
-    chosen = np.flatnonzero(answer.labels).tolist() if wanted is None else wanted
+    chosen = np.flatnonzero(answer.labels).tolist() if classes is None else wanted
     target = _target(entry, prepared, method)
     method = method or (DEFAULT_METHOD if target else "occlusion")
     delineation = (prepared.quality and prepared.quality.delineation) or delineate(recording.signal, recording.fs)

@@ -49,6 +49,8 @@ def _pan_tompkins_marks(grid: Transform, envelope: Envelope, usable: np.ndarray)
 METHODS = {"learned": learned_marks, "wavelet": rule_marks, "pan_tompkins": _pan_tompkins_marks}
 #: The methods that find R peaks and no other marks.
 R_ALONE = ("pan_tompkins",)
+# Leads of the largest maps of body surface potentials.
+_MOST_LEADS = 256
 #: Seconds of a recording that are analysed at a time, so that thresholds follow changes, and the overlap of excerpts.
 EXCERPT, OVERLAP = 240.0, 4.0
 #: Seconds within which two lone P waves of different stretches or excerpts are one.
@@ -132,7 +134,8 @@ def delineate(
         The marks, see `Delineation`.
 
     Raises:
-        ValueError: not a one- or two-dimensional array of numbers, no samples, a senseless rate, an unknown method.
+        ValueError: not a one- or two-dimensional array of numbers, no samples, more rows than maps of the whole chest
+            have leads, as where it is turned, a senseless rate, an unknown method.
 
     Example:
         >>> found = leadset.delineate(recording.signal, recording.fs)
@@ -143,7 +146,7 @@ def delineate(
     signal = np.ascontiguousarray(signal_mv, dtype=np.float32)  # by lead, however it came
     if signal.ndim == 1:
         signal = signal[None]
-    if signal.ndim != 2 or not signal.size:
+    if signal.ndim != 2 or not signal.size or len(signal) > _MOST_LEADS:
         raise ValueError(f"expected a signal of shape (leads, samples), got shape {np.shape(signal_mv)}")
     if not LOWEST_RATE <= fs <= HIGHEST_RATE:
         raise ValueError(f"sampling rate {fs} Hz: expected {LOWEST_RATE} to {HIGHEST_RATE} Hz")
