@@ -154,8 +154,7 @@ def explain(
     began = time.monotonic()
     if method not in (None, *METHODS):
         raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
-    named = [classes] if isinstance(classes, str) else classes or ()
-    wanted = [class_index(entry.space, name) for name in named]
+    wanted = [class_index(entry.space, name) for name in ([classes] if isinstance(classes, str) else classes or ())]
     if not isinstance(recording, Recording):
         recording = read_recording(recording, entry.lead_names)
     prepared = entry.prepare(recording)
