@@ -14,10 +14,19 @@ from files_on_disk import make_counts, write_recording
 
 from leadset.classes import label_space, place_label_space
 from leadset.cli import main
+from leadset.entry.card import card_text
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings, read_recording
 from leadset.recordings.importers import open_dataset
-from leadset.training.data import TRAIN, VALID, Preparation, Split, in_label_space_of, load_training_data
+from leadset.training.data import (
+    OF_VALIDATED_PATIENT,
+    TRAIN,
+    VALID,
+    Preparation,
+    Split,
+    in_label_space_of,
+    load_training_data,
+)
 
 STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
 NORM,normal ECG,1.0,,,NORM,NORM
@@ -29,6 +38,7 @@ AFIB,atrial fibrillation,,,1.0,,
 """
 TRANSFORM = Transform(100)
 SPLIT = Split(0.25, seed=0)
+ENTRY = {"label_space": "ptbxl_super", "lead_sets": []}
 
 
 def ptbxl_row(i: int, codes: str = "{'NORM': 100.0, 'SR': 0.0}", fold: int = 1, patient: str = "", **more) -> dict:
@@ -196,7 +206,13 @@ def test_given_validation_recordings_take_their_patients_out_of_the_training(tmp
     data = open_dataset(f"ptbxl:{write_ptbxl(tmp_path / 'data', rows)}")
     split = replace(SPLIT, validation=data.in_folds(["2"]))
     loaded = load_training_data(data, data.label_space, Preparation([TRANSFORM], tmp_path / "cache", workers=1), split)
-    assert loaded.part.tolist() == [-1, *[TRAIN] * 5, *[VALID] * 3]
+    assert loaded.part.tolist() == [OF_VALIDATED_PATIENT, *[TRAIN] * 5, *[VALID] * 3]
+    loaded.write_split(tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text().count("excluded,another recording of the patient is validated on") == 1
+    counts = loaded.counts()
+    assert (counts["of_patients_validated_on"], counts["without_diagnosis"]) == (1, 0)
+    data_line = card_text({**ENTRY, "provenance": {"data": counts}}, []).split("Recordings**: ")[1]
+    assert "1 of patients validated on" in data_line and "without diagnosis" not in data_line
     with pytest.raises(ValueError, match="found fold '3', expected one of 1, 2"):
         data.in_folds(["3"])
     assert [Path(path).stem for path in data.of_patients_of(data.in_folds(["2"]))] == ["00000_hr"]

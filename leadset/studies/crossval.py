@@ -26,7 +26,14 @@ from leadset.recordings.importers import open_dataset
 from leadset.studies.answers import file_of, missing, without_seed
 from leadset.studies.entrants import Entrant, Setting, store_in, with_seeds
 from leadset.studies.protocols import Cohort, Fold, Protocol
-from leadset.training.data import Preparation, Split, TrainingData, in_label_space_of, load_training_data
+from leadset.training.data import (
+    REASONS,
+    Preparation,
+    Split,
+    TrainingData,
+    in_label_space_of,
+    load_training_data,
+)
 from leadset.utils.files import write_atomically
 from leadset.utils.workers import available_cores, worker_pool
 
@@ -250,7 +257,7 @@ def _write_dropped(path: Path, data: TrainingData) -> None:
         writer = csv.writer(file)
         writer.writerow(["recording", "reason"])
         for i in np.flatnonzero(data.part < 0):
-            writer.writerow([data.first.recordings[i].name, "no diagnosis in the header"])
+            writer.writerow([data.first.recordings[i].name, REASONS[int(data.part[i])]])
         for failure in data.failures:
             writer.writerow([Path(failure.path).stem, failure.message])
         writer.writerows(data.left_out)

@@ -25,6 +25,13 @@ from leadset.training.split import stratified_parts
 from leadset.utils.files import write_atomically
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
+WITHOUT_DIAGNOSIS, OF_VALIDATED_PATIENT = -1, -2
+
+#: Why recordings are in no part, by what stands in its place; every such number is below zero.
+REASONS: dict[int, str] = {
+    WITHOUT_DIAGNOSIS: "no diagnosis in the header",
+    OF_VALIDATED_PATIENT: "another recording of the patient is validated on",
+}
 
 #: Which beats a network needs: those of a transform, in the leads of a set, reliable ones alone or all.
 BeatsKey = tuple[Transform, tuple[str, ...], bool]
@@ -64,8 +71,8 @@ class TrainingData:
         labels: (n, k) bool, those of the official score: thresholds are fitted to them.
         targets: (n, k) float32, what networks learn, and whatever makes probabilities of what they say: 1, also by an
             alias, 0, or NaN where the source does not annotate the class (`LabelSpace`).
-        part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
-            come behind the recordings of the folder.
+        part: (n,) `TRAIN`, `VALID`, one of `REASONS` for a recording that takes no part, or `SIMULATED` for those of a
+            bank, which come behind the recordings of the folder.
         groups: (n_folder,) number of the patient of each recording of the folder (`leadset.store.groups`).
         failures: recordings that could not be read or delineated.
         beats: by `BeatsKey`, for the networks that need beats; numbered as the stores.
@@ -159,11 +166,13 @@ class TrainingData:
 
     def counts(self) -> dict[str, int]:
         """Numbers of recordings, for the entry and the log."""
+        of_validated = int((self.part == OF_VALIDATED_PATIENT).sum())
         return {
             "found": int((self.part != SIMULATED).sum()) + len(self.failures),
             "train": int((self.part == TRAIN).sum()),
             "validation": int((self.part == VALID).sum()),
-            "without_diagnosis": int((self.part < 0).sum()),
+            **({"of_patients_validated_on": of_validated} if of_validated else {}),
+            "without_diagnosis": int((self.part == WITHOUT_DIAGNOSIS).sum()),
             "unreadable": len(self.failures),
             "simulated": len(self.simulated),
             **({"left_out": len(self.left_out)} if self.left_out else {}),
@@ -171,13 +180,13 @@ class TrainingData:
 
     def write_split(self, path: Path) -> None:
         """Writes which recording is in which part, one line each, with what could not be used and why."""
-        names = {TRAIN: "train", VALID: "validation", -1: "excluded"}
+        names = {TRAIN: "train", VALID: "validation", **dict.fromkeys(REASONS, "excluded")}
         with write_atomically(path) as file:
             writer = csv.writer(file)
             writer.writerow(["recording", "source", "digest", "group", "part", "reason"])
             for (recording, part), group in zip(self._of_folder(), self.groups.tolist(), strict=True):
-                reason = "no diagnosis in the header" if part < 0 else ""
-                writer.writerow([recording.name, recording.source, recording.digest, group, names[part], reason])
+                about = recording.name, recording.source, recording.digest, group
+                writer.writerow([*about, names[part], REASONS.get(part, "")])
             for failure in self.failures:
                 writer.writerow([Path(failure.path).stem, "", "", "", "excluded", failure.message])
             writer.writerows([what, "", "", "", "excluded", reason] for what, reason in self.left_out)
@@ -262,7 +271,7 @@ def load_training_data(
     if not len(labelled):
         raise ValueError(f"{data}: none of the {len(recordings)} recordings that can be read has a diagnosis")
     groups = patient_groups(first, data.folder, preparation.workers)
-    part = np.full(len(recordings), -1)
+    part = np.full(len(recordings), WITHOUT_DIAGNOSIS)
     part[labelled] = _parts([recordings[i] for i in labelled], labels[labelled], groups[labelled], split, data)
     targets = space.targets_for_training(recordings)
     # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
@@ -301,9 +310,9 @@ def _parts(
 
 
 def _given_parts(validation: Sequence[bool], groups: np.ndarray, data: DataSet) -> np.ndarray:
-    """Part of each recording where the validation part is given; -1 for others of a patient that it has."""
+    """Part of each recording where the validation part is given; others of a patient that it has are in none."""
     valid = np.array(validation, dtype=bool)
-    part = np.where(valid, VALID, np.where(np.isin(groups, groups[valid]), -1, TRAIN))
+    part = np.where(valid, VALID, np.where(np.isin(groups, groups[valid]), OF_VALIDATED_PATIENT, TRAIN))
     for number, name in ((TRAIN, "train"), (VALID, "validate")):
         if not (part == number).any():
             raise ValueError(f"{data}: found no recording left to {name} on, expected some of {len(part)}")
