@@ -248,8 +248,11 @@ def test_training_command_takes_task_and_folds(tmp_path, capsys):
     assert "PTB-XL: 18 recordings (published: 21030 in 1.0.3), 12 classes of ptbxl_rhythm" in printed
     assert "1 other recordings of patients of the test folds are left out of the training" in printed
     with open(tmp_path / "model" / "split.csv", newline="") as file:
-        parts = {row["recording"]: row["part"] for row in csv.DictReader(file)}
-    assert parts == {f"{i:05d}_hr": {0: "train", 1: "validation"}[i % 3] for i in range(18) if i % 3 < 2 and i != 3}
+        rows = [(Path(row["recording"]).name, row["part"], row["reason"]) for row in csv.DictReader(file)]
+    held_out = ("excluded", "held out: test fold")
+    wanted = {f"{i:05d}_hr": (("train", ""), ("validation", ""), held_out)[i % 3] for i in range(18)}
+    wanted["00003_hr"] = ("excluded", "held out: another recording of the patient is in the test fold")
+    assert sorted(rows) == sorted((name, *why) for name, why in wanted.items())
 
 
 def test_real_ptbxl(real_data):

@@ -27,7 +27,7 @@ from leadset.models.prediction import predict
 from leadset.models.shipped import FOLDER as SHIPPED
 from leadset.models.shipped import load_shipped
 from leadset.recordings import ReadError, Recording
-from leadset.recordings.dataset import DataSet
+from leadset.recordings.dataset import PATIENT_OF_TEST_FOLD, TEST_FOLD, DataSet
 from leadset.studies.answers import FoldAnswers, Row, Said, with_seed, without_seed
 from leadset.studies.protocols import Cohort, Fold
 from leadset.training.baselines.entries import BASELINES, train_baselines
@@ -150,14 +150,15 @@ class Trained(Entrant):
         if not (folder / FILE_NAME).is_file():
             cache = self.config.cache or str(setting.store)
             config = replace(self.config, workers=workers, cache=cache)
-            gone = [setting.cohort.paths[i] for i in (*fold.test, *fold.related)]
+            gone = {setting.cohort.paths[i]: TEST_FOLD for i in fold.test}
+            gone |= {setting.cohort.paths[i]: PATIENT_OF_TEST_FOLD for i in fold.related}
             with open(folder / LOG_FILE, "a", encoding="utf-8") as log, redirect_stdout(log):
                 valid = [setting.cohort.paths[i] for i in fold.valid]
                 self._train(setting.data, folder, config, gone, valid)
         entry = load_entry(folder, "cpu" if workers == 1 else None, every_network=True)
         return self._ask(entry, setting, fold)
 
-    def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
+    def _train(self, data: DataSet, folder: Path, config: Config, held_out: dict[str, str], valid: list[str]) -> None:
         train_entry(data, folder, config, held_out, valid)
 
     def _ask(self, entry: Entry, setting: Setting, fold: Fold) -> FoldAnswers:
@@ -195,7 +196,7 @@ class TrainedBaseline(Trained):
         options = BASELINES[without_seed(self.name)].options(self.config.start.weights)
         return super().provenance() | ({"weights": options} if options else {})
 
-    def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
+    def _train(self, data: DataSet, folder: Path, config: Config, held_out: dict[str, str], valid: list[str]) -> None:
         train_baselines(data, folder, [without_seed(self.name)], config, held_out, valid)
 
 

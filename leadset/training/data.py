@@ -77,6 +77,7 @@ class TrainingData:
         failures: recordings that could not be read or delineated.
         beats: by `BeatsKey`, for the networks that need beats; numbered as the stores.
         left_out: recordings that the data set's own tables name and that take no part.
+        held_out: recordings that the caller holds out; they are listed, and counted nowhere.
     """
 
     stores: dict[Transform, Store]
@@ -88,6 +89,7 @@ class TrainingData:
     failures: tuple[Failure, ...]
     beats: dict[BeatsKey, BeatStore] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    held_out: tuple[LeftOut, ...] = ()
 
     @property
     def first(self) -> Store:
@@ -189,7 +191,7 @@ class TrainingData:
                 writer.writerow([*about, names[part], REASONS.get(part, "")])
             for failure in self.failures:
                 writer.writerow([Path(failure.path).stem, "", "", "", "excluded", failure.message])
-            writer.writerows([what, "", "", "", "excluded", reason] for what, reason in self.left_out)
+            writer.writerows([what, "", "", "", "excluded", reason] for what, reason in self.left_out + self.held_out)
 
 
 def in_label_space_of(data: DataSet, config: Config, folder: Path) -> Config:
@@ -233,7 +235,7 @@ class Split:
         share: of the recordings, drawn to be validated on: classes and sources are spread evenly.
         seed: of the drawing.
         held_out: these are prepared with the others, so that the folds of a cross-validation share one store, and then
-            taken away before anything is looked at.
+            taken away before anything is looked at. A mapping says why, for the list of recordings.
         validation: these are the validation part instead of one that is drawn; other recordings of their patients are
             neither trained nor validated on.
     """
@@ -242,6 +244,11 @@ class Split:
     seed: int
     held_out: Collection[str] = ()
     validation: Collection[str] = ()
+
+    def left_out_of(self, data: DataSet) -> tuple[LeftOut, ...]:
+        """The recordings of a data set that are held out, and why."""
+        reasons = self.held_out if isinstance(self.held_out, Mapping) else dict.fromkeys(self.held_out, "held out")
+        return tuple(LeftOut(i.called, reasons[str(i.path)]) for i in data.items if str(i.path) in reasons)
 
 
 def load_training_data(
@@ -276,7 +283,9 @@ def load_training_data(
     targets = space.targets_for_training(recordings)
     # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
     targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
-    return TrainingData(stores, space, labels, targets, part, groups, failures, delineated, data.left_out)
+    return TrainingData(
+        stores, space, labels, targets, part, groups, failures, delineated, data.left_out, split.left_out_of(data)
+    )
 
 
 def _prepared(

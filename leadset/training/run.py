@@ -58,7 +58,7 @@ class Run:
         data: recordings with labels: a folder, or what `leadset.recordings.importers.open_dataset` takes.
         model_folder: where the entry goes; unfinished work is kept in a folder inside it.
         config: the choices of `default.toml` and what overrides them.
-        held_out: paths of headers whose recordings are no part of the run.
+        held_out: paths of headers whose recordings are no part of the run; a mapping says why.
         validation: paths of headers whose recordings are the validation part; empty: one is drawn.
     """
 
@@ -71,7 +71,7 @@ class Run:
         validation: Collection[str] = (),
     ) -> None:
         self.recordings, self.folder, self.config = open_dataset(data), Path(model_folder), config
-        self.held_out, self.validation = frozenset(held_out), frozenset(validation)
+        self.held_out, self.validation = held_out, frozenset(validation)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.space: LabelSpace = label_space(config.label_space)
         self.work = self.folder / WORK_FOLDER
@@ -358,7 +358,7 @@ def train_entry(
         model_folder: made if missing.
         config: by default `leadset.config.load_config`.
         held_out: paths of headers, as `find_recordings` gives them: nothing of these recordings is learnt from,
-            calibrated on or counted.
+            calibrated on or counted. A mapping from paths says why, for `split.csv`.
         validation: paths of the recordings that are the validation part; empty: one is drawn.
 
     Raises:
