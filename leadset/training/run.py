@@ -106,8 +106,13 @@ class Run:
         with cluster(self.config.scheduler):
             self.data = self._load_data()
         self.context = self._context(self.data)
-        if len(self.data.train) < self.config.start.fewest and self._may_stand_in():
-            return self._finish_untuned()
+        manifest = self._finish_untuned() if self._stays_untuned(self.data) else self._train_all()
+        if not self.config.keep_work:
+            shutil.rmtree(self.work)
+        return manifest
+
+    def _train_all(self) -> Manifest:
+        """Trains what is not trained yet, and joins it."""
         self.jobs = list(self._possible_jobs())
         clock_file = self.work / f"clock-{self.context.digest('clock')}.json"
         self.limit.spent = read_json(clock_file).get("seconds", 0.0)
@@ -118,13 +123,12 @@ class Run:
                     self._train(trainers, costs)
         finally:
             write_json(clock_file, {"seconds": self.limit.used})
-        manifest = self._finish()
-        if not self.config.keep_work:
-            shutil.rmtree(self.work)
-        return manifest
+        return self._finish()
 
-    def _may_stand_in(self) -> bool:
-        return can_stand_in(self.config, self.space, {job.architecture for job in self.jobs})
+    def _stays_untuned(self, data: TrainingData) -> bool:
+        """Whether there is too little to learn from, and the entry that ships can take the place of a trained one."""
+        few = len(data.train) < self.config.start.fewest
+        return few and can_stand_in(self.config, self.space, {job.architecture for job in self.jobs})
 
     def _finish_untuned(self) -> Manifest:
         """Puts the entry that ships into the folder."""
@@ -161,7 +165,7 @@ class Run:
         )
         split = Split(self.config.validation_share, self.config.seed, self.held_out, self.validation)
         data = load_training_data(self.recordings, self.space, preparation, split)
-        data = self._with_bank(data, cache)
+        data = data if self._stays_untuned(data) else self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
         unannotated = data.unannotated()
         event = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
