@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from configurations import tiny_config
 from safetensors.numpy import load_file
 
 from leadset.classes import label_space
+from leadset.cli import main
 from leadset.config import default_config, load_config, parse_setting
 from leadset.entry import load_entry
 from leadset.leads import resolve_leads
@@ -141,9 +141,20 @@ def test_an_entry_that_was_trained_elsewhere_takes_part_as_it_is(folder, done, t
         cross_validate(folder, out, KFOLD, [other], 1)
     wider = replace(given, config=replace(WIDE, lead_sets=(resolve_leads(6),)))
     with pytest.raises(ValueError, match="found an entry for 12, 2 leads, expected one of 6"):
-        wider.prepare(SimpleNamespace(space=label_space("challenge2021")))
+        wider.check(label_space("challenge2021"))
     with pytest.raises(ValueError, match="answers challenge2021, expected cpsc2018"):
-        given.prepare(SimpleNamespace(space=label_space("cpsc2018")))
+        given.check(label_space("cpsc2018"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--entries", "nowhere"], "nowhere/entry.json: no such file, expected a model folder"),
+     (["--baselines", "example,foo"], "--baselines: found 'foo', expected baselines or models out of logistic_stat")],
+)  # fmt: skip
+def test_who_is_not_there_is_said_before_anything_is_written(folder, tmp_path, capsys, words, message):
+    assert main(["crossval", str(folder), str(tmp_path / "out"), "--no-entry", *words]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_an_entry_answers_is_what_its_folder_answers(folder, done):

@@ -70,10 +70,12 @@ def cross_validate(
 
     Raises:
         OSError: no such data folder, or results cannot be written.
-        ValueError: nothing to divide, or the folder holds a cross-validation of other data, another protocol, or an
-            entrant of the same name that is another one.
+        ValueError: nothing to divide, an entrant that cannot take part, or the folder holds a cross-validation of other
+            data, another protocol, or an entrant of the same name that is another one.
     """
     data = open_dataset(data)
+    for entrant in entrants:
+        entrant.check(data.label_space or label_space(entrant.config.label_space))
     Path(out).mkdir(parents=True, exist_ok=True)
     entrants = [replace(one, config=in_label_space_of(data, one.config, Path(out))) for one in entrants]
     setting, folds = plan(data, Path(out), protocol, entrants[0].config)

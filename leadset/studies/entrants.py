@@ -107,6 +107,16 @@ class Entrant(ABC):
         choices = {key: value for key, value in values.items() if key in taken}
         return {"kind": type(self).__name__, "note": self.note, "configuration": choices}
 
+    def check(self, space: LabelSpace) -> None:  # noqa: B027 (most are what they say)
+        """Finds out whether it can take part, before anything is written.
+
+        Args:
+            space: of the labels.
+
+        Raises:
+            OSError, ValueError: it cannot; the message says why.
+        """
+
     def prepare(self, setting: Setting) -> None:  # noqa: B027 (most have nothing to prepare)
         """Does once what all folds need and what depends on no label."""
 
@@ -223,16 +233,12 @@ class Given(Trained):
         file = self.entry if self.entry.is_file() else self.entry / FILE_NAME
         return super().provenance() | {"digest": blake2b(file.read_bytes(), digest_size=8).hexdigest()}
 
-    def prepare(self, setting: Setting) -> None:
-        """Finds out whether it can take part.
-
-        Raises:
-            OSError, ValueError: no entry, or one of other classes or lead sets.
-        """
+    def check(self, space: LabelSpace) -> None:
+        """See `Entrant.check`: it is an entry, of these classes and for one of the lead sets."""
         manifest = load_entry(self.entry, "cpu").manifest
-        if manifest.classes != setting.space.keys:
+        if manifest.classes != space.keys:
             found = f"found an entry that answers {manifest.label_space}"
-            raise ValueError(f"{self.entry}: {found}, expected {setting.space.name}, of which the labels are")
+            raise ValueError(f"{self.entry}: {found}, expected {space.name}, of which the labels are")
         sets = [trained.leads for trained in manifest.sets]
         if not set(sets) & set(self.config.lead_sets):
             found, wanted = (", ".join(map(lead_set_name, some)) for some in (sets, self.config.lead_sets))
