@@ -235,6 +235,12 @@ def test_a_setting_of_another_label_space_is_refused(tmp_path):
     other = load_config(folder=None, settings=[Setting("--set", "label_space", "cpsc2018")])
     with pytest.raises(ValueError, match=r"found label_space = 'cpsc2018', expected 'ptbxl_super'"):
         in_label_space_of(data, other, tmp_path)
+    np.save(tmp_path / "a.npy", np.zeros((2, 500)))
+    (tmp_path / "own.csv").write_text("file,labels\na.npy,AF\n")
+    with pytest.raises(ValueError, match=r"expected 'own', of which .* \(--data-option space=cpsc2018 takes"):
+        in_label_space_of(open_dataset(tmp_path / "own.csv"), other, tmp_path)
+    chosen = open_dataset(tmp_path / "own.csv", space="cpsc2018")
+    assert in_label_space_of(chosen, other, tmp_path).label_space == "cpsc2018"
 
 
 def test_training_command_takes_task_and_folds(tmp_path, capsys):

@@ -204,7 +204,9 @@ def in_label_space_of(data: DataSet, config: Config, folder: Path) -> Config:
         return config
     name, own = config.overrides.get("label_space"), data.label_space.name
     if name not in (None, own):
-        raise ValueError(f"{data}: found label_space = {name!r}, expected {own!r}, of which the labels are")
+        # Classes without a file are the distinct labels of a table, which another option says.
+        hint = f" (--data-option space={name} takes the classes of that one)" if data.label_space.file is None else ""
+        raise ValueError(f"{data}: found label_space = {name!r}, expected {own!r}, of which the labels are{hint}")
     return replace(config, label_space=place_label_space(data.label_space, folder))
 
 
