@@ -62,6 +62,11 @@ class Item:
         """Its name, or that of its file."""
         return self.name or self.path.stem
 
+    @property
+    def labelled_apart(self) -> bool:
+        """Whether its labels come from a table that names no source, and so not from what its folder is called."""
+        return self.codes is not None and not self.source
+
     def facts(self) -> dict[str, object]:
         """What replaces the facts of the file: attributes of `Recording` and `StoredRecording`, by name."""
         given = {"codes": self.codes, "age": self.age, "sex": self.sex}

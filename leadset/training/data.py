@@ -283,6 +283,8 @@ def load_training_data(
     part = np.full(len(recordings), WITHOUT_DIAGNOSIS)
     part[labelled] = _parts([recordings[i] for i in labelled], labels[labelled], groups[labelled], split, data)
     targets = space.targets_for_training(recordings)
+    apart = np.array([data.by_path[recording.path].labelled_apart for recording in recordings])
+    targets[np.isnan(targets) & apart[:, None]] = 0
     # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
     targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
     return TrainingData(
