@@ -296,6 +296,8 @@ def test_too_few_recordings_leave_the_entry_that_ships(tmp_path, capsys, monkeyp
     manifest = run.train_entry(tmp_path / "few", tmp_path / "model", config)
     assert "not tuned: 4 recordings to learn from, expected 20 or more" in capsys.readouterr().out
     assert not (tmp_path / "model" / "work").exists()
+    run.train_entry(tmp_path / "few", tmp_path / "model", config)
+    assert f"{tmp_path / 'model'} holds a finished entry of " in capsys.readouterr().out
     assert manifest.provenance["flags"][0].startswith("not tuned")
     header = find_recordings(tmp_path / "few")[0]
     mine, shipped = load_entry(tmp_path / "model").predict(header), load_entry().predict(header)

@@ -36,6 +36,7 @@ from leadset.training.decision.joining import Joining
 from leadset.training.distributed import is_shared, together, training_pool
 from leadset.training.jobs import describe_starts, make_jobs
 from leadset.training.plan import TimeLimit, affordable, that_fit
+from leadset.training.replacing import replacing
 from leadset.training.sizes import choose_preset
 from leadset.training.steps.batches import GPU_LOADERS
 from leadset.training.steps.pretraining import add_bank, affordable_bank
@@ -359,7 +360,7 @@ def train_entry(
     Args:
         data: recordings with labels, nested as they are published; or what `open_dataset` takes or returns. A data set
             with a label space of its own is learnt in that one.
-        model_folder: made if missing.
+        model_folder: made if missing; an entry in it is replaced.
         config: by default `leadset.config.load_config`.
         held_out: paths of headers, as `find_recordings` gives them: nothing of these recordings is learnt from,
             calibrated on or counted. A mapping from paths says why, for `split.csv`.
@@ -373,11 +374,13 @@ def train_entry(
         if not works_here:
             return Manifest.read(Path(model_folder))
         data = open_dataset(data)
-        config = in_label_space_of(data, config or load_config(), Path(model_folder))
-        print(config.summary())
-        run = Run(data, model_folder, config, held_out, validation)
-        try:
-            return run.execute()
-        except KeyboardInterrupt:
-            print(f"\ninterrupted: start the same command again to go on ({run.work} keeps the state)", file=sys.stderr)
-            raise
+        with replacing(Path(model_folder)):
+            config = in_label_space_of(data, config or load_config(), Path(model_folder))
+            print(config.summary())
+            run = Run(data, model_folder, config, held_out, validation)
+            try:
+                return run.execute()
+            except KeyboardInterrupt:
+                how = f"start the same command again to go on ({run.work} keeps the state)"
+                print(f"\ninterrupted: {how}", file=sys.stderr)
+                raise
