@@ -24,6 +24,7 @@ from leadset.config import default_config, load_config, parse_setting
 from leadset.entry import load_entry
 from leadset.leads import resolve_leads
 from leadset.recordings import find_recordings, read_recording
+from leadset.recordings.dataset import PATIENT_OF_TEST_FOLD, TEST_FOLD
 from leadset.recordings.importers import open_dataset
 from leadset.simulate.write import write_dataset
 from leadset.studies import crossval as studies_crossval
@@ -322,9 +323,9 @@ def test_a_copy_of_a_tested_recording_is_not_learnt_from(folder, tmp_path):
     assert [Path(cohort.paths[i]).stem for i in fold.related] == ["copy"]
     Trained("entry", "", TINY).answer(Setting(open_dataset(data), out, cohort, space), fold, 1)
     with open(out / "folds" / f"entry-{fold.name}" / "split.csv") as file:
-        names = [row["recording"] for row in csv.DictReader(file)]
-    assert sorted(names) == sorted(Path(cohort.paths[i]).stem for i in fold.train)
-    assert "copy" not in names
+        reasons = sorted((row["recording"], row["reason"]) for row in csv.DictReader(file))
+    parts = {"": fold.train, TEST_FOLD: fold.test, PATIENT_OF_TEST_FOLD: fold.related}
+    assert reasons == sorted((Path(cohort.paths[i]).stem, why) for why, part in parts.items() for i in part)
 
 
 def test_seeds_change_the_training_and_not_the_folds(folder, tmp_path, monkeypatch):
