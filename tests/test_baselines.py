@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from hashlib import blake2b
 
@@ -18,6 +19,7 @@ from leadset.baselines import encoders
 from leadset.baselines.inputs import INPUTS
 from leadset.baselines.learners import DEEPEST, Perceptron, Trees
 from leadset.baselines.registry import BASELINES
+from leadset.classes import label_space
 from leadset.cli import main
 from leadset.config import load_config
 from leadset.entry import load_entry
@@ -212,6 +214,19 @@ def test_training_twice_gives_the_same_bytes(data, tmp_path):
         train_baselines(data, tmp_path / folder, ["example"], config)
     files = [(tmp_path / folder / "example-2.safetensors").read_bytes() for folder in ("a", "b")]
     assert files[0] == files[1]
+
+
+def test_an_entry_that_is_replaced_is_named_and_leaves_no_file(data, tmp_path, capsys):
+    (tmp_path / "mine.toml").write_bytes(label_space("cpsc2018").file.read_bytes())
+    config = replace(load_config(), lead_sets=(("I", "II"),), workers=1, cache=str(tmp_path / "store"))
+    train_baselines(data, tmp_path / "m", ["example"], replace(config, label_space=str(tmp_path / "mine.toml")))
+    (tmp_path / "m" / "notes.txt").touch()
+    assert "is replaced" not in capsys.readouterr().out
+    train_baselines(data, tmp_path / "m", ["logistic_statistics"], config)
+    assert re.search(r"m holds a finished entry of \d{4}-\d\d-\d\d \d\d:\d\d: it is replaced", capsys.readouterr().out)
+    files = {path.name for path in (tmp_path / "m").iterdir()}
+    assert files == {"README.md", "entry.json", "logistic_statistics-2.safetensors", "notes.txt", "split.csv"}
+    assert (tmp_path / "mine.toml").is_file()
 
 
 def test_names_of_baselines(data, tmp_path):

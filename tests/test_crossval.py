@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,10 +19,12 @@ from configurations import tiny_config
 from safetensors.numpy import load_file
 
 from leadset.classes import label_space
+from leadset.cli import main
 from leadset.config import default_config, load_config, parse_setting
 from leadset.entry import load_entry
 from leadset.leads import resolve_leads
 from leadset.recordings import find_recordings, read_recording
+from leadset.recordings.dataset import PATIENT_OF_TEST_FOLD, TEST_FOLD
 from leadset.recordings.importers import open_dataset
 from leadset.simulate.write import write_dataset
 from leadset.studies import crossval as studies_crossval
@@ -75,9 +76,9 @@ def test_a_run_with_recordings_held_out_is_that_of_a_folder_without_them(folder,
     manifests = [load_entry(tmp_path / name).manifest for name in ("held", "without")]
     assert manifests[0].provenance["data"] == manifests[1].provenance["data"]
     assert (manifests[0].prior == manifests[1].prior).all()
-    assert (tmp_path / "held" / "split.csv").read_text() == (tmp_path / "without" / "split.csv").read_text()
-    with open(tmp_path / "held" / "split.csv") as file:
-        assert len(list(csv.DictReader(file))) == 15
+    split, rest = ((tmp_path / name / "split.csv").read_text().splitlines() for name in ("held", "without"))
+    assert (split[:16], len(rest)) == (rest, 16)
+    assert split[16:] == [f"{Path(path).stem},,,,excluded,held out" for path in held_out]
 
 
 def test_nothing_is_left_where_all_is_held_out(folder, tmp_path):
@@ -141,9 +142,20 @@ def test_an_entry_that_was_trained_elsewhere_takes_part_as_it_is(folder, done, t
         cross_validate(folder, out, KFOLD, [other], 1)
     wider = replace(given, config=replace(WIDE, lead_sets=(resolve_leads(6),)))
     with pytest.raises(ValueError, match="found an entry for 12, 2 leads, expected one of 6"):
-        wider.prepare(SimpleNamespace(space=label_space("challenge2021")))
+        wider.check(label_space("challenge2021"))
     with pytest.raises(ValueError, match="answers challenge2021, expected cpsc2018"):
-        given.prepare(SimpleNamespace(space=label_space("cpsc2018")))
+        given.check(label_space("cpsc2018"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--entries", "nowhere"], "nowhere/entry.json: no such file, expected a model folder"),
+     (["--baselines", "example,foo"], "--baselines: found 'foo', expected baselines or models out of logistic_stat")],
+)  # fmt: skip
+def test_who_is_not_there_is_said_before_anything_is_written(folder, tmp_path, capsys, words, message):
+    assert main(["crossval", str(folder), str(tmp_path / "out"), "--no-entry", *words]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_an_entry_answers_is_what_its_folder_answers(folder, done):
@@ -311,9 +323,9 @@ def test_a_copy_of_a_tested_recording_is_not_learnt_from(folder, tmp_path):
     assert [Path(cohort.paths[i]).stem for i in fold.related] == ["copy"]
     Trained("entry", "", TINY).answer(Setting(open_dataset(data), out, cohort, space), fold, 1)
     with open(out / "folds" / f"entry-{fold.name}" / "split.csv") as file:
-        names = [row["recording"] for row in csv.DictReader(file)]
-    assert sorted(names) == sorted(Path(cohort.paths[i]).stem for i in fold.train)
-    assert "copy" not in names
+        reasons = sorted((row["recording"], row["reason"]) for row in csv.DictReader(file))
+    parts = {"": fold.train, TEST_FOLD: fold.test, PATIENT_OF_TEST_FOLD: fold.related}
+    assert reasons == sorted((Path(cohort.paths[i]).stem, why) for why, part in parts.items() for i in part)
 
 
 def test_seeds_change_the_training_and_not_the_folds(folder, tmp_path, monkeypatch):

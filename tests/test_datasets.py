@@ -14,10 +14,19 @@ from files_on_disk import make_counts, write_recording
 
 from leadset.classes import label_space, place_label_space
 from leadset.cli import main
+from leadset.entry.card import card_text
 from leadset.preprocess import Transform
 from leadset.recordings import find_recordings, read_recording
 from leadset.recordings.importers import open_dataset
-from leadset.training.data import TRAIN, VALID, Preparation, Split, in_label_space_of, load_training_data
+from leadset.training.data import (
+    OF_VALIDATED_PATIENT,
+    TRAIN,
+    VALID,
+    Preparation,
+    Split,
+    in_label_space_of,
+    load_training_data,
+)
 
 STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
 NORM,normal ECG,1.0,,,NORM,NORM
@@ -29,6 +38,7 @@ AFIB,atrial fibrillation,,,1.0,,
 """
 TRANSFORM = Transform(100)
 SPLIT = Split(0.25, seed=0)
+ENTRY = {"label_space": "ptbxl_super", "lead_sets": []}
 
 
 def ptbxl_row(i: int, codes: str = "{'NORM': 100.0, 'SR': 0.0}", fold: int = 1, patient: str = "", **more) -> dict:
@@ -196,7 +206,13 @@ def test_given_validation_recordings_take_their_patients_out_of_the_training(tmp
     data = open_dataset(f"ptbxl:{write_ptbxl(tmp_path / 'data', rows)}")
     split = replace(SPLIT, validation=data.in_folds(["2"]))
     loaded = load_training_data(data, data.label_space, Preparation([TRANSFORM], tmp_path / "cache", workers=1), split)
-    assert loaded.part.tolist() == [-1, *[TRAIN] * 5, *[VALID] * 3]
+    assert loaded.part.tolist() == [OF_VALIDATED_PATIENT, *[TRAIN] * 5, *[VALID] * 3]
+    loaded.write_split(tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text().count("excluded,another recording of the patient is validated on") == 1
+    counts = loaded.counts()
+    assert (counts["of_patients_validated_on"], counts["without_diagnosis"]) == (1, 0)
+    data_line = card_text({**ENTRY, "provenance": {"data": counts}}, []).split("Recordings**: ")[1]
+    assert "1 of patients validated on" in data_line and "without diagnosis" not in data_line
     with pytest.raises(ValueError, match="found fold '3', expected one of 1, 2"):
         data.in_folds(["3"])
     assert [Path(path).stem for path in data.of_patients_of(data.in_folds(["2"]))] == ["00000_hr"]
@@ -219,6 +235,12 @@ def test_a_setting_of_another_label_space_is_refused(tmp_path):
     other = load_config(folder=None, settings=[Setting("--set", "label_space", "cpsc2018")])
     with pytest.raises(ValueError, match=r"found label_space = 'cpsc2018', expected 'ptbxl_super'"):
         in_label_space_of(data, other, tmp_path)
+    np.save(tmp_path / "a.npy", np.zeros((2, 500)))
+    (tmp_path / "own.csv").write_text("file,labels\na.npy,AF\n")
+    with pytest.raises(ValueError, match=r"expected 'own', of which .* \(--data-option space=cpsc2018 takes"):
+        in_label_space_of(open_dataset(tmp_path / "own.csv"), other, tmp_path)
+    chosen = open_dataset(tmp_path / "own.csv", space="cpsc2018")
+    assert in_label_space_of(chosen, other, tmp_path).label_space == "cpsc2018"
 
 
 def test_training_command_takes_task_and_folds(tmp_path, capsys):
@@ -232,8 +254,11 @@ def test_training_command_takes_task_and_folds(tmp_path, capsys):
     assert "PTB-XL: 18 recordings (published: 21030 in 1.0.3), 12 classes of ptbxl_rhythm" in printed
     assert "1 other recordings of patients of the test folds are left out of the training" in printed
     with open(tmp_path / "model" / "split.csv", newline="") as file:
-        parts = {row["recording"]: row["part"] for row in csv.DictReader(file)}
-    assert parts == {f"{i:05d}_hr": {0: "train", 1: "validation"}[i % 3] for i in range(18) if i % 3 < 2 and i != 3}
+        rows = [(Path(row["recording"]).name, row["part"], row["reason"]) for row in csv.DictReader(file)]
+    held_out = ("excluded", "held out: test fold")
+    wanted = {f"{i:05d}_hr": (("train", ""), ("validation", ""), held_out)[i % 3] for i in range(18)}
+    wanted["00003_hr"] = ("excluded", "held out: another recording of the patient is in the test fold")
+    assert sorted(rows) == sorted((name, *why) for name, why in wanted.items())
 
 
 def test_real_ptbxl(real_data):

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from files_on_disk import make_counts, write_recording
 
 from leadset.classes import label_space, place_label_space
+from leadset.preprocess import Transform
 from leadset.recordings.importers import open_dataset
 from leadset.recordings.patients import read_patient_tables
+from leadset.training.data import Preparation, Split, load_training_data
 from leadset.utils.text_encoding import GUESS
 
 
@@ -35,6 +38,24 @@ def parquet(folder: Path, cell: object) -> Path:
     np.save(folder / "a.npy", np.zeros((2, 500)))
     pandas.DataFrame({"file": ["a"], "labels": [cell]}).to_parquet(folder / "t.parquet")
     return folder / "t.parquet"
+
+
+@pytest.mark.parametrize(
+    ("labels", "source", "unknown"), [("labels", "", 0), ("labels", "cpsc_2018", 19), ("none", "", 19)]
+)
+def test_labels_of_a_table_are_not_those_that_the_folder_is_known_for(tmp_path, labels, source, unknown):
+    """The Challenge's label space says of the source ``cpsc_2018`` that it never annotates nineteen classes."""
+    for folder in ("cpsc_2018", "mine"):
+        write_recording(tmp_path / folder, "a", make_counts(seed=len(folder)))
+    rows = [f"cpsc_2018/a,426783006,{source}", "mine/a,426783006,"]
+    (tmp_path / "t.csv").write_text("\n".join(["file,labels,source", *rows]))
+    options = {"labels": labels} | ({"space": "challenge2021"} if labels != "none" else {})
+    data = open_dataset(tmp_path / "t.csv", **options)
+    loaded = load_training_data(
+        data, label_space("challenge2021"), Preparation([Transform(100)], tmp_path / "cache", workers=1), Split(0.5, 0)
+    )
+    first = [recording.path for recording in loaded.first.recordings].index(str(tmp_path / "cpsc_2018" / "a.hea"))
+    assert np.isnan(loaded.targets[first]).sum() == unknown
 
 
 @pytest.mark.parametrize(

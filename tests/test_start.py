@@ -288,12 +288,16 @@ def test_run_starts_from_the_folder_of_an_earlier_one(entry_folder, recordings, 
     assert all(torch.equal(tensor, tuned[name]) for name, tensor in network.state_dict().items())
 
 
-def test_too_few_recordings_leave_the_entry_that_ships(tmp_path, capsys):
+def test_too_few_recordings_leave_the_entry_that_ships(tmp_path, capsys, monkeypatch):
     list(write_dataset(tmp_path / "few", 4, seed=8, seconds=5.0))
     config = starting_config(architectures=("all",), start=default_config().start)
-    monkey = replace(config, pretrain=replace(config.pretrain, below=0))
-    manifest = run.train_entry(tmp_path / "few", tmp_path / "model", monkey)
+    config = replace(config, pretrain=replace(config.pretrain, below=100))
+    monkeypatch.setattr(run, "add_bank", lambda *_, **__: pytest.fail("nothing learns from a bank"))
+    manifest = run.train_entry(tmp_path / "few", tmp_path / "model", config)
     assert "not tuned: 4 recordings to learn from, expected 20 or more" in capsys.readouterr().out
+    assert not (tmp_path / "model" / "work").exists()
+    run.train_entry(tmp_path / "few", tmp_path / "model", config)
+    assert f"{tmp_path / 'model'} holds a finished entry of " in capsys.readouterr().out
     assert manifest.provenance["flags"][0].startswith("not tuned")
     header = find_recordings(tmp_path / "few")[0]
     mine, shipped = load_entry(tmp_path / "model").predict(header), load_entry().predict(header)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leadset.recordings import ReadError, Recording, find_recordings, read_recording
-from leadset.recordings.dataset import DataSet
+from leadset.recordings.dataset import PATIENT_OF_TEST_FOLD, TEST_FOLD, DataSet
 from leadset.recordings.importers import is_data_set, may_be_table, open_dataset
 
 
@@ -167,8 +167,8 @@ def add_folds(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def chosen_folds(data: DataSet, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Paths of the recordings that are held out, and of those that are validated on, by the options of `add_folds`.
+def chosen_folds(data: DataSet, arguments: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
+    """Paths of the recordings that are held out, with why, and of those that are validated on, as `add_folds` has it.
 
     Other recordings of patients of the test folds are held out too.
 
@@ -181,5 +181,5 @@ def chosen_folds(data: DataSet, arguments: argparse.Namespace) -> tuple[list[str
     related = data.of_patients_of(test)
     if related:
         print(f"  {len(related)} other recordings of patients of the test folds are left out of the training")
-    gone = {*test, *related}
-    return sorted(gone), [path for path in data.in_folds(arguments.valid_fold) if path not in gone]
+    gone = {**dict.fromkeys(test, TEST_FOLD), **dict.fromkeys(related, PATIENT_OF_TEST_FOLD)}
+    return gone, [path for path in data.in_folds(arguments.valid_fold) if path not in gone]

@@ -118,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _entrants(arguments: argparse.Namespace, config: Config) -> Iterator[Entrant]:
+    from leadset.models import list_models
     from leadset.studies.entrants import Given, Trained, TrainedBaseline, Untuned
     from leadset.training.baselines.entries import BASELINES
 
@@ -130,5 +131,8 @@ def _entrants(arguments: argparse.Namespace, config: Config) -> Iterator[Entrant
     for name in arguments.baselines:
         if name in BASELINES:
             yield TrainedBaseline(name, "", config)
-        else:
+        elif name in list_models():
             yield Trained(name, "", replace(config, architectures=(name,)))
+        else:
+            known = ", ".join([*BASELINES, *list_models()])
+            raise ValueError(f"--baselines: found {name!r}, expected baselines or models out of {known}")

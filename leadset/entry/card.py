@@ -9,7 +9,10 @@ from leadset.leads import lead_set_name
 
 FILE_NAME = "README.md"
 _SCORES = {"auroc": "AUROC", "challenge_metric": "Challenge metric"}
-_COUNTS = ("found", "recordings", "train", "validation", "simulated", "unreadable", "without_diagnosis", "left_out")
+_COUNTS = (
+    *("found", "recordings", "train", "validation", "simulated"),
+    *("unreadable", "of_patients_validated_on", "without_diagnosis", "left_out"),
+)
 
 
 def card_text(values: Mapping[str, Any], classes: Sequence[str]) -> str:

@@ -233,6 +233,15 @@ class Manifest:
         named = [name for member in members for name in (member.weights, member.head)] + references
         return [name for name in dict.fromkeys(named) if name]
 
+    def space_files(self, folder: Path) -> list[str]:
+        """Names of the files of its label space that lie in its folder; none of one that ships.
+
+        Raises:
+            ValueError: there is no such space, or its file is missing or damaged.
+        """
+        space = label_space(self.label_space, folder)
+        return [file.name for file in (space.file, space.weight_file) if file and file.parent == folder]
+
     @classmethod
     def read(cls, folder: Path) -> Manifest:
         """Reads and checks `entry.json`.

@@ -32,10 +32,9 @@ def pack(folder: str | Path, output: str | Path) -> list[str]:
     """
     folder = Path(folder)
     manifest = Manifest.read(folder)
-    space = manifest.space_in(folder)
-    own = [file.name for file in (space.file, space.weight_file) if file and file.parent == folder]
+    manifest.space_in(folder)  # refuses one that has changed
     cards = [card.FILE_NAME] if (folder / card.FILE_NAME).is_file() else []
-    names = [FILE_NAME, *cards, *dict.fromkeys(own), *manifest.files()]
+    names = [FILE_NAME, *cards, *manifest.space_files(folder), *manifest.files()]
     digests = {}
     with write_atomically(output, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:

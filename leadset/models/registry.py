@@ -29,6 +29,7 @@ from leadset.models.extra_inputs import check_extra_inputs
 from leadset.models.layers.extra_term import ExtraTerm
 from leadset.models.layers.fast import use_fast_forms
 from leadset.models.layers.zero_leads import ZeroLeads
+from leadset.preprocess import InputSpec
 from leadset.utils.modules import import_modules
 
 #: Options that every classifier has beside its own.
@@ -133,8 +134,8 @@ def create_model(
         wants, which `leadset.entry.network_inputs` makes of a recording. Outputs are logits (b, k).
 
     Raises:
-        ValueError: unknown model, lead set or option value, ``n_classes`` for a model that is no classifier, or no
-            shipped weights that fit.
+        ValueError: unknown model, lead set or option value, ``n_classes`` for a model that is no classifier, no
+            shipped weights that fit, or a network that does not keep the contract above.
         TypeError: an option that the architecture does not have.
 
     Example:
@@ -156,6 +157,7 @@ def create_model(
         model = entry.build(leads, **options)
     else:
         raise ValueError(f"{name} is a {entry.kind} model: found n_classes={n_classes}, expected none")
+    _check_input_spec(entry, model)
     check_extra_inputs(model.input_spec)
     model.model_name, model.options, model.leads = name, options, leads
     return use_fast_forms(model)
@@ -163,9 +165,28 @@ def create_model(
 
 def _classifier(entry: ModelEntry, leads: tuple[str, ...], n_classes: int, options: dict[str, Any]) -> nn.Module:
     own = {option: value for option, value in options.items() if option not in COMMON_OPTIONS}
-    if not options.get("zero_leads") or leads == LEADS:
-        return entry.build(leads, n_classes, **own)
-    return ZeroLeads(entry.build(LEADS, n_classes, **own), leads)
+    zeroed = bool(options.get("zero_leads")) and leads != LEADS
+    model = entry.build(LEADS if zeroed else leads, n_classes, **own)
+    _check_input_spec(entry, model)
+    _check_arguments(entry, model)
+    return ZeroLeads(model, leads) if zeroed else model
+
+
+def _check_input_spec(entry: ModelEntry, model: nn.Module) -> None:
+    found = getattr(model, "input_spec", None)
+    if not isinstance(found, InputSpec):
+        raise ValueError(f"{entry.name}: found input_spec = {found!r}, expected an InputSpec that its constructor sets")
+
+
+def _check_arguments(entry: ModelEntry, model: nn.Module) -> None:
+    """Raises a `ValueError` where a classifier does not take what it is called with."""
+    signature, extra = inspect.signature(model.forward), model.input_spec.extra
+    try:
+        signature.bind("x", "mask", **dict.fromkeys(extra))
+        signature.bind("x", mask="mask")
+    except TypeError as error:
+        expected = ", ".join(["x", "mask=None", *(f"{name}=None" for name in extra)])
+        raise ValueError(f"{entry.name}: found forward{signature}, expected ({expected}): {error}") from None
 
 
 def create_network(name: str, leads: Sequence[str], n_classes: int, options: dict[str, Any]) -> nn.Module:

@@ -19,6 +19,11 @@ from leadset.recordings.reader import Recording, read_header, read_recording
 #: Reads one file; takes its path and the user's names of leads (as `read_recording`).
 Reader = Callable[[Path, Mapping[str, str] | None], Recording]
 
+#: Why recordings are held out of a training.
+TEST_FOLD, PATIENT_OF_TEST_FOLD = (
+    f"held out: {why}" for why in ("test fold", "another recording of the patient is in the test fold")
+)
+
 # How many names a message lists.
 _EXAMPLES = 3
 
@@ -51,6 +56,16 @@ class Item:
     source: str = ""
     age: float | None = None
     sex: str | None = None
+
+    @property
+    def called(self) -> str:
+        """Its name, or that of its file."""
+        return self.name or self.path.stem
+
+    @property
+    def labelled_apart(self) -> bool:
+        """Whether its labels come from a table that names no source, and so not from what its folder is called."""
+        return self.codes is not None and not self.source
 
     def facts(self) -> dict[str, object]:
         """What replaces the facts of the file: attributes of `Recording` and `StoredRecording`, by name."""

@@ -26,7 +26,14 @@ from leadset.recordings.importers import open_dataset
 from leadset.studies.answers import file_of, missing, without_seed
 from leadset.studies.entrants import Entrant, Setting, store_in, with_seeds
 from leadset.studies.protocols import Cohort, Fold, Protocol
-from leadset.training.data import Preparation, Split, TrainingData, in_label_space_of, load_training_data
+from leadset.training.data import (
+    REASONS,
+    Preparation,
+    Split,
+    TrainingData,
+    in_label_space_of,
+    load_training_data,
+)
 from leadset.utils.files import write_atomically
 from leadset.utils.workers import available_cores, worker_pool
 
@@ -63,10 +70,12 @@ def cross_validate(
 
     Raises:
         OSError: no such data folder, or results cannot be written.
-        ValueError: nothing to divide, or the folder holds a cross-validation of other data, another protocol, or an
-            entrant of the same name that is another one.
+        ValueError: nothing to divide, an entrant that cannot take part, or the folder holds a cross-validation of other
+            data, another protocol, or an entrant of the same name that is another one.
     """
     data = open_dataset(data)
+    for entrant in entrants:
+        entrant.check(data.label_space or label_space(entrant.config.label_space))
     Path(out).mkdir(parents=True, exist_ok=True)
     entrants = [replace(one, config=in_label_space_of(data, one.config, Path(out))) for one in entrants]
     setting, folds = plan(data, Path(out), protocol, entrants[0].config)
@@ -250,7 +259,7 @@ def _write_dropped(path: Path, data: TrainingData) -> None:
         writer = csv.writer(file)
         writer.writerow(["recording", "reason"])
         for i in np.flatnonzero(data.part < 0):
-            writer.writerow([data.first.recordings[i].name, "no diagnosis in the header"])
+            writer.writerow([data.first.recordings[i].name, REASONS[int(data.part[i])]])
         for failure in data.failures:
             writer.writerow([Path(failure.path).stem, failure.message])
         writer.writerows(data.left_out)

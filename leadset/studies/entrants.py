@@ -27,7 +27,7 @@ from leadset.models.prediction import predict
 from leadset.models.shipped import FOLDER as SHIPPED
 from leadset.models.shipped import load_shipped
 from leadset.recordings import ReadError, Recording
-from leadset.recordings.dataset import DataSet
+from leadset.recordings.dataset import PATIENT_OF_TEST_FOLD, TEST_FOLD, DataSet
 from leadset.studies.answers import FoldAnswers, Row, Said, with_seed, without_seed
 from leadset.studies.protocols import Cohort, Fold
 from leadset.training.baselines.entries import BASELINES, train_baselines
@@ -107,6 +107,16 @@ class Entrant(ABC):
         choices = {key: value for key, value in values.items() if key in taken}
         return {"kind": type(self).__name__, "note": self.note, "configuration": choices}
 
+    def check(self, space: LabelSpace) -> None:  # noqa: B027 (most are what they say)
+        """Finds out whether it can take part, before anything is written.
+
+        Args:
+            space: of the labels.
+
+        Raises:
+            OSError, ValueError: it cannot; the message says why.
+        """
+
     def prepare(self, setting: Setting) -> None:  # noqa: B027 (most have nothing to prepare)
         """Does once what all folds need and what depends on no label."""
 
@@ -150,14 +160,15 @@ class Trained(Entrant):
         if not (folder / FILE_NAME).is_file():
             cache = self.config.cache or str(setting.store)
             config = replace(self.config, workers=workers, cache=cache)
-            gone = [setting.cohort.paths[i] for i in (*fold.test, *fold.related)]
+            gone = {setting.cohort.paths[i]: TEST_FOLD for i in fold.test}
+            gone |= {setting.cohort.paths[i]: PATIENT_OF_TEST_FOLD for i in fold.related}
             with open(folder / LOG_FILE, "a", encoding="utf-8") as log, redirect_stdout(log):
                 valid = [setting.cohort.paths[i] for i in fold.valid]
                 self._train(setting.data, folder, config, gone, valid)
         entry = load_entry(folder, "cpu" if workers == 1 else None, every_network=True)
         return self._ask(entry, setting, fold)
 
-    def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
+    def _train(self, data: DataSet, folder: Path, config: Config, held_out: dict[str, str], valid: list[str]) -> None:
         train_entry(data, folder, config, held_out, valid)
 
     def _ask(self, entry: Entry, setting: Setting, fold: Fold) -> FoldAnswers:
@@ -195,7 +206,7 @@ class TrainedBaseline(Trained):
         options = BASELINES[without_seed(self.name)].options(self.config.start.weights)
         return super().provenance() | ({"weights": options} if options else {})
 
-    def _train(self, data: DataSet, folder: Path, config: Config, held_out: list[str], valid: list[str]) -> None:
+    def _train(self, data: DataSet, folder: Path, config: Config, held_out: dict[str, str], valid: list[str]) -> None:
         train_baselines(data, folder, [without_seed(self.name)], config, held_out, valid)
 
 
@@ -222,16 +233,12 @@ class Given(Trained):
         file = self.entry if self.entry.is_file() else self.entry / FILE_NAME
         return super().provenance() | {"digest": blake2b(file.read_bytes(), digest_size=8).hexdigest()}
 
-    def prepare(self, setting: Setting) -> None:
-        """Finds out whether it can take part.
-
-        Raises:
-            OSError, ValueError: no entry, or one of other classes or lead sets.
-        """
+    def check(self, space: LabelSpace) -> None:
+        """See `Entrant.check`: it is an entry, of these classes and for one of the lead sets."""
         manifest = load_entry(self.entry, "cpu").manifest
-        if manifest.classes != setting.space.keys:
+        if manifest.classes != space.keys:
             found = f"found an entry that answers {manifest.label_space}"
-            raise ValueError(f"{self.entry}: {found}, expected {setting.space.name}, of which the labels are")
+            raise ValueError(f"{self.entry}: {found}, expected {space.name}, of which the labels are")
         sets = [trained.leads for trained in manifest.sets]
         if not set(sets) & set(self.config.lead_sets):
             found, wanted = (", ".join(map(lead_set_name, some)) for some in (sets, self.config.lead_sets))

@@ -259,8 +259,20 @@ class TrainingContext:
         return create_network(job.architecture, leads, len(self.space), job.options)
 
     def measure(self, job: Job) -> Cost:
-        """What training the network costs."""
-        cost, memory = with_peak(partial(self._cost, job), self.device)
+        """What training the network costs.
+
+        Nothing is trained before all networks are measured, so that one that cannot learn is found here.
+
+        Raises:
+            ValueError: the network does not do what it should; the message names it. Other errors have a note.
+        """
+        try:
+            cost, memory = with_peak(partial(self._cost, job), self.device)
+        except ValueError as error:
+            raise ValueError(f"{job.name}: {error}") from error
+        except Exception as error:
+            error.add_note(f"This is the network {job.name}.")
+            raise
         return cost._replace(memory=memory)
 
     def _cost(self, job: Job) -> Cost:

@@ -25,6 +25,13 @@ from leadset.training.split import stratified_parts
 from leadset.utils.files import write_atomically
 
 TRAIN, VALID, SIMULATED = 0, 1, 2
+WITHOUT_DIAGNOSIS, OF_VALIDATED_PATIENT = -1, -2
+
+#: Why recordings are in no part, by what stands in its place; every such number is below zero.
+REASONS: dict[int, str] = {
+    WITHOUT_DIAGNOSIS: "no diagnosis in the header",
+    OF_VALIDATED_PATIENT: "another recording of the patient is validated on",
+}
 
 #: Which beats a network needs: those of a transform, in the leads of a set, reliable ones alone or all.
 BeatsKey = tuple[Transform, tuple[str, ...], bool]
@@ -64,12 +71,13 @@ class TrainingData:
         labels: (n, k) bool, those of the official score: thresholds are fitted to them.
         targets: (n, k) float32, what networks learn, and whatever makes probabilities of what they say: 1, also by an
             alias, 0, or NaN where the source does not annotate the class (`LabelSpace`).
-        part: (n,) `TRAIN`, `VALID`, -1 for a recording without diagnosis, or `SIMULATED` for those of a bank, which
-            come behind the recordings of the folder.
+        part: (n,) `TRAIN`, `VALID`, one of `REASONS` for a recording that takes no part, or `SIMULATED` for those of a
+            bank, which come behind the recordings of the folder.
         groups: (n_folder,) number of the patient of each recording of the folder (`leadset.store.groups`).
         failures: recordings that could not be read or delineated.
         beats: by `BeatsKey`, for the networks that need beats; numbered as the stores.
         left_out: recordings that the data set's own tables name and that take no part.
+        held_out: recordings that the caller holds out; they are listed, and counted nowhere.
     """
 
     stores: dict[Transform, Store]
@@ -81,6 +89,7 @@ class TrainingData:
     failures: tuple[Failure, ...]
     beats: dict[BeatsKey, BeatStore] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    held_out: tuple[LeftOut, ...] = ()
 
     @property
     def first(self) -> Store:
@@ -159,11 +168,13 @@ class TrainingData:
 
     def counts(self) -> dict[str, int]:
         """Numbers of recordings, for the entry and the log."""
+        of_validated = int((self.part == OF_VALIDATED_PATIENT).sum())
         return {
             "found": int((self.part != SIMULATED).sum()) + len(self.failures),
             "train": int((self.part == TRAIN).sum()),
             "validation": int((self.part == VALID).sum()),
-            "without_diagnosis": int((self.part < 0).sum()),
+            **({"of_patients_validated_on": of_validated} if of_validated else {}),
+            "without_diagnosis": int((self.part == WITHOUT_DIAGNOSIS).sum()),
             "unreadable": len(self.failures),
             "simulated": len(self.simulated),
             **({"left_out": len(self.left_out)} if self.left_out else {}),
@@ -171,16 +182,16 @@ class TrainingData:
 
     def write_split(self, path: Path) -> None:
         """Writes which recording is in which part, one line each, with what could not be used and why."""
-        names = {TRAIN: "train", VALID: "validation", -1: "excluded"}
+        names = {TRAIN: "train", VALID: "validation", **dict.fromkeys(REASONS, "excluded")}
         with write_atomically(path) as file:
             writer = csv.writer(file)
             writer.writerow(["recording", "source", "digest", "group", "part", "reason"])
             for (recording, part), group in zip(self._of_folder(), self.groups.tolist(), strict=True):
-                reason = "no diagnosis in the header" if part < 0 else ""
-                writer.writerow([recording.name, recording.source, recording.digest, group, names[part], reason])
+                about = recording.name, recording.source, recording.digest, group
+                writer.writerow([*about, names[part], REASONS.get(part, "")])
             for failure in self.failures:
                 writer.writerow([Path(failure.path).stem, "", "", "", "excluded", failure.message])
-            writer.writerows([what, "", "", "", "excluded", reason] for what, reason in self.left_out)
+            writer.writerows([what, "", "", "", "excluded", reason] for what, reason in self.left_out + self.held_out)
 
 
 def in_label_space_of(data: DataSet, config: Config, folder: Path) -> Config:
@@ -193,7 +204,9 @@ def in_label_space_of(data: DataSet, config: Config, folder: Path) -> Config:
         return config
     name, own = config.overrides.get("label_space"), data.label_space.name
     if name not in (None, own):
-        raise ValueError(f"{data}: found label_space = {name!r}, expected {own!r}, of which the labels are")
+        # Classes without a file are the distinct labels of a table, which another option says.
+        hint = f" (--data-option space={name} takes the classes of that one)" if data.label_space.file is None else ""
+        raise ValueError(f"{data}: found label_space = {name!r}, expected {own!r}, of which the labels are{hint}")
     return replace(config, label_space=place_label_space(data.label_space, folder))
 
 
@@ -224,7 +237,7 @@ class Split:
         share: of the recordings, drawn to be validated on: classes and sources are spread evenly.
         seed: of the drawing.
         held_out: these are prepared with the others, so that the folds of a cross-validation share one store, and then
-            taken away before anything is looked at.
+            taken away before anything is looked at. A mapping says why, for the list of recordings.
         validation: these are the validation part instead of one that is drawn; other recordings of their patients are
             neither trained nor validated on.
     """
@@ -233,6 +246,11 @@ class Split:
     seed: int
     held_out: Collection[str] = ()
     validation: Collection[str] = ()
+
+    def left_out_of(self, data: DataSet) -> tuple[LeftOut, ...]:
+        """The recordings of a data set that are held out, and why."""
+        reasons = self.held_out if isinstance(self.held_out, Mapping) else dict.fromkeys(self.held_out, "held out")
+        return tuple(LeftOut(i.called, reasons[str(i.path)]) for i in data.items if str(i.path) in reasons)
 
 
 def load_training_data(
@@ -262,12 +280,16 @@ def load_training_data(
     if not len(labelled):
         raise ValueError(f"{data}: none of the {len(recordings)} recordings that can be read has a diagnosis")
     groups = patient_groups(first, data.folder, preparation.workers)
-    part = np.full(len(recordings), -1)
+    part = np.full(len(recordings), WITHOUT_DIAGNOSIS)
     part[labelled] = _parts([recordings[i] for i in labelled], labels[labelled], groups[labelled], split, data)
     targets = space.targets_for_training(recordings)
+    apart = np.array([data.by_path[recording.path].labelled_apart for recording in recordings])
+    targets[np.isnan(targets) & apart[:, None]] = 0
     # A class that no source here annotates would never be learnt, and answered at random: it is taken for absent.
     targets[:, np.isnan(targets[labelled]).all(axis=0)] = 0
-    return TrainingData(stores, space, labels, targets, part, groups, failures, delineated, data.left_out)
+    return TrainingData(
+        stores, space, labels, targets, part, groups, failures, delineated, data.left_out, split.left_out_of(data)
+    )
 
 
 def _prepared(
@@ -301,9 +323,9 @@ def _parts(
 
 
 def _given_parts(validation: Sequence[bool], groups: np.ndarray, data: DataSet) -> np.ndarray:
-    """Part of each recording where the validation part is given; -1 for others of a patient that it has."""
+    """Part of each recording where the validation part is given; others of a patient that it has are in none."""
     valid = np.array(validation, dtype=bool)
-    part = np.where(valid, VALID, np.where(np.isin(groups, groups[valid]), -1, TRAIN))
+    part = np.where(valid, VALID, np.where(np.isin(groups, groups[valid]), OF_VALIDATED_PATIENT, TRAIN))
     for number, name in ((TRAIN, "train"), (VALID, "validate")):
         if not (part == number).any():
             raise ValueError(f"{data}: found no recording left to {name} on, expected some of {len(part)}")

@@ -36,6 +36,7 @@ from leadset.training.decision.joining import Joining
 from leadset.training.distributed import is_shared, together, training_pool
 from leadset.training.jobs import describe_starts, make_jobs
 from leadset.training.plan import TimeLimit, affordable, that_fit
+from leadset.training.replacing import replacing
 from leadset.training.sizes import choose_preset
 from leadset.training.steps.batches import GPU_LOADERS
 from leadset.training.steps.pretraining import add_bank, affordable_bank
@@ -58,7 +59,7 @@ class Run:
         data: recordings with labels: a folder, or what `leadset.recordings.importers.open_dataset` takes.
         model_folder: where the entry goes; unfinished work is kept in a folder inside it.
         config: the choices of `default.toml` and what overrides them.
-        held_out: paths of headers whose recordings are no part of the run.
+        held_out: paths of headers whose recordings are no part of the run; a mapping says why.
         validation: paths of headers whose recordings are the validation part; empty: one is drawn.
     """
 
@@ -71,7 +72,7 @@ class Run:
         validation: Collection[str] = (),
     ) -> None:
         self.recordings, self.folder, self.config = open_dataset(data), Path(model_folder), config
-        self.held_out, self.validation = frozenset(held_out), frozenset(validation)
+        self.held_out, self.validation = held_out, frozenset(validation)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.space: LabelSpace = label_space(config.label_space)
         self.work = self.folder / WORK_FOLDER
@@ -106,8 +107,13 @@ class Run:
         with cluster(self.config.scheduler):
             self.data = self._load_data()
         self.context = self._context(self.data)
-        if len(self.data.train) < self.config.start.fewest and self._may_stand_in():
-            return self._finish_untuned()
+        manifest = self._finish_untuned() if self._stays_untuned(self.data) else self._train_all()
+        if not self.config.keep_work:
+            shutil.rmtree(self.work)
+        return manifest
+
+    def _train_all(self) -> Manifest:
+        """Trains what is not trained yet, and joins it."""
         self.jobs = list(self._possible_jobs())
         clock_file = self.work / f"clock-{self.context.digest('clock')}.json"
         self.limit.spent = read_json(clock_file).get("seconds", 0.0)
@@ -118,13 +124,12 @@ class Run:
                     self._train(trainers, costs)
         finally:
             write_json(clock_file, {"seconds": self.limit.used})
-        manifest = self._finish()
-        if not self.config.keep_work:
-            shutil.rmtree(self.work)
-        return manifest
+        return self._finish()
 
-    def _may_stand_in(self) -> bool:
-        return can_stand_in(self.config, self.space, {job.architecture for job in self.jobs})
+    def _stays_untuned(self, data: TrainingData) -> bool:
+        """Whether there is too little to learn from, and the entry that ships can take the place of a trained one."""
+        few = len(data.train) < self.config.start.fewest
+        return few and can_stand_in(self.config, self.space, {job.architecture for job in self.jobs})
 
     def _finish_untuned(self) -> Manifest:
         """Puts the entry that ships into the folder."""
@@ -161,7 +166,7 @@ class Run:
         )
         split = Split(self.config.validation_share, self.config.seed, self.held_out, self.validation)
         data = load_training_data(self.recordings, self.space, preparation, split)
-        data = self._with_bank(data, cache)
+        data = data if self._stays_untuned(data) else self._with_bank(data, cache)
         data.write_split(self.folder / SPLIT_FILE)
         unannotated = data.unannotated()
         event = {"event": "data", **data.counts(), "fingerprint": data.fingerprint, "preset": self.preset}
@@ -355,10 +360,10 @@ def train_entry(
     Args:
         data: recordings with labels, nested as they are published; or what `open_dataset` takes or returns. A data set
             with a label space of its own is learnt in that one.
-        model_folder: made if missing.
+        model_folder: made if missing; an entry in it is replaced.
         config: by default `leadset.config.load_config`.
         held_out: paths of headers, as `find_recordings` gives them: nothing of these recordings is learnt from,
-            calibrated on or counted.
+            calibrated on or counted. A mapping from paths says why, for `split.csv`.
         validation: paths of the recordings that are the validation part; empty: one is drawn.
 
     Raises:
@@ -369,11 +374,13 @@ def train_entry(
         if not works_here:
             return Manifest.read(Path(model_folder))
         data = open_dataset(data)
-        config = in_label_space_of(data, config or load_config(), Path(model_folder))
-        print(config.summary())
-        run = Run(data, model_folder, config, held_out, validation)
-        try:
-            return run.execute()
-        except KeyboardInterrupt:
-            print(f"\ninterrupted: start the same command again to go on ({run.work} keeps the state)", file=sys.stderr)
-            raise
+        with replacing(Path(model_folder)):
+            config = in_label_space_of(data, config or load_config(), Path(model_folder))
+            print(config.summary())
+            run = Run(data, model_folder, config, held_out, validation)
+            try:
+                return run.execute()
+            except KeyboardInterrupt:
+                how = f"start the same command again to go on ({run.work} keeps the state)"
+                print(f"\ninterrupted: {how}", file=sys.stderr)
+                raise

@@ -23,6 +23,7 @@ from leadset.training.baselines.learners import FITS
 from leadset.training.data import Preparation, Split, TrainingData, beats_keys, in_label_space_of, load_training_data
 from leadset.training.decision.ensemble import fit_weights
 from leadset.training.decision.thresholds import fit_thresholds
+from leadset.training.replacing import replacing
 from leadset.training.steps.partial_labels import shares
 
 SPLIT_FILE, WORK_FOLDER = "split.csv", "store"
@@ -50,7 +51,8 @@ def train_baselines(
 
     Args:
         data: recordings with labels.
-        model_folder: made if missing; prepared recordings are kept in it unless the configuration names a cache.
+        model_folder: made if missing; an entry in it is replaced. Prepared recordings are kept in it unless the
+            configuration names a cache.
         names: out of `leadset.baselines.registry.BASELINES`; several answer together.
         config: lead sets, label space, seed, validation share, and for probes `start.weights` count; by default
             `leadset.config.load_config`.
@@ -64,7 +66,20 @@ def train_baselines(
         if name not in BASELINES:
             raise ValueError(f"baseline {name!r}: expected some of {', '.join(BASELINES)}")
     recordings, folder = open_dataset(data), Path(model_folder)
-    config = in_label_space_of(recordings, config or load_config(), folder)
+    with replacing(folder):
+        config = in_label_space_of(recordings, config or load_config(), folder)
+        return _train(recordings, folder, names, config, held_out, validation)
+
+
+def _train(
+    recordings: DataSet,
+    folder: Path,
+    names: Sequence[str],
+    config: Config,
+    held_out: Collection[str],
+    validation: Collection[str],
+) -> Manifest:
+    """Trains the baselines and writes the entry; see `train_baselines`."""
     options = {name: BASELINES[name].options(config.start.weights) for name in names}
     space, specs = label_space(config.label_space), [BASELINES[name].input(options[name]).spec for name in names]
     cache = Path(config.cache) if config.cache else folder / WORK_FOLDER

@@ -109,8 +109,15 @@ class ClassificationTask:
         )  # fmt: skip
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Mean loss of the targets that are known."""
+        """Mean loss of the targets that are known.
+
+        Raises:
+            ValueError: logits of another shape than the targets.
+        """
         logits = model(batch.windows, batch.mask, **batch.extra)
+        if logits.shape != batch.labels.shape:
+            found, expected = tuple(logits.shape), tuple(batch.labels.shape)
+            raise ValueError(f"found logits of shape {found}, expected {expected}")
         return self.of_targets(logits.float(), batch.labels)
 
     def clipped_apart(self, model: nn.Module) -> Iterable[Iterable[nn.Parameter]]:
