@@ -230,6 +230,16 @@ def test_bad_json_is_a_problem_that_names_the_field(client, recordings, change, 
     assert response.status_code == 422 and named in response.json()["detail"]
 
 
+@pytest.mark.parametrize(("path", "detail"), [
+    ("explain?method=foo", "method: found 'foo', expected 'typical', 'eg', 'ig' or 'occlusion'"),
+    ("sheet?layout=4x4", "layout: found '4x4', expected '3x4', '6x2', '12x1' or 'strip'"),
+    ("sheet?format=jpg", "format: found 'jpg', expected 'png', 'svg' or 'pdf'"),
+])  # fmt: skip
+def test_a_bad_parameter_is_a_problem_that_names_no_file_of_the_server(client, files, path, detail):
+    problem = client.post(f"/v1/{path}", files=parts(files)).json()
+    assert (problem["status"], problem["code"], problem["detail"]) == (422, "invalid_parameter", detail)
+
+
 def test_other_bodies_and_paths(client):
     assert client.post("/v1/predict", content=b"x").status_code == 415
     assert client.post("/v1/predict", content=b"{", headers={"content-type": "application/json"}).status_code == 422
