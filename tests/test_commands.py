@@ -78,6 +78,21 @@ def test_an_interrupted_verb_ends_with_the_status_of_one(monkeypatch):
     assert main(["train", "data", "model"]) == train_model.main(["data", "model"]) == 130
 
 
+@pytest.mark.parametrize("target", ["taken", "taken/below"])
+@pytest.mark.parametrize("words", [
+    "train nowhere OUT", "baseline nowhere OUT --baselines example", "predict nowhere nowhere OUT",
+    "explain nowhere -o OUT", "sheet nowhere -o OUT", "leads nowhere -o OUT", "anomaly localise shipped nowhere -o OUT",
+    "anomaly fit nowhere OUT", "export nowhere --onnx OUT", "unpack nowhere OUT", "extract -i nowhere -o OUT -l I",
+    "convert nowhere OUT", "simulate OUT -n 1", "crossval nowhere OUT", "study star-ptbxl --simulated OUT", "demo OUT",
+    "stress --work OUT",
+])  # fmt: skip
+def test_a_file_in_place_of_a_folder_is_refused_before_all_work(empty_folder, capsys, words, target):
+    (empty_folder / "taken").touch()
+    assert main(words.replace("OUT", target).split()) == 1
+    verb = words.split()[0]
+    assert capsys.readouterr().err == f"leadset {verb}: taken: a file, expected a folder to write\n"
+
+
 # --- train -----------------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from leadset.leads import canonical_lead
 from leadset.recordings import find_recordings
 from leadset.recordings.extract import extract_leads
 from leadset.signals import explain_flag
+from leadset.utils.files import folder_to_write
 
 GROUP = "prepare data"
 
@@ -24,7 +25,7 @@ GROUP = "prepare data"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb, by the names that the organisers' script gives them."""
     parser.add_argument("-i", "--input_directory", type=Path, required=True, help="folder of recordings")
-    parser.add_argument("-o", "--output_directory", type=Path, required=True, help="folder for the copies")
+    parser.add_argument("-o", "--output_directory", type=folder_to_write, required=True, help="folder for the copies")
     parser.add_argument("-l", "--leads", nargs="+", required=True, help="lead names, in the order wanted")
     parser.add_argument("-k", "--key", default="val", help="name of the matrix in the .mat files (default: val)")
 

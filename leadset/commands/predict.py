@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from leadset.commands._data import Records, add_chosen_folds, add_task, find_records, open_named
 from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag, join_flags
-from leadset.utils.files import write_atomically
+from leadset.utils.files import folder_to_write, write_atomically
 
 GROUP = "train, predict, evaluate"
 
@@ -98,6 +98,7 @@ def _predict_folder(arguments: argparse.Namespace) -> int:
     from leadset.challenge import test_entry
 
     model, data, outputs = arguments.paths
+    folder_to_write(outputs)
     chosen = open_named(arguments, data) or data
     report = test_entry(model, chosen, outputs, per_model=arguments.per_model, details=arguments.details)
     for name, reason in report.failures:
