@@ -1,7 +1,8 @@
 """``leadset predict RECORD…``: diagnose recordings, with a trained entry or the one that ships.
 
-With MODEL DATA OUTPUTS, where MODEL is the folder of a trained entry, it writes one file of labels and probabilities
-per recording, as the Challenge asks for it. As in the organisers' driver, lead names are then those of training alone.
+With MODEL DATA OUTPUTS, where MODEL is the folder of a trained entry, a file of `leadset pack` or `shipped`, it writes
+one file of labels and probabilities per recording, as the Challenge asks for it. As in the organisers' driver, lead
+names are then those of training alone.
 
 Examples:
     leadset predict data/A0001.hea
@@ -84,11 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _is_challenge_form(arguments: argparse.Namespace) -> bool:
     """Whether the paths are MODEL DATA OUTPUTS: three, of which the first is no recording."""
     from leadset.entry.manifest import FILE_NAME
+    from leadset.entry.package import ENDING
 
     first = Path(arguments.paths[0])
-    if arguments.entry is None and len(arguments.paths) == 3 and not first.is_file():
+    packed = first.is_file() and first.suffix == ENDING
+    if arguments.entry is None and len(arguments.paths) == 3 and (packed or not first.is_file()):
         return True
-    if (first / FILE_NAME).is_file():
+    if packed or (first / FILE_NAME).is_file():
         arguments.call.usage_error(f"{first} is a trained entry: expected MODEL DATA OUTPUTS, or --entry MODEL RECORD…")
     return False
 
