@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scores", metavar="SCORES.csv", nargs="?", type=Path, help="write the scores there")
     parser.add_argument("class_scores", metavar="CLASS_SCORES.csv", nargs="?", type=Path, help="and by class there")
     parser.add_argument("--label-space", metavar="NAME",
-                        help="name or TOML file (default: one that ships and has the outputs' classes, or challenge2021)")
+                        help="name or TOML file (default: one that ships with the outputs' classes, or challenge2021)")
     add_task(parser)
     add_chosen_folds(parser)
 
