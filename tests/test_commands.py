@@ -129,6 +129,14 @@ def test_epochs_are_so_many_passes_however_few_recordings_there_are(used, words,
     assert (used[0].epochs, used[0].min_steps) == (2, fewest)
 
 
+@pytest.mark.parametrize("words", ["predict model data outputs", "predict data --entry model"])
+def test_an_unfinished_training_is_called_so(empty_folder, capsys, words):
+    (empty_folder / "model" / "work").mkdir(parents=True)
+    assert main(words.split()) == 1
+    told = "model/entry.json: no such file, training is unfinished: start the same command again\n"
+    assert capsys.readouterr().err == f"leadset predict: {told}"
+
+
 @pytest.mark.parametrize(("words", "expected"), [("2", 2), ("1.5h", 1.5), ("30m", 0.5), ("90s", 0.025), (".5", 0.5)])
 def test_time_limits(words, expected):
     assert hours(words) == expected
