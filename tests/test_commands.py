@@ -78,6 +78,21 @@ def test_an_interrupted_verb_ends_with_the_status_of_one(monkeypatch):
     assert main(["train", "data", "model"]) == train_model.main(["data", "model"]) == 130
 
 
+@pytest.mark.parametrize("target", ["taken", "taken/below"])
+@pytest.mark.parametrize("words", [
+    "train nowhere OUT", "baseline nowhere OUT --baselines example", "predict nowhere nowhere OUT",
+    "explain nowhere -o OUT", "sheet nowhere -o OUT", "leads nowhere -o OUT", "anomaly localise shipped nowhere -o OUT",
+    "anomaly fit nowhere OUT", "export nowhere --onnx OUT", "unpack nowhere OUT", "extract -i nowhere -o OUT -l I",
+    "convert nowhere OUT", "simulate OUT -n 1", "crossval nowhere OUT", "study star-ptbxl --simulated OUT", "demo OUT",
+    "stress --work OUT",
+])  # fmt: skip
+def test_a_file_in_place_of_a_folder_is_refused_before_all_work(empty_folder, capsys, words, target):
+    (empty_folder / "taken").touch()
+    assert main(words.replace("OUT", target).split()) == 1
+    verb = words.split()[0]
+    assert capsys.readouterr().err == f"leadset {verb}: taken: a file, expected a folder to write\n"
+
+
 # --- train -----------------------------------------------------------------------------------------------------------
 
 
@@ -112,6 +127,14 @@ def test_options_of_train_override_files(used, empty_folder):
 def test_epochs_are_so_many_passes_however_few_recordings_there_are(used, words, fewest):
     assert main(["train", "data", "model", "--epochs", "2", *words.split()]) == 0
     assert (used[0].epochs, used[0].min_steps) == (2, fewest)
+
+
+@pytest.mark.parametrize("words", ["predict model data outputs", "predict data --entry model"])
+def test_an_unfinished_training_is_called_so(empty_folder, capsys, words):
+    (empty_folder / "model" / "work").mkdir(parents=True)
+    assert main(words.split()) == 1
+    told = "model/entry.json: no such file, training is unfinished: start the same command again\n"
+    assert capsys.readouterr().err == f"leadset predict: {told}"
 
 
 @pytest.mark.parametrize(("words", "expected"), [("2", 2), ("1.5h", 1.5), ("30m", 0.5), ("90s", 0.025), (".5", 0.5)])

@@ -157,6 +157,14 @@ def test_what_cannot_be_opened_says_what_was_expected(tmp_path, given, task, opt
         open_dataset(given.format(tmp_path), task, **options)
 
 
+def test_a_published_folder_that_is_named_without_its_importer_is_recognised(tmp_path):
+    write_ptbxl(tmp_path, [ptbxl_row(1)])
+    assert open_dataset(tmp_path).remarks == (f"this looks like PTB-XL, try ptbxl:{tmp_path}",)
+    assert open_dataset(tmp_path / "records500").remarks == ()
+    with pytest.raises(ValueError, match=f"found a table of PTB-XL, try ptbxl:{tmp_path}"):
+        open_dataset(tmp_path / "ptbxl_database.csv")
+
+
 def test_a_table_without_a_column_is_refused_by_name(tmp_path):
     folder = write_ptbxl(tmp_path, [ptbxl_row(1)])
     table = folder / "ptbxl_database.csv"

@@ -50,6 +50,19 @@ def test_chosen_leads_are_copied_and_read_back(tmp_path: Path, header: dict):
     assert (ours.leads, ours.fs, ours.age, ours.codes) == (("V5", "aVR", "I"), 500, 74, original.codes)
 
 
+@pytest.mark.parametrize("words", [("V5,avr,I",), ("V5,", "aVR", "I"), ("V5, AVR", "I")])
+def test_leads_have_commas_or_blanks_between(tmp_path: Path, words: tuple[str, ...]):
+    write_recording(tmp_path / "in", **CURRENT)
+    assert extract(tmp_path / "in", tmp_path / "out", *words) == 0
+    assert read_recording(tmp_path / "out" / "A0001.hea").leads == ("V5", "aVR", "I")
+
+
+def test_a_comma_alone_is_no_lead(tmp_path: Path, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit, match="2"):
+        extract(tmp_path, tmp_path / "out", ",")
+    assert "found no lead, expected names such as I,II" in capsys.readouterr().err
+
+
 def test_the_dialect_stays_and_the_date_becomes_readable(tmp_path: Path):
     write_recording(tmp_path / "in", **OLD)
     write_recording(tmp_path / "in", "B0001", **CURRENT)

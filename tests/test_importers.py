@@ -329,6 +329,7 @@ def test_a_table_elsewhere_of_files_without_endings_and_of_one_label(three):
     ("row", "options", "message"),
     [
         ({"name": "files/a", "labels": "AF"}, {}, r"found columns name, labels, expected one for file .*file=COLUMN"),
+        ({"file": "files/a", "AF": 1, "SB": 0, "rate": 61}, {}, r"--data-option labels=AF,SB, or labels=none"),
         ({"file": "files/a", "labels": "AF"}, {"fold": "part"}, r"expected part \(fold\) among them"),
         ({"file": "files/a", "labels": "AF"}, {"normal": "SB"}, "found normal = 'SB', expected one of the labels AF"),
         ({"file": "files/a", "labels": "A#F"}, {}, r"line 2: found the labels 'A#F', expected no '#'"),

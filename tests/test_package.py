@@ -46,6 +46,16 @@ def test_a_packed_entry_answers_alike(folder, package, tmp_path):
     assert main(["unpack", str(package), str(tmp_path / "model")]) == 1
 
 
+def test_a_packed_entry_writes_the_outputs_of_its_folder(folder, package, tmp_path):
+    list(write_dataset(tmp_path / "data", 1, seed=6))
+    for model, outputs in ((folder, "of_folder"), (package, "of_file")):
+        assert main(["predict", str(model), str(tmp_path / "data"), str(tmp_path / outputs)]) == 0
+    (expected,) = (tmp_path / "of_folder").iterdir()
+    assert (tmp_path / "of_file" / expected.name).read_bytes() == expected.read_bytes()
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", str(package), str(tmp_path / "data")])
+
+
 STRANGE = {"sha256": "", "bytes": 1}
 
 

@@ -117,7 +117,9 @@ def test_classes_that_no_output_names_are_listed(tmp_path: Path, capsys: pytest.
     unnamed = scoring.evaluate(*folders).unnamed
     assert len(unnamed) == 23 and not set(unnamed) & set(CLASS_LINE.split(","))
     assert evaluate_model.main([*map(str, folders)]) == 0
-    assert "no output names 23 of the 26 classes of label space challenge2021" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no output names 23 of the 26 classes of label space challenge2021" in told
+    assert "; if they are of another label space: --label-space FILE\n" in told
 
 
 def test_doubts_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import tempfile
 from dataclasses import replace
@@ -230,6 +231,16 @@ def test_bad_json_is_a_problem_that_names_the_field(client, recordings, change, 
     assert response.status_code == 422 and named in response.json()["detail"]
 
 
+@pytest.mark.parametrize(("path", "detail"), [
+    ("explain?method=foo", "method: found 'foo', expected 'typical', 'eg', 'ig' or 'occlusion'"),
+    ("sheet?layout=4x4", "layout: found '4x4', expected '3x4', '6x2', '12x1' or 'strip'"),
+    ("sheet?format=jpg", "format: found 'jpg', expected 'png', 'svg' or 'pdf'"),
+])  # fmt: skip
+def test_a_bad_parameter_is_a_problem_that_names_no_file_of_the_server(client, files, path, detail):
+    problem = client.post(f"/v1/{path}", files=parts(files)).json()
+    assert (problem["status"], problem["code"], problem["detail"]) == (422, "invalid_parameter", detail)
+
+
 def test_other_bodies_and_paths(client):
     assert client.post("/v1/predict", content=b"x").status_code == 415
     assert client.post("/v1/predict", content=b"{", headers={"content-type": "application/json"}).status_code == 422
@@ -281,14 +292,43 @@ def test_the_document_describes_bodies_and_problems(client):
     assert {"/v1/delineate", "/v1/anomaly", "/v1/models", "/predict/", "/analyze_ecg", "/health"} <= paths.keys()
 
 
-def test_threads_of_the_server_neither_share_memory_nor_wait_long_for_one_another(monkeypatch):
-    places, turns = [], []
-    monkeypatch.setattr("leadset.utils.memory.share_memory_of_threads", places.append)
+@pytest.fixture
+def places(monkeypatch):
+    """What the verb does to this process is kept from it: numbers of places in memory are noted, turns undone."""
+    noted, before = [], sys.getswitchinterval()
+    monkeypatch.setattr("leadset.utils.memory.share_memory_of_threads", noted.append)
     monkeypatch.setattr("leadset.utils.workers.available_cores", lambda: 3)
-    monkeypatch.setattr("uvicorn.run", lambda *_, **__: turns.append(sys.getswitchinterval()))
-    before = sys.getswitchinterval()
-    try:
-        assert main(["serve"]) == 0
-    finally:
-        sys.setswitchinterval(before)
+    yield noted
+    sys.setswitchinterval(before)
+
+
+def test_threads_of_the_server_neither_share_memory_nor_wait_long_for_one_another(places, monkeypatch):
+    turns, before = [], sys.getswitchinterval()
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_: turns.append(sys.getswitchinterval()))
+    assert main(["serve", "--port", "0"]) == 1  # it has not started
     assert places == [4] and turns[0] < before / 5
+
+
+@pytest.mark.usefixtures("places")
+def test_it_listens_before_it_says_so(monkeypatch, capsys):
+    told = []
+
+    def connect(server, sockets):
+        address = sockets[0].getsockname()
+        told.append((capsys.readouterr().out, f"http://127.0.0.1:{address[1]} answers with "))
+        socket.create_connection(address, timeout=1).close()
+        server.started = True
+
+    monkeypatch.setattr("uvicorn.Server.run", connect)
+    assert main(["serve", "--port", "0"]) == 0
+    assert told[0][0].startswith(told[0][1])
+
+
+@pytest.mark.usefixtures("places")
+@pytest.mark.parametrize(("port", "found"), [("taken", "Address already in use"), ("70000", "no port")])
+def test_a_port_that_cannot_be_had_is_a_message(capsys, port, found):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = port.replace("taken", str(taken.getsockname()[1]))
+        assert main(["serve", "--port", port]) == 1
+    expected = f"found {found}, expected a free port (--port) of this machine (--host)"
+    assert capsys.readouterr() == ("", f"leadset serve: 127.0.0.1:{port}: {expected}\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import leadset
 from leadset.challenge import run_model
 from leadset.classes import label_space
 from leadset.cli import main
+from leadset.config import default_config
 from leadset.entry import network_inputs
 from leadset.entry.calibration import Calibration
 from leadset.entry.detectors import has_detector
@@ -24,6 +26,7 @@ from leadset.models.shipped import FOLDER
 from leadset.recordings import Recording, find_recordings, read_recording, reader
 from leadset.simulate import simulate
 from leadset.simulate.write import write_dataset
+from leadset.studies.entrants import Given
 from leadset.training.decision.calibration import fit_calibration
 from leadset.waves import measure
 
@@ -216,6 +219,17 @@ def test_predict_says_what_is_suspected_of_electrodes(tmp_path, capsys):
     assert value["quality"]["suspected"] == ["exchanged:RA-LA"]
     assert main(["predict", str(tmp_path / "A1.hea")]) == 0
     assert "suspected: exchanged:RA-LA (two electrodes" in capsys.readouterr().out
+
+
+def test_a_word_stands_for_what_ships_unless_a_folder_has_that_name(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "shipped", str(folder), "outputs"]) == 0
+    assert len(list((tmp_path / "outputs").glob("*.csv"))) == 3
+    assert leadset.load_entry("shipped").folder == Given.named("shipped", default_config()).entry == FOLDER
+    (tmp_path / "shipped").mkdir()
+    assert Given.named("shipped", default_config()).entry == Path("shipped")
+    with pytest.raises(FileNotFoundError, match=r"shipped/entry\.json: no such file"):
+        leadset.load_entry("shipped")
 
 
 def test_a_recording_that_is_not_there_is_an_error(tmp_path, capsys):

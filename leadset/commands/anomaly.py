@@ -31,7 +31,7 @@ from leadset.recordings.names import distinct_names
 from leadset.signals import join_flags
 from leadset.training.steps.schedules import SCHEDULES
 from leadset.training.tasks.restoration_settings import RestorationSettings
-from leadset.utils.files import write_atomically
+from leadset.utils.files import folder_to_write, write_atomically
 
 if TYPE_CHECKING:
     from leadset.anomaly.detector import Detector
@@ -84,14 +84,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     score.add_argument("--map", choices=MAPS, help=f"{_MAP_HELP}; localisation in {BENCHMARK} is measured by it")
     localise.add_argument("model", type=Path, metavar="MODEL", help=_MODEL_HELP)
     add_records(localise)
-    localise.add_argument("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: here")
+    localise.add_argument("-o", "--output", type=folder_to_write, default=Path(), metavar="FOLDER",
+                          help="default: here")
     localise.add_argument("--plot", action="store_true", help="draw sheets NAME_anomaly.png as well")
     localise.add_argument("--map", choices=MAPS, default=MAPS[1], help=_MAP_HELP)
 
 
 def _add_fit(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("data", metavar="DATA", help=_DATA_HELP.format(TRAIN))
-    fit.add_argument("model", type=Path, metavar="MODEL", help="folder to write; an interrupted run in it goes on")
+    fit.add_argument("model", type=folder_to_write, metavar="MODEL",
+                     help="folder to write; an interrupted run in it goes on")
     fit.add_argument("--leads", default="12", metavar="SET", help="a lead set's size or names (default: %(default)s)")
     fit.add_argument("--width", type=int, default=32, metavar="N",
                      help="of the first layer (default: %(default)s, as published)")
@@ -102,7 +104,7 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
         help="learn age, sex, heart rate and intervals of the normal recordings too, and classes of all with a header",
     )  # fmt: skip
     fit.add_argument("--start", type=Path, metavar="MODEL", help=f"learn on from its weights ({_MODEL_HELP})")
-    fit.add_argument("--cache", type=Path, metavar="FOLDER", help="to keep prepared recordings in")
+    fit.add_argument("--cache", type=folder_to_write, metavar="FOLDER", help="to keep prepared recordings in")
     defaults, default = RestorationSettings(), "(default: %(default)s)"
     fit.add_argument("--masking", choices=MASKINGS, default=defaults.masking,
                      help=f"what is hidden of a recording while it is restored {default}")
@@ -275,7 +277,6 @@ def _localise_one(detectors: DetectorFolder, recording: Recording, name: str, ar
     # A name may hold a dot: what follows it is no suffix to be replaced.
     target = {kind: arguments.output / f"{name}.{kind}" for kind in ("npz", "csv")}
     rate = TRANSFORM.rate
-    arguments.output.mkdir(parents=True, exist_ok=True)
     with write_atomically(target["npz"], "wb") as file:
         np.savez_compressed(
             file, map=score.map, deviation=score.deviation, rate=rate, leads=np.array(detector.leads),

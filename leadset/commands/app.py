@@ -41,15 +41,19 @@ def run(arguments: argparse.Namespace) -> int:
         FileNotFoundError: there is no such entry.
         ValueError: what the extras install is missing.
     """
+    from leadset.entry.prediction import is_shipped
+
     for name, extra in (("streamlit", "app"), ("plotly", "app"), ("fastapi", "serve"), ("matplotlib", "plots")):
         if find_spec(name) is None:
             raise ValueError(f"found no {name}, expected the extra {extra}: pip install leadset[app,serve,plots]")
-    if arguments.entry is not None and not Path(arguments.entry).exists():
-        raise FileNotFoundError(f"{arguments.entry}: no such folder, expected a trained entry")
+    entry = {}
+    if arguments.entry is not None and not is_shipped(arguments.entry):
+        if not Path(arguments.entry).exists():
+            raise FileNotFoundError(f"{arguments.entry}: no such folder, expected a trained entry")
+        entry[_ENTRY] = str(Path(arguments.entry).resolve())
     most = load_config(folder=arguments.call.folder).serve.upload_mb
     options = {**_QUIET, "server.address": arguments.host, "server.port": str(arguments.port)}
     options["server.maxUploadSize"] = str(max(1, int(most)))
     words = [f"--{key}={value}" for key, value in options.items()]
-    entry = {} if arguments.entry is None else {_ENTRY: str(Path(arguments.entry).resolve())}
     command = [sys.executable, "-m", "streamlit", "run", *words, str(_SCRIPT)]
     return subprocess.run(command, env={**os.environ, **entry}).returncode

@@ -10,6 +10,7 @@ import argparse
 
 from leadset.commands._data import add_data, add_folds, chosen_folds, open_data
 from leadset.commands.train import add_choices, chosen_config
+from leadset.utils.files import folder_to_write
 
 GROUP = "compare networks"
 
@@ -17,7 +18,7 @@ GROUP = "compare networks"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_data(parser)
-    parser.add_argument("model", metavar="MODEL", help="folder for the trained entry")
+    parser.add_argument("model", type=folder_to_write, metavar="MODEL", help="folder for the trained entry")
     parser.add_argument("--baselines", type=lambda words: words.split(","), required=True, metavar="NAMES",
                         help="with commas between; several answer together: example, LEARNER_FEATURES of logistic, mlp,"
                              " forest or lightgbm and statistics or pqrst, or probe_NETWORK (docs/baselines.md)")

@@ -25,6 +25,7 @@ from leadset.recordings.dataset import DataSet
 from leadset.recordings.names import stem_of
 from leadset.recordings.reader import described_in
 from leadset.signals import explain_flag
+from leadset.utils.files import folder_to_write
 
 GROUP = "prepare data"
 
@@ -33,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_records(parser)
     parser.add_argument(
-        "output", type=Path, metavar="OUT", help="folder for the copies, laid out like folders and data sets given"
+        "output", type=folder_to_write, metavar="OUT",
+        help="folder for the copies, laid out like folders and data sets given",
     )
     parser.add_argument("--fs", type=float, metavar="HZ", help="of arrays without a JSON file: sampling rate")
     parser.add_argument("--unit", default="mV", help="of these arrays: unit of their numbers (default: %(default)s)")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from leadset.commands._data import add_data, add_folds, open_data
 from leadset.commands.train import add_choices, chosen_config
 from leadset.config import Config, Setting, checked_value
+from leadset.utils.files import folder_to_write
 
 GROUP = "compare networks"
 
@@ -35,7 +36,8 @@ _NAME = "entry"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_data(parser)
-    parser.add_argument("out", metavar="OUT", type=Path, help="folder for results; an interrupted run in it goes on")
+    parser.add_argument("out", metavar="OUT", type=folder_to_write,
+                        help="folder for results; an interrupted run in it goes on")
     parser.add_argument(
         "--protocol", default="kfold", metavar="NAME",
         help="kfold (default), lodo (each data set in turn), official (folds of the data set) or holdout",

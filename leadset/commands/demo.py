@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import leadset
 from leadset.leads import lead_set_name
 from leadset.recordings import find_recordings
-from leadset.utils.files import write_atomically
+from leadset.utils.files import folder_to_write, write_atomically
 from leadset.utils.text_tables import aligned
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ SHOWN = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("out", metavar="OUT", type=Path, help="folder for recordings, model, answers and scores")
+    parser.add_argument("out", metavar="OUT", type=folder_to_write,
+                        help="folder for recordings, model, answers and scores")
     parser.add_argument("-n", type=int, default=400, metavar="N", help="training recordings (default: %(default)s)")
     parser.add_argument("--tests", type=int, default=150, metavar="N", help="test recordings (default: %(default)s)")
     parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE",

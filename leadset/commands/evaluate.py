@@ -1,6 +1,7 @@
 """``leadset evaluate LABELS OUTPUTS [SCORES.csv [CLASS_SCORES.csv]]``: score a folder of outputs as the Challenge does.
 
-Prints the scores if no file is named. Outputs are scored in the label space whose classes they name, and in no other.
+Prints the scores if no file is named. Outputs are scored in the label space that has exactly their classes, out of the
+data set's own and those that ship; else in the data set's, or the Challenge's. Those of another one need --label-space.
 
 Examples:
     leadset evaluate heldout outputs
@@ -27,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("outputs", metavar="OUTPUTS", help="folder of output files")
     parser.add_argument("scores", metavar="SCORES.csv", nargs="?", type=Path, help="write the scores there")
     parser.add_argument("class_scores", metavar="CLASS_SCORES.csv", nargs="?", type=Path, help="and by class there")
-    parser.add_argument("--label-space", metavar="NAME", help="name or TOML file (default: that of the outputs)")
+    parser.add_argument("--label-space", metavar="NAME",
+                        help="name or TOML file (default: one that ships with the outputs' classes, or challenge2021)")
     add_task(parser)
     add_chosen_folds(parser)
 

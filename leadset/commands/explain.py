@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from leadset.commands._data import Records, add_records, find_records, options_of_data_sets
-from leadset.utils.files import write_atomically
+from leadset.utils.files import folder_to_write, write_atomically
 
 GROUP = "look at recordings and answers"
 
@@ -40,7 +40,7 @@ _QUIET_S = 2.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_records(parser, "*")
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
+    parser.add_argument("-o", "--output", type=folder_to_write, metavar="FOLDER",
                         help="where the files go: NAME.json, NAME.csv, NAME.npz, and two pictures of each class")
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
     parser.add_argument("--onnx", metavar="FOLDER", help="explain what `leadset export` wrote, by occlusion")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from leadset.config import load_lead_names
 from leadset.leads import LEADS, resolve_leads
+from leadset.utils.files import folder_to_write
 
 if TYPE_CHECKING:
     from leadset.deploy.about import About
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "entry", nargs="?", metavar="MODEL", help="folder of a trained entry (default: the one that ships)"
     )
-    parser.add_argument("--onnx", type=Path, required=True, metavar="FOLDER", help="folder for the files")
+    parser.add_argument("--onnx", type=folder_to_write, required=True, metavar="FOLDER", help="folder for the files")
     parser.add_argument(
         "--leads", nargs="+", metavar="SETS", help="lead sets: sizes with commas between (12,2) or the names of one"
         " (II,V5); several may follow each other (default: all trained)",

@@ -1,9 +1,9 @@
-"""``leadset extract -i INPUT -o OUTPUT -l LEAD …``: copy recordings with some of their leads.
+"""``leadset extract -i INPUT -o OUTPUT -l LEADS``: copy recordings with some of their leads.
 
 The copies lie in folders laid out like those of the input.
 
 Examples:
-    leadset extract -i data -o data_two -l I II
+    leadset extract -i data -o data_two -l I,II
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from leadset.leads import canonical_lead
 from leadset.recordings import find_recordings
 from leadset.recordings.extract import extract_leads
 from leadset.signals import explain_flag
+from leadset.utils.files import folder_to_write
 
 GROUP = "prepare data"
 
@@ -24,15 +25,19 @@ GROUP = "prepare data"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb, by the names that the organisers' script gives them."""
     parser.add_argument("-i", "--input_directory", type=Path, required=True, help="folder of recordings")
-    parser.add_argument("-o", "--output_directory", type=Path, required=True, help="folder for the copies")
-    parser.add_argument("-l", "--leads", nargs="+", required=True, help="lead names, in the order wanted")
+    parser.add_argument("-o", "--output_directory", type=folder_to_write, required=True, help="folder for the copies")
+    parser.add_argument("-l", "--leads", nargs="+", required=True, 
+                        help="lead names, in the order wanted, with commas or blanks between")
     parser.add_argument("-k", "--key", default="val", help="name of the matrix in the .mat files (default: val)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Extracts a folder; returns 0, or 1 if a recording failed, which does not keep the others from being written."""
     names = load_lead_names(arguments.call.folder)
-    leads = [canonical_lead(lead, names) for lead in arguments.leads]
+    words = [word.strip() for words in arguments.leads for word in words.split(",")]
+    leads = [canonical_lead(word, names) for word in words if word]
+    if not leads:
+        arguments.call.usage_error("found no lead, expected names such as I,II")
     if len(set(leads)) < len(leads):
         arguments.call.usage_error(f"a lead is named twice: {' '.join(leads)}")
     source, target = arguments.input_directory, arguments.output_directory

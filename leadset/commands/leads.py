@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from leadset.commands._data import add_data, open_data
 from leadset.commands.train import setting
-from leadset.utils.files import write_atomically
+from leadset.utils.files import folder_to_write, write_atomically
 
 GROUP = "look at recordings and answers"
 
@@ -41,7 +41,7 @@ _NETWORK, _ENTRANT = "resnet34", "leads"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_data(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
+    parser.add_argument("-o", "--output", type=folder_to_write, required=True, metavar="FOLDER",
                         help="folder for leads.csv and leads.png; of --retrain, for its entries and scores")
     parser.add_argument("--entry", metavar="MODEL", help="folder of a trained entry (default: the one that ships)")
     parser.add_argument("--models", type=lambda words: words.split(","), default=[], metavar="NAMES",

@@ -1,7 +1,8 @@
 """``leadset predict RECORD…``: diagnose recordings, with a trained entry or the one that ships.
 
-With MODEL DATA OUTPUTS, where MODEL is the folder of a trained entry, it writes one file of labels and probabilities
-per recording, as the Challenge asks for it. As in the organisers' driver, lead names are then those of training alone.
+With MODEL DATA OUTPUTS, where MODEL is the folder of a trained entry, a file of `leadset pack` or `shipped`, it writes
+one file of labels and probabilities per recording, as the Challenge asks for it. As in the organisers' driver, lead
+names are then those of training alone.
 
 Examples:
     leadset predict data/A0001.hea
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 from leadset.commands._data import Records, add_chosen_folds, add_task, find_records, open_named
 from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag, join_flags
-from leadset.utils.files import write_atomically
+from leadset.utils.files import folder_to_write, write_atomically
 
 GROUP = "train, predict, evaluate"
 
@@ -86,11 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _is_challenge_form(arguments: argparse.Namespace) -> bool:
     """Whether the paths are MODEL DATA OUTPUTS: three, of which the first is no recording."""
     from leadset.entry.manifest import FILE_NAME
+    from leadset.entry.package import ENDING
 
     first = Path(arguments.paths[0])
-    if arguments.entry is None and len(arguments.paths) == 3 and not first.is_file():
+    packed = first.is_file() and first.suffix == ENDING
+    if arguments.entry is None and len(arguments.paths) == 3 and (packed or not first.is_file()):
         return True
-    if (first / FILE_NAME).is_file():
+    if packed or (first / FILE_NAME).is_file():
         arguments.call.usage_error(f"{first} is a trained entry: expected MODEL DATA OUTPUTS, or --entry MODEL RECORD…")
     return False
 
@@ -100,6 +103,7 @@ def _predict_folder(arguments: argparse.Namespace) -> int:
     from leadset.challenge import test_entry
 
     model, data, outputs = arguments.paths
+    folder_to_write(outputs)
     chosen = open_named(arguments, data) or data
     report = test_entry(model, chosen, outputs, per_model=arguments.per_model, details=arguments.details)
     for name, reason in report.failures:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
+from contextlib import suppress
 
 GROUP = "submit, share, serve"
 
@@ -34,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serves until interrupted; returns the exit status.
 
     Raises:
+        OSError: the port is taken, or there is no such address.
         ValueError: what the extra installs is missing.
     """
     try:
@@ -50,8 +53,26 @@ def run(arguments: argparse.Namespace) -> int:
     sys.setswitchinterval(_TURN_S)
     share_memory_of_threads(available_cores() + 1)  # a thread on each core, and those that wait
     config = load_config(arguments.config, folder=arguments.call.folder)
+    listening = _listen(arguments.host, arguments.port)
     entry = load_entry(arguments.entry, lead_names=config.leads)
     app = create_app(entry, config.serve, os.environ.get(KEY_VARIABLE, ""))
-    print(f"http://{arguments.host}:{arguments.port} answers with {entry.folder}; Ctrl-C ends it", flush=True)
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning")
-    return 0
+    # Clients that come while networks are loaded wait for their answer.
+    port = listening.getsockname()[1]
+    print(f"http://{arguments.host}:{port} answers with {entry.folder}; Ctrl-C ends it", flush=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with listening, suppress(KeyboardInterrupt):
+        server.run([listening])
+    return 0 if server.started else 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OSError: the port is taken or none, or there is no such address.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        found = getattr(error, "strerror", "no port").partition(" (")[0]  # behind it, Python repeats the address
+        raise OSError(f"{host}:{port}: found {found}, expected a free port (--port) of this machine (--host)") from None

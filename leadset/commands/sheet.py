@@ -23,6 +23,7 @@ from leadset.plots.sheet import FORMATS, GAINS, SPEEDS
 from leadset.recordings import ReadError
 from leadset.recordings.names import distinct_names
 from leadset.signals import explain_flag
+from leadset.utils.files import folder_to_write
 
 GROUP = "look at recordings and answers"
 
@@ -30,7 +31,7 @@ GROUP = "look at recordings and answers"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_records(parser)
-    parser.add_argument("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: here")
+    parser.add_argument("-o", "--output", type=folder_to_write, default=Path(), metavar="FOLDER", help="default: here")
     parser.add_argument("--layout", choices=LAYOUTS, default=next(iter(LAYOUTS)),
                         help="columns of leads, or one lead line by line (default: %(default)s)")
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")

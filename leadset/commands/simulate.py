@@ -8,18 +8,18 @@ Examples:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from leadset.simulate.av_block import AV_BLOCKS
 from leadset.simulate.mixture import NAMES
 from leadset.simulate.write import write_dataset
+from leadset.utils.files import folder_to_write
 
 GROUP = "prepare data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write; it must be empty or missing")
+    parser.add_argument("out", metavar="OUT", type=folder_to_write, help="folder to write; it must be empty or missing")
     parser.add_argument("-n", type=int, required=True, metavar="N", help="number of recordings")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same writes the same bytes (default: 0)")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of each recording (default: 10)")

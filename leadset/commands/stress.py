@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from leadset.utils.files import folder_to_write
+
 GROUP = "submit, share, serve"
 
 # Simulated recordings: so many are learnt from and asked about.
@@ -30,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="FOLDER", help="headers and .mat files with labels (default: simulated recordings)"
     )
-    parser.add_argument("--work", type=Path, metavar="FOLDER", help="new folder for models, outputs and logs: kept")
+    parser.add_argument("--work", type=folder_to_write, metavar="FOLDER",
+                        help="new folder for models, outputs and logs: kept")
     parser.add_argument("--only", type=lambda words: words.split(","), default=[], metavar="NAMES",
                         help="checks, with commas between (default: all)")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the checks and what they show")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from leadset.commands.crossval import add_seeds
 from leadset.commands.train import add_choices, chosen_config
 from leadset.studies import study_names
+from leadset.utils.files import folder_to_write
 
 GROUP = "compare networks"
 
@@ -39,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("name", choices=study_names(), metavar="NAME", help=f"one of {', '.join(study_names())}")
     parser.add_argument("data", nargs="?", metavar="DATA", help="folder of the data set as published")
-    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", help="folder for results")
+    parser.add_argument("out", nargs="?", type=folder_to_write, metavar="OUT", help="folder for results")
     parser.add_argument(
-        "--simulated", metavar="OUT", type=Path,
+        "--simulated", metavar="OUT", type=folder_to_write,
         help="in place of DATA and OUT: run on simulated stand-ins, and say so in all results",
     )  # fmt: skip
     parser.add_argument(

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from leadset.commands._data import add_data, add_folds, chosen_folds, open_data
 from leadset.config import Config, Setting, load_config, parse_setting
+from leadset.utils.files import folder_to_write
 
 GROUP = "train, predict, evaluate"
 
@@ -62,7 +63,8 @@ _OPTIONS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add_data(parser)
-    parser.add_argument("model", metavar="MODEL", help="folder for the trained entry; an interrupted run in it goes on")
+    parser.add_argument("model", type=folder_to_write, metavar="MODEL",
+                        help="folder for the trained entry; an interrupted run in it goes on")
     add_folds(parser)
     add_choices(parser)
 

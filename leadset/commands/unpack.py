@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from leadset.utils.files import folder_to_write
+
 GROUP = "submit, share, serve"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("package", type=Path, metavar="FILE.zip", help="as `leadset pack` wrote it")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="made if missing; it must be empty")
+    parser.add_argument("folder", type=folder_to_write, metavar="FOLDER", help="made if missing; it must be empty")
 
 
 def run(arguments: argparse.Namespace) -> int:

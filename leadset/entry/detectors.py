@@ -10,11 +10,8 @@ from leadset.anomaly.detector import DETECTOR_FILE, Detector
 from leadset.anomaly.shipped import shipped_detector
 from leadset.classes import LabelSpace
 from leadset.entry.manifest import FILE_NAME
-from leadset.entry.prediction import Entry
+from leadset.entry.prediction import SHIPPED, Entry, is_shipped
 from leadset.leads import LEADS, sort_leads
-
-#: In the place of a folder: the detector that ships.
-SHIPPED = "shipped"
 
 
 def has_detector(entry: Entry, leads: Iterable[str]) -> bool:
@@ -51,7 +48,7 @@ class DetectorFolder:
         self.folder = Path(folder)
         self._detectors: dict[tuple[str, ...], Detector] = {}
         self._entry: Entry | None = None
-        self._shipped = str(folder) == SHIPPED and not self.folder.exists()
+        self._shipped = is_shipped(folder)
         if self._shipped:
             return
         if (self.folder / FILE_NAME).is_file():

@@ -20,6 +20,8 @@ from leadset.preprocess import InputSpec
 from leadset.utils.files import write_atomically
 
 FILE_NAME = "entry.json"
+#: Folder inside that of an entry: what a training that has not ended keeps.
+WORK_FOLDER = "work"
 FORMAT = 2
 
 
@@ -251,6 +253,8 @@ class Manifest:
             ValueError: it is not one of this format; the message says what is wrong.
         """
         path = folder / FILE_NAME
+        if not path.is_file() and (folder / WORK_FOLDER).is_dir():
+            raise FileNotFoundError(f"{path}: no such file, training is unfinished: start the same command again")
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file, expected a model folder made by train_model.py")
         try:

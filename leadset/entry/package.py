@@ -15,6 +15,8 @@ from leadset.utils.files import write_atomically
 
 #: Name and format of the list of digests.
 DIGESTS, FORMAT = "digests.json", 1
+#: What names of packed entries end in.
+ENDING = ".zip"
 _ENDINGS = (".json", ".safetensors", ".md", ".toml", ".csv")
 # Bounds of what is unpacked: an entry of all architectures on all lead sets stays far below.
 _MOST_FILES, _MOST_BYTES, _LONGEST_LIST = 1000, 8 << 30, 1 << 20

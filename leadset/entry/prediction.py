@@ -22,13 +22,15 @@ from leadset.entry.networks import NetworkOutputs, Predictor, is_small, load_mem
 from leadset.entry.package import unpack
 from leadset.entry.preparing import PreparedInput, failed_input, judge, prepare_input, prepare_unjudged
 from leadset.leads import lead_set_name, own_lead_names, signed_lead, sort_leads, with_derived
-from leadset.models.shipped import FOLDER as SHIPPED
+from leadset.models.shipped import FOLDER
 from leadset.preprocess import InputSpec
 from leadset.recordings import Recording
 from leadset.waves import Quality
 
 # Recordings read ahead and answered together: enough to fill groups of windows, few enough to stay small in memory.
 READ_AHEAD = 32
+#: In the place of a model folder: what ships.
+SHIPPED = "shipped"
 
 T = TypeVar("T")
 
@@ -307,6 +309,11 @@ def _batched(items: Iterable) -> Iterator[tuple]:
         yield group
 
 
+def is_shipped(model: str | Path) -> bool:
+    """Whether this is the word for what ships, and no folder or file of that name is there."""
+    return str(model) == SHIPPED and not Path(model).exists()
+
+
 def load_entry(
     model_dir: str | Path | None = None,
     device: str | torch.device | None = None,
@@ -319,7 +326,7 @@ def load_entry(
     A packed entry is unpacked into a temporary folder, which is gone when the entry is.
 
     Args:
-        model_dir: as `train_model.py` wrote it, or a packed entry; None: the one that ships.
+        model_dir: as `train_model.py` wrote it, or a packed entry; None or ``"shipped"``: the one that ships.
         device, lead_names, every_network, quality: as of `Entry`.
 
     Raises:
@@ -331,8 +338,10 @@ def load_entry(
         >>> for answer in entry.predict(sorted(Path("data").rglob("*.hea"))):
         ...     print(answer.name, answer.decided)
     """
-    if model_dir is None or not Path(model_dir).is_file():
-        return Entry(SHIPPED if model_dir is None else model_dir, device, 2, lead_names, every_network, quality)
+    if model_dir is None or is_shipped(model_dir):
+        model_dir = FOLDER
+    if not Path(model_dir).is_file():
+        return Entry(model_dir, device, 2, lead_names, every_network, quality)
     folder = tempfile.TemporaryDirectory(prefix="leadset-")
     # Named like the file, so that messages about what was in it name it.
     inside = Path(folder.name) / Path(model_dir).name

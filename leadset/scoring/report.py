@@ -41,7 +41,8 @@ def notices(scores: Scores) -> list[str]:
         texts.append(f"{text}; the first is {doubt.first}: found {doubt.found!r}")
     if scores.unnamed and len(scores.unanswered) < scores.n_recordings:
         text = f"no output names {len(scores.unnamed)} of the {len(scores.space)} classes of label space"
-        texts.append(f"{text} {scores.space.name}, which count as 0: {', '.join(scores.unnamed)}")
+        text = f"{text} {scores.space.name}, which count as 0: {', '.join(scores.unnamed)}"
+        texts.append(f"{text}; if they are of another label space: --label-space FILE")
     if scores.left_out:
         text = f"{len(scores.left_out)} headers are no files, and their recordings are not scored"
         texts.append(f"{text}; the first is {scores.left_out[0]}")

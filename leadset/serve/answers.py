@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 import leadset
 from leadset.entry import Entry
-from leadset.entry.detectors import SHIPPED, detector_of, has_detector
+from leadset.entry.detectors import detector_of, has_detector
+from leadset.entry.prediction import SHIPPED
 from leadset.explain import UnexplainedError, explain
 from leadset.explain.report import plain_explanation
 from leadset.recordings import Recording

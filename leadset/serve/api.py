@@ -127,7 +127,7 @@ def create_app(entry: Entry, limits: Serve, api_key: str = "") -> FastAPI:
     app.add_middleware(_Watched, limits=limits, metrics=metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.add_exception_handler(RequestValidationError, _answer_http)
+    app.add_exception_handler(RequestValidationError, _answer_parameters)
     key = [Depends(_key_check(api_key))]
     app.include_router(_routes(work), dependencies=key)
     app.include_router(seed_routes(work), dependencies=key)
@@ -151,9 +151,17 @@ def _key_check(api_key: str) -> Callable[..., None]:
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     """Errors of the framework in the form of all others."""
-    status = getattr(error, "status_code", 422)
-    detail = str(getattr(error, "detail", error))
-    return Problem(status, f"http_{status}", "The request is not well formed", detail).response()
+    assert isinstance(error, HTTPException)
+    code = f"http_{error.status_code}"
+    return Problem(error.status_code, code, "The request is not well formed", str(error.detail)).response()
+
+
+async def _answer_parameters(request: Request, error: Exception) -> JSONResponse:
+    """What the framework says of a parameter; its own text names files of the server."""
+    assert isinstance(error, RequestValidationError)
+    fault = error.errors()[0]
+    expected = fault["msg"].removeprefix("Input should be ")
+    return problems.bad_parameter(f"{fault['loc'][-1]}: found {fault['input']!r}, expected {expected}").response()
 
 
 async def received(request: Request, work: Work) -> Recording:

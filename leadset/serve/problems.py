@@ -47,6 +47,11 @@ def unreadable(detail: str) -> Problem:
     return Problem(422, "unreadable", "The upload cannot be read as a recording", detail)
 
 
+def bad_parameter(detail: str) -> Problem:
+    """A parameter in the address has a value that it cannot have."""
+    return Problem(422, "invalid_parameter", "A parameter of the address cannot be used", detail)
+
+
 def too_large(detail: str) -> Problem:
     """The upload is beyond a limit of the server."""
     return Problem(413, "too_large", "The upload is larger than this server takes", detail)
@@ -66,7 +71,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         (401, "The API key is missing or wrong"),
         (413, "The upload is larger than this server takes"),
         (415, "The body is neither a form with files nor JSON"),
-        (422, "The upload cannot be read as a recording"),
+        (422, "The upload cannot be read as a recording, or a parameter of the address cannot be used"),
         (503, "The server is busy"),
         (504, "The request took too long"),
     )

@@ -21,7 +21,8 @@ from leadset.anomaly.arrays import BENCHMARK, BENCHMARK_LABELS, TEST, TEST_LABEL
 from leadset.anomaly.detector import DETECTOR_FILE, Detector
 from leadset.anomaly.metrics import dice_threshold
 from leadset.anomaly.score import MAPS, AnomalyScore
-from leadset.entry.detectors import SHIPPED, DetectorFolder
+from leadset.entry.detectors import DetectorFolder
+from leadset.entry.prediction import SHIPPED
 from leadset.leads import LEADS
 from leadset.models.prediction import lead_rows
 from leadset.scoring.intervals import Interval, bootstrap

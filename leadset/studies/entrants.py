@@ -21,6 +21,7 @@ from leadset.entry import Entry, load_entry
 from leadset.entry.answer import Answer
 from leadset.entry.calibration import Calibration
 from leadset.entry.manifest import FILE_NAME, Manifest, Member
+from leadset.entry.prediction import is_shipped
 from leadset.leads import LEADS, lead_set_name
 from leadset.models import list_models, model_entry
 from leadset.models.prediction import predict
@@ -226,7 +227,7 @@ class Given(Trained):
     def named(cls, entry: str, config: Config) -> Given:
         """The one in a folder or file, called like it; ``shipped``: the one that ships."""
         name = Path(entry).stem
-        return cls(name, name, config, SHIPPED if entry == SHIPPED_WEIGHTS else Path(entry))
+        return cls(name, name, config, SHIPPED if is_shipped(entry) else Path(entry))
 
     def provenance(self) -> dict[str, Any]:
         """See `Entrant.provenance`; with a digest of the entry."""

@@ -22,6 +22,7 @@ from leadset.anomaly.reference import Reference
 from leadset.classes import LabelSpace
 from leadset.config import Config
 from leadset.config_rules import SHIPPED, SIMULATED
+from leadset.entry.manifest import WORK_FOLDER
 from leadset.leads import lead_set_name
 from leadset.models import create_network, model_entry
 from leadset.models.shipped import load_universal, write_shipped
@@ -39,7 +40,6 @@ from leadset.utils.gpu_memory import with_peak
 from leadset.utils.weights import read_arrays, read_tensors, save_weights, write_arrays
 from leadset.utils.workers import stop_requested
 
-WORK_FOLDER = "work"
 LOG_FILE = "training.jsonl"
 SPLIT_FILE = "split.csv"
 

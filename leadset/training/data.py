@@ -346,7 +346,8 @@ def _check_diagnoses(data: DataSet, space: LabelSpace) -> None:
     if codes:
         listed = ", ".join(sorted(codes)[:3]) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
         raise ValueError(f"{data}: no diagnosis is a class of label space {space.name}, found codes {listed}")
-    raise ValueError(f"{data}: none of {len(data)} recordings has a diagnosis, expected '# Dx:' lines")
+    expected = "'# Dx:' lines or a table of labels"
+    raise ValueError(f"{data}: none of {len(data)} recordings has a diagnosis, expected {expected}")
 
 
 def split_recordings(

@@ -19,11 +19,11 @@ from tqdm import tqdm
 import leadset
 from leadset.classes import LabelSpace, label_space
 from leadset.config import Config, load_config
-from leadset.entry.manifest import Manifest
+from leadset.entry.manifest import WORK_FOLDER, Manifest
 from leadset.leads import lead_set_name
 from leadset.recordings.dataset import DataSet
 from leadset.recordings.importers import open_dataset
-from leadset.training.context import SPLIT_FILE, WORK_FOLDER, Job, Trained, TrainingContext, read_json, write_json
+from leadset.training.context import SPLIT_FILE, Job, Trained, TrainingContext, read_json, write_json
 from leadset.training.data import (
     Preparation,
     Split,

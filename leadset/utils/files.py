@@ -17,6 +17,19 @@ from typing import IO
 _TEMPORARY = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})\.tmp", re.DOTALL)
 
 
+def folder_to_write(path: str | Path) -> Path:
+    """The path of a folder that can be made, or is one; as the ``type`` of a verb's argument, before all its work.
+
+    Raises:
+        NotADirectoryError: it, or what it would lie in, is a file.
+    """
+    path = Path(path)
+    nearest = next((place for place in (path, *path.parents) if place.exists()), None)
+    if nearest is not None and not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest}: a file, expected a folder to write")
+    return path
+
+
 @contextmanager
 def write_atomically(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Opens a temporary file beside ``path`` that takes its place when the block ends without an error.
@@ -31,7 +44,7 @@ def write_atomically(path: str | Path, mode: str = "w") -> Iterator[IO]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path}: a folder, expected a file to write")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder_to_write(path.parent).mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent.absolute())
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{_here()}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}

@@ -8,7 +8,7 @@ from pathlib import Path
 from leadset.recordings.dataset import DataSet, Item
 from leadset.recordings.find import find_recordings
 from leadset.recordings.formats import format_of
-from leadset.recordings.importers.registry import Importer, importer, list_importers, register_importer
+from leadset.recordings.importers.registry import Importer, importer, importer_for, list_importers, register_importer
 from leadset.recordings.importers.table import TABLE_ENDINGS, is_table
 
 __all__ = ["Importer", "importer", "is_data_set", "list_importers", "may_be_table", "open_dataset", "register_importer"]
@@ -45,7 +45,8 @@ def open_dataset(data: str | Path | DataSet, task: str | None = None, **options:
 
     Raises:
         OSError: no such folder or file, or it cannot be read.
-        ValueError: no such importer, task or option, no recording, or a table that is none of the data set's.
+        ValueError: no such importer, task or option, no recording, a table that is none of the data set's, or one that
+            only an importer of its own can read.
     """
     if isinstance(data, DataSet):
         return data
@@ -53,6 +54,9 @@ def open_dataset(data: str | Path | DataSet, task: str | None = None, **options:
     name, path = (named[1], Path(named[2])) if named else ("", Path(data))
     if not name and path.is_file() and path.suffix.casefold() in TABLE_ENDINGS:
         name = _TABLE
+        known = importer_for(path.parent)
+        if known and known.mark == path.name and not options:
+            raise ValueError(f"{path}: found a table of {known.title}, try {known.name}:{path.parent}")
     if name:
         chosen = importer(name)
         if not path.exists():
@@ -62,4 +66,6 @@ def open_dataset(data: str | Path | DataSet, task: str | None = None, **options:
         raise FileNotFoundError(f"{path}: no such file, expected a table of recordings")
     for given in (["task"] if task is not None else []) + list(options):
         raise ValueError(f"{data}: found {given}, expected none: the labels of a plain folder are its headers'")
-    return DataSet("", path, tuple(Item(header) for header in find_recordings(path)))
+    known = importer_for(path)
+    remarks = (f"this looks like {known.title}, try {known.name}:{path}",) if known else ()
+    return DataSet("", path, tuple(Item(header) for header in find_recordings(path)), remarks=remarks)

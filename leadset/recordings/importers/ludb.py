@@ -21,6 +21,7 @@ _TABLE = "ludb.csv"
     licence="ODC-By 1.0",
     published={"": 200},
     tasks={"rhythm": "ludb_rhythm"},
+    mark=_TABLE,
 )
 def open_ludb(folder: Path, task: str) -> DataSet:
     """The recordings with one of the rhythms.

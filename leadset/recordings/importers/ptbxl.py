@@ -62,6 +62,7 @@ class _Chosen(NamedTuple):
     published=_RECORDINGS["all"],
     tasks=_TASKS,
     classes={"super": _SUPERCLASSES},
+    mark=_TABLE,
 )
 def open_ptbxl(folder: Path, task: str, *, rate: str = "") -> DataSet:
     """The recordings with a statement of a task.

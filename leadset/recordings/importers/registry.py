@@ -29,6 +29,7 @@ class Importer:
         tasks: label space by task, the default task first; empty where labels come with no task.
         classes: number of recordings by task, release and code, as its authors give it.
         more_options: names of options that the function takes together, as ``**more``.
+        mark: name of a file by which the folder of the data set is known; empty: there is none.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Importer:
     tasks: Mapping[str, str]
     classes: Mapping[str, Mapping[str, Mapping[str, int]]]
     more_options: tuple[str, ...] = ()
+    mark: str = ""
 
     @property
     def options(self) -> list[str]:
@@ -82,12 +84,13 @@ def register_importer(
     tasks: Mapping[str, str] | None = None,
     classes: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None,
     more_options: Iterable[str] = (),
+    mark: str = "",
 ) -> Callable[[Callable[..., DataSet]], Callable[..., DataSet]]:
     """Function decorator that registers an importer under ``name``; the rest are attributes of `Importer`."""
 
     def register(build: Callable[..., DataSet]) -> Callable[..., DataSet]:
         counts = published or {}, tasks or {}, classes or {}
-        _REGISTRY[name] = Importer(name, build, title, citation, licence, *counts, tuple(more_options))
+        _REGISTRY[name] = Importer(name, build, title, citation, licence, *counts, tuple(more_options), mark)
         return build
 
     return register
@@ -97,6 +100,12 @@ def list_importers() -> list[str]:
     """Names of the registered importers, sorted."""
     import_modules(__package__)
     return sorted(_REGISTRY)
+
+
+def importer_for(folder: Path) -> Importer | None:
+    """The importer whose mark is in a folder."""
+    importers = map(importer, list_importers())
+    return next((one for one in importers if one.mark and (folder / one.mark).is_file()), None)
 
 
 def importer(name: str) -> Importer:

@@ -112,7 +112,7 @@ def open_table(
     path = path.absolute()
     start = path.parent / folder
     rows, names = _open(path)
-    own = _columns(path, names, columns)
+    own = _columns(path, rows, names, columns)
     if not own.labels and (space or normal):
         raise ValueError(f"{path}: found labels=none with {'space' if space else 'normal'}, which say what labels mean")
     items, left_out, remarks, words = _read_items(path, rows, own, start)
@@ -193,8 +193,10 @@ def _text(value: object) -> str:
     return str(value.tolist() if hasattr(value, "tolist") else value).strip()
 
 
-def _columns(path: Path, names: list[str], given: Mapping[str, str]) -> _Columns:
-    """Which column is what, by the names that are given and the usual ones.
+def _columns(
+    path: Path, rows: Iterable[tuple[int, Mapping[str, str]]], names: list[str], given: Mapping[str, str]
+) -> _Columns:
+    """Which column is what, by the names that are given and the usual ones; rows are read for a message alone.
 
     Raises:
         ValueError: a column that is named is not there, or none holds files or labels.
@@ -214,12 +216,21 @@ def _columns(path: Path, names: list[str], given: Mapping[str, str]) -> _Columns
         if not found and kind in _NEEDED:
             listed, usually = ", ".join(names), ", ".join(sorted(usual))
             without = f", or {kind}={_NO_LABELS} to take them from the headers" if kind == "labels" else ""
+            column = (kind == "labels" and ",".join(_columns_of_bits(rows, names))) or "COLUMN"
             raise ValueError(
-                f"{path}: found columns {listed}, expected one for {kind} ({usually}), or --data-option {kind}=COLUMN"
+                f"{path}: found columns {listed}, expected one for {kind} ({usually}), or --data-option {kind}={column}"
                 f"{without}"
             )
         chosen[kind] = tuple(found) if kind == "labels" else "".join(found)
     return _Columns(**chosen)
+
+
+def _columns_of_bits(rows: Iterable[tuple[int, Mapping[str, str]]], names: list[str]) -> list[str]:
+    """Columns that are probably classes: of names that mean nothing else, with 0 or 1 in all rows."""
+    known = frozenset().union(*_COLUMNS.values())
+    table = [row for _, row in rows]
+    strange = [name for name in names if plain_name(name) not in known]
+    return [name for name in strange if all(row[name].casefold() in _BITS for row in table)] if table else []
 
 
 def _labels(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> tuple[str, ...]:
