@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predicts; returns 0, or 1 if a recording failed (``--strict``), or all that were named."""
+    """Predicts; returns 0, or with ``--strict`` 1 if a recording failed."""
     if arguments.onnx and arguments.entry:
         arguments.call.usage_error("found --onnx and --entry, expected one of them")
     if not arguments.onnx and _is_challenge_form(arguments):
@@ -78,9 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         for option in ("per_model", "details"):
             if getattr(arguments, option):
                 arguments.call.usage_error(f"--{option.replace('_', '-')} needs MODEL DATA OUTPUTS")
-        failed, answered = _predict_records(arguments)
-        if failed and not answered:
-            return 1
+        failed = _predict_records(arguments)
     return 1 if arguments.strict and failed else 0
 
 
@@ -112,8 +110,8 @@ def _predict_folder(arguments: argparse.Namespace) -> int:
     return len(report.failures)
 
 
-def _predict_records(arguments: argparse.Namespace) -> tuple[int, int]:
-    """What was asked for of each recording; the numbers of recordings that failed, and that did not."""
+def _predict_records(arguments: argparse.Namespace) -> int:
+    """What was asked for of each recording; the number of recordings that failed."""
     from leadset.config import load_lead_names
     from leadset.entry.plain import plain_answer
 
@@ -152,8 +150,7 @@ def _predict_records(arguments: argparse.Namespace) -> tuple[int, int]:
             print(_described(answer, entry.space, measurements))
         if not all(answer.failed for answer in answers):
             print(_LEGEND)
-    failed = sum(answer.failed for answer in answers)
-    return failed, len(answers) - failed
+    return sum(answer.failed for answer in answers)
 
 
 def _records(arguments: argparse.Namespace) -> Records:
