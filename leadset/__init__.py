@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 #: The 26 scored classes, in weight-table order.
 CLASSES: tuple[str, ...] = label_space(CHALLENGE).keys
 
-# Names of other modules, and modules of whose names the reference has some.
+# Public names with the module that each is in; then the modules that are public themselves.
 _LAZY = {
     "Recording": "leadset.recordings",
     "read_recording": "leadset.recordings",

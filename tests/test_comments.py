@@ -128,7 +128,8 @@ def test_comments_of_other_data_sets():
     [
         ("61 M", 61, "male", ()), ("61, F", 61, "female", ()), ("6, M", 6, "male", ()), ("61/M", 61, "male", ()),
         ("61 y/o female", 61, "female", ()), ("45 years old, male", 45, "male", ()),
-        ("61 M\n#Sex: F", 61, "female", ()),
+        ("61 M\n#Sex: F", None, "female", ("age_unreadable",)),
+        ("61 M\n#Sex: M", 61, "male", ()),
         ("61M", None, None, ("age_unreadable",)), ("6 M", None, None, ("age_unreadable",)),
         ("18M", 1.5, None, ()), ("061M", 61 / 12, None, ()), ("6 months", 0.5, None, ()),
     ],

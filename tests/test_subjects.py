@@ -8,6 +8,7 @@ from files_on_disk import make_counts
 from vendor_files import write_dicom, write_muse
 
 from leadset.leads import signed_lead
+from leadset.preprocess import check
 from leadset.recordings import read_recording
 
 
@@ -101,6 +102,12 @@ def test_electrodes_on_the_head_are_no_chest_leads(tmp_path, labels, leads):
     make_counts(len(labels), 500).T.astype("<i2").tofile(tmp_path / "a.dat")
     assert read_recording(tmp_path / "b.hea").leads == leads
     assert read_recording(tmp_path / "b.hea", {labels[0]: "aVR"}).leads[0] == "aVR"
+
+
+@pytest.mark.parametrize(("beside", "understood"), [("M1", ("II",)), ("I", ("I", "II", "V3"))])
+def test_nor_are_they_where_a_recording_comes_from_no_file(beside, understood):
+    signal = np.cumsum(np.random.default_rng(0).normal(size=(3, 5000)), axis=1) / 100
+    assert check(signal, 500, ("C3", "II", beside)).repaired.leads == understood
 
 
 @pytest.mark.parametrize("scale", [(0, 0), (5, 5)])

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb, by the names that the organisers' script gives them."""
     parser.add_argument("-i", "--input_directory", type=Path, required=True, help="folder of recordings")
     parser.add_argument("-o", "--output_directory", type=folder_to_write, required=True, help="folder for the copies")
-    parser.add_argument("-l", "--leads", nargs="+", required=True, 
+    parser.add_argument("-l", "--leads", nargs="+", required=True,
                         help="lead names, in the order wanted, with commas or blanks between")
     parser.add_argument("-k", "--key", default="val", help="name of the matrix in the .mat files (default: val)")
 

@@ -123,8 +123,8 @@ def export_entry(
         done: is told of each file.
 
     Raises:
-        ValueError: a lead set without a classifier, no recording to scale by that can be used, or the extra ``onnx`` is
-            not installed.
+        ValueError: a lead set that was not trained or has no classifier, no recording to scale by that can be used, or
+            the extra ``onnx`` is not installed.
     """
     require("onnx", "onnxscript", "onnxruntime")
     folder = Path(folder)
@@ -132,10 +132,11 @@ def export_entry(
     space = entry.space.copy_to(folder)
     paths = []
     for leads in lead_sets or [trained.leads for trained in entry.manifest.sets]:
-        trained = entry.trained_set(resolve_leads(leads))
-        if not trained.universal and trained.leads != resolve_leads(leads):
+        asked = resolve_leads(leads)
+        trained = entry.trained_set(asked)
+        if not trained.universal and trained.leads != asked:
             named = ", ".join(lead_set_name(trained.leads) for trained in entry.manifest.sets)
-            raise ValueError(f"found lead set {lead_set_name(resolve_leads(leads))}, expected one of {named}")
+            raise ValueError(f"found lead set {lead_set_name(asked)}, expected one of {named}")
         path = folder / f"{lead_set_name(trained.leads)}{SUFFIX}"
         about = _export(entry, trained, space, path, int8)
         paths.append(path)

@@ -126,6 +126,12 @@ class Explanation:
         return {self.stretches.limits[i][0]: parts[i] for i in order}
 
 
+def _indices(entry: Answering, classes: str | Iterable[str] | None) -> list[int] | None:
+    if classes is None:
+        return None
+    return [class_index(entry.space, name) for name in ([classes] if isinstance(classes, str) else classes)]
+
+
 def explain(
     entry: Answering,
     recording: Recording | str | Path,
@@ -154,14 +160,14 @@ def explain(
     began = time.monotonic()
     if method not in (None, *METHODS):
         raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
-    wanted = [class_index(entry.space, name) for name in ([classes] if isinstance(classes, str) else classes or ())]
+    wanted = _indices(entry, classes)
     if not isinstance(recording, Recording):
         recording = read_recording(recording, entry.lead_names)
     prepared = entry.prepare(recording)
     answer = next(iter(entry.answer([prepared])))
     if answer.failed:
         raise UnexplainedError(f"{recording.name}: {answer.flags[-1]}")
-    chosen = np.flatnonzero(answer.labels).tolist() if classes is None else wanted
+    chosen = np.flatnonzero(answer.labels).tolist() if wanted is None else wanted
     target = _target(entry, prepared, method)
     method = method or (DEFAULT_METHOD if target else "occlusion")
     delineation = (prepared.quality and prepared.quality.delineation) or delineate(recording.signal, recording.fs)

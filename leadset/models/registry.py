@@ -155,9 +155,9 @@ def create_model(
             model = ExtraTerm(model, options["extra"], n_classes)
     elif n_classes is None:
         model = entry.build(leads, **options)
+        _check_input_spec(entry, model)
     else:
         raise ValueError(f"{name} is a {entry.kind} model: found n_classes={n_classes}, expected none")
-    _check_input_spec(entry, model)
     check_extra_inputs(model.input_spec)
     model.model_name, model.options, model.leads = name, options, leads
     return use_fast_forms(model)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leadset.leads import LEADS, LIMB_WEIGHTS, is_known_lead, signed_lead
+from leadset.leads import LEADS, LIMB_WEIGHTS, is_known_lead, names_beside, signed_lead
 from leadset.signals import (
     CLIPPED_SHARE,
     IMPOSSIBLE_MV,
@@ -110,8 +110,9 @@ def repair(signal: np.ndarray, fs: float, leads: Sequence[str]) -> Repaired:
 def _arrange(signal: np.ndarray, leads: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
     """The rows of the twelve leads in standard order, upright; their names; flags for names that are not understood."""
     rows: dict[str, tuple[int, int]] = {}
+    here = names_beside(leads)
     for row, name in enumerate(leads):
-        lead, sign = signed_lead(name)
+        lead, sign = signed_lead(name, here)
         rows.setdefault(lead, (row, sign))
     names = tuple(lead for lead in LEADS if lead in rows)
     if names == tuple(leads):
@@ -120,7 +121,8 @@ def _arrange(signal: np.ndarray, leads: Sequence[str]) -> tuple[np.ndarray, tupl
     for row, name in enumerate(names):
         if rows[name][1] < 0:
             arranged[row] *= -1
-    return arranged, names, [f"unknown_lead:{'_'.join(name.split())}" for name in leads if not is_known_lead(name)]
+    strange = (name for name in leads if not is_known_lead(name, here))
+    return arranged, names, [f"unknown_lead:{'_'.join(name.split())}" for name in strange]
 
 
 def _fill_gaps(

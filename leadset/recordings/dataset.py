@@ -20,9 +20,8 @@ from leadset.recordings.reader import Recording, read_header, read_recording
 Reader = Callable[[Path, Mapping[str, str] | None], Recording]
 
 #: Why recordings are held out of a training.
-TEST_FOLD, PATIENT_OF_TEST_FOLD = (
-    f"held out: {why}" for why in ("test fold", "another recording of the patient is in the test fold")
-)
+TEST_FOLD = "held out: test fold"
+PATIENT_OF_TEST_FOLD = "held out: another recording of the patient is in the test fold"
 
 # How many names a message lists.
 _EXAMPLES = 3

@@ -119,6 +119,8 @@ def parse_comments(comments: Iterable[str]) -> Subject:
     values = comment_values(comments)
     age, age_flags = parse_age(next((values[key][0] for key in _AGE_FIELDS if key in values), ""))
     sex, sex_flags = parse_sex(next((values[key][0] for key in _SEX_FIELDS if key in values), ""))
+    if sex and sex != parse_sex(values.get(_SEX_WITH_AGE, [sex])[0])[0]:  # `61 M` of a woman may be months
+        age, age_flags = None, ("age_unreadable",)
     codes, code_flags = parse_codes(",".join(values.get("dx", ())))
     if not codes and any(map(_says_a_diagnosis, comments)):
         code_flags = (*code_flags, "diagnoses_elsewhere")

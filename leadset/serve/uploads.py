@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from leadset.config import Serve
-from leadset.leads import LEADS, own_lead_names, signed_lead
+from leadset.leads import LEADS, names_beside, own_lead_names, signed_lead
 from leadset.recordings import Header, ReadError, Recording, parse_header, read_raw, read_recording
 from leadset.recordings.reader import assemble, read_header_text
 from leadset.serve.problems import Problem, too_large, unreadable
@@ -63,7 +63,7 @@ def recording_of_samples(given: Samples, lead_names: Mapping[str, str], limits: 
         found = f"{len(given.leads)} names for {len(given.samples)} lists of samples"
         raise unreadable(f"leads: found {found}, expected one for each, at most {_MOST_LEADS}")
     _check_length(lengths[0], given.fs, limits)
-    names = own_lead_names(lead_names)
+    names = names_beside(given.leads, own_lead_names(lead_names))
     signed = [signed_lead(lead, names) for lead in given.leads]
     leads = tuple(lead for lead, _ in signed)
     if len(set(leads)) < len(leads) or not set(leads) & set(LEADS):
